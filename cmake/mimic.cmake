@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# How a folder declares its targets, so that every target gets the same warnings, sanitizers and include root.
+
+add_library(mimic_options INTERFACE)
+target_compile_options(mimic_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wconversion -Wshadow>
+  $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra>)
+if(MIMIC_WERROR)
+  target_compile_options(mimic_options INTERFACE -Werror)
+endif()
+if(MIMIC_SANITIZE)
+  target_compile_options(mimic_options INTERFACE -fsanitize=${MIMIC_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(mimic_options INTERFACE -fsanitize=${MIMIC_SANITIZE})
+endif()
+
+# mimic_library(NAME SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
+# A static library mimic_NAME (alias mimic::NAME) whose headers are included relative to src/.
+function(mimic_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  if(arg_SOURCES)
+    add_library(mimic_${name} STATIC ${arg_SOURCES})
+    target_include_directories(mimic_${name} PUBLIC
+      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/mimic>)
+    target_compile_features(mimic_${name} PUBLIC cxx_std_20)
+    target_link_libraries(mimic_${name} PUBLIC ${arg_PUBLIC}
+      PRIVATE ${arg_PRIVATE} $<BUILD_INTERFACE:mimic_options>)
+  else()
+    add_library(mimic_${name} INTERFACE)
+    target_include_directories(mimic_${name} INTERFACE
+      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+      $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/mimic>)
+    target_compile_features(mimic_${name} INTERFACE cxx_std_20)
+    target_link_libraries(mimic_${name} INTERFACE ${arg_PUBLIC})
+  endif()
+  add_library(mimic::${name} ALIAS mimic_${name})
+  set_target_properties(mimic_${name} PROPERTIES EXPORT_NAME ${name})
+endfunction()
+
+# mimic_program(NAME SOURCES a.cpp ... LIBS deps ...)  An executable called NAME in build/bin.
+function(mimic_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} mimic_options)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+endfunction()
+
+# mimic_test(NAME SOURCES a_test.cpp ... LIBS deps ... [LABEL unit|protocol|...] [TIMEOUT seconds])
+# One GoogleTest executable, registered with ctest as one test: 2 cores, and process start dominates small cases.
+function(mimic_test name)
+  if(NOT MIMIC_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  if(NOT arg_LABEL)
+    set(arg_LABEL unit)
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${arg_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${arg_LIBS} GTest::gmock GTest::gtest_main mimic_options)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+endfunction()

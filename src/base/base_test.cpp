@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Result, Mapping, UniqueFd and RateLimit.
+#include <sys/mman.h>
+
+#include <gtest/gtest.h>
+
+#include "base/log.h"
+#include "base/mapping.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace mimic {
+namespace {
+
+using namespace std::chrono_literals;
+
+Result<int> half(int value) {
+    if (value % 2 != 0) return fail(std::errc::invalid_argument, "{} is odd", value);
+    return value / 2;
+}
+
+Result<int> quarter(int value) {
+    MIMIC_ASSIGN_OR_RETURN(const int h, half(value));
+    return half(h);
+}
+
+TEST(Result, ErrorTravelsUpWithItsMessage) {
+    EXPECT_EQ(quarter(8).value(), 2);
+    EXPECT_EQ(quarter(6).error().message(), "3 is odd");
+}
+
+TEST(Mapping, StartsAtAnUnalignedOffset) {
+    UniqueFd fd(::memfd_create("t", MFD_CLOEXEC));
+    ASSERT_EQ(::ftruncate(fd.get(), 8192), 0);
+    ASSERT_EQ(::pwrite(fd.get(), "xyz", 3, 4100), 3);
+    auto mapping = Mapping::map(fd.get(), 4100, 3, PROT_READ).value();
+    EXPECT_EQ(mapping.bytes().size(), 3u);
+    EXPECT_EQ(static_cast<char>(mapping.bytes()[2]), 'z');
+}
+
+TEST(Mapping, RefusesBytesBeyondTheFile) {
+    UniqueFd fd(::memfd_create("t", MFD_CLOEXEC));
+    ASSERT_EQ(::ftruncate(fd.get(), 4096), 0);
+    EXPECT_FALSE(Mapping::map(fd.get(), 0, 8192, PROT_READ));
+    EXPECT_FALSE(Mapping::map(fd.get(), ~0ull, 2, PROT_READ));
+    EXPECT_FALSE(Mapping::map(fd.get(), 0, 0, PROT_READ));
+}
+
+TEST(RateLimit, CountsWhatItDrops) {
+    log::RateLimit limit(2);
+    uint64_t dropped = 99;
+    const TimePoint t0 = TimePoint{} + 10s;
+    EXPECT_TRUE(limit.allow(t0, dropped));
+    EXPECT_TRUE(limit.allow(t0, dropped));
+    EXPECT_FALSE(limit.allow(t0, dropped));
+    EXPECT_TRUE(limit.allow(t0 + 1s, dropped));
+    EXPECT_EQ(dropped, 1u);
+}
+
+}  // namespace
+}  // namespace mimic

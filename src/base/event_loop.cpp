@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/event_loop.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+
+namespace mimic {
+namespace {
+
+// Slot that stands for the wake-up eventfd; never handed to a watch.
+constexpr uint64_t kWakeToken = ~uint64_t{0};
+
+// Events fetched by one epoll_wait. Arbitrary: large enough that a busy shard rarely needs two calls.
+constexpr int kBatch = 64;
+
+uint64_t token_of(uint32_t slot, uint32_t generation) {
+    return (uint64_t{generation} << 32) | slot;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EventLoop>> EventLoop::create() {
+    std::unique_ptr<EventLoop> loop(new EventLoop());
+    loop->epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+    if (!loop->epoll_) return fail_errno("epoll_create1");
+    loop->wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!loop->wake_) return fail_errno("eventfd");
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = kWakeToken;
+    if (::epoll_ctl(loop->epoll_.get(), EPOLL_CTL_ADD, loop->wake_.get(), &event) != 0)
+        return fail_errno("epoll_ctl(wake-up eventfd)");
+    return loop;
+}
+
+EventLoop::~EventLoop() = default;
+
+void EventLoop::run() {
+    thread_ = std::this_thread::get_id();
+    while (!stop_.load(std::memory_order_acquire)) run_once(Duration::max());
+    stop_ = false;
+}
+
+void EventLoop::run_once(Duration timeout) {
+    thread_ = std::this_thread::get_id();
+    run_ready_tasks();
+    if (stop_.load(std::memory_order_acquire)) return;
+
+    std::array<epoll_event, kBatch> events;
+    const int count = ::epoll_wait(epoll_.get(), events.data(), kBatch, timeout_ms(timeout));
+    for (int i = 0; i < count; ++i) {
+        const auto& event = events[static_cast<size_t>(i)];
+        if (event.data.u64 == kWakeToken) {
+            uint64_t ignored;
+            [[maybe_unused]] const auto n = ::read(wake_.get(), &ignored, sizeof ignored);
+            continue;
+        }
+        const auto slot = static_cast<uint32_t>(event.data.u64);
+        const auto generation = static_cast<uint32_t>(event.data.u64 >> 32);
+        if (slot >= watches_.size() || watches_[slot].generation != generation) continue;  // unwatched
+        watches_[slot].handler->on_fd_ready(event.events);
+    }
+    run_ready_tasks();
+}
+
+void EventLoop::stop() {
+    stop_.store(true, std::memory_order_release);
+    wake();
+}
+
+void EventLoop::wake() {
+    const uint64_t one = 1;
+    // EAGAIN means that the counter is full, so the loop wakes anyway.
+    [[maybe_unused]] const auto n = ::write(wake_.get(), &one, sizeof one);
+}
+
+Status EventLoop::watch(int fd, uint32_t events, FdHandler& handler) {
+    MIMIC_CHECK(!slot_of_fd_.contains(fd));
+    uint32_t slot;
+    if (free_slots_.empty()) {
+        slot = static_cast<uint32_t>(watches_.size());
+        watches_.push_back({});
+    } else {
+        slot = free_slots_.back();
+        free_slots_.pop_back();
+    }
+    Watch& watch = watches_[slot];
+    watch.handler = &handler;
+    watch.fd = fd;
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = token_of(slot, watch.generation);
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+        const int error_number = errno;
+        watch.handler = nullptr;
+        free_slots_.push_back(slot);
+        return tl::unexpected<Error>(Error::from_errno(error_number, "epoll_ctl(ADD)"));
+    }
+    slot_of_fd_[fd] = slot;
+    return {};
+}
+
+Status EventLoop::rewatch(int fd, uint32_t events) {
+    const auto found = slot_of_fd_.find(fd);
+    MIMIC_CHECK(found != slot_of_fd_.end());
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = token_of(found->second, watches_[found->second].generation);
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) != 0)
+        return fail_errno("epoll_ctl(MOD)");
+    return {};
+}
+
+void EventLoop::unwatch(int fd) {
+    const auto found = slot_of_fd_.find(fd);
+    if (found == slot_of_fd_.end()) return;
+    const uint32_t slot = found->second;
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+    watches_[slot].handler = nullptr;
+    watches_[slot].generation++;  // events of this fd that were fetched already no longer match
+    free_slots_.push_back(slot);
+    slot_of_fd_.erase(found);
+}
+
+void EventLoop::post(Task task) {
+    {
+        const std::lock_guard lock(mutex_);
+        posted_.push_back(std::move(task));
+        has_tasks_.store(true, std::memory_order_release);
+    }
+    if (!is_current()) wake();
+}
+
+void EventLoop::post_delayed(Task task, Duration delay) {
+    {
+        const std::lock_guard lock(mutex_);
+        delayed_.emplace(clock_.now() + delay, std::move(task));
+        has_tasks_.store(true, std::memory_order_release);
+    }
+    if (!is_current()) wake();
+}
+
+bool EventLoop::is_current() const {
+    return thread_.load(std::memory_order_relaxed) == std::this_thread::get_id();
+}
+
+void EventLoop::run_ready_tasks() {
+    // The flag keeps the lock and the clock off the path of a loop that only serves sockets.
+    if (!has_tasks_.load(std::memory_order_acquire)) return;
+    std::vector<Task> ready;
+    {
+        const std::lock_guard lock(mutex_);
+        ready.swap(posted_);
+        const auto now = clock_.now();
+        while (!delayed_.empty() && delayed_.begin()->first <= now) {
+            ready.push_back(std::move(delayed_.begin()->second));
+            delayed_.erase(delayed_.begin());
+        }
+        has_tasks_.store(!delayed_.empty(), std::memory_order_release);
+    }
+    for (auto& task : ready) task();
+}
+
+int EventLoop::timeout_ms(Duration limit) {
+    using std::chrono::milliseconds;
+    if (has_tasks_.load(std::memory_order_acquire)) {
+        const std::lock_guard lock(mutex_);
+        if (!posted_.empty()) return 0;
+        if (!delayed_.empty())
+            limit = std::min(limit, std::max(Duration::zero(), delayed_.begin()->first - clock_.now()));
+    }
+    if (limit == Duration::max()) return -1;
+    // Rounded up: waking early would spin until the task is due.
+    const auto ms = std::chrono::ceil<milliseconds>(limit).count();
+    return static_cast<int>(std::min<int64_t>(ms, 1'000'000));
+}
+
+}  // namespace mimic

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// EventLoop: one thread's epoll set, timers and task queue. A device and all its state belong to one loop, which
+// is why device models have no locks.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "base/task_runner.h"
+#include "base/unique_fd.h"
+
+namespace mimic {
+
+/// Receives readiness of a watched descriptor, on the loop's thread.
+class FdHandler {
+public:
+    /// `events`: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR as epoll_wait(2) reports them.
+    virtual void on_fd_ready(uint32_t events) = 0;
+
+protected:
+    ~FdHandler() = default;
+};
+
+/// Level-triggered epoll loop. Thread-bound except where a member says thread-safe: watch(), unwatch() and all
+/// handlers run on the thread that called run(), or before run() is called.
+class EventLoop final : public TaskRunner {
+public:
+    /// Errors: EMFILE, ENOMEM from epoll_create1(2) and eventfd(2).
+    static Result<std::unique_ptr<EventLoop>> create();
+    ~EventLoop() override;
+
+    /// Dispatches until stop(). Tasks still queued then are dropped by the destructor, not run.
+    void run();
+
+    /// Waits at most `timeout` for events and dispatches one batch. For tests and for embedding in a foreign loop.
+    void run_once(Duration timeout);
+
+    /// Makes run() return soon. Thread-safe, and safe in a signal handler.
+    void stop();
+
+    /// Calls `handler` while `fd` is ready for `events` (EPOLLIN and so on). The handler is borrowed until unwatch().
+    Status watch(int fd, uint32_t events, FdHandler& handler);
+
+    /// Changes the events of a watched `fd`.
+    Status rewatch(int fd, uint32_t events);
+
+    /// Forgets `fd`; no handler call for it happens after this returns, even if its event was already fetched.
+    void unwatch(int fd);
+
+    void post(Task task) override;
+    void post_delayed(Task task, Duration delay) override;
+    TimePoint now() const override { return clock_.now(); }
+    bool is_current() const override;
+
+private:
+    struct Watch {
+        FdHandler* handler = nullptr;
+        uint32_t generation = 0;
+        int fd = -1;
+    };
+
+    EventLoop() = default;
+    void wake();
+    void run_ready_tasks();
+    int timeout_ms(Duration limit);
+
+    SteadyClock clock_;
+    UniqueFd epoll_;
+    UniqueFd wake_;
+    std::atomic<bool> stop_{false};
+    std::atomic<std::thread::id> thread_{};
+
+    std::vector<Watch> watches_;          // indexed by slot; epoll data holds slot and generation
+    std::vector<uint32_t> free_slots_;
+    std::unordered_map<int, uint32_t> slot_of_fd_;
+
+    std::mutex mutex_;  // guards the two queues below
+    std::vector<Task> posted_;
+    std::multimap<TimePoint, Task> delayed_;
+    std::atomic<bool> has_tasks_{false};
+};
+
+}  // namespace mimic

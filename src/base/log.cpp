@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/log.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <ctime>
+
+namespace mimic::log {
+namespace {
+
+constexpr std::array<std::string_view, 6> kNames = {"trace", "debug", "info",
+                                                    "warn",  "error", "off"};
+
+Level level_from_environment() {
+    Level level = Level::kWarn;
+    if (const char* text = std::getenv("MIMIC_LOG_LEVEL")) parse_level(text, level);
+    return level;
+}
+
+std::atomic<Level>& current_level() {
+    static std::atomic<Level> level{level_from_environment()};
+    return level;
+}
+
+}  // namespace
+
+Level level() {
+    return current_level().load(std::memory_order_relaxed);
+}
+
+void set_level(Level level) {
+    current_level().store(level, std::memory_order_relaxed);
+}
+
+bool parse_level(std::string_view text, Level& level) {
+    for (size_t i = 0; i < kNames.size(); ++i) {
+        if (kNames[i] == text) {
+            level = static_cast<Level>(i);
+            return true;
+        }
+    }
+    return false;
+}
+
+void write(Level level, std::string_view category, std::string_view message) {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const auto line = fmt::format("[{:6}.{:03}] {:5} {}: {}\n", now.tv_sec, now.tv_nsec / 1'000'000,
+                                  kNames[static_cast<size_t>(level)], category, message);
+    [[maybe_unused]] const auto n = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+bool RateLimit::allow(TimePoint now, uint64_t& suppressed) {
+    if (now - window_ >= std::chrono::seconds(1)) {
+        window_ = now;
+        used_ = 0;
+    }
+    if (used_ >= burst_) {
+        ++dropped_;
+        return false;
+    }
+    ++used_;
+    suppressed = dropped_;
+    dropped_ = 0;
+    return true;
+}
+
+}  // namespace mimic::log

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Function: one PCI function, and Upstream: what it is plugged into. A device model derives from Function and knows
+// neither its transport (vfio-user endpoint, fabric) nor its process. PCIe Base Specification 6.0, chapter 7.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "pci/config_space.h"
+#include "pci/dma.h"
+
+namespace mimic::pci {
+
+inline constexpr unsigned kBarCount = 6;
+
+enum class BarType : uint8_t { kNone, kIo, kMemory32, kMemory64 };
+
+/// Part of a BAR that a client may map instead of trapping. Offset and size in bytes, multiples of 4096.
+struct MappableArea {
+    uint64_t offset = 0;
+    uint64_t size = 0;
+};
+
+/// One base address register, as sizing finds it. A 64-bit BAR takes the next slot too, which stays kNone.
+struct Bar {
+    BarType type = BarType::kNone;
+    bool prefetchable = false;
+    uint64_t size = 0;  // bytes; a power of two, >= 16 for memory and >= 4 for I/O (PCI 3.0, 6.2.5.1)
+
+    // Backing of `areas`, which start at `fd_offset` + area.offset in the file. Borrowed from the function. -1: none.
+    int fd = -1;
+    uint64_t fd_offset = 0;
+    std::vector<MappableArea> areas;
+};
+
+enum class ResetKind : uint8_t {
+    kFunctionLevel,  // DEVCTL.INITIATE_FLR
+    kConventional,   // fundamental or hot reset, DEVICE_RESET of vfio-user
+    kPower,          // D3hot to D0 without No_Soft_Reset
+    kDetach,         // the client went away
+};
+
+/// What a function may ask of its slot. Implemented by transports. Thread-bound with the function.
+class Upstream {
+public:
+    virtual ~Upstream() = default;
+
+    /// Sends the message of MSI-X vector or MSI message `vector`; the function has checked its enable bits.
+    virtual void send_msix(uint32_t vector) = 0;
+    virtual void send_msi(uint32_t vector) = 0;
+
+    /// Drives the function's interrupt pin. Repeating a level is harmless.
+    virtual void set_intx(bool asserted) = 0;
+
+    /// Memory for bus mastering. The reference lives as long as the upstream.
+    virtual DmaSpace& dma() = 0;
+
+    /// Time and deferred work, on the loop that owns the function.
+    virtual TaskRunner& runner() = 0;
+};
+
+/// Everything config space needs to know about a function at its birth.
+struct FunctionOptions {
+    std::string name;  // for logs, as the topology calls it
+    uint16_t vendor_id = 0;
+    uint16_t device_id = 0;
+    uint16_t subsystem_vendor_id = 0;
+    uint16_t subsystem_id = 0;
+    uint32_t class_code = 0;  // 24 bits: base class, subclass, programming interface
+    uint8_t revision = 0;
+    uint8_t interrupt_pin = 0;  // 0 none, 1 INTA .. 4 INTD
+    std::array<Bar, kBarCount> bars{};
+    uint32_t config_size = 4096;  // 4096 for PCI Express, 256 for conventional PCI
+};
+
+/// One type-0 function: config space, BARs, interrupts, resets. Thread-bound to the loop that owns it.
+///
+/// A model derives from it, adds capabilities in its factory (capabilities.h) and overrides bar_read(), bar_write()
+/// and on_reset(). What the guest does wrong is answered as hardware would (all ones, ignored); no call here fails.
+class Function {
+public:
+    virtual ~Function();
+    Function(const Function&) = delete;
+    Function& operator=(const Function&) = delete;
+
+    /// Errors of options that no hardware could have: BAR sizes, two BARs in one slot, config_size. Factories of
+    /// models call this before they construct.
+    static Status validate(const FunctionOptions& options);
+
+    // --- Called by the transport -------------------------------------------------------------------------------
+
+    /// Reads data.size() bytes (1..4096) of config space at `offset`; bytes past its end read as ones.
+    void config_read(uint32_t offset, std::span<uint8_t> data);
+
+    /// Writes config space. Side effects (FLR, power state, MSI-X enable) happen before it returns.
+    void config_write(uint32_t offset, std::span<const uint8_t> data);
+
+    /// Reads or writes data.size() bytes (1..8 from a guest, more from tools) of BAR `bar` at `offset`; the transport
+    /// has checked that [offset, offset + size) lies inside the BAR. Data is little endian, as on the wire.
+    virtual void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) = 0;
+    virtual void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) = 0;
+
+    /// The expansion ROM image, or empty. Read only.
+    virtual std::span<const uint8_t> rom() const { return {}; }
+
+    /// Resets function state and, but for kFunctionLevel's sticky bits, config space. Then calls on_reset().
+    void reset(ResetKind kind);
+
+    /// Plugs the function into `upstream` (borrowed until detach()). detach() resets it with kDetach.
+    void attach(Upstream& upstream);
+    void detach();
+
+    // --- Facts ---------------------------------------------------------------------------------------------------
+
+    const std::string& name() const { return options_.name; }
+    const std::array<Bar, kBarCount>& bars() const { return options_.bars; }
+    const FunctionOptions& options() const { return options_; }
+    ConfigSpace& config() { return config_; }
+    const ConfigSpace& config() const { return config_; }
+
+    /// Vectors of the MSI-X capability, and messages of the MSI capability; 0 without one.
+    uint32_t msix_vectors() const { return msix_vectors_; }
+    uint32_t msi_vectors() const { return msi_vectors_; }
+
+    /// COMMAND.BUS_MASTER, and whether a power state other than D0 is set (then BAR accesses get all ones).
+    bool bus_master_enabled() const;
+    bool in_d0() const;
+
+protected:
+    explicit Function(FunctionOptions options);
+
+    /// The model's own state back to its reset values; config space is done already.
+    virtual void on_reset(ResetKind kind) = 0;
+
+    /// Raises MSI-X vector, MSI message or interrupt pin if the guest has enabled it (and, for messages, bus
+    /// mastering); else nothing happens, as the specification says. Vectors out of range are our bug.
+    void raise_msix(uint32_t vector);
+    void raise_msi(uint32_t vector);
+    void set_intx(bool asserted);
+
+    /// Guest memory, or nullptr while the guest has bus mastering off or nothing is attached.
+    DmaSpace* dma();
+
+    /// The slot, or nullptr while nothing is attached.
+    Upstream* upstream() { return upstream_; }
+
+private:
+    friend class CapabilityBuilder;
+
+    void build_header();
+    void bind_command_hooks();
+
+    FunctionOptions options_;
+    ConfigSpace config_;
+    Upstream* upstream_ = nullptr;
+    uint32_t msix_vectors_ = 0;
+    uint32_t msi_vectors_ = 0;
+    uint32_t msix_cap_ = 0;  // offset of the capability, 0: none
+    uint32_t msi_cap_ = 0;
+    uint32_t pm_cap_ = 0;
+    bool intx_level_ = false;
+    bool resetting_ = false;  // hooks of a config write that resets must not reset again
+};
+
+}  // namespace mimic::pci

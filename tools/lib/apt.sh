@@ -10,9 +10,10 @@ APT_LISTS_MAX_AGE_S=21600 # Arbitrary: six hours; a vanished file forces a refre
 # Writes the configuration for the suites given as arguments and sets APT_SUITES. Needs the lock "apt".
 apt_configure() {
     local dir=$CACHE/apt uri keyring suite
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
         die "this needs apt-get and dpkg-deb, which this system does not have" \
             "On another distribution install QEMU >= 10.1 yourself; then 'tools/debs qemu' uses that one."
+    fi
     mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/etc" || fail_world "cannot create $dir"
     APT_SUITES=("$@")
     : >"$dir/status"

@@ -165,6 +165,7 @@ point_link() {
     if [ -d "$link" ] && [ ! -L "$link" ]; then
         die "$link is a folder that this tool did not make" "Move it away and run again."
     fi
-    ln -sfn -- "$STORE/$name" "$link.new.$$" && mv -T -- "$link.new.$$" "$link" ||
+    if ! ln -sfn -- "$STORE/$name" "$link.new.$$" || ! mv -T -- "$link.new.$$" "$link"; then
         fail_world "cannot link $link"
+    fi
 }

@@ -48,6 +48,7 @@ APT::Sandbox::User "root";
 Acquire::AllowInsecureRepositories "false";
 Acquire::AllowWeakRepositories "false";
 Acquire::Languages "none";
+Acquire::GzipIndexes "true";
 Acquire::PDiffs "false";
 Acquire::Retries "3";
 Debug::NoLocking "true";
@@ -90,51 +91,43 @@ apt_refresh() {
         "$STEP_LOG"
 }
 
-# Resolves packages with their dependencies; prints name=version lines, newest suite first in preference.
-# Sets nothing; fails with apt's own words if a package is unknown.
+# Resolves packages with their dependencies into $SCRATCH.list as name=version lines; apt's own words are in
+# $SCRATCH.resolve.
 apt_resolve() {
-    own_apt --no-install-recommends -t "${APT_SUITES[0]}" -s install "$@" >"$SCRATCH.resolve" 2>&1 || {
-        TEMPORARIES+=("$SCRATCH.resolve")
-        return 1
-    }
-    TEMPORARIES+=("$SCRATCH.resolve")
+    TEMPORARIES+=("$SCRATCH.resolve" "$SCRATCH.list")
+    own_apt --no-install-recommends -t "${APT_SUITES[0]}" -s install "$@" >"$SCRATCH.resolve" 2>&1 || return 1
     # "Inst NAME (VERSION SUITE [ARCH])"
-    sed -n 's/^Inst \([^ ]*\) .*(\([^ ]*\) .*/\1=\2/p' "$SCRATCH.resolve"
+    sed -n 's/^Inst \([^ ]*\) .*(\([^ ]*\) .*/\1=\2/p' "$SCRATCH.resolve" >"$SCRATCH.list"
 }
 
-# Resolves, downloads and unpacks packages into folder $1. The array UNPACK_KEEP (a regular expression) or
-# UNPACK_DROP selects among the resolved ones; the rest are packages. Sets UNPACKED to name=version lines.
+# Resolves, downloads and unpacks packages into folder $1; the rest are package names. The regular expressions UNPACK_KEEP
+# and UNPACK_DROP choose among the resolved name=version lines. Sets UNPACKED to the lines chosen.
 apt_unpack() {
-    local dest=$1 resolved chosen debs total
+    local dest=$1 chosen debs=$SCRATCH.debs try
     shift
-    debs=$SCRATCH.debs
-    TEMPORARIES+=("$debs" "$SCRATCH.resolve")
+    TEMPORARIES+=("$debs")
     apt_refresh
-    if ! apt_resolve "$@" >"$SCRATCH.list"; then
-        TEMPORARIES+=("$SCRATCH.list")
-        apt_refresh force
-        apt_resolve "$@" >"$SCRATCH.list" ||
-            fail_world "cannot resolve '$*' in ${APT_SUITES[*]}: check the package name and the suite" "$SCRATCH.resolve"
-    fi
-    TEMPORARIES+=("$SCRATCH.list")
-    resolved=$(grep -cE . "$SCRATCH.list")
-    mapfile -t chosen < <(grep -E -- "${UNPACK_KEEP:-.}" "$SCRATCH.list" | grep -vE -- "${UNPACK_DROP:-^$}")
-    [ "${#chosen[@]}" -gt 0 ] || die "'$*' in ${APT_SUITES[*]} resolved to no package"
-    mkdir -p "$debs" "$dest" || fail_world "cannot create $debs"
-    if ! run_step "downloading ${#chosen[@]} of $resolved packages" apt_download "$debs" "${chosen[@]}"; then
-        # A list that is some hours old may name a version that the mirror has replaced since.
-        if grep -q '404' "$STEP_LOG"; then
-            apt_refresh force
-            rm -rf -- "$debs"
-            apt_unpack "$dest" "$@"
-            return
+    # Lists that are some hours old may lack a new package or name a version that the mirror has replaced since, so a
+    # failure gets one more try with fresh lists.
+    for try in 1 2; do
+        if ! apt_resolve "$@"; then
+            [ "$try" = 1 ] && apt_refresh force && continue
+            fail_world "cannot resolve '$*' in ${APT_SUITES[*]}: check the names of package and suite" "$SCRATCH.resolve"
         fi
-        fail_world "cannot download '$*'" "$STEP_LOG"
-    fi
-    total=$(du -sm "$debs" | cut -f1)
-    run_step "unpacking ${#chosen[@]} packages ($total MiB)" unpack_debs "$dest" "$debs" ||
+        mapfile -t chosen < <(grep -E -- "${UNPACK_KEEP:-.}" "$SCRATCH.list" | grep -vE -- "${UNPACK_DROP:-^$}")
+        [ "${#chosen[@]}" -gt 0 ] || fail_world "'$*' in ${APT_SUITES[*]} resolved to no package" "$SCRATCH.resolve"
+        rm -rf -- "$debs"
+        mkdir -p "$debs" "$dest" || fail_world "cannot create $debs"
+        STEP_FOLDER=$debs run_step "downloading ${#chosen[@]} packages" apt_download "$debs" "${chosen[@]}" && break
+        if [ "$try" = 2 ] || ! grep -q '404' "$STEP_LOG"; then
+            fail_world "cannot download '$*'" "$STEP_LOG"
+        fi
+        apt_refresh force
+    done
+    run_step "unpacking ${#chosen[@]} packages ($(du -sm "$debs" | cut -f1) MiB)" unpack_debs "$dest" "$debs" ||
         fail_world "cannot unpack '$*'" "$STEP_LOG"
     rm -rf -- "$debs"
+    # shellcheck disable=SC2034 # The caller records it.
     UNPACKED=$(printf '%s\n' "${chosen[@]}")
 }
 

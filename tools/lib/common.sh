@@ -38,19 +38,20 @@ cache_root() {
 # Free space of the file system that holds $1, in MiB.
 free_mib() { df -Pm -- "$1" | awk 'NR == 2 { print $4 }'; }
 
-# Removes everything this run left unfinished. Registered as the exit trap by init_cache.
+# Removes everything this run left unfinished; the exit trap, set by init_cache.
 TEMPORARIES=()
 CHILD=
 cleanup() {
+    local path
     if [ -n "$CHILD" ]; then
-        kill -TERM "$CHILD" 2>/dev/null
+        # The step is a process group: killing its shell alone would leave apt running.
+        kill -TERM -- "-$CHILD" 2>/dev/null
         wait "$CHILD" 2>/dev/null
         CHILD=
     fi
-    # Unpacked trees may hold read-only folders; as non-root those cannot be emptied before chmod.
-    local path
     for path in "${TEMPORARIES[@]}"; do
         [ -e "$path" ] || continue
+        # Unpacked trees may hold read-only folders; a plain user cannot empty those before chmod.
         rm -rf -- "$path" 2>/dev/null || { chmod -R u+rwX -- "$path" 2>/dev/null; rm -rf -- "$path"; }
     done
     TEMPORARIES=()
@@ -74,13 +75,14 @@ init_cache() {
     trap 'say "terminated"; exit 143' TERM HUP
 }
 
-# Takes the lock named $1 until the process ends; says so if another run holds it.
+# Takes the lock named $1 until the process ends or drop_lock. Says so if another run holds it.
 take_lock() {
     local fd
-    exec {fd}>"$CACHE/locks/$1.lock" || die "cannot write to $CACHE/locks" "Is the disk full or the folder read-only?"
+    { exec {fd}>"$CACHE/locks/$1.lock"; } 2>/dev/null || fail_world "cannot write to $CACHE/locks"
     if ! flock -n "$fd"; then
         say "waiting for another run that prepares '$1'"
-        flock "$fd" || die "cannot lock $CACHE/locks/$1.lock"
+        # In short waits, so that a signal is answered.
+        until flock -w 1 "$fd"; do :; done
     fi
     LOCK_FD=$fd
 }
@@ -96,6 +98,8 @@ make_scratch() {
         TEMPORARIES+=("$old")
     done
     cleanup
+    # Those of other names are taken for dead after a day (no step takes that long).
+    find "$TMP" -mindepth 1 -maxdepth 1 -mmin +1440 -exec rm -rf -- {} + 2>/dev/null
     SCRATCH=$(mktemp -d "$TMP/$name.XXXXXX" 2>/dev/null) ||
         fail_world "cannot create a folder in $TMP"
     chmod 755 "$SCRATCH"
@@ -121,20 +125,24 @@ fail_world() {
     die "$what"
 }
 
-# Runs a command with its output in $STEP_LOG and a progress line every 5 s. $1: description, then the command.
-# Returns the command's status.
+# Runs a command with its output in $STEP_LOG; a progress line after 2 s and then every 5 s, with the size of the folder
+# STEP_FOLDER if that is set. $1: description, then the command. Returns the command's status.
 run_step() {
-    local what=$1 start=$SECONDS next=2 status=0
+    local what=$1 start=$SECONDS next=2 status=0 size
     shift
     STEP_LOG=$TMP/step.$$.log
     TEMPORARIES+=("$STEP_LOG")
+    set -m # A process group of its own, for cleanup.
     "$@" >"$STEP_LOG" 2>&1 </dev/null &
     CHILD=$!
-    # A quick step stays silent; polling keeps traps responsive, which a foreground child would not.
+    set +m
+    # A quick step stays silent; polling keeps the traps responsive, which a foreground child would not.
     while kill -0 "$CHILD" 2>/dev/null; do
-        sleep 0.1
+        sleep 0.05
         if [ $((SECONDS - start)) -ge "$next" ]; then
-            say "$what ... $((SECONDS - start)) s"
+            size=
+            [ -d "${STEP_FOLDER:-}" ] && size=", $(du -sm -- "$STEP_FOLDER" 2>/dev/null | cut -f1) MiB"
+            say "$what ... $((SECONDS - start)) s$size"
             next=$((SECONDS - start + 5))
         fi
     done

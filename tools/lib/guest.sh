@@ -43,7 +43,8 @@ build_guest() {
 copy_programs() {
     local from=$1 to=$2 program loader path library
     shift 2
-    loader=$from/$(prefix_loader "$from")
+    loader=$(prefix_loader "$from") || exit 1
+    loader=$from/$loader
     path=$(prefix_library_path "$from" "$from")
     for program in "$@"; do
         install -D -m 755 -- "$from/$program" "$to/$program" || fail_world "cannot copy $program"

@@ -27,6 +27,11 @@ ensure_kernel() {
         is_ready "$name" || build_kernel "$name" "$1"
     fi
     point_link "$name" "kernels/$1"
+    # Both names of the newest kernel move together, or one would keep an old folder alive.
+    if [ "$SERIES" = newest ]; then
+        point_link "$name" kernels/newest
+        point_link "$name" kernels/7.2
+    fi
 }
 
 cmd_kernel() {
@@ -39,7 +44,8 @@ build_kernel() {
     local name=$1 later=$STORE/$1 tree packages=(linux-image-amd64 linux-headers-amd64)
     local keep='^linux-(image|binary|modules|headers|kbuild|base)-[0-9]'
     say "preparing kernel $2 of ${KERNEL_SUITES[0]}; once, 100 to 200 MiB to download"
-    command -v depmod >/dev/null || die "depmod is missing" "Install it: apt-get install kmod"
+    command -v depmod >/dev/null || die "depmod is missing" "Install it: tools/setup build (or apt-get install kmod)"
+    command -v xz >/dev/null || die "xz is missing" "Install it: tools/setup build (or apt-get install xz-utils)"
     make_scratch "kernel-$SERIES"
     tree=$SCRATCH/tree
     take_lock apt

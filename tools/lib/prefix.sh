@@ -35,7 +35,7 @@ prefix_library_path() {
 write_wrapper() {
     local file=$1 now=$2 later=$3 program=$4 extra=$5 loader option options=
     shift 5
-    loader=$(prefix_loader "$now")
+    loader=$(prefix_loader "$now") || exit 1
     for option in "$@"; do options="$options '$option'"; done
     cat >"$file" <<WRAPPER || fail_world "cannot write $file"
 #!/bin/sh

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * mock-accel: driver of the accelerator that is not there
+ */
+
+/**
+ * DOC: probe, remove, registers
+ *
+ * This file owns the PCI side: it claims a function, maps BAR0, reads and
+ * checks the constant registers once, requests the interrupt, and guards every
+ * later access to the registers.
+ *
+ * Two objects stand for one function. A &struct mock_accel_function is the
+ * binding of the driver to the PCI function: devm memory, gone after remove().
+ * A &struct mock_accel_node is one appearance in /sys/class/mock-accel and
+ * /dev: reference counted, kept by open files, and a VF can have many of them,
+ * one after the other, while it stays bound. Only @func, guarded by @access,
+ * leads from the second to the first.
+ *
+ * Locks, outermost first: mock_accel_lock (who is bound, which VFs are
+ * enabled, open counts), node->access (is the function still there),
+ * func->node_lock (where to deliver an interrupt). A PF's class device is
+ * removed with none of them held, because its sriov_numvfs takes the first.
+ */
+
+#include <linux/bitfield.h>
+#include <linux/idr.h>
+#include <linux/interrupt.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/module.h>
+#include <linux/sizes.h>
+
+#include "mock_accel.h"
+
+#define MOCK_ACCEL_MAGIC 0x4d4f434b /* "MOCK" */
+#define MOCK_ACCEL_BAR 0
+#define MOCK_ACCEL_BAR_BYTES SZ_4K
+/* What a read returns when nobody answers. */
+#define MOCK_ACCEL_ALL_ONES U32_MAX
+
+#define MOCK_ACCEL_VENDOR 0x1de5
+#define MOCK_ACCEL_PF 0x0001
+#define MOCK_ACCEL_VF 0x0002
+
+static DEFINE_IDA(mock_accel_index);
+
+static bool mock_accel_is_present(const struct mock_accel_function *func)
+{
+	return readl(func->regs + MOCK_ACCEL_DEVICE_ID) == MOCK_ACCEL_MAGIC;
+}
+
+/**
+ * mock_accel_read_status() - read register STATUS, if the device is there
+ * @node: class device of the function
+ * @status: where to put the value; untouched on error
+ *
+ * Context: may sleep; takes @node->access for reading.
+ * Return: 0, or -ENODEV if the function was unbound or does not answer.
+ */
+int mock_accel_read_status(struct mock_accel_node *node, u32 *status)
+{
+	int ret = -ENODEV;
+	u32 value;
+
+	down_read(&node->access);
+	if (node->func) {
+		value = readl(node->func->regs + MOCK_ACCEL_STATUS);
+		/* All ones is a legal status: only then ask a second time. */
+		if (value != MOCK_ACCEL_ALL_ONES ||
+		    mock_accel_is_present(node->func)) {
+			*status = FIELD_GET(MOCK_ACCEL_STATUS_VALUE, value);
+			ret = 0;
+		}
+	}
+	up_read(&node->access);
+	return ret;
+}
+
+/**
+ * mock_accel_write_status() - write register STATUS, if the device is there
+ * @node: class device of the function
+ * @status: new value
+ *
+ * Context: may sleep; takes @node->access for reading.
+ * Return: 0, or -ENODEV if the function was unbound or does not answer.
+ */
+int mock_accel_write_status(struct mock_accel_node *node, u32 status)
+{
+	int ret = -ENODEV;
+
+	down_read(&node->access);
+	/* A write to nobody is lost without a trace, so look first. */
+	if (node->func && mock_accel_is_present(node->func)) {
+		writel(FIELD_PREP(MOCK_ACCEL_STATUS_VALUE, status),
+		       node->func->regs + MOCK_ACCEL_STATUS);
+		ret = 0;
+	}
+	up_read(&node->access);
+	return ret;
+}
+
+/* Copies an array of 32-bit registers to memory in the device's byte order. */
+static void mock_accel_read_bytes(const struct mock_accel_function *func,
+				  void *dst, u32 offset, u32 stride, u32 count)
+{
+	__le32 word;
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		word = cpu_to_le32(readl(func->regs + offset + i * stride));
+		memcpy(dst + i * sizeof(word), &word, sizeof(word));
+	}
+}
+
+/* The label goes to sysfs and to terminals: no control bytes, one end. */
+static void mock_accel_make_printable(char *label, size_t size)
+{
+	size_t i;
+
+	label[size - 1] = '\0';
+	for (i = 0; label[i]; i++)
+		if (label[i] < ' ' || label[i] > '~')
+			label[i] = '?';
+	memset(label + i, 0, size - i);
+}
+
+/* Reads and checks what stays constant. After this, @func->ident is trusted. */
+static int mock_accel_identify(struct mock_accel_function *func)
+{
+	struct mock_accel_identity *ident = &func->ident;
+	struct device *dev = &func->pdev->dev;
+
+	BUILD_BUG_ON(MOCK_ACCEL_UUID_COUNT * sizeof(__le32) !=
+		     sizeof(ident->uuid));
+	BUILD_BUG_ON(MOCK_ACCEL_LABEL_COUNT * sizeof(__le32) !=
+		     sizeof(ident->label));
+
+	ident->device_id = readl(func->regs + MOCK_ACCEL_DEVICE_ID);
+	if (ident->device_id == MOCK_ACCEL_ALL_ONES)
+		return dev_err_probe(dev, -ENODEV,
+				     "Device does not answer (DEVICE_ID reads all ones)\n");
+	if (ident->device_id != MOCK_ACCEL_MAGIC)
+		return dev_err_probe(dev, -ENODEV,
+				     "DEVICE_ID is 0x%08x, want 0x%08x: not a mock-accel\n",
+				     ident->device_id, MOCK_ACCEL_MAGIC);
+
+	ident->revision = readl(func->regs + MOCK_ACCEL_REVISION);
+	ident->fw_version = readl(func->regs + MOCK_ACCEL_FW_VERSION);
+	ident->capabilities = readl(func->regs + MOCK_ACCEL_CAPABILITIES);
+	ident->memory_size = readq(func->regs + MOCK_ACCEL_MEMORY_SIZE);
+	mock_accel_read_bytes(func, ident->uuid, MOCK_ACCEL_UUID,
+			      MOCK_ACCEL_UUID_STRIDE, MOCK_ACCEL_UUID_COUNT);
+	mock_accel_read_bytes(func, ident->label, MOCK_ACCEL_LABEL,
+			      MOCK_ACCEL_LABEL_STRIDE, MOCK_ACCEL_LABEL_COUNT);
+	mock_accel_make_printable(ident->label, sizeof(ident->label));
+
+	if (ident->is_vf) {
+		ident->vf_index = readl(func->regs + MOCK_ACCEL_VF_INDEX);
+		return 0;
+	}
+	ident->vf_index = MOCK_ACCEL_NO_VF_INDEX;
+	ident->total_vfs = readl(func->regs + MOCK_ACCEL_TOTAL_VFS);
+	if (ident->total_vfs > MOCK_ACCEL_MAX_VFS) {
+		dev_warn(dev, "TOTAL_VFS is 0x%08x, using %u\n",
+			 ident->total_vfs, MOCK_ACCEL_MAX_VFS);
+		ident->total_vfs = MOCK_ACCEL_MAX_VFS;
+	}
+	return 0;
+}
+
+static irqreturn_t mock_accel_interrupt(int irq, void *data)
+{
+	mock_accel_status_changed(data);
+	return IRQ_HANDLED;
+}
+
+static void mock_accel_free_vectors(void *data)
+{
+	pci_free_irq_vectors(data);
+}
+
+/* The device is usable without an interrupt, so having no vector is no error. */
+static int mock_accel_setup_irq(struct mock_accel_function *func)
+{
+	struct pci_dev *pdev = func->pdev;
+	int ret;
+
+	ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
+	if (ret < 0) {
+		dev_info(&pdev->dev,
+			 "No MSI-X vector (%d): status changes cannot be waited for\n",
+			 ret);
+		return 0;
+	}
+	ret = devm_add_action_or_reset(&pdev->dev, mock_accel_free_vectors,
+				       pdev);
+	if (ret)
+		return ret;
+	ret = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, 0),
+			       mock_accel_interrupt, 0, pci_name(pdev), func);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret,
+				     "Cannot request the interrupt\n");
+	func->has_irq = true;
+	return 0;
+}
+
+static int mock_accel_map(struct mock_accel_function *func)
+{
+	struct pci_dev *pdev = func->pdev;
+	int ret;
+
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "Cannot enable device\n");
+	if (!(pci_resource_flags(pdev, MOCK_ACCEL_BAR) & IORESOURCE_MEM) ||
+	    pci_resource_len(pdev, MOCK_ACCEL_BAR) < MOCK_ACCEL_BAR_BYTES)
+		return dev_err_probe(&pdev->dev, -ENODEV,
+				     "BAR0 is no memory of at least %u bytes\n",
+				     MOCK_ACCEL_BAR_BYTES);
+	/*
+	 * Mapped but not requested, on purpose: with CONFIG_IO_STRICT_DEVMEM
+	 * (Debian) a requested BAR cannot be mmap'd through resource0, and
+	 * comparing what the driver reads with what resource0 shows is what
+	 * this device is for. The driver core already sees to it that one
+	 * function has one driver.
+	 */
+	func->regs = pcim_iomap(pdev, MOCK_ACCEL_BAR, 0);
+	if (!func->regs)
+		return dev_err_probe(&pdev->dev, -ENOMEM, "Cannot map BAR0\n");
+	return 0;
+}
+
+static void mock_accel_free_index(void *data)
+{
+	struct mock_accel_function *func = data;
+
+	ida_free(&mock_accel_index, func->index);
+}
+
+static int mock_accel_alloc_index(struct mock_accel_function *func)
+{
+	func->index = ida_alloc(&mock_accel_index, GFP_KERNEL);
+	if (func->index < 0)
+		return func->index;
+	return devm_add_action_or_reset(&func->pdev->dev, mock_accel_free_index,
+					func);
+}
+
+static int mock_accel_probe(struct pci_dev *pdev,
+			    const struct pci_device_id *id)
+{
+	struct mock_accel_function *func;
+	int ret;
+
+	func = devm_kzalloc(&pdev->dev, sizeof(*func), GFP_KERNEL);
+	if (!func)
+		return -ENOMEM;
+	func->pdev = pdev;
+	func->ident.is_vf = id->device == MOCK_ACCEL_VF;
+	INIT_LIST_HEAD(&func->list);
+	spin_lock_init(&func->node_lock);
+
+	ret = mock_accel_map(func);
+	if (ret)
+		return ret;
+	ret = mock_accel_identify(func);
+	if (ret)
+		return ret;
+	/* An MSI-X message is a write by the device. */
+	pci_set_master(pdev);
+	ret = mock_accel_setup_irq(func);
+	if (ret)
+		return ret;
+	if (!func->ident.is_vf) {
+		ret = mock_accel_alloc_index(func);
+		if (ret)
+			return ret;
+	}
+	pci_set_drvdata(pdev, func);
+	return mock_accel_sriov_attach(func);
+}
+
+static void mock_accel_remove(struct pci_dev *pdev)
+{
+	mock_accel_sriov_detach(pci_get_drvdata(pdev));
+}
+
+/* A function level reset clears STATUS and NUM_VFS without an interrupt. */
+static void mock_accel_reset_done(struct pci_dev *pdev)
+{
+	struct mock_accel_function *func = pci_get_drvdata(pdev);
+
+	mock_accel_sriov_reset_done(func);
+	mock_accel_status_changed(func);
+}
+
+static const struct pci_error_handlers mock_accel_err_handler = {
+	.reset_done = mock_accel_reset_done,
+};
+
+static const struct pci_device_id mock_accel_ids[] = {
+	{ PCI_DEVICE(MOCK_ACCEL_VENDOR, MOCK_ACCEL_PF) },
+	{ PCI_DEVICE(MOCK_ACCEL_VENDOR, MOCK_ACCEL_VF) },
+	{}
+};
+MODULE_DEVICE_TABLE(pci, mock_accel_ids);
+
+static struct pci_driver mock_accel_driver = {
+	.name = "mock-accel",
+	.id_table = mock_accel_ids,
+	.probe = mock_accel_probe,
+	.remove = mock_accel_remove,
+	.err_handler = &mock_accel_err_handler,
+	/* Numbers follow the order of the bus. */
+	.driver.probe_type = PROBE_FORCE_SYNCHRONOUS,
+};
+
+static int __init mock_accel_init(void)
+{
+	int ret;
+
+	ret = mock_accel_class_init();
+	if (ret)
+		return ret;
+	ret = pci_register_driver(&mock_accel_driver);
+	if (ret)
+		mock_accel_class_exit();
+	return ret;
+}
+module_init(mock_accel_init);
+
+static void __exit mock_accel_exit(void)
+{
+	pci_unregister_driver(&mock_accel_driver);
+	mock_accel_class_exit();
+}
+module_exit(mock_accel_exit);
+
+MODULE_AUTHOR("The Mimic authors");
+MODULE_DESCRIPTION("Driver of Mimic's mock PCIe accelerator");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("1.0.0");

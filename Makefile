@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# Front of the project: every goal is one or two commands that also work alone. Scripts with logic live in tools/.
+
+SHELL = /bin/bash
+PREFIX = /usr/local
+
+.PHONY: help build demo test test-kernels bench check format coverage install doctor clean
+
+help: ## This list
+	@printf 'make GOAL, where GOAL is one of\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
+
+demo: ## Set up, boot examples/dual-numa.yaml, verify it and print its topology
+	@tools/setup build
+	@tools/setup run
+	@tools/build release
+	@tools/demo examples/dual-numa.yaml
+
+test: ## Set up, build with sanitizers and run all tests
+	@tools/run_tests
+
+test-kernels: ## As test, but only the VM tests, on the newest kernel too
+	@tools/run_tests --kernels
+
+bench: ## Build for speed and print the benchmark's ratios
+	@tools/setup build
+	@tools/setup run
+	@tools/build release
+	@bench/run build/release
+
+build: ## Build for use, into build/release
+	@tools/setup build
+	@tools/build release
+
+check: ## clang-tidy, clang-format and the rules of tools/check_tree
+	@tools/setup test
+	@python3 tools/check_tree
+	@tools/format --check
+	@tools/build tidy
+
+format: ## Reformat the C++ sources with clang-format
+	@tools/format
+
+coverage: ## Run the unit and protocol tests and print line coverage by folder
+	@tools/setup test
+	@tools/build coverage
+	@tools/coverage build/coverage
+
+install: build ## Install under PREFIX (default /usr/local) and DESTDIR
+	@cmake --install build/release --prefix "$(PREFIX)"
+
+doctor: build ## Say what is missing on this machine and what mends it
+	@build/release/bin/mimic doctor
+
+clean: ## Remove all builds (the cache of downloads stays)
+	@rm -rf build

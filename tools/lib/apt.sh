@@ -15,6 +15,8 @@ apt_configure() {
             "On another distribution install QEMU >= 10.1 yourself; then 'tools/debs qemu' uses that one."
     fi
     mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/etc" || fail_world "cannot create $dir"
+    # Proxy and mirror settings may hold a password.
+    chmod 700 "$dir"
     APT_SUITES=("$@")
     : >"$dir/status"
     # Hooks of the system (cleaning, notifying) and other index targets must not run here: take Acquire::* alone.

@@ -38,9 +38,18 @@ cache_root() {
 # Free space of the file system that holds $1, in MiB.
 free_mib() { df -Pm -- "$1" | awk 'NR == 2 { print $4 }'; }
 
+# Ends the run at once if less than $1 MiB are free, rather than after some minutes. $2: for what.
+need_mib() {
+    local free
+    free=$(free_mib "$CACHE")
+    [ "${free:-0}" -ge "$1" ] || die "$2 needs $1 MiB, but the disk that holds $CACHE has ${free:-0} MiB free" \
+        "Free some there, or set MIMIC_CACHE to a folder on another disk, and run again."
+}
+
 # Removes everything this run left unfinished; the exit trap, set by init_cache.
 TEMPORARIES=()
 CHILD=
+SCRATCH=
 cleanup() {
     local path
     if [ -n "$CHILD" ]; then
@@ -113,8 +122,9 @@ fail_world() {
     free=$(free_mib "$CACHE")
     if [ "${free:-0}" -lt 16 ] ||
         { [ -n "$log" ] && grep -qiE 'no space left|enough free space|disk quota' "$log"; }; then
+        [ ! -d "$CACHE/apt/lists/partial" ] || find "$CACHE/apt/lists/partial" -type f -delete
         die "$what: the disk that holds $CACHE is full (${free:-0} MiB free)" \
-            "Free at least 2 GiB there, or set MIMIC_CACHE to a folder on another disk, and run again." \
+            "Free some there (all kernels and QEMU take 3 GiB), or set MIMIC_CACHE to a folder on another disk, and run again." \
             "The unfinished files of this run have been removed."
     fi
     if [ -n "$log" ] && [ -s "$log" ]; then
@@ -130,7 +140,7 @@ fail_world() {
 run_step() {
     local what=$1 start=$SECONDS next=2 status=0 size
     shift
-    STEP_LOG=$TMP/step.$$.log
+    STEP_LOG=${SCRATCH:-$TMP/step.$$}.log
     TEMPORARIES+=("$STEP_LOG")
     set -m # A process group of its own, for cleanup.
     "$@" >"$STEP_LOG" 2>&1 </dev/null &

@@ -18,7 +18,8 @@ cmd_guest() {
 
 build_guest() {
     local all program
-    say "preparing the guest's programs; once, about 10 MiB to download"
+    say "preparing the guest's programs; once, about 20 MiB to download"
+    need_mib 150 "the guest"
     make_scratch guest
     all=$SCRATCH/all
     take_lock apt

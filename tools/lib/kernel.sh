@@ -43,7 +43,10 @@ cmd_kernel() {
 build_kernel() {
     local name=$1 later=$STORE/$1 tree packages=(linux-image-amd64 linux-headers-amd64)
     local keep='^linux-(image|binary|modules|headers|kbuild|base)-[0-9]'
+    local need=1000
+    [ "$SERIES" = newest ] && need=1800
     say "preparing kernel $2 of ${KERNEL_SUITES[0]}; once, 100 to 200 MiB to download"
+    need_mib "$need" "kernel $2"
     command -v depmod >/dev/null || die "depmod is missing" "Install it: tools/setup build (or apt-get install kmod)"
     command -v xz >/dev/null || die "xz is missing" "Install it: tools/setup build (or apt-get install xz-utils)"
     make_scratch "kernel-$SERIES"

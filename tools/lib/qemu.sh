@@ -42,6 +42,7 @@ use_system_qemu() {
 build_qemu() {
     local later=$STORE/$QEMU_RECIPE version modules
     say "preparing a private QEMU (this system's has no vfio-user-pci); once, about 60 MiB to download"
+    need_mib 350 "QEMU"
     make_scratch qemu
     take_lock apt
     apt_configure trixie-backports trixie
@@ -62,8 +63,7 @@ build_qemu() {
     publish "$QEMU_RECIPE" qemu
     # A prefix that cannot run must not count as finished.
     has_vfio_user "$CACHE/qemu/qemu-system-x86_64" || {
-        "$CACHE/qemu/qemu-system-x86_64" -device help >"$TMP/step.$$.log" 2>&1
-        tail -n 5 "$TMP/step.$$.log" >&2
+        "$CACHE/qemu/qemu-system-x86_64" -device help 2>&1 | tail -n 5 >&2
         rm -f -- "${later:?}/.complete"
         die "the unpacked QEMU does not run or lacks vfio-user-pci" "See the lines above; $later keeps the files."
     }

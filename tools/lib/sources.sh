@@ -111,7 +111,7 @@ source_files() {
 
 # Debian's mirrors as URI<TAB>KEYRING, best first; MIMIC_DEBIAN_URI overrides what apt says.
 find_mirrors() {
-    local files uri signed keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    local files uri signed keyring=${MIMIC_DEBIAN_KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
     if [ -n "${MIMIC_DEBIAN_URI:-}" ]; then
         printf '%s\t%s\n' "$MIMIC_DEBIAN_URI" "$keyring"
         return

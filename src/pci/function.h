@@ -5,13 +5,16 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/task_runner.h"
 #include "pci/config_space.h"
 #include "pci/dma.h"
+#include "pci/msix_table.h"
 
 namespace mimic::pci {
 
@@ -53,6 +56,12 @@ public:
     virtual void send_msix(uint32_t vector) = 0;
     virtual void send_msi(uint32_t vector) = 0;
 
+    /// True where the client keeps the MSI-X table to itself and guest writes of it never arrive (vfio-user facts,
+    /// 2.3): the function then ignores the mask bits of its own table, and send_msix() needs only the number. False
+    /// where the table in the function's BAR is the real one: per-vector masks count, and the upstream sends
+    /// Function::msix_message().
+    virtual bool owns_msix_table() const { return true; }
+
     /// Drives the function's interrupt pin. Repeating a level is harmless.
     virtual void set_intx(bool asserted) = 0;
 
@@ -75,6 +84,7 @@ struct FunctionOptions {
     uint8_t interrupt_pin = 0;  // 0 none, 1 INTA .. 4 INTD
     std::array<Bar, kBarCount> bars{};
     uint32_t config_size = 4096;  // 4096 for PCI Express, 256 for conventional PCI
+    bool multifunction = false;   // HEADER_TYPE bit 7: the device has more functions than number 0
 };
 
 /// One type-0 function: config space, BARs, interrupts, resets. Thread-bound to the loop that owns it.
@@ -87,8 +97,8 @@ public:
     Function(const Function&) = delete;
     Function& operator=(const Function&) = delete;
 
-    /// Errors of options that no hardware could have: BAR sizes, two BARs in one slot, config_size. Factories of
-    /// models call this before they construct.
+    /// Errors (EINVAL) of options that no hardware could have: ids that mean "absent", BAR sizes, two BARs in one slot,
+    /// mappable areas, config_size. Factories of models call this before they construct.
     static Status validate(const FunctionOptions& options);
 
     // --- Called by the transport -------------------------------------------------------------------------------
@@ -104,10 +114,11 @@ public:
     virtual void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) = 0;
     virtual void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) = 0;
 
-    /// The expansion ROM image, or empty. Read only.
+    /// The expansion ROM image of at most 16 MiB, or empty. Read only. Asked for when the function is attached.
     virtual std::span<const uint8_t> rom() const { return {}; }
 
-    /// Resets function state and, but for kFunctionLevel's sticky bits, config space. Then calls on_reset().
+    /// Resets config space (kFunctionLevel and kPower keep sticky bits), power state, pending interrupts and the
+    /// interrupt pin, then calls on_reset(). A reset from inside on_reset() does nothing.
     void reset(ResetKind kind);
 
     /// Plugs the function into `upstream` (borrowed until detach()). detach() resets it with kDetach.
@@ -128,7 +139,21 @@ public:
 
     /// COMMAND.BUS_MASTER, and whether a power state other than D0 is set (then BAR accesses get all ones).
     bool bus_master_enabled() const;
-    bool in_d0() const;
+    bool in_d0() const { return in_d0_; }
+
+    /// Whether BAR `bar` answers: in D0, with the memory or I/O space of COMMAND enabled. For transports that decode
+    /// addresses themselves; behind a vfio-user client, which looks at COMMAND, in_d0() is enough.
+    bool bar_accessible(unsigned bar) const;
+
+    /// What the guest programmed for MSI-X vector `vector` or MSI message `vector` (modulo those it enabled).
+    MsiMessage msix_message(uint32_t vector) const;
+    MsiMessage msi_message(uint32_t vector) const;
+
+    /// The MSI-X table and PBA, or nullptr without the capability.
+    const MsixTable* msix_table() const { return msix_table_ ? &*msix_table_ : nullptr; }
+
+    /// Heap bytes of config space and MSI-X state, for the memory budget.
+    size_t heap_bytes() const;
 
 protected:
     explicit Function(FunctionOptions options);
@@ -140,9 +165,16 @@ protected:
     /// mastering); else nothing happens, as the specification says. Vectors out of range are our bug.
     void raise_msix(uint32_t vector);
     void raise_msi(uint32_t vector);
+    /// A raised vector that the guest has masked stays pending and goes out when the mask does. For set_intx(), `asserted`
+    /// is the model's level; the pin follows it while nothing in config space holds it back.
     void set_intx(bool asserted);
 
-    /// Guest memory, or nullptr while the guest has bus mastering off or nothing is attached.
+    /// Serve an access that starts in the MSI-X table or PBA of `bar`; false: it is the model's. Called first in the
+    /// bar_read() and bar_write() of a model whose BAR holds them.
+    bool msix_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) const;
+    bool msix_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
+
+    /// Guest memory, or nullptr while the guest has bus mastering off, in a state other than D0, or while detached.
     DmaSpace* dma();
 
     /// The slot, or nullptr while nothing is attached.
@@ -151,19 +183,55 @@ protected:
 private:
     friend class CapabilityBuilder;
 
+    // Where the MSI-X structures lie, and how many bytes each has.
+    struct MsixPlace {
+        unsigned bar = 0;
+        uint64_t offset = 0;
+        uint64_t size = 0;
+
+        bool holds(unsigned a_bar, uint64_t an_offset) const {
+            return a_bar == bar && an_offset >= offset && an_offset - offset < size;
+        }
+    };
+
     void build_header();
-    void bind_command_hooks();
+    void build_bars();
+    void build_rom();
+
+    // Called by CapabilityBuilder once the registers are defined.
+    void bind_power_management(uint32_t cap);
+    void bind_msi(uint32_t cap, uint32_t vectors);
+    void bind_msix(uint32_t cap, uint32_t vectors, MsixPlace table, MsixPlace pba);
+    void bind_pcie(uint32_t cap, bool flr);
+
+    void power_state_written(const ConfigWrite& write);
+    bool msi_enabled() const;
+    bool msix_enabled() const;
+    bool can_send_messages() const;
+    uint32_t msi_mask_offset() const;
+    uint32_t msi_message_number(uint32_t vector) const;
+    bool msix_masked(uint32_t vector) const;
+    void deliver_pending_msi();
+    void deliver_pending_msix();
+    void interrupt_control_written();
+    void update_intx();
 
     FunctionOptions options_;
     ConfigSpace config_;
-    Upstream* upstream_ = nullptr;
+    std::optional<MsixTable> msix_table_;
+    MsixPlace msix_table_place_;
+    MsixPlace msix_pba_place_;
+    Upstream* upstream_ = nullptr;  // outlives the attachment: detach() comes first
     uint32_t msix_vectors_ = 0;
     uint32_t msi_vectors_ = 0;
     uint32_t msix_cap_ = 0;  // offset of the capability, 0: none
     uint32_t msi_cap_ = 0;
     uint32_t pm_cap_ = 0;
-    bool intx_level_ = false;
-    bool resetting_ = false;  // hooks of a config write that resets must not reset again
+    uint32_t pcie_cap_ = 0;
+    bool in_d0_ = true;        // PMCSR.POWER_STATE is 0; read by transports at each BAR access
+    bool intx_level_ = false;  // the model's
+    bool pin_ = false;         // as last driven at the upstream
+    bool resetting_ = false;   // hooks of a config write that resets must not reset again
 };
 
 }  // namespace mimic::pci

@@ -89,7 +89,7 @@ take_lock() {
     local fd
     { exec {fd}>"$CACHE/locks/$1.lock"; } 2>/dev/null || fail_world "cannot write to $CACHE/locks"
     if ! flock -n "$fd"; then
-        say "waiting for another run that prepares '$1'"
+        say "waiting for another run of this tool that works on '$1'"
         # In short waits, so that a signal is answered.
         until flock -w 1 "$fd"; do :; done
     fi

@@ -4,7 +4,7 @@
 # tools/debs module: builds an out-of-tree kernel module for one of our kernels in a scratch folder, so the source
 # folder stays clean, and remembers the result by content: same sources, kernel and arguments mean no second build.
 
-MODULE_RECIPE=1
+MODULE_RECIPE=2
 
 cmd_module() {
     [ $# -ge 3 ] || die "'module' needs SERIES SRCDIR OUTDIR" "See tools/debs --help"
@@ -55,7 +55,7 @@ build_module() {
     find "$SCRATCH/src" \( -name '*.o' -o -name '*.ko' -o -name '*.mod*' -o -name '.*.cmd' -o -name Module.symvers \) -delete
     # Make variables of an outer make must not leak into kbuild.
     if ! run_step "building $(basename "$(realpath -- "$source")") for $(cat "$kernel/release")" \
-        env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CFLAGS -u LDFLAGS -u ARCH -u CROSS_COMPILE \
+        env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u CFLAGS -u LDFLAGS -u ARCH -u CROSS_COMPILE LC_ALL=C \
         make -C "$(readlink -f -- "$kernel/build")" M="$SCRATCH/src" KDIR="$kernel/build" W=1 \
         -j"$(nproc)" "${arguments[@]}" "$@"; then
         sed "s#$SCRATCH/src/#$source/#g" "$STEP_LOG" >&2
@@ -66,7 +66,8 @@ build_module() {
     fi
     mkdir -p "$SCRATCH/out" || fail_world "cannot create a folder"
     find "$SCRATCH/src" -name '*.ko' -exec cp -- {} "$SCRATCH/out/" \; || fail_world "cannot copy the module"
-    sed "s#$SCRATCH/src/#$source/#g" "$STEP_LOG" | grep -A3 -E 'warning:|WARNING:' >"$SCRATCH/out/warnings"
+    sed "s#$SCRATCH/src/#$source/#g" "$STEP_LOG" | grep -A3 -E 'warning:|WARNING:' |
+        grep -vE '^  [A-Z]+ ' >"$SCRATCH/out/warnings"
     : >"$SCRATCH/out/.complete"
     [ ! -e "$result" ] || rm -rf -- "${result:?}"
     mv -T -- "$SCRATCH/out" "$result" || fail_world "cannot keep the module"

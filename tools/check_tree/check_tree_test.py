@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Self-test: each rule catches a bad sample and leaves a good one alone."""
+
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import commit_title  # noqa: E402
+import doc_rules  # noqa: E402
+import include_rules  # noqa: E402
+import text_rules  # noqa: E402
+from tree import Tree  # noqa: E402
+
+APACHE = "// SPDX-License-Identifier: Apache-2.0\n"
+HEADER = APACHE + "#pragma once\n"
+
+
+def found(rule, **files):
+    """Messages of `rule` on a tree of {path: content}."""
+    with tempfile.TemporaryDirectory() as root:
+        paths = []
+        for path, content in files["tree"].items():
+            os.makedirs(os.path.join(root, os.path.dirname(path)), exist_ok=True)
+            with open(os.path.join(root, path), "w", newline="", encoding="utf-8") as file:
+                file.write(content)
+            paths.append(path)
+        return [breach.message for breach in rule(Tree(root, sorted(paths))) if not breach.is_warning]
+
+
+class TextRules(unittest.TestCase):
+    def one(self, rule, path, bad, good):
+        self.assertEqual(len(found(rule, tree={path: bad})), 1, "bad sample not caught")
+        self.assertEqual(found(rule, tree={path: good}), [])
+
+    def test_size(self):
+        self.one(text_rules.sizes, "src/base/a.cpp", "\n" * 801, "\n" * 800)
+
+    def test_size_does_not_count_data(self):
+        self.assertEqual(found(text_rules.sizes, tree={"tests/fuzz/corpus/a.h": "\n" * 2000}), [])
+
+    def test_columns(self):
+        self.one(text_rules.columns, "src/base/a.cpp", "x" * 101 + "\n", "x" * 100 + "\n")
+        self.one(text_rules.columns, "tools/a.sh", "x" * 121 + "\n", "x" * 120 + "\n")
+        self.one(text_rules.columns, "kernel/a/a.c", "\t" * 13 + "\n", "\t" * 12 + "\n")
+
+    def test_white_space(self):
+        self.one(text_rules.white_space, "src/base/a.cpp", "int a; \n", "int a;\n")
+        self.one(text_rules.white_space, "src/base/a.cpp", "int a;\r\n", "int a;\n")
+        self.one(text_rules.white_space, "src/base/a.cpp", "int a;", "int a;\n")
+        self.one(text_rules.white_space, "src/base/a.cpp", "\tint a;\n", "    int a;\n")
+        self.assertEqual(found(text_rules.white_space, tree={"kernel/a/a.c": "\tint a;\n"}), [])
+        self.assertEqual(found(text_rules.white_space, tree={"Makefile": "a:\n\ttrue\n"}), [])
+
+    def test_licence(self):
+        self.one(text_rules.licences, "src/base/a.cpp", "int a;\n", APACHE + "int a;\n")
+        self.one(text_rules.licences, "kernel/a/a.c", APACHE, "// SPDX-License-Identifier: GPL-2.0\n")
+        self.one(text_rules.licences, "src/a.h", "// SPDX-License-Identifier: GPL-2.0\n", APACHE)
+        self.one(text_rules.licences, "tools/run", "#!/bin/bash\n", "#!/bin/bash\n#" + APACHE)
+
+    def test_pragma_once(self):
+        self.one(text_rules.pragma_once, "src/base/a.h", APACHE, HEADER)
+
+    def test_todo(self):
+        self.one(text_rules.todos, "src/base/a.cpp", "// TO" "DO: later\n", "// TO" "DO(#12): later\n")
+
+    def test_registry(self):
+        for name, ending in text_rules.REGISTRIES:
+            self.one(text_rules.registries, "docs/a.md", "see deb.%s.%s/x\n" % (name, ending), "see %s\n" % name)
+
+
+class IncludeRules(unittest.TestCase):
+    def arrow(self, path, name):
+        return found(include_rules.arrows, tree={path: '#include "%s"\n' % name})
+
+    def test_down_is_allowed(self):
+        for path, name in (("src/reg/a.h", "base/b.h"), ("src/vfio_user/a.h", "pci/b.h"),
+                           ("src/devices/x/a.h", "pci/b.h"), ("src/devices/x/a.h", "devices/x/b.h"),
+                           ("src/machine/a.h", "devices/x/b.h"), ("src/cli/a.cpp", "vfio_user/b.h"),
+                           ("src/topology/a.h", "topology/b.h")):
+            self.assertEqual(self.arrow(path, name), [], "%s -> %s" % (path, name))
+
+    def test_up_and_sideways_are_caught(self):
+        for path, name in (("src/base/a.h", "reg/b.h"), ("src/pci/a.h", "vfio_user/b.h"),
+                           ("src/vfio_user/a.h", "sim/b.h"), ("src/devices/x/a.h", "vfio_user/b.h"),
+                           ("src/devices/x/a.h", "devices/y/b.h"), ("src/devices/x/a.h", "topology/b.h"),
+                           ("src/topology/a.h", "devices/x/b.h"), ("src/machine/a.h", "cli/b.h"),
+                           ("src/mediator/a.h", "machine/b.h"), ("src/newlayer/a.h", "base/b.h")):
+            self.assertEqual(len(self.arrow(path, name)), 1, "%s -> %s" % (path, name))
+
+    def test_form(self):
+        for name in ("b.h", "../base/b.h", "src/base/b.h"):
+            self.assertEqual(len(self.arrow("src/base/a.cpp", name)), 1, name)
+        self.assertEqual(len(found(include_rules.arrows, tree={"src/reg/a.h": "#include <base/b.h>\n"})), 1)
+
+    def test_own_header_first(self):
+        bad = {"src/pci/a.h": "", "src/pci/a.cpp": '#include <vector>\n#include "pci/a.h"\n'}
+        good = {"src/pci/a.h": "", "src/pci/a.cpp": '#include "pci/a.h"\n#include <vector>\n'}
+        self.assertEqual(len(found(include_rules.own_header_first, tree=bad)), 1)
+        self.assertEqual(found(include_rules.own_header_first, tree=good), [])
+
+
+class DocRules(unittest.TestCase):
+    TABLE = "| feature | test |\n|---|---|\n| loop | `%s` |\n"
+
+    def test_readme_tests(self):
+        tree = {"src/base/CMakeLists.txt": "mimic_test(base_test SOURCES a_test.cpp)\n",
+                "src/base/a_test.cpp": "TEST(Loop, Runs) {\n"}
+        for name in ("base_test", "Loop.Runs", "Loop", "src/base/a_test.cpp", "src/base/"):
+            self.assertEqual(found(doc_rules.readme_tests, tree=dict(tree, **{"README.md": self.TABLE % name})), [])
+        for name in ("other_test", "Loop.Stops", "src/other"):
+            readme = {"README.md": self.TABLE % name}
+            self.assertEqual(len(found(doc_rules.readme_tests, tree=dict(tree, **readme))), 1)
+
+    def test_markers(self):
+        begin, end = "<!-- begin generated: x -->\n", "<!-- end generated -->\n"
+        for bad in (begin, end, begin + begin + end):
+            self.assertEqual(len(found(doc_rules.markers, tree={"docs/a.md": bad})), 1)
+        self.assertEqual(found(doc_rules.markers, tree={"docs/a.md": begin + end}), [])
+
+
+class CommitTitle(unittest.TestCase):
+    def test_good(self):
+        for title in ("pci: reset BARs on FLR", "kernel: mock-accel: fix leak", "src/reg: add arrays"):
+            self.assertEqual(commit_title.problems(title + "\n\nWhy and how tested.\n"), [])
+
+    def test_bad(self):
+        for message in ("reset BARs\n\nBody\n", "pci: " + "x" * 70 + "\n\nBody\n", "pci: reset BARs.\n\nBody\n",
+                        "pci: reset BARs\nBody\n", "pci: reset BARs\n"):
+            self.assertEqual(len(commit_title.problems(message)), 1, message)
+
+
+if __name__ == "__main__":
+    unittest.main()

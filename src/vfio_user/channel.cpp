@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vfio_user/channel.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace mimic::vfio_user {
+namespace {
+
+constexpr size_t kControlSize = CMSG_SPACE(kMaxReceivedFds * sizeof(int));
+
+Header read_header(const uint8_t* bytes) {
+    Header header;
+    std::memcpy(&header, bytes, sizeof header);
+    return header;
+}
+
+bool may_carry_fds(uint16_t command) {
+    return command == static_cast<uint16_t>(Command::kDmaMap) ||
+           command == static_cast<uint16_t>(Command::kDeviceSetIrqs) ||
+           command == static_cast<uint16_t>(Command::kDeviceFeature);
+}
+
+// Header + body + descriptor in one sendmsg: QEMU reads 16 bytes at once and a short header is fatal to it.
+ssize_t send_some(int socket, std::span<const iovec> parts, int fd) {
+    msghdr message{};
+    message.msg_iov = const_cast<iovec*>(parts.data());
+    message.msg_iovlen = parts.size();
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    if (fd >= 0) {
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* cmsg = CMSG_FIRSTHDR(&message);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(cmsg), &fd, sizeof fd);
+    }
+    ssize_t sent;
+    do {
+        sent = ::sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+}  // namespace
+
+Channel::Channel(UniqueFd socket, ReceiveBuffer& buffer)
+    : socket_(std::move(socket)), buffer_(buffer) {
+    const int flags = ::fcntl(socket_.get(), F_GETFL);
+    ::fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK);
+}
+
+Channel::State Channel::fail_with(std::string reason) {
+    close_reason_ = std::move(reason);
+    return State::kClosed;
+}
+
+Channel::State Channel::receive(Handler& handler) {
+    if (broken_) return State::kClosed;
+    const auto scratch = buffer_.bytes();
+    // A message that began earlier continues in the channel's own memory, which grows only as bytes really arrive:
+    // a peer that announces 1 MiB and sends nothing gets nothing.
+    const size_t kept = partial_.size();
+    if (kept > scratch.size() / 2) partial_.resize(kept + scratch.size());
+    const bool in_partial = kept > scratch.size() / 2;
+    if (!in_partial && kept != 0) std::memcpy(scratch.data(), partial_.data(), kept);
+    const auto space = in_partial ? std::span(partial_).subspan(kept) : scratch.subspan(kept);
+
+    iovec part{space.data(), space.size()};
+    alignas(cmsghdr) std::array<char, kControlSize> control;
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t received = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (received < 0) {
+        if (in_partial) partial_.resize(kept);
+        if (errno == EAGAIN || errno == EINTR) return State::kOpen;
+        return fail_with(fmt::format("recvmsg: {}", std::strerror(errno)));
+    }
+    if (message.msg_controllen != 0 && !take_fds(message))
+        return fail_with("more descriptors than the protocol allows");
+    if (received == 0) {
+        return kept == 0 ? State::kClosed
+                         : fail_with(fmt::format("EOF after {} bytes of a message", kept));
+    }
+
+    const size_t total = kept + static_cast<size_t>(received);
+    if (in_partial) partial_.resize(total);
+    const std::span<const uint8_t> bytes =
+        in_partial ? std::span<const uint8_t>(partial_) : std::span<const uint8_t>(scratch.first(total));
+    if (!fds_.empty()) attribute_fds(bytes, kept);
+    size_t used = 0;
+    const State state = dispatch(bytes, handler, used);
+    if (state == State::kClosed) return state;
+    if (in_partial) {
+        drop_handled(used);
+    } else if (used != total || kept != 0) {
+        partial_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(used), bytes.end());
+        if (partial_.empty()) std::vector<uint8_t>().swap(partial_);
+        fds_owner_ -= std::min(fds_owner_, used);
+    }
+    return State::kOpen;
+}
+
+Channel::State Channel::resume(Handler& handler) {
+    size_t used = 0;
+    const State state = dispatch(partial_, handler, used);
+    if (state == State::kOpen) drop_handled(used);
+    return state;
+}
+
+void Channel::drop_handled(size_t used) {
+    partial_.erase(partial_.begin(), partial_.begin() + static_cast<std::ptrdiff_t>(used));
+    if (partial_.empty()) std::vector<uint8_t>().swap(partial_);
+    fds_owner_ -= std::min(fds_owner_, used);
+}
+
+bool Channel::take_fds(const msghdr& header) {
+    for (cmsghdr* cmsg = CMSG_FIRSTHDR(&header); cmsg != nullptr;
+         cmsg = CMSG_NXTHDR(const_cast<msghdr*>(&header), cmsg)) {
+        if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) continue;
+        const size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; ++i) {
+            int fd;
+            std::memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof fd);
+            fds_.emplace_back(fd);
+        }
+    }
+    return (header.msg_flags & MSG_CTRUNC) == 0 && fds_.size() <= kMaxReceivedFds;
+}
+
+// The kernel ends a read after the send that carried descriptors, but may put earlier sends before it. So they belong to the last
+// message that starts in the bytes just read and is of a kind that carries descriptors, or to one whose header is
+// not complete yet.
+void Channel::attribute_fds(std::span<const uint8_t> bytes, size_t first_new) {
+    size_t at = 0;
+    size_t owner = fds_owner_;
+    while (at < bytes.size()) {
+        if (bytes.size() - at < sizeof(Header)) {
+            if (at >= first_new) owner = at;
+            break;
+        }
+        const Header header = read_header(bytes.data() + at);
+        if (at >= first_new && may_carry_fds(header.command)) owner = at;
+        if (header.size < sizeof(Header) || header.size > bytes.size() - at) break;
+        at += header.size;
+    }
+    fds_owner_ = owner;
+}
+
+Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handler, size_t& used) {
+    // A backlog means that the peer does not read its replies: the rest waits for resume().
+    while (bytes.size() - used >= sizeof(Header) && backlog_.empty()) {
+        Message message{read_header(bytes.data() + used), {}, {}};
+        const uint32_t size = message.header.size;
+        if (size < sizeof(Header) || size > max_message_size_)
+            return fail_with(fmt::format("message size {}, expected {}..{}", size, sizeof(Header),
+                                         max_message_size_));
+        if (size > bytes.size() - used) break;
+        message.payload = bytes.subspan(used + sizeof(Header), size - sizeof(Header));
+        const bool owns_fds = !fds_.empty() && fds_owner_ <= used;
+        if (owns_fds) message.fds = fds_;
+        used += size;
+        const bool go_on = handler.on_message(message);
+        if (owns_fds) fds_.clear();
+        if (!go_on) return State::kClosed;
+    }
+    return State::kOpen;
+}
+
+void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail, int fd) {
+    if (broken_) return;
+    size_t sent = 0;
+    if (backlog_.empty()) {
+        const std::array<iovec, 2> parts = {
+            iovec{const_cast<uint8_t*>(head.data()), head.size()},
+            iovec{const_cast<uint8_t*>(tail.data()), tail.size()}};
+        const ssize_t n =
+            send_some(socket_.get(), std::span(parts).first(tail.empty() ? 1 : 2), fd);
+        if (n < 0 && errno != EAGAIN) {
+            broken_ = true;
+            return;
+        }
+        if (n > 0) {
+            sent = static_cast<size_t>(n);
+            fd = -1;  // went with the first byte
+        }
+        if (sent == head.size() + tail.size()) return;
+    }
+    Outgoing rest;
+    rest.bytes.reserve(head.size() + tail.size() - sent);
+    if (sent < head.size())
+        rest.bytes.insert(rest.bytes.end(), head.begin() + static_cast<std::ptrdiff_t>(sent), head.end());
+    const size_t tail_sent = sent > head.size() ? sent - head.size() : 0;
+    rest.bytes.insert(rest.bytes.end(), tail.begin() + static_cast<std::ptrdiff_t>(tail_sent),
+                      tail.end());
+    if (fd >= 0) rest.fd.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    backlog_.push_back(std::move(rest));
+}
+
+bool Channel::flush() {
+    while (!backlog_.empty() && !broken_) {
+        Outgoing& next = backlog_.front();
+        const iovec part{next.bytes.data() + next.sent, next.bytes.size() - next.sent};
+        const ssize_t n = send_some(socket_.get(), std::span(&part, 1), next.fd.get());
+        if (n < 0) {
+            if (errno == EAGAIN) return true;
+            broken_ = true;
+            break;
+        }
+        next.fd.reset();
+        next.sent += static_cast<size_t>(n);
+        if (next.sent == next.bytes.size()) backlog_.pop_front();
+    }
+    return !broken_;
+}
+
+}  // namespace mimic::vfio_user

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// Channel: whole messages in and out of one connected socket, with descriptors and partial I/O. Knows the framing
+// (Header), nothing of what commands mean.
+#pragma once
+
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "vfio_user/protocol.h"
+
+namespace mimic::vfio_user {
+
+/// One received message. The spans and descriptors are valid during Handler::on_message() only; descriptors that the
+/// handler does not move out are closed after it.
+struct Message {
+    Header header;
+    std::span<const uint8_t> payload;
+    std::span<UniqueFd> fds;
+};
+
+/// Buffer that the channels of one loop share for reading, so that an idle connection needs none. Thread-bound.
+class ReceiveBuffer {
+public:
+    static constexpr size_t kSize = 64 * 1024;  // about 1,800 posted 4-byte writes
+    ReceiveBuffer() : bytes_(std::make_unique<uint8_t[]>(kSize)) {}
+    std::span<uint8_t> bytes() { return {bytes_.get(), kSize}; }
+
+private:
+    std::unique_ptr<uint8_t[]> bytes_;
+};
+
+/// Framing over a non-blocking UNIX stream socket. Thread-bound.
+class Channel {
+public:
+    class Handler {
+    public:
+        /// Handles one message. False ends the connection: receive() then returns kClosed.
+        virtual bool on_message(Message& message) = 0;
+
+    protected:
+        ~Handler() = default;
+    };
+
+    enum class State : uint8_t { kOpen, kClosed };
+
+    /// Owns `socket`, which becomes non-blocking. `buffer` is borrowed for the channel's life.
+    Channel(UniqueFd socket, ReceiveBuffer& buffer);
+
+    int fd() const { return socket_.get(); }
+
+    /// Reads what is there (one recvmsg) and hands out each whole message. kClosed on EOF, on a socket error, on
+    /// framing that cannot be followed (size below 16 or over `max_message_size`, descriptors lost), or when the handler says so.
+    State receive(Handler& handler);
+
+    /// Sends head and tail as one message with one sendmsg(2) and, if `fd` >= 0, that descriptor. What the socket does not
+    /// take is kept and sent by flush(); then wants_write() is true. Errors of the socket show in the next receive().
+    void send(std::span<const uint8_t> head, std::span<const uint8_t> tail = {}, int fd = -1);
+
+    /// Sends kept bytes. False when the peer is gone.
+    bool flush();
+
+    /// Hands out messages that were read but held back while wants_write() was true.
+    State resume(Handler& handler);
+
+    /// True while bytes wait for the socket: the owner watches EPOLLOUT and stops receiving, so that a peer that
+    /// sends and never reads costs a bounded amount of memory.
+    bool wants_write() const { return !backlog_.empty(); }
+
+    /// Longest message to accept from now on, in bytes.
+    void set_max_message_size(uint32_t size) { max_message_size_ = size; }
+
+    /// Why the channel closed, for the log; empty for a plain EOF.
+    const std::string& close_reason() const { return close_reason_; }
+
+private:
+    struct Outgoing {
+        std::vector<uint8_t> bytes;
+        size_t sent = 0;
+        UniqueFd fd;  // rides on the first byte
+    };
+
+    State fail_with(std::string reason);
+    State dispatch(std::span<const uint8_t> bytes, Handler& handler, size_t& used);
+    void drop_handled(size_t used);
+    bool take_fds(const msghdr& header);
+    void attribute_fds(std::span<const uint8_t> bytes, size_t first_new);
+
+    UniqueFd socket_;
+    ReceiveBuffer& buffer_;
+    uint32_t max_message_size_ = kMaxVersionSize;
+    std::vector<uint8_t> partial_;  // bytes read and not handed out yet
+    std::vector<UniqueFd> fds_;     // received, not handed out yet
+    size_t fds_owner_ = 0;          // offset in the bytes being dispatched of the message that owns fds_
+    std::deque<Outgoing> backlog_;
+    bool broken_ = false;
+    std::string close_reason_;
+};
+
+}  // namespace mimic::vfio_user

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vfio_user/guest_memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "vfio_user/protocol.h"
+
+namespace mimic::vfio_user {
+namespace {
+
+bool permits(pci::DmaAccess have, pci::DmaAccess want) {
+    return (static_cast<unsigned>(have) & static_cast<unsigned>(want)) ==
+           static_cast<unsigned>(want);
+}
+
+}  // namespace
+
+Status GuestMemory::map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::DmaAccess access,
+                        UniqueFd fd) {
+    if (size == 0 || iova + (size - 1) < iova)
+        return fail(std::errc::invalid_argument, "DMA region of {:#x} bytes at {:#x}", size, iova);
+    const auto next = std::lower_bound(regions_.begin(), regions_.end(), iova,
+                                       [](const Region& r, uint64_t at) { return r.iova < at; });
+    const bool hits_next = next != regions_.end() && next->iova - iova < size;
+    const bool hits_previous =
+        next != regions_.begin() && iova - std::prev(next)->iova < std::prev(next)->size;
+    if (hits_next || hits_previous)
+        return fail(std::errc::file_exists, "DMA region {:#x}+{:#x} overlaps another", iova, size);
+    if (regions_.size() >= kMaxDmaMaps)
+        return fail(std::errc::no_space_on_device, "{} DMA regions", regions_.size());
+    Mapping mapping;
+    if (fd) {
+        int protection = 0;
+        if (permits(access, pci::DmaAccess::kRead)) protection |= PROT_READ;
+        if (permits(access, pci::DmaAccess::kWrite)) protection |= PROT_WRITE;
+        MIMIC_ASSIGN_OR_RETURN(mapping, Mapping::map(fd.get(), fd_offset, size, protection));
+    }
+    regions_.insert(next, Region{iova, size, access, std::move(mapping)});
+    return {};
+}
+
+Status GuestMemory::unmap(uint64_t iova, uint64_t size) {
+    Region* region = find(iova);
+    if (region == nullptr || region->iova != iova || region->size != size)
+        return fail(std::errc::no_such_file_or_directory, "no DMA region {:#x}+{:#x}", iova, size);
+    regions_.erase(regions_.begin() + (region - regions_.data()));
+    last_hit_ = 0;
+    return {};
+}
+
+void GuestMemory::unmap_all() {
+    regions_.clear();
+    last_hit_ = 0;
+}
+
+GuestMemory::Region* GuestMemory::find(uint64_t iova) {
+    if (last_hit_ < regions_.size() && iova - regions_[last_hit_].iova < regions_[last_hit_].size)
+        return &regions_[last_hit_];
+    auto after = std::upper_bound(regions_.begin(), regions_.end(), iova,
+                                  [](uint64_t at, const Region& r) { return at < r.iova; });
+    if (after == regions_.begin()) return nullptr;
+    Region& region = *std::prev(after);
+    if (iova - region.iova >= region.size) return nullptr;
+    last_hit_ = static_cast<size_t>(&region - regions_.data());
+    return &region;
+}
+
+std::optional<std::span<std::byte>> GuestMemory::span(uint64_t iova, uint64_t size,
+                                                      pci::DmaAccess access) {
+    const Region* region = find(iova);
+    if (region == nullptr || !region->mapping || !permits(region->access, access))
+        return std::nullopt;
+    const uint64_t offset = iova - region->iova;
+    if (size == 0 || size > region->size - offset) return std::nullopt;
+    return region->mapping.bytes().subspan(offset, size);
+}
+
+// Every byte must be in a region that permits the access; counts the messages that the unmapped parts need.
+Status GuestMemory::check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages) {
+    if (size == 0 || size > kMaxDmaTransfer || iova + (size - 1) < iova)
+        return fail(std::errc::invalid_argument, "DMA of {:#x} bytes at {:#x}", size, iova);
+    messages = 0;
+    while (size != 0) {
+        const Region* region = find(iova);
+        if (region == nullptr || !permits(region->access, access))
+            return fail(std::errc::bad_address, "no DMA region permits this at {:#x}", iova);
+        const uint64_t part = std::min(size, region->size - (iova - region->iova));
+        if (!region->mapping)
+            messages += (part + messenger_.max_dma_message() - 1) / messenger_.max_dma_message();
+        iova += part;
+        size -= part;
+    }
+    if (in_flight_.size() + messages > kMaxDmaInFlight)
+        return fail(std::errc::resource_unavailable_try_again, "{} DMA messages under way",
+                    in_flight_.size());
+    return {};
+}
+
+void GuestMemory::read(uint64_t iova, uint64_t size, ReadDone done) {
+    size_t messages = 0;
+    if (auto ok = check(iova, size, pci::DmaAccess::kRead, messages); !ok)
+        return done(tl::unexpected<Error>(ok.error()));
+    if (const auto direct = span(iova, size, pci::DmaAccess::kRead)) {
+        // A copy, although the bytes are at hand: the guest may change them while the device looks.
+        const std::vector<std::byte> copy(direct->begin(), direct->end());
+        return done(std::span<const std::byte>(copy));
+    }
+    auto transfer = std::make_shared<Transfer>();
+    transfer->bytes.resize(size);
+    transfer->read_done = std::move(done);
+    start(iova, transfer, /*is_read=*/true);
+}
+
+void GuestMemory::write(uint64_t iova, std::span<const std::byte> data, WriteDone done) {
+    size_t messages = 0;
+    if (auto ok = check(iova, data.size(), pci::DmaAccess::kWrite, messages); !ok)
+        return done(tl::unexpected<Error>(ok.error()));
+    if (const auto direct = span(iova, data.size(), pci::DmaAccess::kWrite)) {
+        std::memcpy(direct->data(), data.data(), data.size());
+        return done({});
+    }
+    auto transfer = std::make_shared<Transfer>();
+    transfer->bytes.assign(data.begin(), data.end());
+    transfer->write_done = std::move(done);
+    start(iova, transfer, /*is_read=*/false);
+}
+
+void GuestMemory::start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read) {
+    const size_t size = transfer->bytes.size();
+    for (size_t offset = 0; offset < size;) {
+        const Region* region = find(iova + offset);
+        MIMIC_CHECK(region != nullptr);  // check() has walked the same range
+        const uint64_t in_region = iova + offset - region->iova;
+        size_t part = std::min<uint64_t>(size - offset, region->size - in_region);
+        if (region->mapping) {
+            std::byte* guest = region->mapping.bytes().data() + in_region;
+            std::byte* ours = transfer->bytes.data() + offset;
+            std::memcpy(is_read ? ours : guest, is_read ? guest : ours, part);
+        } else {
+            part = std::min<uint64_t>(part, messenger_.max_dma_message());
+            const uint16_t id =
+                is_read ? messenger_.send_dma_read(iova + offset, part)
+                        : messenger_.send_dma_write(
+                              iova + offset, std::span(transfer->bytes).subspan(offset, part));
+            in_flight_[id] = InFlight{transfer, offset, part, is_read};
+            ++transfer->outstanding;
+        }
+        offset += part;
+    }
+    if (transfer->outstanding == 0) finish(transfer);
+}
+
+bool GuestMemory::on_reply(uint16_t id, int error, std::span<const uint8_t> data) {
+    const auto found = in_flight_.find(id);
+    if (found == in_flight_.end()) return false;
+    const InFlight message = std::move(found->second);
+    in_flight_.erase(found);
+    Transfer& transfer = *message.transfer;
+    if (error == 0 && message.is_read && data.size() != message.size) error = EIO;
+    if (error != 0) {
+        transfer.error = EIO;
+    } else if (message.is_read) {
+        std::memcpy(transfer.bytes.data() + message.offset, data.data(), message.size);
+    }
+    if (--transfer.outstanding == 0) finish(message.transfer);
+    return true;
+}
+
+void GuestMemory::cancel_all() {
+    // finish() runs device code, which may start a transfer: work on what was there.
+    std::unordered_map<uint16_t, InFlight> cancelled;
+    cancelled.swap(in_flight_);
+    for (auto& [id, message] : cancelled) {
+        message.transfer->error = ECANCELED;
+        if (--message.transfer->outstanding == 0) finish(message.transfer);
+    }
+}
+
+void GuestMemory::finish(const std::shared_ptr<Transfer>& transfer) {
+    const int error = transfer->error;
+    if (transfer->read_done) {
+        if (error != 0)
+            transfer->read_done(tl::unexpected<Error>(Error::from_errno(error, "DMA_READ")));
+        else
+            transfer->read_done(std::span<const std::byte>(transfer->bytes));
+    } else if (error != 0) {
+        transfer->write_done(tl::unexpected<Error>(Error::from_errno(error, "DMA_WRITE")));
+    } else {
+        transfer->write_done({});
+    }
+}
+
+}  // namespace mimic::vfio_user

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vfio_user/interrupts.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cstring>
+
+namespace mimic::vfio_user {
+namespace {
+
+// The descriptor comes from the peer: writing 8 bytes to a full pipe or a file would block or do harm, so only an
+// eventfd is taken, and it is made non-blocking (QEMU's are already).
+Status prepare_eventfd(int fd) {
+    std::array<char, 64> target{};
+    const auto link = fmt::format("/proc/self/fd/{}", fd);
+    const ssize_t n = ::readlink(link.c_str(), target.data(), target.size() - 1);
+    if (n < 0) return fail_errno("readlink {}", link);
+    if (std::string_view(target.data(), static_cast<size_t>(n)) != "anon_inode:[eventfd]")
+        return fail(std::errc::invalid_argument, "interrupt descriptor is no eventfd: {}",
+                    target.data());
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        return fail_errno("fcntl of an eventfd");
+    return {};
+}
+
+}  // namespace
+
+Interrupts::Interrupts(EventLoop& loop, std::array<uint32_t, kIrqCount> counts)
+    : loop_(loop), counts_(counts) {}
+
+Interrupts::~Interrupts() = default;
+
+Interrupts::Watcher::Watcher(Interrupts& owner, UniqueFd fd, bool mask)
+    : owner_(owner), fd_(std::move(fd)), mask_(mask) {}
+
+Interrupts::Watcher::~Watcher() {
+    if (watching_) owner_.loop_.unwatch(fd_.get());
+}
+
+Status Interrupts::Watcher::start() {
+    MIMIC_TRY(owner_.loop_.watch(fd_.get(), EPOLLIN, *this));
+    watching_ = true;
+    return {};
+}
+
+void Interrupts::Watcher::on_fd_ready(uint32_t) {
+    uint64_t count;
+    if (::read(fd_.get(), &count, sizeof count) == sizeof count)
+        owner_.apply_mask(kIrqIntx, 0, mask_);
+}
+
+Interrupts::Vector& Interrupts::vector(uint32_t index, uint32_t number) {
+    auto& vectors = vectors_[index];
+    if (number >= vectors.size()) vectors.resize(number + 1);
+    return vectors[number];
+}
+
+Status Interrupts::check(const SetIrqsBody& request, std::span<const uint8_t> data,
+                         std::span<UniqueFd> fds) const {
+    const uint32_t kind = request.flags & kIrqDataMask;
+    const uint32_t action = request.flags & kIrqActionsMask;
+    if ((request.flags & ~(kIrqDataMask | kIrqActionsMask)) != 0 || !std::has_single_bit(kind) ||
+        !std::has_single_bit(action))
+        return fail(std::errc::invalid_argument, "SET_IRQS flags {:#x}", request.flags);
+    if (request.index >= kIrqCount)
+        return fail(std::errc::invalid_argument, "SET_IRQS index {}", request.index);
+    const uint32_t available = counts_[request.index];
+    if (request.start > available || request.count > available - request.start)
+        return fail(std::errc::invalid_argument, "SET_IRQS {}+{} of index {}, which has {}",
+                    request.start, request.count, request.index, available);
+    if (request.count == 0 && !(kind == kIrqDataNone && action == kIrqActionTrigger))
+        return fail(std::errc::invalid_argument, "SET_IRQS of no vectors");
+    if (kind == kIrqDataBool && data.size() < request.count)
+        return fail(std::errc::invalid_argument, "SET_IRQS with {} booleans for {} vectors",
+                    data.size(), request.count);
+    if (fds.size() > (kind == kIrqDataEventfd ? request.count : 0))
+        return fail(std::errc::invalid_argument, "SET_IRQS with {} descriptors for {} vectors",
+                    fds.size(), request.count);
+    if (action != kIrqActionTrigger && request.index != kIrqIntx)
+        return fail(std::errc::invalid_argument, "SET_IRQS masks index {}", request.index);
+    for (const UniqueFd& fd : fds) MIMIC_TRY(prepare_eventfd(fd.get()));
+    return {};
+}
+
+Status Interrupts::set(const SetIrqsBody& request, std::span<const uint8_t> data,
+                       std::span<UniqueFd> fds) {
+    MIMIC_TRY(check(request, data, fds));
+    switch (request.flags & kIrqActionsMask) {
+        case kIrqActionMask: return set_mask(request, data, fds, true);
+        case kIrqActionUnmask: return set_mask(request, data, fds, false);
+        default: return set_trigger(request, data, fds);
+    }
+}
+
+Status Interrupts::set_trigger(const SetIrqsBody& request, std::span<const uint8_t> data,
+                               std::span<UniqueFd> fds) {
+    const uint32_t kind = request.flags & kIrqDataMask;
+    if (kind == kIrqDataEventfd) {
+        // Fewer descriptors than vectors detach the rest.
+        for (uint32_t i = 0; i < request.count; ++i) {
+            if (i >= fds.size() && request.start + i >= vectors_[request.index].size()) break;
+            Vector& v = vector(request.index, request.start + i);
+            v.fd = i < fds.size() ? std::move(fds[i]) : UniqueFd();
+            if (v.fd && v.pending && !v.masked) signal(v);
+        }
+        if (request.index == kIrqIntx && !fds.empty()) fire_intx();
+        return {};
+    }
+    if (request.count == 0) {  // NONE: disable the whole index
+        vectors_[request.index].clear();
+        if (request.index == kIrqIntx) {
+            mask_watcher_.reset();
+            unmask_watcher_.reset();
+        }
+        return {};
+    }
+    for (uint32_t i = 0; i < request.count; ++i) {
+        if (kind == kIrqDataBool && data[i] == 0) continue;
+        trigger(request.index, request.start + i);
+    }
+    return {};
+}
+
+Status Interrupts::set_mask(const SetIrqsBody& request, std::span<const uint8_t> data,
+                            std::span<UniqueFd> fds, bool mask) {
+    const uint32_t kind = request.flags & kIrqDataMask;
+    if (kind == kIrqDataEventfd) {
+        auto& watcher = mask ? mask_watcher_ : unmask_watcher_;
+        watcher.reset();
+        if (fds.empty()) return {};
+        watcher = std::make_unique<Watcher>(*this, std::move(fds[0]), mask);
+        return watcher->start();
+    }
+    for (uint32_t i = 0; i < request.count; ++i)
+        if (kind == kIrqDataNone || data[i] != 0) apply_mask(request.index, request.start + i, mask);
+    return {};
+}
+
+void Interrupts::apply_mask(uint32_t index, uint32_t number, bool mask) {
+    Vector& v = vector(index, number);
+    v.masked = mask;
+    if (!mask) fire_intx();
+}
+
+void Interrupts::signal(Vector& v) {
+    v.pending = false;
+    ++signalled_;
+    const uint64_t one = 1;
+    // EAGAIN: the counter is at its limit, so the client has an unread interrupt anyway.
+    [[maybe_unused]] const auto n = ::write(v.fd.get(), &one, sizeof one);
+}
+
+void Interrupts::trigger(uint32_t index, uint32_t number) {
+    if (index >= kIrqCount || number >= counts_[index]) return;
+    Vector& v = vector(index, number);
+    if (!v.fd || v.masked) {
+        v.pending = true;
+        return;
+    }
+    signal(v);
+    if (index == kIrqIntx) v.masked = true;
+}
+
+void Interrupts::fire_intx() {
+    if (counts_[kIrqIntx] == 0) return;
+    Vector& v = vector(kIrqIntx, 0);
+    if (intx_level_) v.pending = true;
+    if (!v.pending || v.masked || !v.fd) return;
+    signal(v);
+    v.masked = true;  // until the client unmasks: it does that when the guest has handled the interrupt
+}
+
+void Interrupts::set_intx_level(bool asserted) {
+    intx_level_ = asserted;
+    if (counts_[kIrqIntx] == 0) return;
+    if (asserted)
+        fire_intx();
+    else
+        vector(kIrqIntx, 0).pending = false;
+}
+
+void Interrupts::reset() {
+    for (auto& vectors : vectors_) std::vector<Vector>().swap(vectors);
+    mask_watcher_.reset();
+    unmask_watcher_.reset();
+    intx_level_ = false;
+}
+
+}  // namespace mimic::vfio_user

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vfio_user/negotiation.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "vfio_user/protocol.h"
+
+namespace mimic::vfio_user {
+namespace {
+
+// Longest JSON, NUL included, that QEMU 11.1 takes.
+constexpr size_t kMaxReplyJson = 193;
+
+// A capability that must be an unsigned number within [low, high] if it is there.
+Status read_number(const nlohmann::json& capabilities, const char* key, uint64_t low, uint64_t high,
+                   uint64_t& value) {
+    const auto found = capabilities.find(key);
+    if (found == capabilities.end()) return {};
+    if (!found->is_number_unsigned())
+        return fail(std::errc::invalid_argument, "capability {} is not an unsigned number", key);
+    const auto number = found->get<uint64_t>();
+    if (number < low || number > high)
+        return fail(std::errc::invalid_argument, "capability {} is {}, expected {}..{}", key, number,
+                    low, high);
+    value = number;
+    return {};
+}
+
+Status read_capabilities(const nlohmann::json& root, ClientCapabilities& client) {
+    if (!root.is_object()) return fail(std::errc::invalid_argument, "JSON is not an object");
+    const auto found = root.find("capabilities");
+    if (found == root.end()) return {};
+    if (!found->is_object())
+        return fail(std::errc::invalid_argument, "\"capabilities\" is not an object");
+    uint64_t fds = client.max_msg_fds;
+    MIMIC_TRY(read_number(*found, "max_msg_fds", 0, UINT32_MAX, fds));
+    client.max_msg_fds = static_cast<uint32_t>(fds);
+    MIMIC_TRY(read_number(*found, "max_data_xfer_size", 1, UINT64_MAX, client.max_data_xfer_size));
+    if (const auto multi = found->find("write_multiple"); multi != found->end()) {
+        if (!multi->is_boolean())
+            return fail(std::errc::invalid_argument, "capability write_multiple is no boolean");
+        client.write_multiple = multi->get<bool>();
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<ClientCapabilities> parse_version(std::span<const uint8_t> payload) {
+    VersionBody body;
+    if (payload.size() < sizeof body)
+        return fail(std::errc::invalid_argument, "VERSION of {} bytes", payload.size());
+    std::memcpy(&body, payload.data(), sizeof body);
+    if (body.major != kMajor)
+        return fail(std::errc::invalid_argument, "VERSION {}.{}, expected major {}", body.major,
+                    body.minor, kMajor);
+    ClientCapabilities client;
+    client.minor = body.minor;
+    const auto json = payload.subspan(sizeof body);
+    if (json.empty()) return client;
+    if (json.back() != 0) return fail(std::errc::invalid_argument, "VERSION JSON without final NUL");
+    const auto root = nlohmann::json::parse(json.begin(), json.end() - 1, nullptr,
+                                            /*allow_exceptions=*/false);
+    if (root.is_discarded()) return fail(std::errc::invalid_argument, "VERSION JSON does not parse");
+    MIMIC_TRY(read_capabilities(root, client));
+    return client;
+}
+
+std::string version_reply(const ClientCapabilities& client) {
+    const VersionBody body{kMajor, std::min(kMinor, client.minor)};
+    // write_multiple stays unadvertised: on QEMU 10.1 and 10.2 it changes how writes are queued.
+    const auto json = fmt::format(
+        R"({{"capabilities":{{"max_msg_fds":{},"max_data_xfer_size":{},"max_dma_maps":{},"pgsizes":{}}}}})",
+        kMaxMsgFds, kMaxDataXferSize, kMaxDmaMaps, kPageSize);
+    MIMIC_CHECK(json.size() + 1 <= kMaxReplyJson);
+    std::string reply(sizeof body, '\0');
+    std::memcpy(reply.data(), &body, sizeof body);
+    reply += json;
+    reply += '\0';
+    return reply;
+}
+
+}  // namespace mimic::vfio_user

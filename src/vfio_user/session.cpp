@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+// The connection's life: negotiation, dispatch, replies, errors, end. The commands are in session_commands.cpp.
+#include "vfio_user/session.h"
+
+#include <sys/epoll.h>
+
+#include <cstring>
+
+#include "base/check.h"
+
+namespace mimic::vfio_user {
+namespace {
+
+std::array<uint32_t, kIrqCount> irq_counts(const pci::Function& function) {
+    std::array<uint32_t, kIrqCount> counts{};
+    counts[kIrqIntx] = function.options().interrupt_pin != 0 ? 1 : 0;
+    counts[kIrqMsi] = function.msi_vectors();
+    counts[kIrqMsix] = function.msix_vectors();
+    counts[kIrqErr] = 1;  // QEMU warns about a function without it
+    counts[kIrqReq] = 1;
+    return counts;
+}
+
+}  // namespace
+
+Session::Session(EventLoop& loop, pci::Function& function, UniqueFd socket, ReceiveBuffer& buffer,
+                 Counters& counters, Owner& owner, Options options)
+    : loop_(loop),
+      function_(function),
+      counters_(counters),
+      owner_(owner),
+      options_(options),
+      channel_(std::move(socket), buffer),
+      memory_(*this),
+      interrupts_(loop, irq_counts(function)) {
+    ++counters_.connections;
+}
+
+Session::~Session() {
+    *alive_ = false;
+    if (!closed_) close("the server stops", /*fault=*/false);
+}
+
+Status Session::start() {
+    MIMIC_TRY(loop_.watch(channel_.fd(), EPOLLIN, *this));
+    function_.attach(*this);
+    loop_.post_delayed(
+        [this, alive = alive_] {
+            if (*alive && !negotiated_ && !closed_) {
+                close("no VERSION in time", /*fault=*/true);
+                owner_.on_session_closed();
+            }
+        },
+        options_.handshake_timeout);
+    return {};
+}
+
+void Session::on_fd_ready(uint32_t events) {
+    if (closed_) return;
+    if (writing_) {
+        if (!channel_.flush() || (events & (EPOLLHUP | EPOLLERR)) != 0)
+            return after_io(Channel::State::kClosed);
+        if (channel_.wants_write()) return;
+        return after_io(channel_.resume(*this));
+    }
+    after_io(channel_.receive(*this));
+}
+
+void Session::after_io(Channel::State state) {
+    if (state == Channel::State::kClosed) {
+        if (!closed_) close(channel_.close_reason(), !channel_.close_reason().empty());
+        owner_.on_session_closed();
+        return;
+    }
+    if (channel_.wants_write() != writing_) {
+        writing_ = channel_.wants_write();
+        if (auto ok = loop_.rewatch(channel_.fd(), writing_ ? EPOLLOUT : EPOLLIN); !ok) {
+            close(ok.error().message(), /*fault=*/false);
+            owner_.on_session_closed();
+        }
+    }
+}
+
+// Quiesce, unmap, drop interrupts, reset: the function is as new for the next client.
+void Session::close(std::string_view why, bool fault) {
+    closed_ = true;
+    if (fault) {
+        ++counters_.protocol_faults;
+        MIMIC_LOG("vfio-user", kWarn, "{}: closed the connection: {}", function_.name(), why);
+    } else {
+        MIMIC_LOG("vfio-user", kInfo, "{}: client gone{}{}", function_.name(),
+                  why.empty() ? "" : ": ", why);
+    }
+    loop_.unwatch(channel_.fd());
+    memory_.cancel_all();
+    function_.detach();
+    memory_.cancel_all();  // what the model started while it was told
+    memory_.unmap_all();
+    counters_.interrupts += interrupts_.signalled();
+    interrupts_.reset();
+}
+
+bool Session::on_message(Message& message) {
+    ++counters_.messages;
+    const uint32_t type = message.header.flags & kFlagTypeMask;
+    if (type == kFlagTypeReply) return on_reply(message);
+    if (type != kFlagTypeCommand) {
+        close(fmt::format("message type {}", type), /*fault=*/true);
+        return false;
+    }
+    const auto command = static_cast<Command>(message.header.command);
+    if (!negotiated_) {
+        if (command == Command::kVersion) return on_version(message);
+        reply_error(message.header, {EINVAL}, "command before VERSION");
+        close("command before VERSION", /*fault=*/true);
+        return false;
+    }
+    switch (command) {
+        case Command::kRegionRead: on_region_read(message); break;
+        case Command::kRegionWrite: on_region_write(message); break;
+        case Command::kRegionWriteMulti: on_write_multi(message); break;
+        case Command::kDmaMap: on_dma_map(message); break;
+        case Command::kDmaUnmap: on_dma_unmap(message); break;
+        case Command::kDeviceGetInfo: on_get_info(message); break;
+        case Command::kDeviceGetRegionInfo: on_get_region_info(message); break;
+        case Command::kDeviceGetRegionIoFds: on_get_region_io_fds(message); break;
+        case Command::kDeviceGetIrqInfo: on_get_irq_info(message); break;
+        case Command::kDeviceSetIrqs: on_set_irqs(message); break;
+        case Command::kDeviceReset: on_reset(message); break;
+        case Command::kDeviceFeature: on_device_feature(message); break;
+        case Command::kVersion: reply_error(message.header, {EINVAL}, "second VERSION"); break;
+        case Command::kDirtyPages:
+        case Command::kMigDataRead:
+        case Command::kMigDataWrite:
+            reply_error(message.header, {ENOTSUP}, "migration is not supported");
+            break;
+        case Command::kDmaRead:
+        case Command::kDmaWrite:
+        default: reply_error(message.header, {ENOTTY}, "unknown command"); break;
+    }
+    return !closed_;
+}
+
+bool Session::on_version(Message& message) {
+    auto client = parse_version(message.payload);
+    if (!client) {
+        reply_error(message.header, {EINVAL}, client.error().message());
+        close(client.error().message(), /*fault=*/true);
+        return false;
+    }
+    client_ = *client;
+    negotiated_ = true;
+    channel_.set_max_message_size(kMaxMessageSize);
+    const auto answer = version_reply(client_);
+    reply(message.header, {reinterpret_cast<const uint8_t*>(answer.data()), answer.size()});
+    return true;
+}
+
+bool Session::on_reply(const Message& message) {
+    const auto& header = message.header;
+    const bool dma = header.command == static_cast<uint16_t>(Command::kDmaRead) ||
+                     header.command == static_cast<uint16_t>(Command::kDmaWrite);
+    const int error = (header.flags & kFlagError) != 0
+                          ? (header.error != 0 ? static_cast<int>(header.error) : EIO)
+                          : 0;
+    // Data follows address and count; a reply to DMA_WRITE may be a bare header (QEMU 10.1).
+    const auto data = message.payload.size() > sizeof(DmaAccessBody)
+                          ? message.payload.subspan(sizeof(DmaAccessBody))
+                          : std::span<const uint8_t>{};
+    if (dma && memory_.on_reply(header.id, error, data)) return !closed_;
+    uint64_t suppressed = 0;
+    if (log_limit_.allow(loop_.now(), suppressed))
+        MIMIC_LOG("vfio-user", kWarn, "{}: reply {} to no request of ours ({} more)",
+                  function_.name(), header.id, suppressed);
+    return true;
+}
+
+void Session::reply(const Header& request, std::span<const uint8_t> payload, int fd) {
+    if ((request.flags & kFlagNoReply) != 0) return;
+    // Header and payload lie side by side for the short replies, which are nearly all: one iovec is cheaper than two.
+    std::array<uint8_t, 96> small;
+    const Header header{request.id, request.command,
+                        static_cast<uint32_t>(sizeof(Header) + payload.size()), kFlagTypeReply, 0};
+    std::memcpy(small.data(), &header, sizeof header);
+    if (sizeof header + payload.size() <= small.size()) {
+        if (!payload.empty()) std::memcpy(small.data() + sizeof header, payload.data(), payload.size());
+        channel_.send(std::span(small).first(sizeof header + payload.size()), {}, fd);
+    } else {
+        channel_.send(std::span(small).first(sizeof header), payload, fd);
+    }
+}
+
+// Clients with VERSION minor 1 (rust-vmm, cloud-hypervisor) read the command's fixed reply even after an error and
+// would wait for it forever; others (libvfio-user) take nothing after an error's header. Facts sheet, 1.7.
+void Session::reply_error(const Header& request, const Failure& failure, std::string_view why) {
+    ++counters_.errors;
+    uint64_t suppressed = 0;
+    if (log_limit_.allow(loop_.now(), suppressed))
+        MIMIC_LOG("vfio-user", kWarn, "{}: command {} refused with errno {}: {} ({} more)",
+                  function_.name(), request.command, failure.error, why, suppressed);
+    if ((request.flags & kFlagNoReply) != 0) return;
+    const size_t payload = client_.minor == 1 ? failure.payload_size : 0;
+    Header header{request.id, request.command, static_cast<uint32_t>(sizeof(Header) + payload),
+                  kFlagTypeReply | kFlagError, static_cast<uint32_t>(failure.error)};
+    const std::vector<uint8_t> ones(payload, 0xff);
+    channel_.send({reinterpret_cast<const uint8_t*>(&header), sizeof header}, ones);
+}
+
+uint16_t Session::send_command(Command command, const DmaAccessBody& body,
+                               std::span<const std::byte> data) {
+    const uint16_t id = next_id_++;
+    std::array<uint8_t, sizeof(Header) + sizeof(DmaAccessBody)> head;
+    const Header header{id, static_cast<uint16_t>(command),
+                        static_cast<uint32_t>(head.size() + data.size()), kFlagTypeCommand, 0};
+    std::memcpy(head.data(), &header, sizeof header);
+    std::memcpy(head.data() + sizeof header, &body, sizeof body);
+    channel_.send(head, {reinterpret_cast<const uint8_t*>(data.data()), data.size()});
+    if (channel_.wants_write() && !writing_ && !closed_) {
+        // Sent outside on_fd_ready(), perhaps: nobody else would watch for room.
+        writing_ = true;
+        if (auto ok = loop_.rewatch(channel_.fd(), EPOLLOUT); !ok)
+            MIMIC_LOG("vfio-user", kError, "{}: {}", function_.name(), ok.error().message());
+    }
+    return id;
+}
+
+uint16_t Session::send_dma_read(uint64_t iova, uint64_t size) {
+    return send_command(Command::kDmaRead, {iova, size}, {});
+}
+
+uint16_t Session::send_dma_write(uint64_t iova, std::span<const std::byte> data) {
+    return send_command(Command::kDmaWrite, {iova, data.size()}, data);
+}
+
+uint64_t Session::max_dma_message() const {
+    return std::min<uint64_t>(client_.max_data_xfer_size, kMaxDataXferSize);
+}
+
+void Session::send_msix(uint32_t vector) {
+    interrupts_.trigger(kIrqMsix, vector);
+}
+
+void Session::send_msi(uint32_t vector) {
+    interrupts_.trigger(kIrqMsi, vector);
+}
+
+void Session::set_intx(bool asserted) {
+    interrupts_.set_intx_level(asserted);
+}
+
+}  // namespace mimic::vfio_user

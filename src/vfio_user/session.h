@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// Session: one connected client and the function it drives. Decodes commands, checks every field once, and answers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/log.h"
+#include "pci/function.h"
+#include "vfio_user/channel.h"
+#include "vfio_user/guest_memory.h"
+#include "vfio_user/interrupts.h"
+#include "vfio_user/negotiation.h"
+
+namespace mimic::vfio_user {
+
+/// What clients have done, summed over the sessions of one server. Plain counters; thread-bound with the server.
+struct Counters {
+    uint64_t connections = 0;
+    uint64_t messages = 0;
+    uint64_t region_reads = 0;
+    uint64_t region_writes = 0;
+    uint64_t dma_maps = 0;
+    uint64_t interrupts = 0;
+    uint64_t errors = 0;           // commands answered with an error
+    uint64_t protocol_faults = 0;  // connections closed because of what the peer sent
+};
+
+/// One client. Thread-bound to `loop`. Created with a connected socket; reports its end once through Owner.
+class Session final : public FdHandler,
+                      public pci::Upstream,
+                      private Channel::Handler,
+                      private GuestMemory::Messenger {
+public:
+    class Owner {
+    public:
+        /// The connection is over; the owner destroys the session, but not before this call has returned.
+        virtual void on_session_closed() = 0;
+
+    protected:
+        ~Owner() = default;
+    };
+
+    struct Options {
+        /// A peer that has not sent VERSION by then is dropped, so that it does not keep the device.
+        Duration handshake_timeout = std::chrono::seconds(5);
+    };
+
+    /// All references are borrowed and outlive the session. Call start() next.
+    Session(EventLoop& loop, pci::Function& function, UniqueFd socket, ReceiveBuffer& buffer,
+            Counters& counters, Owner& owner, Options options);
+    ~Session();
+
+    /// Watches the socket. Errors: those of epoll_ctl(2).
+    Status start();
+
+    /// Handles what the socket has now, as if the loop had called. For an owner that wants to know whether a
+    /// client that seems connected is still there.
+    void poll_now() { on_fd_ready(0); }
+
+    bool closed() const { return closed_; }
+
+    void on_fd_ready(uint32_t events) override;
+
+    // pci::Upstream
+    void send_msix(uint32_t vector) override;
+    void send_msi(uint32_t vector) override;
+    void set_intx(bool asserted) override;
+    pci::DmaSpace& dma() override { return memory_; }
+    TaskRunner& runner() override { return loop_; }
+
+private:
+    // What a reply to a failed command must look like for clients that read fixed sizes.
+    struct Failure {
+        int error;
+        size_t payload_size = 0;
+    };
+
+    bool on_message(Message& message) override;
+    bool on_reply(const Message& message);
+    bool on_version(Message& message);
+    void on_dma_map(Message& message);
+    void on_dma_unmap(const Message& message);
+    void on_get_info(const Message& message);
+    void on_get_region_info(const Message& message);
+    void on_get_region_io_fds(const Message& message);
+    void on_get_irq_info(const Message& message);
+    void on_set_irqs(Message& message);
+    void on_region_read(const Message& message);
+    void on_region_write(const Message& message);
+    void on_write_multi(const Message& message);
+    void on_reset(const Message& message);
+    void on_device_feature(const Message& message);
+
+    uint16_t send_dma_read(uint64_t iova, uint64_t size) override;
+    uint16_t send_dma_write(uint64_t iova, std::span<const std::byte> data) override;
+    uint64_t max_dma_message() const override;
+
+    uint64_t region_size(uint32_t region) const;
+    bool region_access_ok(uint32_t region, uint64_t offset, uint64_t size, bool write) const;
+    void read_region(uint32_t region, uint64_t offset, std::span<uint8_t> data);
+    void write_region(uint32_t region, uint64_t offset, std::span<const uint8_t> data);
+
+    void reply(const Header& request, std::span<const uint8_t> payload, int fd = -1);
+    void reply_error(const Header& request, const Failure& failure, std::string_view why);
+    void close(std::string_view why, bool fault);
+    void after_io(Channel::State state);
+    uint16_t send_command(Command command, const struct DmaAccessBody& body,
+                          std::span<const std::byte> data);
+
+    EventLoop& loop_;
+    pci::Function& function_;
+    Counters& counters_;
+    Owner& owner_;
+    Options options_;
+    Channel channel_;
+    GuestMemory memory_;
+    Interrupts interrupts_;
+    ClientCapabilities client_;
+    bool negotiated_ = false;
+    bool closed_ = false;
+    bool writing_ = false;  // EPOLLOUT instead of EPOLLIN is watched
+    uint16_t next_id_ = 0;
+    log::RateLimit log_limit_;
+    std::vector<uint8_t> reply_buffer_;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the handshake timer
+};
+
+}  // namespace mimic::vfio_user

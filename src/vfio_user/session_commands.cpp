@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands of a session. Each handler checks every field it uses here, once; what lies below trusts it.
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "vfio_user/session.h"
+
+namespace mimic::vfio_user {
+namespace {
+
+template <typename T>
+bool read_body(std::span<const uint8_t> payload, T& body) {
+    if (payload.size() < sizeof(T)) return false;
+    std::memcpy(&body, payload.data(), sizeof(T));
+    return true;
+}
+
+template <typename T>
+std::span<const uint8_t> bytes_of(const T& body) {
+    return {reinterpret_cast<const uint8_t*>(&body), sizeof body};
+}
+
+constexpr std::string_view kShort = "payload too short";
+
+}  // namespace
+
+void Session::on_dma_map(Message& message) {
+    DmaMapBody body;
+    if (!read_body(message.payload, body)) return reply_error(message.header, {EINVAL}, kShort);
+    constexpr uint32_t kKnown = kDmaRead | kDmaWrite | kDmaMmap | kDmaFileIo;
+    if (body.argsz < sizeof body || (body.flags & ~kKnown) != 0 || message.fds.size() > 1)
+        return reply_error(message.header, {EINVAL},
+                           fmt::format("DMA_MAP argsz {}, flags {:#x}, {} descriptors", body.argsz,
+                                       body.flags, message.fds.size()));
+    // A region that may be neither read nor written is kept, so that its UNMAP finds it.
+    const auto access = static_cast<pci::DmaAccess>(body.flags & (kDmaRead | kDmaWrite));
+    UniqueFd fd = message.fds.empty() ? UniqueFd() : std::move(message.fds[0]);
+    if ((body.flags & (kDmaRead | kDmaWrite)) == 0) fd.reset();
+    if (auto ok = memory_.map(body.iova, body.size, body.fd_offset, access, std::move(fd)); !ok)
+        return reply_error(message.header, {ok.error().errno_value()}, ok.error().message());
+    ++counters_.dma_maps;
+    reply(message.header, {});
+}
+
+void Session::on_dma_unmap(const Message& message) {
+    DmaUnmapBody body;
+    constexpr size_t kReply = sizeof body;
+    if (!read_body(message.payload, body))
+        return reply_error(message.header, {EINVAL, kReply}, kShort);
+    if (body.argsz < sizeof body || (body.flags & ~kUnmapAll) != 0)
+        return reply_error(message.header, {(body.flags & kUnmapGetDirtyBitmap) != 0 ? ENOTSUP : EINVAL, kReply},
+                           fmt::format("DMA_UNMAP argsz {}, flags {:#x}", body.argsz, body.flags));
+    if ((body.flags & kUnmapAll) != 0) {
+        if (body.iova != 0 || body.size != 0)
+            return reply_error(message.header, {EINVAL, kReply}, "DMA_UNMAP of all with a range");
+        memory_.unmap_all();
+    } else if (auto ok = memory_.unmap(body.iova, body.size); !ok) {
+        return reply_error(message.header, {ok.error().errno_value(), kReply}, ok.error().message());
+    }
+    body.argsz = sizeof body;
+    reply(message.header, bytes_of(body));
+}
+
+void Session::on_get_info(const Message& message) {
+    DeviceInfoBody body;
+    // rust-vmm asks with an argsz of 32; anything that holds the structure will do.
+    if (!read_body(message.payload, body) || body.argsz < sizeof body)
+        return reply_error(message.header, {EINVAL, sizeof body}, "GET_INFO too short");
+    body = {sizeof body, kDeviceFlagReset | kDeviceFlagPci, kRegionCount, kIrqCount};
+    reply(message.header, bytes_of(body));
+}
+
+uint64_t Session::region_size(uint32_t region) const {
+    if (region < pci::kBarCount) return function_.bars()[region].size;
+    if (region == kRegionRom) return function_.rom().size();
+    if (region == kRegionConfig) return function_.options().config_size;
+    return 0;
+}
+
+void Session::on_get_region_info(const Message& message) {
+    RegionInfoBody body;
+    if (!read_body(message.payload, body))
+        return reply_error(message.header, {EINVAL, sizeof body}, kShort);
+    if (body.argsz < sizeof body || body.index >= kRegionCount)
+        return reply_error(message.header, {EINVAL, sizeof body},
+                           fmt::format("REGION_INFO {} argsz {}", body.index, body.argsz));
+    const uint32_t room = body.argsz;
+    const uint32_t index = body.index;
+    RegionInfoBody info{sizeof info, 0, index, 0, region_size(index), 0};
+    if (info.size != 0) info.flags = kRegionFlagRead | (index == kRegionRom ? 0 : kRegionFlagWrite);
+    int fd = -1;
+    std::vector<uint8_t> answer(sizeof info);
+    if (index < pci::kBarCount && function_.bars()[index].fd >= 0 && !function_.bars()[index].areas.empty()) {
+        const pci::Bar& bar = function_.bars()[index];
+        info.flags |= kRegionFlagMmap;
+        info.offset = bar.fd_offset;
+        const auto areas = static_cast<uint32_t>(bar.areas.size());
+        info.argsz = static_cast<uint32_t>(sizeof info + sizeof(SparseMmapCap) +
+                                           areas * sizeof(SparseMmapArea));
+        if (room >= info.argsz) {
+            fd = bar.fd;
+            info.flags |= kRegionFlagCaps;
+            info.cap_offset = sizeof info;
+            const SparseMmapCap cap{kRegionCapSparseMmap, 1, 0, areas, 0};
+            answer.insert(answer.end(), bytes_of(cap).begin(), bytes_of(cap).end());
+            for (const pci::MappableArea& area : bar.areas) {
+                const SparseMmapArea entry{area.offset, area.size};
+                answer.insert(answer.end(), bytes_of(entry).begin(), bytes_of(entry).end());
+            }
+        }
+    }
+    std::memcpy(answer.data(), &info, sizeof info);
+    reply(message.header, answer, fd);
+}
+
+void Session::on_get_region_io_fds(const Message& message) {
+    RegionIoFdsBody body;
+    if (!read_body(message.payload, body) || body.argsz < sizeof body || body.flags != 0 ||
+        body.count != 0 || body.index >= kRegionCount)
+        return reply_error(message.header, {EINVAL, sizeof body}, "bad GET_REGION_IO_FDS");
+    body = {sizeof body, 0, body.index, 0};  // no region has any
+    reply(message.header, bytes_of(body));
+}
+
+void Session::on_get_irq_info(const Message& message) {
+    IrqInfoBody body;
+    if (!read_body(message.payload, body) || body.argsz < sizeof body || body.index >= kIrqCount)
+        return reply_error(message.header, {EINVAL, sizeof body}, "bad GET_IRQ_INFO");
+    const uint32_t flags = body.index == kIrqIntx
+                               ? kIrqFlagEventfd | kIrqFlagMaskable | kIrqFlagAutomasked
+                               : kIrqFlagEventfd;
+    body = {sizeof body, flags, body.index, interrupts_.count(body.index)};
+    reply(message.header, bytes_of(body));
+}
+
+void Session::on_set_irqs(Message& message) {
+    SetIrqsBody body;
+    if (!read_body(message.payload, body)) return reply_error(message.header, {EINVAL}, kShort);
+    if (body.argsz < sizeof body)
+        return reply_error(message.header, {EINVAL}, fmt::format("SET_IRQS argsz {}", body.argsz));
+    const auto data = message.payload.subspan(sizeof body);
+    if (auto ok = interrupts_.set(body, data, message.fds); !ok)
+        return reply_error(message.header, {ok.error().errno_value()}, ok.error().message());
+    reply(message.header, {});
+}
+
+bool Session::region_access_ok(uint32_t region, uint64_t offset, uint64_t size, bool write) const {
+    const uint64_t limit = region_size(region);
+    if (size == 0 || offset > limit || size > limit - offset) return false;
+    return !(write && region == kRegionRom);
+}
+
+void Session::read_region(uint32_t region, uint64_t offset, std::span<uint8_t> data) {
+    ++counters_.region_reads;
+    if (region < pci::kBarCount) {
+        if (function_.in_d0())
+            function_.bar_read(region, offset, data);
+        else
+            std::memset(data.data(), 0xff, data.size());
+    } else if (region == kRegionConfig) {
+        function_.config_read(static_cast<uint32_t>(offset), data);
+    } else {
+        std::memcpy(data.data(), function_.rom().data() + offset, data.size());
+    }
+}
+
+void Session::write_region(uint32_t region, uint64_t offset, std::span<const uint8_t> data) {
+    ++counters_.region_writes;
+    if (region == kRegionConfig)
+        function_.config_write(static_cast<uint32_t>(offset), data);
+    else if (function_.in_d0())
+        function_.bar_write(region, offset, data);
+}
+
+void Session::on_region_read(const Message& message) {
+    RegionAccessBody body;
+    if (!read_body(message.payload, body)) return reply_error(message.header, {EINVAL}, kShort);
+    if (body.count > kMaxDataXferSize)
+        return reply_error(message.header, {EINVAL, sizeof body}, "REGION_READ of too much");
+    if (!region_access_ok(body.region, body.offset, body.count, /*write=*/false))
+        return reply_error(message.header, {EINVAL, sizeof body + body.count},
+                           fmt::format("read of region {} at {:#x}, {} bytes", body.region,
+                                       body.offset, body.count));
+    std::array<uint8_t, 64> small;
+    const size_t size = sizeof body + body.count;
+    if (size > small.size()) reply_buffer_.resize(size);
+    const std::span<uint8_t> answer = size > small.size() ? std::span(reply_buffer_)
+                                                          : std::span(small).first(size);
+    std::memcpy(answer.data(), &body, sizeof body);
+    read_region(body.region, body.offset, answer.subspan(sizeof body));
+    reply(message.header, answer);
+    // A large read (the ROM, once) should not keep its buffer for the connection's life.
+    if (size > small.size()) std::vector<uint8_t>().swap(reply_buffer_);
+}
+
+void Session::on_region_write(const Message& message) {
+    RegionAccessBody body;
+    if (!read_body(message.payload, body))
+        return reply_error(message.header, {EINVAL, sizeof body}, kShort);
+    const auto data = message.payload.subspan(sizeof body);
+    if (data.size() != body.count)
+        return reply_error(message.header, {EINVAL, sizeof body},
+                           fmt::format("REGION_WRITE of {} bytes carries {}", body.count, data.size()));
+    if (!region_access_ok(body.region, body.offset, body.count, /*write=*/true))
+        return reply_error(message.header, {EINVAL, sizeof body},
+                           fmt::format("write to region {} at {:#x}, {} bytes", body.region,
+                                       body.offset, body.count));
+    write_region(body.region, body.offset, data);
+    reply(message.header, bytes_of(body));
+}
+
+void Session::on_write_multi(const Message& message) {
+    uint64_t count = 0;
+    if (!read_body(message.payload, count) ||
+        count > (message.payload.size() - sizeof count) / sizeof(WriteMultiEntry) ||
+        message.payload.size() != sizeof count + count * sizeof(WriteMultiEntry))
+        return reply_error(message.header, {EINVAL, sizeof count}, "bad REGION_WRITE_MULTI");
+    // All entries are checked before any is carried out: a bad one does not leave half a burst behind.
+    std::vector<WriteMultiEntry> entries(count);
+    if (count != 0)
+        std::memcpy(entries.data(), message.payload.data() + sizeof count,
+                    count * sizeof(WriteMultiEntry));
+    for (const WriteMultiEntry& entry : entries)
+        if (entry.count > sizeof entry.data ||
+            !region_access_ok(entry.region, entry.offset, entry.count, /*write=*/true))
+            return reply_error(message.header, {EINVAL, sizeof count},
+                               fmt::format("REGION_WRITE_MULTI to region {} at {:#x}, {} bytes",
+                                           entry.region, entry.offset, entry.count));
+    for (const WriteMultiEntry& entry : entries)
+        write_region(entry.region, entry.offset, std::span(entry.data).first(entry.count));
+    reply(message.header, bytes_of(count));
+}
+
+void Session::on_reset(const Message& message) {
+    function_.reset(pci::ResetKind::kConventional);
+    reply(message.header, {});
+}
+
+void Session::on_device_feature(const Message& message) {
+    DeviceFeatureBody body;
+    if (!read_body(message.payload, body) || body.argsz < sizeof body)
+        return reply_error(message.header, {EINVAL, sizeof body}, "DEVICE_FEATURE too short");
+    const bool get = (body.flags & kFeatureGet) != 0;
+    const bool set = (body.flags & kFeatureSet) != 0;
+    const bool probe = (body.flags & kFeatureProbe) != 0;
+    constexpr uint32_t kKnown = kFeatureIndexMask | kFeatureGet | kFeatureSet | kFeatureProbe;
+    if ((body.flags & ~kKnown) != 0 || (probe ? !get && !set : get == set))
+        return reply_error(message.header, {EINVAL, sizeof body},
+                           fmt::format("DEVICE_FEATURE flags {:#x}", body.flags));
+    // Migration and dirty logging are the only features there are; a probe learns here that we have neither.
+    reply_error(message.header, {ENOTTY, sizeof body},
+                fmt::format("feature {} is not supported", body.flags & kFeatureIndexMask));
+}
+
+}  // namespace mimic::vfio_user

@@ -65,9 +65,10 @@ static int mock_accel_open(struct inode *inode, struct file *filp)
 	file->node = node;
 	file->seen_seq = atomic_read(&node->status_seq);
 
-	ret = mutex_lock_interruptible(&mock_accel_lock);
-	if (ret)
+	if (mutex_lock_interruptible(&mock_accel_lock)) {
+		ret = -ERESTARTSYS;
 		goto err_free;
+	}
 	if (READ_ONCE(node->gone)) {
 		mutex_unlock(&mock_accel_lock);
 		ret = -ENODEV;
@@ -181,10 +182,11 @@ static long mock_accel_wait_status(struct mock_accel_file *file,
 	if (!node->has_irq)
 		return -EOPNOTSUPP;
 
-	left = wait_event_interruptible_timeout(node->waitq,
-			mock_accel_changed(node, wait.status_seq),
-			wait.timeout_ms < 0 ? MAX_SCHEDULE_TIMEOUT :
-				(long)msecs_to_jiffies(wait.timeout_ms));
+	left = MAX_SCHEDULE_TIMEOUT;
+	if (wait.timeout_ms >= 0)
+		left = msecs_to_jiffies(wait.timeout_ms);
+	left = wait_event_interruptible_timeout(
+		node->waitq, mock_accel_changed(node, wait.status_seq), left);
 	if (left < 0)
 		return left;
 	if (!left)

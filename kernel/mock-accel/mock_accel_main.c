@@ -205,11 +205,28 @@ static int mock_accel_setup_irq(struct mock_accel_function *func)
 	return 0;
 }
 
+/*
+ * The device has class 0 (not defined), and for such devices the PCI core
+ * leaves BARs as it finds them: with those of firmware at boot, with none after
+ * hotplug or a rescan. So ask for an address if there is none.
+ */
+static int mock_accel_assign_bar(struct pci_dev *pdev)
+{
+	const struct resource *res = &pdev->resource[MOCK_ACCEL_BAR];
+
+	if (!(res->flags & IORESOURCE_MEM) || res->parent)
+		return 0;
+	return pci_assign_resource(pdev, MOCK_ACCEL_BAR);
+}
+
 static int mock_accel_map(struct mock_accel_function *func)
 {
 	struct pci_dev *pdev = func->pdev;
 	int ret;
 
+	ret = mock_accel_assign_bar(pdev);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "No address for BAR0\n");
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "Cannot enable device\n");

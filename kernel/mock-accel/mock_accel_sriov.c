@@ -197,7 +197,7 @@ static int mock_accel_disable_vfs(struct mock_accel_function *pf)
  * Context: may sleep; takes mock_accel_lock.
  * Return: 0; -EINVAL above the total; -EBUSY if VFs are enabled already or if,
  * to disable them, one is open; -ENODEV if a VF is not there or @pf is being
- * removed; -EAGAIN if @pf is still being probed; -EINTR by a signal.
+ * removed; -EAGAIN if @pf is still being probed; -ERESTARTSYS by a signal.
  */
 int mock_accel_sriov_set_num_vfs(struct mock_accel_function *pf, u32 num_vfs)
 {
@@ -205,9 +205,8 @@ int mock_accel_sriov_set_num_vfs(struct mock_accel_function *pf, u32 num_vfs)
 
 	if (num_vfs > pf->ident.total_vfs)
 		return -EINVAL;
-	ret = mutex_lock_interruptible(&mock_accel_lock);
-	if (ret)
-		return ret;
+	if (mutex_lock_interruptible(&mock_accel_lock))
+		return -ERESTARTSYS;
 	if (list_empty(&pf->list))
 		ret = -ENODEV;
 	else if (!pf->published)

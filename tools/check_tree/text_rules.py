@@ -23,7 +23,7 @@ REGISTRIES = [
 ]
 REGISTRY = re.compile(r"\b(?:%s)\b" % "|".join(name + r"\." + ending for name, ending in REGISTRIES), re.I)
 
-TODO = re.compile(r"\b(?:TO" r"DO|FIX" r"ME)\b(?!\(#\d+\))")
+NOTE = re.compile(r"\b(?:TO" r"DO|FIX" r"ME)\b(?!\(#\d+\))")
 
 
 def sizes(tree):
@@ -91,7 +91,7 @@ def pragma_once(tree):
 def todos(tree):
     for path in tree.texts():
         for number, line in enumerate(tree.lines(path), 1):
-            if TODO.search(line):
+            if NOTE.search(line):
                 yield Breach(path, number, "a to-do note names its issue: TO" "DO(#123):")
 
 

@@ -65,7 +65,7 @@ struct Link {
 
     bool operator==(const Link&) const = default;
 
-    /// "2.5", "5", "8", "16", "32" or "64": GT/s as QEMU's x-speed takes it.
+    /// "2.5", "5", "8", "16", "32" or "64" GT/s.
     std::string_view gigatransfers() const;
 };
 

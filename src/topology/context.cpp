@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// default_context(): the layout of a machine's run directory.
+#include "topology/topology.h"
+
+namespace mimic::topology {
+
+RunContext default_context(const Machine& machine, const std::string& run_dir) {
+    RunContext out;
+    out.accel = machine.accel;
+    for (const Device& device : machine.devices) {
+        for (const Function& function : device.functions) {
+            out.device_sockets[function.name] = run_dir + "/" + function.name + ".sock";
+        }
+    }
+    if (machine.kernel.image.empty()) {
+        out.kernel = run_dir + "/vmlinuz";
+        out.initrd = run_dir + "/initrd";
+    } else {
+        out.disk = run_dir + "/disk.qcow2";
+        out.seed_iso = run_dir + "/seed.iso";
+        out.ssh_port = 2222;
+    }
+    out.qmp_socket = run_dir + "/qmp.sock";
+    out.qga_socket = run_dir + "/qga.sock";
+    out.console_socket = run_dir + "/console.sock";
+    out.console_log = run_dir + "/console.log";
+    out.pid_file = run_dir + "/qemu.pid";
+    return out;
+}
+
+}  // namespace mimic::topology

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads `devices:`: PF, static VFs, link, identifiers. docs/topology.md, "Device".
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "topology/identifier.h"
+#include "topology/model_catalog.h"
+#include "topology/reader.h"
+
+namespace mimic::topology {
+namespace {
+
+constexpr std::string_view kIdentifierExpected =
+    "an RFC 4122 UUID or a label of 1 to 63 printable ASCII characters";
+constexpr Range kMemoryRange{1, kMaxDeviceMemory};
+constexpr Range kCapabilitiesRange{0, UINT32_MAX};
+
+/// Sets the identifier from `uuid`, or from `fallback` if there is none, and reports one that is used already.
+void read_identifier(const Fields& fields, const std::string& fallback, Function& function,
+                     ReadState& state) {
+    std::string text = fallback;
+    if (fields.find("uuid")) {
+        const auto given = fields.pattern("uuid", kIdentifierExpected);
+        if (!given) return;
+        text = *given;
+    }
+    auto identifier = parse_identifier(text);
+    if (!identifier) {
+        const bool printable = is_printable_ascii(text);
+        fields.problem(fields.where("uuid"),
+                       fmt::format("uuid {} has {} {}characters; expected {}",
+                                   printable ? fmt::format("'{}'", text.substr(0, 63)) : "",
+                                   text.size(), printable ? "" : "bytes, some not printable ",
+                                   kIdentifierExpected));
+        return;
+    }
+    const auto [first, is_new] =
+        state.identifiers.try_emplace(identifier->text, fields.where("uuid"));
+    if (!is_new) {
+        fields.problem(fields.where("uuid"),
+                       fmt::format("uuid '{}' is used twice, first on line {}; expected a unique "
+                                   "one (with 'count', a pattern such as GPU-{{index}})",
+                                   identifier->text, first->second.line));
+        return;
+    }
+    function.identifier = std::move(*identifier);
+}
+
+Function make_function(const ModelFacts& facts, bool is_vf) {
+    Function out;
+    out.vendor_id = facts.vendor_id;
+    out.device_id = is_vf ? facts.vf_device_id : facts.pf_device_id;
+    out.class_code = facts.class_code;
+    out.bars.assign(facts.bars.begin(), facts.bars.end());
+    out.memory_size = is_vf ? facts.vf_memory : facts.pf_memory;
+    out.capabilities = facts.capabilities;
+    return out;
+}
+
+/// memory, capabilities: the keys that PF, `vfs:` and one VF share.
+void read_properties(const Fields& fields, Function& function) {
+    function.memory_size = fields.size("memory", kMemoryRange).value_or(function.memory_size);
+    function.capabilities = static_cast<uint32_t>(
+        fields.number("capabilities", kCapabilitiesRange).value_or(function.capabilities));
+}
+
+Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state) {
+    Link link;
+    const Fields fields(node, "link", kLinkKeys, scope, state.diagnostics);
+    if (const auto text = fields.text("speed", "gen1 to gen6, or '16 GT/s'")) {
+        const auto generation = std::find(kLinkGenerations.begin(), kLinkGenerations.end(), *text);
+        const auto speed = std::find(kLinkSpeeds.begin(), kLinkSpeeds.end(), *text);
+        if (generation != kLinkGenerations.end()) {
+            link.generation = static_cast<unsigned>(generation - kLinkGenerations.begin()) + 1;
+        } else if (speed != kLinkSpeeds.end()) {
+            link.generation = static_cast<unsigned>(speed - kLinkSpeeds.begin()) + 1;
+        } else {
+            fields.problem(fields.where("speed"),
+                           fmt::format("speed is {}; expected {}, or {}",
+                                       fields.find("speed")->describe(), join_or(kLinkGenerations),
+                                       join_or(kLinkSpeeds)));
+        }
+    }
+    if (const auto width = fields.choice("width", kLinkWidths)) {
+        link.width = static_cast<unsigned>(parse_number(kLinkWidths[*width]).value_or(16));
+    }
+    return link;
+}
+
+/// Reads `vfs:`, a mapping for VFs that are alike or a list with a mapping for each, behind the PF.
+void read_vfs(const YamlPtr& node, Scope scope, const ModelFacts& facts, Device& device,
+              ReadState& state) {
+    const bool is_list = node->kind == YamlNode::Kind::kSequence;
+    unsigned count = 0;
+    if (is_list) {
+        count = static_cast<unsigned>(std::min<size_t>(node->items.size(), 1000));
+        if (count == 0 || count > facts.max_vfs) {
+            state.diagnostics.add(node->where,
+                                  fmt::format("{} static VFs; expected 1 to {}, functions 1 to 7 "
+                                              "of the PF's slot",
+                                              node->items.size(), facts.max_vfs));
+            return;
+        }
+    } else {
+        const Fields fields(node, "vfs mapping", kVfsKeys, scope, state.diagnostics);
+        fields.require("count", fmt::format("the number of static VFs, 1 to {}", facts.max_vfs));
+        const auto given = fields.number("count", {1, facts.max_vfs});
+        if (!given) return;
+        count = static_cast<unsigned>(*given);
+    }
+    for (unsigned i = 0; i < count; ++i) {
+        scope.index = i;
+        const size_t before = state.problem_count();
+        const Fields fields(is_list ? node->items[i] : node, is_list ? "VF" : "vfs mapping",
+                            is_list ? Words(kVfKeys) : Words(kVfsKeys), scope, state.diagnostics);
+        Function vf = make_function(facts, true);
+        vf.name = fmt::format("{}-vf{}", device.name, i);
+        vf.class_code = device.functions.front().class_code;
+        vf.vf_index = i;
+        read_properties(fields, vf);
+        read_identifier(fields, fmt::format("{}-{}", scope.machine, vf.name), vf, state);
+        device.functions.push_back(std::move(vf));
+        if (!is_list && state.problem_count() != before) break;
+    }
+    device.functions.front().total_vfs = static_cast<uint32_t>(device.functions.size() - 1);
+}
+
+void read_numa_node(const Fields& fields, const Machine& machine, Device& device) {
+    if (!fields.find("numa_node")) return;
+    if (!machine.has_numa) {
+        fields.problem(fields.where("numa_node"),
+                       "'numa_node' on a machine without 'numa:'; expected a list of nodes there");
+        return;
+    }
+    if (const auto node = fields.number("numa_node", {0, machine.nodes.size() - 1})) {
+        device.numa_node = static_cast<unsigned>(*node);
+    }
+}
+
+/// QEMU's id of the root port, empty: chosen by placement.
+void read_root_port(const Fields& fields, Device& device) {
+    const auto id = fields.pattern("root_port", "a name");
+    if (!id) return;
+    const bool good = is_label(*id) && id->size() <= 31 && id->front() >= 'a' &&
+                      !id->starts_with("numa") && !id->starts_with("mimic-") &&
+                      !id->starts_with("dev-");
+    if (!good) {
+        fields.problem(fields.where("root_port"),
+                       fmt::format("root_port is '{}'; expected 1 to 31 of a-z, 0-9 and '-', "
+                                   "starting with a letter and not with numa, mimic- or dev-",
+                                   id->substr(0, 40)));
+        return;
+    }
+    device.port.id = *id;
+}
+
+void read_attachment(const Fields& fields) {
+    const YamlNode* node = fields.find("attach");
+    if (node && node->kind == YamlNode::Kind::kScalar && node->text == "fabric") {
+        fields.problem(node->where, "attach: fabric is not implemented yet; expected endpoint");
+        return;
+    }
+    fields.choice("attach", kAttachments);
+}
+
+/// One replica. `scope.index` and `scope.device_index` are its number.
+void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& state) {
+    Device device;
+    const Fields fields(node, "device", kDeviceKeys, scope, state.diagnostics);
+    fields.require("name", "a name of a-z, 0-9 and '-'");
+    fields.require("model", join_or(model_names()));
+    if (const auto name = fields.pattern("name", "a name")) {
+        device.name = *name;
+        if (!is_label(*name)) {
+            fields.problem(fields.where("name"),
+                           fmt::format("device name '{}'; expected 1 to 63 of a-z, 0-9 and '-', "
+                                       "not '-' at an end (RFC 1123)",
+                                       name->substr(0, 70)));
+        }
+        scope.device = *name;
+    }
+    const auto names = model_names();
+    const auto model = fields.choice("model", names);
+    const ModelFacts& facts = *find_model(names[model.value_or(0)]);
+    device.model = facts.name;
+    Function pf = make_function(facts, false);
+    pf.name = device.name;
+    pf.class_code =
+        static_cast<uint32_t>(fields.number("class", {0, 0xffffff}).value_or(pf.class_code));
+    read_properties(fields, pf);
+    read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
+    device.functions.push_back(std::move(pf));
+    read_numa_node(fields, machine, device);
+    read_root_port(fields, device);
+    read_attachment(fields);
+    if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
+    if (const auto isolation = fields.choice("isolation", kIsolations)) {
+        device.isolation = static_cast<Isolation>(*isolation);
+    }
+    if (const YamlPtr vfs = fields.share("vfs")) read_vfs(vfs, scope, facts, device, state);
+    state.functions += device.functions.size();
+    machine.devices.push_back(std::move(device));
+}
+
+}  // namespace
+
+bool read_device_item(const YamlPtr& item, const Scope& scope, Machine& machine, ReadState& state) {
+    const YamlPtr node = state.templates.apply(item);
+    const size_t before = state.problem_count();
+    Scope replica = scope;
+    replica.index = 0;
+    const Fields fields(node, "device", kDeviceKeys, replica, state.diagnostics);
+    const auto count = fields.number("count", {1, kMaxFunctions}).value_or(1);
+    for (unsigned i = 0; i < count; ++i) {
+        replica.index = i;
+        replica.device_index = i;
+        read_device(node, replica, machine, state);
+        if (state.functions > kMaxFunctions) {
+            fields.problem(fields.where(),
+                           fmt::format("more than {} functions in the file", kMaxFunctions));
+            return false;
+        }
+        if (state.problem_count() != before) break;  // replicas would only repeat it
+    }
+    return true;
+}
+
+}  // namespace mimic::topology

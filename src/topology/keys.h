@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keys of the topology language, once: the parser accepts exactly these, and tests compare them with
+// docs/schema/mimic-v1.schema.json and docs/topology.md.
+#pragma once
+
+#include <array>
+#include <span>
+#include <string_view>
+
+namespace mimic::topology {
+
+using Words = std::span<const std::string_view>;
+
+inline constexpr std::array<std::string_view, 4> kFileKeys = {"version", "machine", "machines",
+                                                              "templates"};
+inline constexpr std::array<std::string_view, 12> kMachineKeys = {
+    "name", "count",  "template", "arch",        "cpus",  "memory",
+    "numa", "kernel", "image",    "kernel_args", "accel", "devices"};
+inline constexpr std::array<std::string_view, 3> kNumaKeys = {"cpus", "memory", "distances"};
+inline constexpr std::array<std::string_view, 14> kDeviceKeys = {
+    "name",  "count",     "template",  "model", "uuid", "memory",    "capabilities",
+    "class", "numa_node", "root_port", "link",  "vfs",  "isolation", "attach"};
+inline constexpr std::array<std::string_view, 2> kLinkKeys = {"speed", "width"};
+inline constexpr std::array<std::string_view, 4> kVfsKeys = {"count", "uuid", "memory",
+                                                             "capabilities"};
+inline constexpr std::array<std::string_view, 3> kVfKeys = {"uuid", "memory", "capabilities"};
+
+inline constexpr std::array<std::string_view, 1> kArchs = {"x86_64"};
+inline constexpr std::array<std::string_view, 3> kAccels = {"auto", "tcg", "kvm"};
+inline constexpr std::array<std::string_view, 3> kKernels = {"6.1", "6.12", "newest"};
+inline constexpr std::array<std::string_view, 2> kIsolations = {"shared", "process"};
+inline constexpr std::array<std::string_view, 1> kAttachments = {"endpoint"};
+inline constexpr std::array<std::string_view, 6> kLinkGenerations = {"gen1", "gen2", "gen3",
+                                                                     "gen4", "gen5", "gen6"};
+inline constexpr std::array<std::string_view, 6> kLinkSpeeds = {
+    "2.5 GT/s", "5 GT/s", "8 GT/s", "16 GT/s", "32 GT/s", "64 GT/s"};
+inline constexpr std::array<std::string_view, 7> kLinkWidths = {"1", "2",  "4", "8",
+                                                                "12", "16", "32"};
+
+}  // namespace mimic::topology

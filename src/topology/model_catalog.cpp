@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "topology/model_catalog.h"
+
+#include <array>
+
+namespace mimic::topology {
+namespace {
+
+constexpr std::array<Bar, 1> kMockAccelBars = {
+    Bar{.index = 0, .size = 4096, .is_64bit = false, .prefetchable = false},
+};
+
+constexpr std::array<ModelFacts, 1> kCatalog = {
+    ModelFacts{
+        .name = "mock-accel",
+        .vendor_id = 0x1de5,
+        .pf_device_id = 0x0001,
+        .vf_device_id = 0x0002,
+        .class_code = 0x000000,  // seed 001 shows "Non-VGA unclassified device"
+        .pf_memory = 16ull << 30,
+        .vf_memory = 2ull << 30,
+        .capabilities = 0x00000001,
+        .max_vfs = kMaxStaticVfs,
+        .bars = kMockAccelBars,
+    },
+};
+
+}  // namespace
+
+std::span<const ModelFacts> model_catalog() { return kCatalog; }
+
+const ModelFacts* find_model(std::string_view name) {
+    for (const ModelFacts& model : kCatalog) {
+        if (model.name == name) return &model;
+    }
+    return nullptr;
+}
+
+std::vector<std::string_view> model_names() {
+    std::vector<std::string_view> names;
+    for (const ModelFacts& model : kCatalog) names.push_back(model.name);
+    return names;
+}
+
+}  // namespace mimic::topology

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// picture_svg(): the PCIe tree by NUMA node. A panel per machine; in it a box per NUMA node, at most two beside each
+// other; in that, one row per root port: the port, its link, and the device with a line per function.
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "topology/scalars.h"
+#include "topology/topology.h"
+#include "topology/xml_text.h"
+
+namespace mimic::topology {
+namespace {
+
+// Pixels. All arbitrary, chosen by eye.
+constexpr unsigned kMargin = 24;
+constexpr unsigned kBoxWidth = 540;
+constexpr unsigned kGap = 20;
+constexpr unsigned kPanelHeader = 52;
+constexpr unsigned kBoxHeader = 56;
+constexpr unsigned kPad = 16;
+constexpr unsigned kPortWidth = 118;
+constexpr unsigned kPortHeight = 50;
+constexpr unsigned kLinkWidth = 74;
+constexpr unsigned kDeviceWidth = kBoxWidth - 2 * kPad - kPortWidth - kLinkWidth;
+constexpr unsigned kDeviceHeader = 28;
+constexpr unsigned kLine = 24;
+constexpr unsigned kRowGap = 14;
+constexpr unsigned kEmptyBody = 34;
+constexpr size_t kBoxesPerRow = 2;
+
+constexpr std::string_view kStyle = R"(<style>
+  text { font: 13px system-ui, 'DejaVu Sans', sans-serif; fill: #1f2933; }
+  .title { font-size: 18px; font-weight: 600; }
+  .head { font-size: 14px; font-weight: 600; }
+  .dim { fill: #5b6875; font-size: 12px; }
+  .mono { font-family: ui-monospace, 'DejaVu Sans Mono', monospace; font-size: 12px; }
+  .end { text-anchor: end; }
+  .mid { text-anchor: middle; }
+  .back { fill: #ffffff; }
+  .panel { fill: #f5f7f9; stroke: #c6ced6; }
+  .node { fill: #ffffff; stroke: #9aa8b5; }
+  .port { fill: #eef1f4; stroke: #8795a3; }
+  .device { fill: #ffffff; stroke: #2f6db5; stroke-width: 1.5; }
+  .pf { fill: #dbe8f8; }
+  .vf { fill: #f1ecfa; }
+  .link { stroke: #2f6db5; stroke-width: 2; }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #e4e9ee; }
+    .dim { fill: #a3b0bd; }
+    .back { fill: #12171c; }
+    .panel { fill: #1a2027; stroke: #3a4653; }
+    .node { fill: #20272f; stroke: #556373; }
+    .port { fill: #2a333d; stroke: #6b7a8a; }
+    .device { fill: #20272f; stroke: #6ea8ea; }
+    .pf { fill: #223a58; }
+    .vf { fill: #34294b; }
+    .link { stroke: #6ea8ea; }
+  }
+</style>
+)";
+
+/// A root bus with its devices, or a NUMA node without any.
+struct Box {
+    std::string title;
+    std::string detail;
+    std::vector<const Device*> devices;
+};
+
+std::string shortened(const std::string& text, size_t characters) {
+    return text.size() <= characters ? text : text.substr(0, characters - 1) + "\xe2\x80\xa6";
+}
+
+std::string text_at(unsigned x, unsigned y, std::string_view classes, std::string_view content) {
+    return fmt::format("<text x=\"{}\" y=\"{}\" class=\"{}\">{}</text>\n", x, y, classes,
+                       escape_xml(content));
+}
+
+std::string rect(unsigned x, unsigned y, unsigned width, unsigned height,
+                 std::string_view classes) {
+    return fmt::format(
+        "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\" class=\"{}\"/>\n", x, y, width,
+        height, classes);
+}
+
+/// "11:00.0": the domain is always 0 here.
+std::string short_bdf(const Bdf& bdf) { return bdf.str().substr(5); }
+
+unsigned device_height(const Device& device) {
+    const unsigned lines = static_cast<unsigned>(device.functions.size()) * kLine;
+    return std::max(kDeviceHeader + lines + 6, kPortHeight);
+}
+
+unsigned box_height(const Box& box) {
+    unsigned height = kBoxHeader + kPad;
+    for (const Device* device : box.devices) height += device_height(*device) + kRowGap;
+    return box.devices.empty() ? height + kEmptyBody - kPad : height - kRowGap;
+}
+
+std::string cpu_range(const NumaNode& node) {
+    if (node.cpus == 0) return "no CPU";
+    if (node.cpus == 1) return fmt::format("CPU {}", node.first_cpu);
+    return fmt::format("CPUs {}-{}", node.first_cpu, node.first_cpu + node.cpus - 1);
+}
+
+std::vector<Box> make_boxes(const Machine& machine) {
+    std::vector<Box> boxes;
+    for (unsigned i = 0; i < machine.nodes.size(); ++i) {
+        Box box;
+        const NumaNode& node = machine.nodes[i];
+        box.title = machine.has_numa ? fmt::format("NUMA node {}", i) : "Root complex";
+        box.detail = fmt::format("{}, {} of memory", cpu_range(node), format_size(node.memory));
+        boxes.push_back(std::move(box));
+    }
+    if (machine.has_numa) {
+        const bool loose = std::any_of(machine.devices.begin(), machine.devices.end(),
+                                       [](const Device& d) { return !d.numa_node; });
+        if (loose) {
+            boxes.push_back({.title = "No NUMA node", .detail = "numa_node is -1", .devices = {}});
+        }
+    }
+    for (const Device& device : machine.devices) {
+        const size_t at = device.numa_node ? *device.numa_node : boxes.size() - 1;
+        Box& box = boxes[at];
+        if (box.devices.empty()) {
+            const HostBus& bus = machine.host_buses[device.port.host_bus];
+            box.detail += fmt::format("; {}, bus {:02x}", bus.id, bus.number);
+        }
+        box.devices.push_back(&device);
+    }
+    return boxes;
+}
+
+std::string draw_function(const Function& function, unsigned x, unsigned y) {
+    const unsigned bottom = y + 16;
+    std::string out = rect(x + 6, y, kDeviceWidth - 12, kLine - 3, function.is_vf() ? "vf" : "pf");
+    out += text_at(x + 14, bottom, "mono", short_bdf(function.bdf));
+    out += text_at(x + 74, bottom, "dim",
+                   function.is_vf() ? fmt::format("VF{}", function.vf_index) : "PF");
+    out += fmt::format("<g><title>{}</title>\n", escape_xml(function.identifier.text));
+    out += text_at(x + 104, bottom, "mono", shortened(function.identifier.text, 22)) + "</g>\n";
+    return out + text_at(x + kDeviceWidth - 14, bottom, "dim end",
+                         format_size(function.memory_size));
+}
+
+std::string draw_device(const Device& device, unsigned x, unsigned y) {
+    const unsigned height = device_height(device);
+    const unsigned middle = y + kPortHeight / 2;
+    const unsigned device_x = x + kPortWidth + kLinkWidth;
+    std::string out = rect(x, y, kPortWidth, kPortHeight, "port");
+    out += text_at(x + kPortWidth / 2, y + 20, "mid", shortened(device.port.id, 14));
+    out += text_at(x + kPortWidth / 2, y + 38, "mono mid", short_bdf(device.port.bdf));
+    out += fmt::format("<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" class=\"link\"/>\n",
+                       x + kPortWidth, middle, device_x, middle);
+    out += text_at(x + kPortWidth + kLinkWidth / 2, middle - 6, "dim mid",
+                   fmt::format("gen{} x{}", device.link.generation, device.link.width));
+    out += rect(device_x, y, kDeviceWidth, height, "device");
+    out += text_at(device_x + 14, y + 19, "head", shortened(device.name, 22));
+    out += text_at(device_x + kDeviceWidth - 14, y + 19, "dim end", device.model);
+    for (size_t i = 0; i < device.functions.size(); ++i) {
+        out += draw_function(device.functions[i], device_x,
+                             y + kDeviceHeader + static_cast<unsigned>(i) * kLine);
+    }
+    return out;
+}
+
+std::string draw_box(const Box& box, unsigned x, unsigned y, unsigned height) {
+    std::string out = rect(x, y, kBoxWidth, height, "node");
+    out += text_at(x + kPad, y + 24, "head", box.title);
+    out += text_at(x + kPad, y + 43, "dim", box.detail);
+    unsigned row = y + kBoxHeader;
+    if (box.devices.empty()) out += text_at(x + kPad, row + 16, "dim", "no devices");
+    for (const Device* device : box.devices) {
+        out += draw_device(*device, x + kPad, row);
+        row += device_height(*device) + kRowGap;
+    }
+    return out;
+}
+
+/// Draws a machine's panel at `y` and moves `y` below it. `columns` is the width of the picture in boxes.
+std::string draw_machine(const Machine& machine, unsigned columns, unsigned& y) {
+    const std::vector<Box> boxes = make_boxes(machine);
+    std::string body;
+    unsigned row = y + kPanelHeader;
+    for (size_t first = 0; first < boxes.size(); first += kBoxesPerRow) {
+        const size_t end = std::min(first + kBoxesPerRow, boxes.size());
+        unsigned height = 0;
+        for (size_t i = first; i < end; ++i) height = std::max(height, box_height(boxes[i]));
+        for (size_t i = first; i < end; ++i) {
+            const auto column = static_cast<unsigned>(i - first);
+            body += draw_box(boxes[i], kMargin + kGap + column * (kBoxWidth + kGap), row, height);
+        }
+        row += height + kGap;
+    }
+    const unsigned width = columns * (kBoxWidth + kGap) + kGap;
+    std::string out = rect(kMargin, y, width, row - y, "panel");
+    out += text_at(kMargin + kGap, y + 33, "title", shortened(machine.name, 48));
+    out += text_at(kMargin + width - kGap, y + 33, "dim end",
+                   fmt::format("x86_64, {} CPUs, {}, {}", machine.cpus, format_size(machine.memory),
+                               machine.kernel.image.empty() ? "Linux " + machine.kernel.release
+                                                            : "cloud image"));
+    y = row + kGap;
+    return out + body;
+}
+
+}  // namespace
+
+std::string picture_svg(const Model& model) {
+    unsigned columns = 1;
+    for (const Machine& machine : model.machines) {
+        if (make_boxes(machine).size() > 1) columns = kBoxesPerRow;
+    }
+    unsigned y = kMargin;
+    std::string body;
+    for (const Machine& machine : model.machines) body += draw_machine(machine, columns, y);
+    const unsigned width = columns * (kBoxWidth + kGap) + kGap + 2 * kMargin;
+    const unsigned height = y - kGap + kMargin;
+    std::string out = fmt::format(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" "
+        "viewBox=\"0 0 {0} {1}\" role=\"img\">\n<title>PCIe tree of {2}</title>\n",
+        width, height, escape_xml(model.file_name));
+    out += kStyle;
+    out += fmt::format("<rect width=\"{}\" height=\"{}\" class=\"back\"/>\n", width, height);
+    return out + body + "</svg>\n";
+}
+
+}  // namespace mimic::topology

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "topology/scalars.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace mimic::topology {
+namespace {
+
+constexpr size_t kLongestSuggested = 40;  // no key is longer; bounds the quadratic distance
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<size_t> row(b.size() + 1);
+    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= a.size(); ++i) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.size(); ++j) {
+            const size_t replace = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replace});
+        }
+    }
+    return row[b.size()];
+}
+
+bool is_label_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
+/// The number that a placeholder stands for, or nullopt if it is not a number.
+std::optional<unsigned> scope_number(std::string_view name, const Scope& scope) {
+    if (name == "index") return scope.index;
+    if (name == "machine_index") return scope.machine_index;
+    if (name == "device_index") return scope.device_index;
+    return std::nullopt;
+}
+
+/// Takes ":04" or "+1" from the end of `body`: the digits after `mark`, at most `max`.
+bool take_suffix(std::string_view& body, char mark, unsigned max, unsigned& value) {
+    const size_t at = body.find(mark);
+    if (at == std::string_view::npos) return true;
+    const std::string_view digits = body.substr(at + 1);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size() || value > max) return false;
+    body = body.substr(0, at);
+    return true;
+}
+
+/// What "{body}" stands for.
+std::optional<std::string> expand_one(std::string_view body, const Scope& scope,
+                                      std::string& problem) {
+    std::string_view name = body;
+    unsigned width = 0;
+    unsigned offset = 0;
+    const bool zero_padded = name.find(":0") != std::string_view::npos;
+    const bool good = take_suffix(name, ':', 32, width) && take_suffix(name, '+', 1000000, offset);
+    if (good && name == "machine" && body == name && !scope.machine.empty()) return scope.machine;
+    if (good && name == "device" && body == name && !scope.device.empty()) return scope.device;
+    const auto number = good ? scope_number(name, scope) : std::nullopt;
+    if (!number) {
+        problem = fmt::format(
+            "unknown placeholder '{{{}}}'; expected {{index}}, {{index:04}}, {{index+1}}, "
+            "{{machine_index}}, {{device_index}}, {{machine}} or {{device}} ('{{{{' is a brace)",
+            body.substr(0, kLongestSuggested));
+        return std::nullopt;
+    }
+    return zero_padded ? fmt::format("{:0{}}", *number + offset, width)
+                       : fmt::format("{:{}}", *number + offset, std::max(width, 1u));
+}
+
+}  // namespace
+
+std::optional<uint64_t> parse_number(std::string_view text) {
+    int base = 10;
+    if (text.starts_with("0x") || text.starts_with("0X")) {
+        base = 16;
+        text.remove_prefix(2);
+    }
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+    if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+std::optional<uint64_t> parse_size(std::string_view text) {
+    constexpr std::string_view kUnits = "KMGTP";
+    unsigned shift = 0;
+    if (text.ends_with("iB") && text.size() > 2) {
+        text.remove_suffix(2);
+        if (text.back() >= '0' && text.back() <= '9') return std::nullopt;
+    }
+    if (!text.empty()) {
+        const char last = text.back();
+        const char upper = last >= 'a' && last <= 'z' ? static_cast<char>(last - 'a' + 'A') : last;
+        if (const size_t unit = kUnits.find(upper); unit != std::string_view::npos) {
+            shift = 10 * (static_cast<unsigned>(unit) + 1);
+            text.remove_suffix(1);
+        }
+    }
+    if (text.starts_with("0x")) return std::nullopt;
+    const auto value = parse_number(text);
+    if (!value || (*value << shift) >> shift != *value) return std::nullopt;
+    return *value << shift;
+}
+
+std::string format_size(uint64_t bytes) {
+    constexpr std::string_view kUnits = "KMGTP";
+    size_t unit = 0;
+    while (bytes != 0 && bytes % 1024 == 0 && unit < kUnits.size()) {
+        bytes /= 1024;
+        ++unit;
+    }
+    return unit == 0 ? fmt::format("{}", bytes) : fmt::format("{}{}", bytes, kUnits[unit - 1]);
+}
+
+bool is_label(std::string_view text) {
+    return !text.empty() && text.size() <= 63 && text.front() != '-' && text.back() != '-' &&
+           std::all_of(text.begin(), text.end(), is_label_char);
+}
+
+bool is_printable_ascii(std::string_view text) {
+    return std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c <= 0x7e; });
+}
+
+std::string_view nearest(std::string_view text, std::span<const std::string_view> known) {
+    if (text.size() > kLongestSuggested) return {};
+    std::string_view best;
+    size_t best_distance = std::max<size_t>(1, text.size() / 3) + 1;
+    for (const std::string_view word : known) {
+        const size_t distance = edit_distance(text, word);
+        if (distance < best_distance) {
+            best = word;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+std::string join_or(std::span<const std::string_view> words) {
+    std::string out;
+    for (size_t i = 0; i < words.size(); ++i) {
+        if (i > 0) out += i + 1 == words.size() ? " or " : ", ";
+        out += words[i];
+    }
+    return out;
+}
+
+std::optional<std::string> expand_placeholders(std::string_view text, const Scope& scope,
+                                               std::string& problem) {
+    std::string out;
+    for (size_t at = 0; at < text.size(); ++at) {
+        const bool doubled = at + 1 < text.size() && text[at + 1] == text[at];
+        if ((text[at] == '{' || text[at] == '}') && doubled) {
+            out += text[at++];
+        } else if (text[at] == '{') {
+            const size_t end = text.find('}', at);
+            if (end == std::string_view::npos) {
+                problem = "'{' without '}'; expected a placeholder such as {index} ('{{' is a brace)";
+                return std::nullopt;
+            }
+            const auto value = expand_one(text.substr(at + 1, end - at - 1), scope, problem);
+            if (!value) return std::nullopt;
+            out += *value;
+            at = end;
+        } else {
+            out += text[at];
+        }
+    }
+    return out;
+}
+
+}  // namespace mimic::topology

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scalars of the topology language: numbers, sizes, names, placeholders, and the nearest known word to a typo.
+// Pure functions; nothing here allocates more than its input is long. docs/topology.md, "Values".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace mimic::topology {
+
+/// "12" or "0x1f"; no sign, no spaces, no separators. nullopt: not a number, or above 2^64 - 1.
+std::optional<uint64_t> parse_number(std::string_view text);
+
+/// "4096", "512M", "2G", "16GiB": bytes, units of 1024 (K M G T P, either case, optional "iB"). nullopt: not a size,
+/// or above 2^64 - 1.
+std::optional<uint64_t> parse_size(std::string_view text);
+
+/// A size as people write it: "2G", "512M", "4097".
+std::string format_size(uint64_t bytes);
+
+/// RFC 1123 label: 1..63 of [a-z0-9-], not starting or ending with '-'.
+bool is_label(std::string_view text);
+
+/// True if all characters are in 0x20..0x7e.
+bool is_printable_ascii(std::string_view text);
+
+/// The word of `known` that `text` was probably meant to be, or empty.
+std::string_view nearest(std::string_view text, std::span<const std::string_view> known);
+
+/// "a, b or c".
+std::string join_or(std::span<const std::string_view> words);
+
+/// Values of placeholders where a string stands.
+struct Scope {
+    unsigned index = 0;          // replica of the innermost object: machine, device or VF
+    unsigned machine_index = 0;  // replica of the machine
+    unsigned device_index = 0;   // replica of the device
+    std::string machine;         // names, empty where not known yet
+    std::string device;
+};
+
+/// `text` with {index}, {index:04}, {index+1}, {machine_index}, {device_index}, {machine} and {device} replaced; "{{"
+/// and "}}" are braces. nullopt: a placeholder is wrong, and `problem` says how.
+std::optional<std::string> expand_placeholders(std::string_view text, const Scope& scope,
+                                               std::string& problem);
+
+}  // namespace mimic::topology

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// tree_json(): what a guest must show. The format is documented in docs/topology.md, "Expected tree"; keys are only
+// ever added. Numbers that registers or sysfs print in hexadecimal are strings in that very form.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "topology/model_catalog.h"
+#include "topology/topology.h"
+
+namespace mimic::topology {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string hex32(uint32_t value) { return fmt::format("0x{:08x}", value); }
+
+std::string hex_bytes(const std::array<uint8_t, 16>& bytes) {
+    std::string out;
+    for (const uint8_t byte : bytes) out += fmt::format("{:02x}", byte);
+    return out;
+}
+
+int numa_node_of(const Device& device) {
+    return device.numa_node ? static_cast<int>(*device.numa_node) : -1;
+}
+
+Json registers(const Function& function) {
+    return {
+        {"DEVICE_ID", hex32(kMockAccelDeviceId)},
+        {"REVISION", hex32(kMockAccelRevision)},
+        {"UUID", hex_bytes(function.identifier.bytes)},
+        {"MEMORY_SIZE", fmt::format("0x{:016x}", function.memory_size)},
+        {"CAPABILITIES", hex32(function.capabilities)},
+        {"STATUS", hex32(0)},
+        {"FW_VERSION", hex32(kMockAccelFwVersion)},
+        {"TOTAL_VFS", hex32(function.total_vfs)},
+        {"VF_INDEX", hex32(function.vf_index)},
+        {"NUM_VFS", hex32(0)},
+        {"LABEL", function.identifier.label},
+    };
+}
+
+/// Attributes as a read returns them, without the newline. A VF shows them once its PF's sriov_numvfs covers it.
+Json attributes(const Device& device, const Function& function) {
+    Json out = {
+        {"uuid", function.identifier.text},
+        {"memory_size", fmt::format("{}", function.memory_size)},
+        {"numa_node", fmt::format("{}", numa_node_of(device))},
+        {"capabilities", hex32(function.capabilities)},
+        {"fw_version", hex32(kMockAccelFwVersion)},
+        {"status", hex32(0)},
+    };
+    if (function.total_vfs > 0) {
+        out["sriov_totalvfs"] = fmt::format("{}", function.total_vfs);
+        out["sriov_numvfs"] = "0";
+    }
+    return out;
+}
+
+Json bars(const Function& function) {
+    Json out = Json::array();
+    for (const Bar& bar : function.bars) {
+        out.push_back({{"index", bar.index},
+                       {"size", bar.size},
+                       {"type", bar.is_64bit ? "memory64" : "memory32"},
+                       {"prefetchable", bar.prefetchable}});
+    }
+    return out;
+}
+
+Json function_json(const Machine& machine, const Device& device, const Function& function) {
+    return {
+        {"name", function.name},
+        {"kind", function.is_vf() ? "vf" : "pf"},
+        {"bdf", function.bdf.str()},
+        {"vendor", fmt::format("0x{:04x}", function.vendor_id)},
+        {"device", fmt::format("0x{:04x}", function.device_id)},
+        {"class", fmt::format("0x{:06x}", function.class_code)},
+        {"numa_node", numa_node_of(device)},
+        {"bars", bars(function)},
+        {"registers", registers(function)},
+        {"sysfs",
+         {{"name", sysfs_name(machine, function)}, {"attributes", attributes(device, function)}}},
+    };
+}
+
+Json device_json(const Machine& machine, const Device& device) {
+    Json functions = Json::array();
+    for (const Function& function : device.functions) {
+        functions.push_back(function_json(machine, device, function));
+    }
+    return {
+        {"name", device.name},
+        {"model", device.model},
+        {"numa_node", numa_node_of(device)},
+        {"isolation", device.isolation == Isolation::kShared ? "shared" : "process"},
+        {"root_port", {{"id", device.port.id}, {"bdf", device.port.bdf.str()}}},
+        {"link",
+         {{"generation", device.link.generation},
+          {"speed", fmt::format("{} GT/s", device.link.gigatransfers())},
+          {"width", device.link.width}}},
+        {"functions", std::move(functions)},
+    };
+}
+
+Json machine_json(const Machine& machine) {
+    Json nodes = Json::array();
+    for (size_t i = 0; machine.has_numa && i < machine.nodes.size(); ++i) {
+        const NumaNode& node = machine.nodes[i];
+        Json cpus = Json::array();
+        for (unsigned cpu = 0; cpu < node.cpus; ++cpu) cpus.push_back(node.first_cpu + cpu);
+        Json distances = node.distances;
+        for (size_t to = 0; node.distances.empty() && to < machine.nodes.size(); ++to) {
+            distances.push_back(to == i ? 10 : 20);
+        }
+        nodes.push_back({{"node", i},
+                         {"cpus", std::move(cpus)},
+                         {"memory", node.memory},
+                         {"distances", std::move(distances)}});
+    }
+    Json devices = Json::array();
+    for (const Device& device : machine.devices) devices.push_back(device_json(machine, device));
+    return {
+        {"name", machine.name},   {"arch", "x86_64"},          {"cpus", machine.cpus},
+        {"memory", machine.memory}, {"numa_nodes", std::move(nodes)}, {"devices", std::move(devices)},
+    };
+}
+
+}  // namespace
+
+std::string tree_json(const Model& model) {
+    Json machines = Json::array();
+    for (const Machine& machine : model.machines) machines.push_back(machine_json(machine));
+    const Json out = {{"format", "mimic-tree"}, {"version", 1}, {"machines", std::move(machines)}};
+    return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace mimic::topology

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layouts of power management, PCI Express, AER, serial number and vendor-specific capabilities; MSI and MSI-X are
-// in capability_interrupts.cpp. PCIe 6.0, 7.5.2, 7.5.3, 7.8.4, 7.9.3 to 7.9.5.
+// Layouts of power management, PCI Express, AER, serial number and vendor-specific capabilities;
+// MSI and MSI-X are in capability_interrupts.cpp. PCIe 6.0, 7.5.2, 7.5.3, 7.8.4, 7.9.3 to 7.9.5.
 #include "pci/capabilities.h"
 
 #include <algorithm>
@@ -37,8 +37,9 @@ Result<PcieOptions> checked(PcieOptions options) {
     }
     if (!is_link_width(options.max_width) || !is_link_width(options.width) ||
         options.width > options.max_width) {
-        return fail(std::errc::invalid_argument, "link width x{} of x{}: want 1, 2, 4, 8, 12, 16, 32",
-                    options.width, options.max_width);
+        return fail(std::errc::invalid_argument,
+                    "link width x{} of x{}: want 1, 2, 4, 8, 12, 16, 32", options.width,
+                    options.max_width);
     }
     if (!std::has_single_bit(options.max_payload_bytes) || options.max_payload_bytes < 128 ||
         options.max_payload_bytes > 4096) {
@@ -90,21 +91,19 @@ Result<uint32_t> CapabilityBuilder::add_pcie(const PcieOptions& wanted) {
                                               (options.extended_tag ? DEVCAP_EXTENDED_TAG : 0) |
                                               (options.flr ? DEVCAP_FLR : 0)});
     // FLR keeps MAX_PAYLOAD_SIZE (6.6.2). INITIATE_FLR always reads zero, so it is in no mask.
-    config.define_u16(cap + DEVCTL,
-                      {.reset = DEVCTL_RELAXED_ORDERING | DEVCTL_NO_SNOOP |
-                                DEVCTL_MAX_READ_REQUEST_512,
-                       .writable = DEVCTL_ERROR_REPORTING | DEVCTL_RELAXED_ORDERING |
-                                   DEVCTL_MAX_PAYLOAD_SIZE | DEVCTL_NO_SNOOP |
-                                   DEVCTL_MAX_READ_REQUEST_SIZE |
-                                   (options.extended_tag ? DEVCTL_EXTENDED_TAG : 0),
-                       .sticky = DEVCTL_MAX_PAYLOAD_SIZE});
+    config.define_u16(
+        cap + DEVCTL,
+        {.reset = DEVCTL_RELAXED_ORDERING | DEVCTL_NO_SNOOP | DEVCTL_MAX_READ_REQUEST_512,
+         .writable = DEVCTL_ERROR_REPORTING | DEVCTL_RELAXED_ORDERING | DEVCTL_MAX_PAYLOAD_SIZE |
+                     DEVCTL_NO_SNOOP | DEVCTL_MAX_READ_REQUEST_SIZE |
+                     (options.extended_tag ? DEVCTL_EXTENDED_TAG : 0),
+         .sticky = DEVCTL_MAX_PAYLOAD_SIZE});
     config.define_u16(cap + DEVSTA, {.w1c = DEVSTA_ERRORS});
     // A function that can run at 16 GT/s must complete 10-bit tags (2.2.6.2).
-    config.define_u32(cap + DEVCAP2,
-                      {.reset = DEVCAP2_COMPLETION_TIMEOUT_AB | DEVCAP2_COMPLETION_TIMEOUT_DISABLE |
-                                (options.max_speed >= LinkSpeed::kGen4
-                                     ? DEVCAP2_10_BIT_TAG_COMPLETER
-                                     : 0)});
+    config.define_u32(
+        cap + DEVCAP2,
+        {.reset = DEVCAP2_COMPLETION_TIMEOUT_AB | DEVCAP2_COMPLETION_TIMEOUT_DISABLE |
+                  (options.max_speed >= LinkSpeed::kGen4 ? DEVCAP2_10_BIT_TAG_COMPLETER : 0)});
     config.define_u16(cap + DEVCTL2, {.writable = DEVCTL2_COMPLETION_TIMEOUT |
                                                   DEVCTL2_COMPLETION_TIMEOUT_DISABLE});
     if (options.type != PciePortType::kRootComplexIntegratedEndpoint) define_link(cap, options);
@@ -118,7 +117,8 @@ void CapabilityBuilder::define_link(uint32_t cap, const PcieOptions& options) {
     const auto max_speed = static_cast<uint32_t>(options.max_speed);
     config.define_u32(cap + LNKCAP,
                       {.reset = max_speed | (options.max_width << 4) | LNKCAP_ASPM_OPTIONALITY});
-    // All of it is exempt from FLR (6.6.2). Link Disable and Retrain Link are reserved in endpoints.
+    // All of it is exempt from FLR (6.6.2). Link Disable and Retrain Link are reserved in
+    // endpoints.
     constexpr uint32_t kControl = LNKCTL_ASPM_CONTROL | LNKCTL_RCB | LNKCTL_COMMON_CLOCK |
                                   LNKCTL_EXTENDED_SYNCH | LNKCTL_HW_AUTONOMOUS_WIDTH_DISABLE;
     config.define_u16(cap + LNKCTL, {.writable = kControl, .sticky = kControl});
@@ -127,7 +127,8 @@ void CapabilityBuilder::define_link(uint32_t cap, const PcieOptions& options) {
                       {.reset = static_cast<uint32_t>(options.speed) | (options.width << 4) |
                                 (options.slot_clock ? LNKSTA_SLOT_CLOCK : 0),
                        .sticky = 0xffff});
-    config.define_u32(cap + LNKCAP2, {.reset = ((1U << max_speed) - 1) << 1});  // all up to max_speed
+    config.define_u32(cap + LNKCAP2,
+                      {.reset = ((1U << max_speed) - 1) << 1});  // all up to max_speed
     constexpr uint32_t kControl2 = LNKCTL2_TARGET_LINK_SPEED | LNKCTL2_ENTER_COMPLIANCE |
                                    LNKCTL2_HW_AUTONOMOUS_SPEED_DISABLE | LNKCTL2_TRANSMIT_MARGIN |
                                    LNKCTL2_ENTER_MODIFIED_COMPLIANCE | LNKCTL2_COMPLIANCE_SOS |
@@ -135,22 +136,22 @@ void CapabilityBuilder::define_link(uint32_t cap, const PcieOptions& options) {
     config.define_u16(cap + LNKCTL2,
                       {.reset = max_speed, .writable = kControl2, .sticky = kControl2});
     const uint32_t equalized = options.speed >= LinkSpeed::kGen3 ? LNKSTA2_EQUALIZATION : 0;
-    config.define_u16(cap + LNKSTA2, {.reset = equalized,
-                                      .w1c = LNKSTA2_LINK_EQUALIZATION_REQUEST,
-                                      .sticky = LNKSTA2_EQUALIZATION |
-                                                LNKSTA2_LINK_EQUALIZATION_REQUEST});
+    config.define_u16(cap + LNKSTA2,
+                      {.reset = equalized,
+                       .w1c = LNKSTA2_LINK_EQUALIZATION_REQUEST,
+                       .sticky = LNKSTA2_EQUALIZATION | LNKSTA2_LINK_EQUALIZATION_REQUEST});
 }
 
 Result<uint32_t> CapabilityBuilder::add_aer(const AerOptions& options) {
     using namespace regs;
-    constexpr uint32_t kAllUncorrectable =
-        kEndpointUncorrectableErrors | AER_SURPRISE_DOWN | AER_ACS_VIOLATION | AER_MC_BLOCKED_TLP |
-        AER_ATOMICOP_EGRESS_BLOCKED | AER_TLP_PREFIX_BLOCKED;
+    constexpr uint32_t kAllUncorrectable = kEndpointUncorrectableErrors | AER_SURPRISE_DOWN |
+                                           AER_ACS_VIOLATION | AER_MC_BLOCKED_TLP |
+                                           AER_ATOMICOP_EGRESS_BLOCKED | AER_TLP_PREFIX_BLOCKED;
     constexpr uint32_t kFatalByDefault = AER_DATA_LINK_PROTOCOL | AER_SURPRISE_DOWN |
                                          AER_FLOW_CONTROL_PROTOCOL | AER_RECEIVER_OVERFLOW |
                                          AER_MALFORMED_TLP | AER_UNCORRECTABLE_INTERNAL;
-    constexpr uint32_t kCorrectableMasked =
-        AER_ADVISORY_NON_FATAL | AER_CORRECTED_INTERNAL | AER_HEADER_LOG_OVERFLOW;
+    constexpr uint32_t kCorrectableMasked = AER_ADVISORY_NON_FATAL | AER_CORRECTED_INTERNAL |
+                                            AER_HEADER_LOG_OVERFLOW;
     constexpr uint32_t kCorrectable = AER_RECEIVER_ERROR | AER_BAD_TLP | AER_BAD_DLLP |
                                       AER_REPLAY_NUM_ROLLOVER | AER_REPLAY_TIMER_TIMEOUT |
                                       kCorrectableMasked;
@@ -161,26 +162,27 @@ Result<uint32_t> CapabilityBuilder::add_aer(const AerOptions& options) {
     }
     ConfigSpace& config = function_.config_;
     MIMIC_TRY(require_single_extended(EXT_CAP_ID_AER));
-    MIMIC_ASSIGN_OR_RETURN(
-        const uint32_t cap,
-        config.add_extended_capability(EXT_CAP_ID_AER, 2, AER_SIZE, options.at));
+    MIMIC_ASSIGN_OR_RETURN(const uint32_t cap,
+                           config.add_extended_capability(EXT_CAP_ID_AER, 2, AER_SIZE, options.at));
     config.define_u32(cap + AER_UNCORRECTABLE_STATUS, {.w1c = errors, .sticky = errors});
-    config.define_u32(cap + AER_UNCORRECTABLE_MASK, {.reset = errors & AER_UNCORRECTABLE_INTERNAL,
-                                                     .writable = errors,
-                                                     .sticky = errors});
+    config.define_u32(
+        cap + AER_UNCORRECTABLE_MASK,
+        {.reset = errors & AER_UNCORRECTABLE_INTERNAL, .writable = errors, .sticky = errors});
     config.define_u32(cap + AER_UNCORRECTABLE_SEVERITY,
                       {.reset = errors & kFatalByDefault, .writable = errors, .sticky = errors});
     config.define_u32(cap + AER_CORRECTABLE_STATUS, {.w1c = kCorrectable, .sticky = kCorrectable});
     config.define_u32(
         cap + AER_CORRECTABLE_MASK,
         {.reset = kCorrectableMasked, .writable = kCorrectable, .sticky = kCorrectable});
-    const uint32_t enables =
-        options.ecrc ? AER_CONTROL_ECRC_GENERATION_ENABLE | AER_CONTROL_ECRC_CHECK_ENABLE : 0;
-    const uint32_t able =
-        options.ecrc ? AER_CONTROL_ECRC_GENERATION_CAPABLE | AER_CONTROL_ECRC_CHECK_CAPABLE : 0;
-    config.define_u32(cap + AER_CONTROL, {.reset = able,
-                                          .writable = enables,
-                                          .sticky = enables | AER_CONTROL_FIRST_ERROR_POINTER});
+    const uint32_t enables = options.ecrc ? AER_CONTROL_ECRC_GENERATION_ENABLE |
+                                                AER_CONTROL_ECRC_CHECK_ENABLE
+                                          : 0;
+    const uint32_t able = options.ecrc
+                              ? AER_CONTROL_ECRC_GENERATION_CAPABLE | AER_CONTROL_ECRC_CHECK_CAPABLE
+                              : 0;
+    config.define_u32(
+        cap + AER_CONTROL,
+        {.reset = able, .writable = enables, .sticky = enables | AER_CONTROL_FIRST_ERROR_POINTER});
     for (uint32_t i = 0; i < 4; ++i) {
         config.define_u32(cap + AER_HEADER_LOG + 4 * i, {.sticky = 0xffff'ffff});
     }
@@ -190,9 +192,8 @@ Result<uint32_t> CapabilityBuilder::add_aer(const AerOptions& options) {
 Result<uint32_t> CapabilityBuilder::add_device_serial_number(uint64_t serial, uint32_t at) {
     ConfigSpace& config = function_.config_;
     MIMIC_TRY(require_single_extended(regs::EXT_CAP_ID_DSN));
-    MIMIC_ASSIGN_OR_RETURN(
-        const uint32_t cap,
-        config.add_extended_capability(regs::EXT_CAP_ID_DSN, 1, regs::DSN_SIZE, at));
+    MIMIC_ASSIGN_OR_RETURN(const uint32_t cap, config.add_extended_capability(
+                                                   regs::EXT_CAP_ID_DSN, 1, regs::DSN_SIZE, at));
     config.define_u32(cap + regs::DSN_LOWER, {.reset = static_cast<uint32_t>(serial)});
     config.define_u32(cap + regs::DSN_UPPER, {.reset = static_cast<uint32_t>(serial >> 32)});
     return cap;
@@ -219,11 +220,11 @@ Result<uint32_t> CapabilityBuilder::add_vsec(const VsecOptions& options) {
     }
     ConfigSpace& config = function_.config_;
     const uint32_t size = regs::VSEC_BODY + static_cast<uint32_t>(options.body.size());
-    MIMIC_ASSIGN_OR_RETURN(
-        const uint32_t cap,
-        config.add_extended_capability(regs::EXT_CAP_ID_VSEC, 1, size, options.at));
-    config.define_u32(cap + regs::VSEC_HEADER,
-                      {.reset = options.vsec_id | (uint32_t{options.revision} << 16) | (size << 20)});
+    MIMIC_ASSIGN_OR_RETURN(const uint32_t cap, config.add_extended_capability(regs::EXT_CAP_ID_VSEC,
+                                                                              1, size, options.at));
+    config.define_u32(
+        cap + regs::VSEC_HEADER,
+        {.reset = options.vsec_id | (uint32_t{options.revision} << 16) | (size << 20)});
     define_body(config, cap + regs::VSEC_BODY, options.body, options.writable);
     return cap;
 }

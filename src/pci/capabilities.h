@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capabilities of a type-0 function: each CapabilityBuilder member lays one structure into config space with the
-// masks, reset values and sticky bits of its specification, and binds the behaviour that Function has for it.
-// PCIe Base Specification 6.0, 7.5.2 to 7.9; PCI Bus Power Management 1.2.
+// Capabilities of a type-0 function: each CapabilityBuilder member lays one structure into config
+// space with the masks, reset values and sticky bits of its specification, and binds the behaviour
+// that Function has for it. PCIe Base Specification 6.0, 7.5.2 to 7.9; PCI Bus Power
+// Management 1.2.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ struct PowerManagementOptions {
     bool d1 = false;
     bool d2 = false;
     bool no_soft_reset = false;  // true: D3hot to D0 keeps all state; false: it resets the function
-    uint32_t at = 0;             // wanted offset in 0x40..0xff; 0: first that fits (same in those below)
+    uint32_t at = 0;  // wanted offset in 0x40..0xff; 0: first that fits (same in those below)
 };
 
 /// MSI with 1, 2, 4, 8, 16 or 32 messages.
@@ -54,7 +55,7 @@ struct PcieOptions {
     PciePortType type = PciePortType::kEndpoint;
     LinkSpeed max_speed = LinkSpeed::kGen4;
     uint32_t max_width = 16;  // lanes: 1, 2, 4, 8, 12, 16, 32
-    LinkSpeed speed{};        // what the link trained to, at most the maximum; left out: the maximum
+    LinkSpeed speed{};  // what the link trained to, at most the maximum; left out: the maximum
     uint32_t width = 0;
     uint32_t max_payload_bytes = 256;  // power of two, 128 .. 4096
     bool flr = true;
@@ -64,39 +65,48 @@ struct PcieOptions {
 };
 
 /// Uncorrectable errors that an endpoint can detect and so report, mask and classify (7.8.4.2).
-inline constexpr uint32_t kEndpointUncorrectableErrors =
-    regs::AER_DATA_LINK_PROTOCOL | regs::AER_POISONED_TLP | regs::AER_FLOW_CONTROL_PROTOCOL |
-    regs::AER_COMPLETION_TIMEOUT | regs::AER_COMPLETER_ABORT | regs::AER_UNEXPECTED_COMPLETION |
-    regs::AER_RECEIVER_OVERFLOW | regs::AER_MALFORMED_TLP | regs::AER_ECRC |
-    regs::AER_UNSUPPORTED_REQUEST | regs::AER_UNCORRECTABLE_INTERNAL;
+inline constexpr uint32_t kEndpointUncorrectableErrors = regs::AER_DATA_LINK_PROTOCOL |
+                                                         regs::AER_POISONED_TLP |
+                                                         regs::AER_FLOW_CONTROL_PROTOCOL |
+                                                         regs::AER_COMPLETION_TIMEOUT |
+                                                         regs::AER_COMPLETER_ABORT |
+                                                         regs::AER_UNEXPECTED_COMPLETION |
+                                                         regs::AER_RECEIVER_OVERFLOW |
+                                                         regs::AER_MALFORMED_TLP | regs::AER_ECRC |
+                                                         regs::AER_UNSUPPORTED_REQUEST |
+                                                         regs::AER_UNCORRECTABLE_INTERNAL;
 
 /// Advanced Error Reporting.
 struct AerOptions {
-    uint32_t uncorrectable = kEndpointUncorrectableErrors;  // implemented bits of the three registers
-    bool ecrc = true;                                       // can generate and check ECRC
-    uint32_t at = 0;                                        // wanted offset in 0x100..0xfff; 0: first that fits
+    uint32_t uncorrectable =
+        kEndpointUncorrectableErrors;  // implemented bits of the three registers
+    bool ecrc = true;                  // can generate and check ECRC
+    uint32_t at = 0;                   // wanted offset in 0x100..0xfff; 0: first that fits
 };
 
 /// Vendor-Specific capability: `body` follows the length byte. Both spans are copied.
 struct VendorSpecificOptions {
-    std::span<const uint8_t> body;
-    std::span<const uint8_t> writable;  // bits the guest may change; shorter than `body`: the rest is read only
+    std::span<const uint8_t> body{};
+    std::span<const uint8_t>
+        writable{};  // bits the guest may change; shorter than `body`: the rest is read only
     uint32_t at = 0;
 };
 
-/// Vendor-Specific Extended Capability: `body` follows the 8 bytes of headers. Both spans are copied.
+/// Vendor-Specific Extended Capability: `body` follows the 8 bytes of headers. Both spans are
+/// copied.
 struct VsecOptions {
     uint16_t vsec_id = 0;
     uint8_t revision = 0;  // 0 .. 15
-    std::span<const uint8_t> body;
-    std::span<const uint8_t> writable;
+    std::span<const uint8_t> body{};
+    std::span<const uint8_t> writable{};
     uint32_t at = 0;
 };
 
-/// Adds capabilities to one function, before it is attached. Each member returns the offset of what it added.
+/// Adds capabilities to one function, before it is attached. Each member returns the offset of what
+/// it added.
 ///
-/// Common errors: EADDRINUSE and ENOSPC of ConfigSpace::add_capability(), EINVAL for options that no hardware could
-/// have, EEXIST for a second one of a kind that must be single.
+/// Common errors: EADDRINUSE and ENOSPC of ConfigSpace::add_capability(), EINVAL for options that
+/// no hardware could have, EEXIST for a second one of a kind that must be single.
 ///
 /// Used by a model's factory:
 ///
@@ -107,7 +117,8 @@ public:
     /// Borrows `function` while the builder lives.
     explicit CapabilityBuilder(Function& function) : function_(function) {}
 
-    /// 7.5.2, PCI PM 1.2 3.2. Writes of a power state that does not exist or cannot be entered are dropped.
+    /// 7.5.2, PCI PM 1.2 3.2. Writes of a power state that does not exist or cannot be entered are
+    /// dropped.
     Result<uint32_t> add_power_management(const PowerManagementOptions& options);
 
     /// 7.7.1.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layouts of the MSI and MSI-X capabilities, and where an MSI-X table may lie. PCIe 6.0, 7.7.1 and 7.7.2.
+// Layouts of the MSI and MSI-X capabilities, and where an MSI-X table may lie. PCIe 6.0, 7.7.1
+// and 7.7.2.
 #include <bit>
 
 #include "pci/capabilities.h"
@@ -24,11 +25,11 @@ Status check_place(const FunctionOptions& function, const char* what, uint32_t i
                     function.name, what, index);
     }
     const Bar& bar = function.bars[index];
-    if (range.offset % 8 != 0 || range.offset >= bar.size ||
-        range.size > bar.size - range.offset) {
-        return fail(std::errc::invalid_argument,
-                    "{}: MSI-X {} at {:#x}+{:#x} must be 8-byte aligned inside BAR{} of {:#x} bytes",
-                    function.name, what, range.offset, range.size, index, bar.size);
+    if (range.offset % 8 != 0 || range.offset >= bar.size || range.size > bar.size - range.offset) {
+        return fail(
+            std::errc::invalid_argument,
+            "{}: MSI-X {} at {:#x}+{:#x} must be 8-byte aligned inside BAR{} of {:#x} bytes",
+            function.name, what, range.offset, range.size, index, bar.size);
     }
     for (const MappableArea& area : bar.areas) {
         if (overlap(range, {area.offset, area.size})) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Storage and rules of configuration space. Everything works on aligned dwords with byte enables, as a
-// configuration request does (PCIe 6.0, 2.2.7).
+// Storage and rules of configuration space. Everything works on aligned dwords with byte enables,
+// as a configuration request does (PCIe 6.0, 2.2.7).
 #include "pci/config_space.h"
 
 #include <algorithm>
@@ -42,7 +42,8 @@ ConfigSpace::ConfigSpace(uint32_t size_bytes) : size_(size_bytes) {
 }
 
 void ConfigSpace::read(uint32_t offset, std::span<uint8_t> data) const {
-    if (data.size() == 4 && (offset & 3) == 0 && offset < size_) {  // nearly every access of a guest
+    if (data.size() == 4 && (offset & 3) == 0 &&
+        offset < size_) {  // nearly every access of a guest
         const uint32_t value = dword(offset);
         std::memcpy(data.data(), &value, 4);
         return;
@@ -184,7 +185,8 @@ size_t ConfigSpace::heap_bytes() const {
     return blocks_.capacity() * sizeof(Block) + hooks_.capacity() * sizeof(Hook);
 }
 
-// --- Capability lists ----------------------------------------------------------------------------------------
+// --- Capability lists
+// ----------------------------------------------------------------------------------------
 
 bool ConfigSpace::occupied(uint32_t offset, uint32_t size) const {
     for (uint32_t at = offset & ~3U; at < offset + size; at += 4) {
@@ -236,15 +238,14 @@ Result<uint32_t> ConfigSpace::place(uint32_t first, uint32_t end, uint32_t size,
     for (uint32_t offset = first; offset <= end - size; offset += 4) {
         if (!occupied(offset, size)) return offset;
     }
-    return fail(std::errc::no_space_on_device, "no room for a capability of {} bytes in {:#x}..{:#x}",
-                size, first, end - 1);
+    return fail(std::errc::no_space_on_device,
+                "no room for a capability of {} bytes in {:#x}..{:#x}", size, first, end - 1);
 }
 
 Result<uint32_t> ConfigSpace::add_capability(uint8_t id, uint32_t size, uint32_t at) {
     if (size < 2) return fail(std::errc::invalid_argument, "capability of {} bytes", size);
-    MIMIC_ASSIGN_OR_RETURN(
-        const uint32_t offset,
-        place(regs::FIRST_CAPABILITY, regs::FIRST_EXTENDED_CAPABILITY, size, at));
+    MIMIC_ASSIGN_OR_RETURN(const uint32_t offset, place(regs::FIRST_CAPABILITY,
+                                                        regs::FIRST_EXTENDED_CAPABILITY, size, at));
     occupy(offset, size);
     uint32_t link = regs::CAPABILITIES_POINTER;
     for (uint32_t next = u8(link); next != 0; next = u8(link)) link = next + 1;
@@ -260,11 +261,12 @@ Result<uint32_t> ConfigSpace::add_extended_capability(uint16_t id, uint8_t versi
                                                       uint32_t at) {
     constexpr uint32_t kFirst = regs::FIRST_EXTENDED_CAPABILITY;
     if (size_ <= kFirst) {
-        return fail(std::errc::no_space_on_device, "extended capability {:#x} in {} bytes", id, size_);
+        return fail(std::errc::no_space_on_device, "extended capability {:#x} in {} bytes", id,
+                    size_);
     }
     if (size < 4 || version > 0xf) {
-        return fail(std::errc::invalid_argument, "extended capability {:#x}: size {}, version {}", id,
-                    size, version);
+        return fail(std::errc::invalid_argument, "extended capability {:#x}: size {}, version {}",
+                    id, size, version);
     }
     MIMIC_ASSIGN_OR_RETURN(const uint32_t offset, place(kFirst, size_, size, at));
     const bool is_first = dword(kFirst) == 0;

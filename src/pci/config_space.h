@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// ConfigSpace: the 256 or 4096 bytes of one function's configuration space: values, what the guest may change,
-// what a reset restores, and where capabilities lie. It knows rules, not registers: those are in function.cpp and
-// capabilities.cpp. PCIe Base Specification 6.0, 7.2 (access), 7.4 (register types), 7.5.1.1.11 and 7.6.3 (lists).
+// ConfigSpace: the 256 or 4096 bytes of one function's configuration space: values, what the guest
+// may change, what a reset restores, and where capabilities lie. It knows rules, not registers:
+// those are in function.cpp and capabilities.cpp. PCIe Base Specification 6.0, 7.2 (access), 7.4
+// (register types), 7.5.1.1.11 and 7.6.3 (lists).
 #pragma once
 
 #include <array>
@@ -20,23 +21,26 @@ struct RegisterRules {
     uint32_t reset = 0;     // value at birth and after a reset
     uint32_t writable = 0;  // RW: the guest's value is stored
     uint32_t w1c = 0;       // RW1C: writing one clears it; not in `writable` as well
-    uint32_t sticky = 0;    // RWS, RW1CS, ROS, and what else 6.6.2 exempts: kept across FLR and D3hot to D0
+    uint32_t sticky =
+        0;  // RWS, RW1CS, ROS, and what else 6.6.2 exempts: kept across FLR and D3hot to D0
 };
 
 /// One guest write as seen by a hook, in the bits of the hook's own range.
 struct ConfigWrite {
     uint32_t old_value = 0;
     uint32_t new_value = 0;  // after masks and W1C
-    uint32_t written = 0;    // as sent, 0 in bytes that were not: finds ones in bits that always read zero
+    uint32_t written =
+        0;  // as sent, 0 in bytes that were not: finds ones in bits that always read zero
 };
 
 /// Which bits a reset of ConfigSpace keeps.
 enum class ConfigReset : uint8_t { kKeepSticky, kAll };
 
-/// Configuration space. Thread-bound. Guest accesses never fail; device-side misuse is a MIMIC_CHECK.
+/// Configuration space. Thread-bound. Guest accesses never fail; device-side misuse is a
+/// MIMIC_CHECK.
 ///
-/// Stored in blocks of 64 bytes that exist only where something was defined, so a function costs about 2 KiB and
-/// the rest of the 4096 bytes reads as zero (RsvdP) for nothing.
+/// Stored in blocks of 64 bytes that exist only where something was defined, so a function costs
+/// about 2 KiB and the rest of the 4096 bytes reads as zero (RsvdP) for nothing.
 class ConfigSpace {
 public:
     using WriteHook = std::function<void(const ConfigWrite&)>;
@@ -48,38 +52,45 @@ public:
 
     uint32_t size() const { return size_; }
 
-    // --- Guest side --------------------------------------------------------------------------------------------
+    // --- Guest side
+    // --------------------------------------------------------------------------------------------
 
-    /// Fills `data` (any size, any alignment, little endian); bytes at or beyond size() read as ones.
+    /// Fills `data` (any size, any alignment, little endian); bytes at or beyond size() read as
+    /// ones.
     void read(uint32_t offset, std::span<uint8_t> data) const;
 
-    /// Stores `data` by the rules, a dword at a time in address order, and runs the hooks of each dword before the
-    /// next is stored. Bytes at or beyond size() are ignored.
+    /// Stores `data` by the rules, a dword at a time in address order, and runs the hooks of each
+    /// dword before the next is stored. Bytes at or beyond size() are ignored.
     void write(uint32_t offset, std::span<const uint8_t> data);
 
-    // --- Device side: values -----------------------------------------------------------------------------------
+    // --- Device side: values
+    // -----------------------------------------------------------------------------------
 
-    /// Values at any offset, little endian; ones beyond the end. u32() of an aligned offset is the fast path.
+    /// Values at any offset, little endian; ones beyond the end. u32() of an aligned offset is the
+    /// fast path.
     uint8_t u8(uint32_t offset) const;
     uint16_t u16(uint32_t offset) const;
     uint32_t u32(uint32_t offset) const {
         return (offset & 3) == 0 && offset < size_ ? dword(offset) : u32_slow(offset);
     }
 
-    /// Stores past all masks, without hooks. The register must lie inside one aligned dword below size().
+    /// Stores past all masks, without hooks. The register must lie inside one aligned dword below
+    /// size().
     void set_u8(uint32_t offset, uint8_t value) { set(offset, 1, 0xff, value); }
     void set_u16(uint32_t offset, uint16_t value) { set(offset, 2, 0xffff, value); }
     void set_u32(uint32_t offset, uint32_t value) { set(offset, 4, 0xffff'ffff, value); }
 
-    /// Sets the bits of `mask` to those of `value` in the register of `size` (1, 2, 4) bytes at `offset`.
+    /// Sets the bits of `mask` to those of `value` in the register of `size` (1, 2, 4) bytes at
+    /// `offset`.
     void set_bits(uint32_t offset, uint32_t size, uint32_t mask, uint32_t value) {
         set(offset, size, mask, value);
     }
 
-    // --- Device side: layout, at construction ------------------------------------------------------------------
+    // --- Device side: layout, at construction
+    // ------------------------------------------------------------------
 
-    /// Gives the register of 1, 2 or 4 bytes at `offset`, inside one aligned dword, its rules and its reset value.
-    /// Defining it again replaces them.
+    /// Gives the register of 1, 2 or 4 bytes at `offset`, inside one aligned dword, its rules and
+    /// its reset value. Defining it again replaces them.
     void define_u8(uint32_t offset, const RegisterRules& rules) { define(offset, 1, rules); }
     void define_u16(uint32_t offset, const RegisterRules& rules) { define(offset, 2, rules); }
     void define_u32(uint32_t offset, const RegisterRules& rules) { define(offset, 4, rules); }
@@ -87,27 +98,33 @@ public:
     /// The rules in force for the aligned dword at `offset`; all zero where nothing was defined.
     RegisterRules rules(uint32_t offset) const;
 
-    /// Calls `hook` after each guest write that touches [offset, offset + size), even if no bit changed. The range
-    /// has 1, 2 or 4 bytes inside one aligned dword. Hooks run in the order of registration, may read, set, reset
-    /// and write config space, and may not add hooks. Never removed: what they capture outlives this object.
+    /// Calls `hook` after each guest write that touches [offset, offset + size), even if no bit
+    /// changed. The range has 1, 2 or 4 bytes inside one aligned dword. Hooks run in the order of
+    /// registration, may read, set, reset and write config space, and may not add hooks. Never
+    /// removed: what they capture outlives this object.
     void on_write(uint32_t offset, uint32_t size, WriteHook hook);
 
-    /// Keeps [offset, offset + size), dword granular, free of capabilities that have no fixed offset.
-    /// Errors: EINVAL outside config space, EADDRINUSE over a capability or an earlier reservation.
+    /// Keeps [offset, offset + size), dword granular, free of capabilities that have no fixed
+    /// offset. Errors: EINVAL outside config space, EADDRINUSE over a capability or an earlier
+    /// reservation.
     Status reserve(uint32_t offset, uint32_t size);
 
-    /// Appends a capability of `size` bytes, header included, to the list at 0x34 and returns its offset in
-    /// 0x40..0xff. `at` is a wanted offset, a multiple of 4; 0 takes the first that fits. The header is read only,
-    /// the body reads zero until defined. Errors: EINVAL (bad offset or size), EADDRINUSE, ENOSPC.
+    /// Appends a capability of `size` bytes, header included, to the list at 0x34 and returns its
+    /// offset in 0x40..0xff. `at` is a wanted offset, a multiple of 4; 0 takes the first that fits.
+    /// The header is read only, the body reads zero until defined. Errors: EINVAL (bad offset or
+    /// size), EADDRINUSE, ENOSPC.
     Result<uint32_t> add_capability(uint8_t id, uint32_t size, uint32_t at = 0);
 
-    /// Same for an extended capability in 0x100..0xfff. The list begins at 0x100, so the first one goes there.
+    /// Same for an extended capability in 0x100..0xfff. The list begins at 0x100, so the first one
+    /// goes there.
     Result<uint32_t> add_extended_capability(uint16_t id, uint8_t version, uint32_t size,
                                              uint32_t at = 0);
 
-    // --- Device side: queries ----------------------------------------------------------------------------------
+    // --- Device side: queries
+    // ----------------------------------------------------------------------------------
 
-    /// Offset of the first capability with `id` behind the one at `previous` (0: from the start), or 0.
+    /// Offset of the first capability with `id` behind the one at `previous` (0: from the start),
+    /// or 0.
     uint32_t find_capability(uint8_t id, uint32_t previous = 0) const;
     uint32_t find_extended_capability(uint16_t id, uint32_t previous = 0) const;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DmaSpace: memory as a PCI function reaches it by bus mastering. Implemented by transports (guest memory behind a
-// vfio-user socket, a fabric's window on it) and by tests; used by device models.
+// DmaSpace: memory as a PCI function reaches it by bus mastering. Implemented by transports (guest
+// memory behind a vfio-user socket, a fabric's window on it) and by tests; used by device models.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +17,10 @@ enum class DmaAccess : uint8_t { kRead = 1, kWrite = 2, kReadWrite = 3 };
 
 /// Bus addresses (IOVA) to bytes. Thread-bound to the loop that owns the device.
 ///
-/// Nothing here waits: a range that the process has mapped is served at once; any other is asked of the peer by
-/// message, and `done` runs later on the loop. A device therefore answers the register access first and continues
-/// in `done` (a peer that is waiting for a register read cannot serve a DMA message: vfio-user facts, 2.5).
+/// Nothing here waits: a range that the process has mapped is served at once; any other is asked of
+/// the peer by message, and `done` runs later on the loop. A device therefore answers the register
+/// access first and continues in `done` (a peer that is waiting for a register read cannot serve a
+/// DMA message: vfio-user facts, 2.5).
 class DmaSpace {
 public:
     using ReadDone = std::function<void(Result<std::span<const std::byte>>)>;
@@ -27,15 +28,17 @@ public:
 
     virtual ~DmaSpace() = default;
 
-    /// The bytes of [iova, iova + size) if one mapped region holds all of them and permits `access`; else nullopt.
-    /// Valid until the caller returns to the event loop: the guest may remap its memory after that. The guest
-    /// can change the bytes at any time, so copy once and validate the copy.
+    /// The bytes of [iova, iova + size) if one mapped region holds all of them and permits
+    /// `access`; else nullopt. Valid until the caller returns to the event loop: the guest may
+    /// remap its memory after that. The guest can change the bytes at any time, so copy once and
+    /// validate the copy.
     virtual std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
                                                      DmaAccess access) = 0;
 
-    /// Copies `size` bytes (1 .. 16 MiB) from `iova` and passes them to `done`: before returning when all of them
-    /// are mapped, else later. Errors: EFAULT where no region holds a byte or one forbids reading, EINVAL for a
-    /// size out of range, EIO when the peer refused, ECANCELED when the peer went away.
+    /// Copies `size` bytes (1 .. 16 MiB) from `iova` and passes them to `done`: before returning
+    /// when all of them are mapped, else later. Errors: EFAULT where no region holds a byte or one
+    /// forbids reading, EINVAL for a size out of range, EIO when the peer refused, ECANCELED when
+    /// the peer went away.
     virtual void read(uint64_t iova, uint64_t size, ReadDone done) = 0;
 
     /// Copies `data` (1 byte .. 16 MiB) to `iova`; `done` and errors as with read().

@@ -13,15 +13,16 @@
 namespace mimic::pci {
 namespace {
 
-constexpr uint64_t kPage = 4096;                    // granularity of mappable areas
-constexpr uint64_t kMaxIoBar = 256;                 // PCI 3.0, 6.2.5.1
-constexpr uint64_t kMaxMemory32Bar = 1ULL << 31;    // its address mask keeps one bit
-constexpr uint64_t kMaxRom = 16ULL << 20;           // PCI 3.0, 6.2.5.2
+constexpr uint64_t kPage = 4096;                  // granularity of mappable areas
+constexpr uint64_t kMaxIoBar = 256;               // PCI 3.0, 6.2.5.1
+constexpr uint64_t kMaxMemory32Bar = 1ULL << 31;  // its address mask keeps one bit
+constexpr uint64_t kMaxRom = 16ULL << 20;         // PCI 3.0, 6.2.5.2
 
 Status validate_areas(unsigned index, const Bar& bar) {
     if (bar.areas.empty()) return {};
     if (bar.fd < 0 || bar.type == BarType::kIo) {
-        return fail(std::errc::invalid_argument, "BAR{}: mappable areas need memory and a file", index);
+        return fail(std::errc::invalid_argument, "BAR{}: mappable areas need memory and a file",
+                    index);
     }
     uint64_t end = 0;  // of the area before
     for (const MappableArea& area : bar.areas) {
@@ -49,13 +50,17 @@ Status validate_bar(unsigned index, const Bar& bar) {
             return {};
         case BarType::kIo:
             if (bar.prefetchable) {
-                return fail(std::errc::invalid_argument, "BAR{}: I/O cannot be prefetchable", index);
+                return fail(std::errc::invalid_argument, "BAR{}: I/O cannot be prefetchable",
+                            index);
             }
             smallest = 4;
             largest = kMaxIoBar;
             break;
-        case BarType::kMemory32: largest = kMaxMemory32Bar; break;
-        case BarType::kMemory64: break;
+        case BarType::kMemory32:
+            largest = kMaxMemory32Bar;
+            break;
+        case BarType::kMemory64:
+            break;
     }
     if (!std::has_single_bit(bar.size) || bar.size < smallest || bar.size > largest) {
         return fail(std::errc::invalid_argument,
@@ -130,24 +135,26 @@ void Function::build_bars() {
     for (unsigned i = 0; i < kBarCount; ++i) {
         const Bar& bar = options_.bars[i];
         const uint32_t offset = regs::BAR0 + 4 * i;
-        const uint64_t address = ~(bar.size - 1);  // all-ones written read back as this: that is sizing
+        const uint64_t address = ~(bar.size -
+                                   1);  // all-ones written read back as this: that is sizing
         const uint32_t prefetchable = bar.prefetchable ? regs::BAR_PREFETCHABLE : 0;
         switch (bar.type) {
-            case BarType::kNone: break;
+            case BarType::kNone:
+                break;
             case BarType::kIo:
                 config_.define_u32(
                     offset, {.reset = regs::BAR_IO_SPACE,
                              .writable = static_cast<uint32_t>(address) & regs::BAR_IO_ADDRESS});
                 break;
             case BarType::kMemory32:
-                config_.define_u32(
-                    offset, {.reset = prefetchable,
-                             .writable = static_cast<uint32_t>(address) & regs::BAR_MEMORY_ADDRESS});
+                config_.define_u32(offset, {.reset = prefetchable,
+                                            .writable = static_cast<uint32_t>(address) &
+                                                        regs::BAR_MEMORY_ADDRESS});
                 break;
             case BarType::kMemory64:
-                config_.define_u32(
-                    offset, {.reset = regs::BAR_MEMORY_TYPE_64 | prefetchable,
-                             .writable = static_cast<uint32_t>(address) & regs::BAR_MEMORY_ADDRESS});
+                config_.define_u32(offset, {.reset = regs::BAR_MEMORY_TYPE_64 | prefetchable,
+                                            .writable = static_cast<uint32_t>(address) &
+                                                        regs::BAR_MEMORY_ADDRESS});
                 config_.define_u32(offset + 4, {.writable = static_cast<uint32_t>(address >> 32)});
                 break;
         }
@@ -163,9 +170,12 @@ void Function::build_rom() {
                                                          regs::EXPANSION_ROM_ENABLE});
 }
 
-// --- Access --------------------------------------------------------------------------------------------------
+// --- Access
+// --------------------------------------------------------------------------------------------------
 
-void Function::config_read(uint32_t offset, std::span<uint8_t> data) { config_.read(offset, data); }
+void Function::config_read(uint32_t offset, std::span<uint8_t> data) {
+    config_.read(offset, data);
+}
 
 void Function::config_write(uint32_t offset, std::span<const uint8_t> data) {
     config_.write(offset, data);
@@ -190,7 +200,8 @@ size_t Function::heap_bytes() const {
     return config_.heap_bytes() + (msix_table_ ? msix_table_->heap_bytes() : 0);
 }
 
-// --- Slot ------------------------------------------------------------------------------------------------------
+// --- Slot
+// ------------------------------------------------------------------------------------------------------
 
 void Function::attach(Upstream& upstream) {
     MIMIC_CHECK(upstream_ == nullptr);
@@ -206,7 +217,8 @@ void Function::detach() {
     upstream_ = nullptr;
 }
 
-// --- Resets and power states -----------------------------------------------------------------------------------
+// --- Resets and power states
+// -----------------------------------------------------------------------------------
 
 void Function::reset(ResetKind kind) {
     if (resetting_) return;
@@ -241,8 +253,8 @@ void Function::power_state_written(const ConfigWrite& write) {
     const uint32_t to = write.new_value & regs::PMCSR_POWER_STATE;
     if (from == to) return;
 
-    // From any state software may go to D0 or deeper, to states that exist; else the write is dropped
-    // (PCI PM 1.2, 3.2.4 and 5.6).
+    // From any state software may go to D0 or deeper, to states that exist; else the write is
+    // dropped (PCI PM 1.2, 3.2.4 and 5.6).
     const uint32_t pmc = config_.u16(pm_cap_ + regs::PMC);
     const bool exists = (to != 1 || (pmc & regs::PMC_D1_SUPPORT) != 0) &&
                         (to != 2 || (pmc & regs::PMC_D2_SUPPORT) != 0);

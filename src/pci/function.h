@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Function: one PCI function, and Upstream: what it is plugged into. A device model derives from Function and knows
-// neither its transport (vfio-user endpoint, fabric) nor its process. PCIe Base Specification 6.0, chapter 7.
+// Function: one PCI function, and Upstream: what it is plugged into. A device model derives from
+// Function and knows neither its transport (vfio-user endpoint, fabric) nor its process. PCIe Base
+// Specification 6.0, chapter 7.
 #pragma once
 
 #include <array>
@@ -22,22 +23,26 @@ inline constexpr unsigned kBarCount = 6;
 
 enum class BarType : uint8_t { kNone, kIo, kMemory32, kMemory64 };
 
-/// Part of a BAR that a client may map instead of trapping. Offset and size in bytes, multiples of 4096.
+/// Part of a BAR that a client may map instead of trapping. Offset and size in bytes, multiples of
+/// 4096.
 struct MappableArea {
     uint64_t offset = 0;
     uint64_t size = 0;
 };
 
-/// One base address register, as sizing finds it. A 64-bit BAR takes the next slot too, which stays kNone.
+/// One base address register, as sizing finds it. A 64-bit BAR takes the next slot too, which stays
+/// kNone.
 struct Bar {
     BarType type = BarType::kNone;
     bool prefetchable = false;
-    uint64_t size = 0;  // bytes; a power of two, >= 16 for memory and >= 4 for I/O (PCI 3.0, 6.2.5.1)
+    uint64_t size =
+        0;  // bytes; a power of two, >= 16 for memory and >= 4 for I/O (PCI 3.0, 6.2.5.1)
 
-    // Backing of `areas`, which start at `fd_offset` + area.offset in the file. Borrowed from the function. -1: none.
+    // Backing of `areas`, which start at `fd_offset` + area.offset in the file. Borrowed from the
+    // function. -1: none.
     int fd = -1;
     uint64_t fd_offset = 0;
-    std::vector<MappableArea> areas;
+    std::vector<MappableArea> areas{};
 };
 
 enum class ResetKind : uint8_t {
@@ -52,14 +57,15 @@ class Upstream {
 public:
     virtual ~Upstream() = default;
 
-    /// Sends the message of MSI-X vector or MSI message `vector`; the function has checked its enable bits.
+    /// Sends the message of MSI-X vector or MSI message `vector`; the function has checked its
+    /// enable bits.
     virtual void send_msix(uint32_t vector) = 0;
     virtual void send_msi(uint32_t vector) = 0;
 
-    /// True where the client keeps the MSI-X table to itself and guest writes of it never arrive (vfio-user facts,
-    /// 2.3): the function then ignores the mask bits of its own table, and send_msix() needs only the number. False
-    /// where the table in the function's BAR is the real one: per-vector masks count, and the upstream sends
-    /// Function::msix_message().
+    /// True where the client keeps the MSI-X table to itself and guest writes of it never arrive
+    /// (vfio-user facts, 2.3): the function then ignores the mask bits of its own table, and
+    /// send_msix() needs only the number. False where the table in the function's BAR is the real
+    /// one: per-vector masks count, and the upstream sends Function::msix_message().
     virtual bool owns_msix_table() const { return true; }
 
     /// Drives the function's interrupt pin. Repeating a level is harmless.
@@ -87,45 +93,55 @@ struct FunctionOptions {
     bool multifunction = false;   // HEADER_TYPE bit 7: the device has more functions than number 0
 };
 
-/// One type-0 function: config space, BARs, interrupts, resets. Thread-bound to the loop that owns it.
+/// One type-0 function: config space, BARs, interrupts, resets. Thread-bound to the loop that owns
+/// it.
 ///
-/// A model derives from it, adds capabilities in its factory (capabilities.h) and overrides bar_read(), bar_write()
-/// and on_reset(). What the guest does wrong is answered as hardware would (all ones, ignored); no call here fails.
+/// A model derives from it, adds capabilities in its factory (capabilities.h) and overrides
+/// bar_read(), bar_write() and on_reset(). What the guest does wrong is answered as hardware would
+/// (all ones, ignored); no call here fails.
 class Function {
 public:
     virtual ~Function();
     Function(const Function&) = delete;
     Function& operator=(const Function&) = delete;
 
-    /// Errors (EINVAL) of options that no hardware could have: ids that mean "absent", BAR sizes, two BARs in one slot,
-    /// mappable areas, config_size. Factories of models call this before they construct.
+    /// Errors (EINVAL) of options that no hardware could have: ids that mean "absent", BAR sizes,
+    /// two BARs in one slot, mappable areas, config_size. Factories of models call this before they
+    /// construct.
     static Status validate(const FunctionOptions& options);
 
-    // --- Called by the transport -------------------------------------------------------------------------------
+    // --- Called by the transport
+    // -------------------------------------------------------------------------------
 
-    /// Reads data.size() bytes (1..4096) of config space at `offset`; bytes past its end read as ones.
+    /// Reads data.size() bytes (1..4096) of config space at `offset`; bytes past its end read as
+    /// ones.
     void config_read(uint32_t offset, std::span<uint8_t> data);
 
     /// Writes config space. Side effects (FLR, power state, MSI-X enable) happen before it returns.
     void config_write(uint32_t offset, std::span<const uint8_t> data);
 
-    /// Reads or writes data.size() bytes (1..8 from a guest, more from tools) of BAR `bar` at `offset`; the transport
-    /// has checked that [offset, offset + size) lies inside the BAR. Data is little endian, as on the wire.
+    /// Reads or writes data.size() bytes (1..8 from a guest, more from tools) of BAR `bar` at
+    /// `offset`; the transport has checked that [offset, offset + size) lies inside the BAR. Data
+    /// is little endian, as on the wire.
     virtual void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) = 0;
     virtual void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) = 0;
 
-    /// The expansion ROM image of at most 16 MiB, or empty. Read only. Asked for when the function is attached.
+    /// The expansion ROM image of at most 16 MiB, or empty. Read only. Asked for when the function
+    /// is attached.
     virtual std::span<const uint8_t> rom() const { return {}; }
 
-    /// Resets config space (kFunctionLevel and kPower keep sticky bits), power state, pending interrupts and the
-    /// interrupt pin, then calls on_reset(). A reset from inside on_reset() does nothing.
+    /// Resets config space (kFunctionLevel and kPower keep sticky bits), power state, pending
+    /// interrupts and the interrupt pin, then calls on_reset(). A reset from inside on_reset() does
+    /// nothing.
     void reset(ResetKind kind);
 
-    /// Plugs the function into `upstream` (borrowed until detach()). detach() resets it with kDetach.
+    /// Plugs the function into `upstream` (borrowed until detach()). detach() resets it with
+    /// kDetach.
     void attach(Upstream& upstream);
     void detach();
 
-    // --- Facts ---------------------------------------------------------------------------------------------------
+    // --- Facts
+    // ---------------------------------------------------------------------------------------------------
 
     const std::string& name() const { return options_.name; }
     const std::array<Bar, kBarCount>& bars() const { return options_.bars; }
@@ -137,15 +153,18 @@ public:
     uint32_t msix_vectors() const { return msix_vectors_; }
     uint32_t msi_vectors() const { return msi_vectors_; }
 
-    /// COMMAND.BUS_MASTER, and whether a power state other than D0 is set (then BAR accesses get all ones).
+    /// COMMAND.BUS_MASTER, and whether a power state other than D0 is set (then BAR accesses get
+    /// all ones).
     bool bus_master_enabled() const;
     bool in_d0() const { return in_d0_; }
 
-    /// Whether BAR `bar` answers: in D0, with the memory or I/O space of COMMAND enabled. For transports that decode
-    /// addresses themselves; behind a vfio-user client, which looks at COMMAND, in_d0() is enough.
+    /// Whether BAR `bar` answers: in D0, with the memory or I/O space of COMMAND enabled. For
+    /// transports that decode addresses themselves; behind a vfio-user client, which looks at
+    /// COMMAND, in_d0() is enough.
     bool bar_accessible(unsigned bar) const;
 
-    /// What the guest programmed for MSI-X vector `vector` or MSI message `vector` (modulo those it enabled).
+    /// What the guest programmed for MSI-X vector `vector` or MSI message `vector` (modulo those it
+    /// enabled).
     MsiMessage msix_message(uint32_t vector) const;
     MsiMessage msi_message(uint32_t vector) const;
 
@@ -161,20 +180,23 @@ protected:
     /// The model's own state back to its reset values; config space is done already.
     virtual void on_reset(ResetKind kind) = 0;
 
-    /// Raises MSI-X vector, MSI message or interrupt pin if the guest has enabled it (and, for messages, bus
-    /// mastering); else nothing happens, as the specification says. Vectors out of range are our bug.
+    /// Raises MSI-X vector, MSI message or interrupt pin if the guest has enabled it (and, for
+    /// messages, bus mastering); else nothing happens, as the specification says. Vectors out of
+    /// range are our bug.
     void raise_msix(uint32_t vector);
     void raise_msi(uint32_t vector);
-    /// A raised vector that the guest has masked stays pending and goes out when the mask does. For set_intx(), `asserted`
-    /// is the model's level; the pin follows it while nothing in config space holds it back.
+    /// A raised vector that the guest has masked stays pending and goes out when the mask does. For
+    /// set_intx(), `asserted` is the model's level; the pin follows it while nothing in config
+    /// space holds it back.
     void set_intx(bool asserted);
 
-    /// Serve an access that starts in the MSI-X table or PBA of `bar`; false: it is the model's. Called first in the
-    /// bar_read() and bar_write() of a model whose BAR holds them.
+    /// Serve an access that starts in the MSI-X table or PBA of `bar`; false: it is the model's.
+    /// Called first in the bar_read() and bar_write() of a model whose BAR holds them.
     bool msix_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) const;
     bool msix_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
 
-    /// Guest memory, or nullptr while the guest has bus mastering off, in a state other than D0, or while detached.
+    /// Guest memory, or nullptr while the guest has bus mastering off, in a state other than D0, or
+    /// while detached.
     DmaSpace* dma();
 
     /// The slot, or nullptr while nothing is attached.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Interrupts of a function: which of MSI-X, MSI and the pin the guest enabled, masks, and pending bits.
-// PCIe 6.0, 6.1.2 (INTx), 6.1.4 (MSI and MSI-X), 7.7.
+// Interrupts of a function: which of MSI-X, MSI and the pin the guest enabled, masks, and pending
+// bits. PCIe 6.0, 6.1.2 (INTx), 6.1.4 (MSI and MSI-X), 7.7.
 #include <algorithm>
 #include <utility>
 
@@ -30,7 +30,8 @@ void Function::interrupt_control_written() {
     deliver_pending_msix();
 }
 
-// --- INTx --------------------------------------------------------------------------------------------------------
+// --- INTx
+// --------------------------------------------------------------------------------------------------------
 
 void Function::set_intx(bool asserted) {
     if (options_.interrupt_pin == 0) return;
@@ -48,7 +49,8 @@ void Function::update_intx() {
     upstream_->set_intx(level);
 }
 
-// --- MSI ---------------------------------------------------------------------------------------------------------
+// --- MSI
+// ---------------------------------------------------------------------------------------------------------
 
 void Function::bind_msi(uint32_t cap, uint32_t vectors) {
     msi_cap_ = cap;
@@ -66,8 +68,8 @@ uint32_t Function::msi_mask_offset() const {
 }
 
 uint32_t Function::msi_message_number(uint32_t vector) const {
-    // The function may change only the low bits of the data that the guest granted; more than it can do, or a reserved
-    // encoding, grants what it can do (7.7.1.2).
+    // The function may change only the low bits of the data that the guest granted; more than it
+    // can do, or a reserved encoding, grants what it can do (7.7.1.2).
     const uint32_t control = config_.u16(msi_cap_ + regs::MSI_CONTROL);
     const uint32_t granted = 1U << ((control & regs::MSI_CONTROL_MULTIPLE_MESSAGE_ENABLE) >> 4);
     return vector & (std::min(granted, msi_vectors_) - 1);
@@ -109,7 +111,8 @@ MsiMessage Function::msi_message(uint32_t vector) const {
             .data = (data & ~low_bits) | (vector & low_bits)};
 }
 
-// --- MSI-X -------------------------------------------------------------------------------------------------------
+// --- MSI-X
+// -------------------------------------------------------------------------------------------------------
 
 void Function::bind_msix(uint32_t cap, uint32_t vectors, MsixPlace table, MsixPlace pba) {
     msix_cap_ = cap;

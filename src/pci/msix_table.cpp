@@ -15,12 +15,16 @@ namespace {
 constexpr uint32_t kEntryDwords = regs::MSIX_ENTRY_SIZE / 4;
 constexpr uint32_t kControlDword = regs::MSIX_ENTRY_VECTOR_CONTROL / 4;
 
-// What software can store in dword 0..3 of an entry: a DWORD address, and one bit of Vector Control.
+// What software can store in dword 0..3 of an entry: a DWORD address, and one bit of Vector
+// Control.
 constexpr uint32_t writable(uint64_t index) {
     switch (index % kEntryDwords) {
-        case 0: return regs::MSI_ADDRESS_MASK;
-        case kControlDword: return regs::MSIX_VECTOR_CONTROL_MASK;
-        default: return 0xffff'ffff;
+        case 0:
+            return regs::MSI_ADDRESS_MASK;
+        case kControlDword:
+            return regs::MSIX_VECTOR_CONTROL_MASK;
+        default:
+            return 0xffff'ffff;
     }
 }
 
@@ -56,10 +60,12 @@ void MsixTable::read(uint64_t offset, std::span<uint8_t> data) const {
 
 void MsixTable::read_pba(uint64_t offset, std::span<uint8_t> data) const {
     const uint64_t size = pba_size(vectors_);
-    const size_t inside =
-        offset >= size ? 0 : static_cast<size_t>(std::min<uint64_t>(data.size(), size - offset));
+    const size_t inside = offset >= size
+                              ? 0
+                              : static_cast<size_t>(std::min<uint64_t>(data.size(), size - offset));
     if (inside != 0) {
-        std::memcpy(data.data(), reinterpret_cast<const uint8_t*>(pending_.data()) + offset, inside);
+        std::memcpy(data.data(), reinterpret_cast<const uint8_t*>(pending_.data()) + offset,
+                    inside);
     }
     std::fill(data.begin() + static_cast<std::ptrdiff_t>(inside), data.end(), uint8_t{0});
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// MsixTable: the MSI-X table and Pending Bit Array of one function, as they look in a BAR. It stores and masks;
-// Function decides when a message may go. PCIe 6.0, 6.1.4 (behaviour) and 7.7.2 (layout).
+// MsixTable: the MSI-X table and Pending Bit Array of one function, as they look in a BAR. It
+// stores and masks; Function decides when a message may go. PCIe 6.0, 6.1.4 (behaviour) and 7.7.2
+// (layout).
 #pragma once
 
 #include <cstddef>
@@ -18,10 +19,11 @@ struct MsiMessage {
 
 /// Table of 16-byte entries and one pending bit each. Thread-bound with its function.
 ///
-///     entry: 0 Message Address | 4 Message Upper Address | 8 Message Data | 12 Vector Control (bit 0: Mask)
+///     entry: 0 Message Address | 4 Message Upper Address | 8 Message Data | 12 Vector Control (bit
+///     0: Mask)
 ///
-/// Entries take memory (16 bytes a vector) only once one is written: behind a vfio-user client, which keeps the
-/// table to itself, they never are.
+/// Entries take memory (16 bytes a vector) only once one is written: behind a vfio-user client,
+/// which keeps the table to itself, they never are.
 class MsixTable {
 public:
     /// `vectors`: 1 .. 2048.
@@ -31,14 +33,17 @@ public:
 
     /// Bytes in the BAR: 16 a vector, and 8 for each 64 vectors.
     static constexpr uint64_t table_size(uint32_t vectors) { return uint64_t{16} * vectors; }
-    static constexpr uint64_t pba_size(uint32_t vectors) { return uint64_t{8} * ((vectors + 63) / 64); }
+    static constexpr uint64_t pba_size(uint32_t vectors) {
+        return uint64_t{8} * ((vectors + 63) / 64);
+    }
 
     /// Reads bytes of the table, or of the PBA, at `offset` from its start; zero beyond its end.
     void read(uint64_t offset, std::span<uint8_t> data) const;
     void read_pba(uint64_t offset, std::span<uint8_t> data) const;
 
-    /// Writes whole aligned dwords (4, 8 or more bytes); others, and those beyond the end, are ignored: software
-    /// must not (7.7.2). True if a vector that has its pending bit set lost its mask. The PBA is read only.
+    /// Writes whole aligned dwords (4, 8 or more bytes); others, and those beyond the end, are
+    /// ignored: software must not (7.7.2). True if a vector that has its pending bit set lost its
+    /// mask. The PBA is read only.
     bool write(uint64_t offset, std::span<const uint8_t> data);
 
     MsiMessage message(uint32_t vector) const;

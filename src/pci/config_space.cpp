@@ -185,8 +185,7 @@ size_t ConfigSpace::heap_bytes() const {
     return blocks_.capacity() * sizeof(Block) + hooks_.capacity() * sizeof(Hook);
 }
 
-// --- Capability lists
-// ----------------------------------------------------------------------------------------
+// --- Capability lists ------------------------------------------------------------------------
 
 bool ConfigSpace::occupied(uint32_t offset, uint32_t size) const {
     for (uint32_t at = offset & ~3U; at < offset + size; at += 4) {

@@ -52,8 +52,7 @@ public:
 
     uint32_t size() const { return size_; }
 
-    // --- Guest side
-    // --------------------------------------------------------------------------------------------
+    // --- Guest side --------------------------------------------------------------------------
 
     /// Fills `data` (any size, any alignment, little endian); bytes at or beyond size() read as
     /// ones.
@@ -63,8 +62,7 @@ public:
     /// dword before the next is stored. Bytes at or beyond size() are ignored.
     void write(uint32_t offset, std::span<const uint8_t> data);
 
-    // --- Device side: values
-    // -----------------------------------------------------------------------------------
+    // --- Device side: values -----------------------------------------------------------------
 
     /// Values at any offset, little endian; ones beyond the end. u32() of an aligned offset is the
     /// fast path.
@@ -86,8 +84,7 @@ public:
         set(offset, size, mask, value);
     }
 
-    // --- Device side: layout, at construction
-    // ------------------------------------------------------------------
+    // --- Device side: layout, at construction ------------------------------------------------
 
     /// Gives the register of 1, 2 or 4 bytes at `offset`, inside one aligned dword, its rules and
     /// its reset value. Defining it again replaces them.
@@ -120,8 +117,7 @@ public:
     Result<uint32_t> add_extended_capability(uint16_t id, uint8_t version, uint32_t size,
                                              uint32_t at = 0);
 
-    // --- Device side: queries
-    // ----------------------------------------------------------------------------------
+    // --- Device side: queries ----------------------------------------------------------------
 
     /// Offset of the first capability with `id` behind the one at `previous` (0: from the start),
     /// or 0.

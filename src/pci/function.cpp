@@ -170,8 +170,7 @@ void Function::build_rom() {
                                                          regs::EXPANSION_ROM_ENABLE});
 }
 
-// --- Access
-// --------------------------------------------------------------------------------------------------
+// --- Access ----------------------------------------------------------------------------------
 
 void Function::config_read(uint32_t offset, std::span<uint8_t> data) {
     config_.read(offset, data);
@@ -200,8 +199,7 @@ size_t Function::heap_bytes() const {
     return config_.heap_bytes() + (msix_table_ ? msix_table_->heap_bytes() : 0);
 }
 
-// --- Slot
-// ------------------------------------------------------------------------------------------------------
+// --- Slot ------------------------------------------------------------------------------------
 
 void Function::attach(Upstream& upstream) {
     MIMIC_CHECK(upstream_ == nullptr);
@@ -217,8 +215,7 @@ void Function::detach() {
     upstream_ = nullptr;
 }
 
-// --- Resets and power states
-// -----------------------------------------------------------------------------------
+// --- Resets and power states -----------------------------------------------------------------
 
 void Function::reset(ResetKind kind) {
     if (resetting_) return;

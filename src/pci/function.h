@@ -110,8 +110,7 @@ public:
     /// construct.
     static Status validate(const FunctionOptions& options);
 
-    // --- Called by the transport
-    // -------------------------------------------------------------------------------
+    // --- Called by the transport -------------------------------------------------------------
 
     /// Reads data.size() bytes (1..4096) of config space at `offset`; bytes past its end read as
     /// ones.
@@ -140,8 +139,7 @@ public:
     void attach(Upstream& upstream);
     void detach();
 
-    // --- Facts
-    // ---------------------------------------------------------------------------------------------------
+    // --- Facts -------------------------------------------------------------------------------
 
     const std::string& name() const { return options_.name; }
     const std::array<Bar, kBarCount>& bars() const { return options_.bars; }
@@ -153,8 +151,8 @@ public:
     uint32_t msix_vectors() const { return msix_vectors_; }
     uint32_t msi_vectors() const { return msi_vectors_; }
 
-    /// COMMAND.BUS_MASTER, and whether a power state other than D0 is set (then BAR accesses get
-    /// all ones).
+    /// COMMAND.BUS_MASTER, and whether the power state is D0. In any other, transports answer BAR
+    /// reads with all ones and drop BAR writes (5.3.1.4); config space works as ever.
     bool bus_master_enabled() const;
     bool in_d0() const { return in_d0_; }
 
@@ -180,14 +178,15 @@ protected:
     /// The model's own state back to its reset values; config space is done already.
     virtual void on_reset(ResetKind kind) = 0;
 
-    /// Raises MSI-X vector, MSI message or interrupt pin if the guest has enabled it (and, for
-    /// messages, bus mastering); else nothing happens, as the specification says. Vectors out of
-    /// range are our bug.
+    /// Raises MSI-X vector or MSI message `vector` if the guest has enabled that and bus mastering,
+    /// and the function is in D0; else nothing happens, as the specification says. One that the
+    /// guest has masked becomes pending and goes out when the mask goes. Vectors out of range are
+    /// our bug.
     void raise_msix(uint32_t vector);
     void raise_msi(uint32_t vector);
-    /// A raised vector that the guest has masked stays pending and goes out when the mask does. For
-    /// set_intx(), `asserted` is the model's level; the pin follows it while nothing in config
-    /// space holds it back.
+
+    /// Sets the model's interrupt level, which STATUS shows. The pin follows it in D0 while
+    /// INTERRUPT_DISABLE, MSI and MSI-X are off. Ignored without an interrupt pin.
     void set_intx(bool asserted);
 
     /// Serve an access that starts in the MSI-X table or PBA of `bar`; false: it is the model's.

@@ -30,8 +30,7 @@ void Function::interrupt_control_written() {
     deliver_pending_msix();
 }
 
-// --- INTx
-// --------------------------------------------------------------------------------------------------------
+// --- INTx ------------------------------------------------------------------------------------
 
 void Function::set_intx(bool asserted) {
     if (options_.interrupt_pin == 0) return;
@@ -49,8 +48,7 @@ void Function::update_intx() {
     upstream_->set_intx(level);
 }
 
-// --- MSI
-// ---------------------------------------------------------------------------------------------------------
+// --- MSI -------------------------------------------------------------------------------------
 
 void Function::bind_msi(uint32_t cap, uint32_t vectors) {
     msi_cap_ = cap;
@@ -111,8 +109,7 @@ MsiMessage Function::msi_message(uint32_t vector) const {
             .data = (data & ~low_bits) | (vector & low_bits)};
 }
 
-// --- MSI-X
-// -------------------------------------------------------------------------------------------------------
+// --- MSI-X -----------------------------------------------------------------------------------
 
 void Function::bind_msix(uint32_t cap, uint32_t vectors, MsixPlace table, MsixPlace pba) {
     msix_cap_ = cap;

@@ -45,8 +45,7 @@ protected:
     uint32_t pm_ = 0, msi_ = 0, msix_ = 0, pcie_ = 0;
 };
 
-// --- The pin
-// -------------------------------------------------------------------------------------------------
+// --- The pin ---------------------------------------------------------------------------------
 
 TEST_F(Interrupts, PinFollowsTheLevelOnChangesOnly) {
     function_.set_intx(true);
@@ -106,8 +105,7 @@ TEST(InterruptsWithoutPin, LevelIsIgnored) {
     EXPECT_EQ(function.config().u16(STATUS), 0);
 }
 
-// --- MSI
-// -----------------------------------------------------------------------------------------------------
+// --- MSI -------------------------------------------------------------------------------------
 
 TEST_F(Interrupts, MsiNeedsEnableAndBusMasterAndD0) {
     function_.raise_msi(0);
@@ -176,8 +174,7 @@ TEST_F(Interrupts, MsiMessageCarriesItsNumberInTheLowBits) {
     EXPECT_EQ(function_.msi_message(6).data, 0x4047U);
 }
 
-// --- MSI-X
-// ---------------------------------------------------------------------------------------------------
+// --- MSI-X -----------------------------------------------------------------------------------
 
 TEST_F(Interrupts, MsixNeedsEnableAndBusMasterAndD0) {
     function_.raise_msix(3);

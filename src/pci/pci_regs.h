@@ -8,8 +8,7 @@
 
 namespace mimic::pci::regs {
 
-// --- Common header (7.5.1.1) and type 0 (7.5.1.2)
-// ----------------------------------------------------------------
+// --- Common header (7.5.1.1) and type 0 (7.5.1.2) --------------------------------------------
 inline constexpr uint32_t VENDOR_ID = 0x00;
 inline constexpr uint32_t DEVICE_ID = 0x02;
 inline constexpr uint32_t COMMAND = 0x04;
@@ -54,8 +53,7 @@ inline constexpr uint32_t INTERRUPT_PIN = 0x3d;
 inline constexpr uint32_t FIRST_CAPABILITY = 0x40;
 inline constexpr uint32_t FIRST_EXTENDED_CAPABILITY = 0x100;
 
-// --- Capability identifiers (PCI Code and ID Assignment Specification, 2 and 3)
-// ----------------------------------
+// --- Capability identifiers (PCI Code and ID Assignment Specification, 2 and 3) --------------
 inline constexpr uint8_t CAP_ID_PM = 0x01;
 inline constexpr uint8_t CAP_ID_MSI = 0x05;
 inline constexpr uint8_t CAP_ID_VENDOR = 0x09;
@@ -65,8 +63,7 @@ inline constexpr uint16_t EXT_CAP_ID_AER = 0x0001;
 inline constexpr uint16_t EXT_CAP_ID_DSN = 0x0003;
 inline constexpr uint16_t EXT_CAP_ID_VSEC = 0x000b;
 
-// --- Power Management (7.5.2; PCI Power Management 1.2, chapter 3)
-// -----------------------------------------------
+// --- Power Management (7.5.2; PCI Power Management 1.2, chapter 3) ---------------------------
 inline constexpr uint32_t PM_SIZE = 8;
 inline constexpr uint32_t PMC = 0x02;
 inline constexpr uint32_t PMC_VERSION_1_2 = 3;
@@ -76,8 +73,7 @@ inline constexpr uint32_t PMCSR = 0x04;
 inline constexpr uint32_t PMCSR_POWER_STATE = 0x3;
 inline constexpr uint32_t PMCSR_NO_SOFT_RESET = 1U << 3;
 
-// --- MSI (7.7.1)
-// -----------------------------------------------------------------------------------------------------
+// --- MSI (7.7.1) -----------------------------------------------------------------------------
 inline constexpr uint32_t MSI_CONTROL = 0x02;
 inline constexpr uint32_t MSI_CONTROL_ENABLE = 1U << 0;
 inline constexpr uint32_t MSI_CONTROL_MULTIPLE_MESSAGE_CAPABLE = 0x7U << 1;
@@ -94,8 +90,7 @@ inline constexpr uint32_t MSI_DATA_64 = 0x0c;
 inline constexpr uint32_t MSI_MASK_64 = 0x10;
 inline constexpr uint32_t MSI_PENDING_64 = 0x14;
 
-// --- MSI-X (7.7.2)
-// ---------------------------------------------------------------------------------------------------
+// --- MSI-X (7.7.2) ---------------------------------------------------------------------------
 inline constexpr uint32_t MSIX_SIZE = 12;
 inline constexpr uint32_t MSIX_CONTROL = 0x02;
 inline constexpr uint32_t MSIX_CONTROL_TABLE_SIZE = 0x7ff;  // vectors - 1
@@ -110,8 +105,7 @@ inline constexpr uint32_t MSIX_ENTRY_VECTOR_CONTROL = 12;
 inline constexpr uint32_t MSIX_VECTOR_CONTROL_MASK = 1U << 0;
 inline constexpr uint32_t MSIX_MAX_VECTORS = 2048;
 
-// --- PCI Express (7.5.3)
-// ---------------------------------------------------------------------------------------------
+// --- PCI Express (7.5.3) ---------------------------------------------------------------------
 inline constexpr uint32_t PCIE_SIZE = 0x3c;
 inline constexpr uint32_t PCIE_CAPABILITIES = 0x02;
 inline constexpr uint32_t PCIE_CAPABILITIES_VERSION = 2;
@@ -168,8 +162,7 @@ inline constexpr uint32_t LNKSTA2 = 0x32;
 inline constexpr uint32_t LNKSTA2_EQUALIZATION = 0xfU << 1;  // complete, phases 1 to 3
 inline constexpr uint32_t LNKSTA2_LINK_EQUALIZATION_REQUEST = 1U << 5;
 
-// --- Advanced Error Reporting (7.8.4)
-// ------------------------------------------------------------------------------
+// --- Advanced Error Reporting (7.8.4) --------------------------------------------------------
 inline constexpr uint32_t AER_SIZE = 0x2c;  // without root port registers and TLP prefix log
 inline constexpr uint32_t AER_UNCORRECTABLE_STATUS = 0x04;
 inline constexpr uint32_t AER_UNCORRECTABLE_MASK = 0x08;
@@ -208,8 +201,7 @@ inline constexpr uint32_t AER_CONTROL_ECRC_CHECK_CAPABLE = 1U << 7;
 inline constexpr uint32_t AER_CONTROL_ECRC_CHECK_ENABLE = 1U << 8;
 inline constexpr uint32_t AER_HEADER_LOG = 0x1c;  // 16 bytes
 
-// --- Device Serial Number (7.9.3), Vendor-Specific (7.9.4), VSEC (7.9.5)
-// ----------------------------------------
+// --- Device Serial Number (7.9.3), Vendor-Specific (7.9.4), VSEC (7.9.5) ---------------------
 inline constexpr uint32_t DSN_SIZE = 12;
 inline constexpr uint32_t DSN_LOWER = 0x04;
 inline constexpr uint32_t DSN_UPPER = 0x08;

@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# run.sh BUILD CONSUMER [FLAGS]: installs BUILD into a fresh prefix, moves that prefix, and builds and runs the program in
-# the folder CONSUMER against it twice: through find_package(mimic) and through pkg-config. A consumer has a
-# CMakeLists.txt that makes a program `consumer`, and compiles from its *.cpp files alone. Run without arguments, or with
-# those in the consumer's file `arguments`, it exits 0.
+# run.sh BUILD CONSUMER [FLAGS]: installs BUILD into a fresh prefix, moves that prefix, and builds and runs the program
+# in the folder CONSUMER against it twice: through find_package(mimic) and through pkg-config. A consumer has a
+# CMakeLists.txt that makes a program `consumer`, and compiles from its *.cpp files alone. Run without arguments, or
+# with those in the consumer's file `arguments`, it exits 0.
 # FLAGS: compiler flags that the libraries need, such as those of the sanitizers that BUILD was made with.
 set -euo pipefail
 
@@ -21,7 +21,8 @@ fail() { printf 'install test: %s\n' "$*" >&2; exit 1; }
 arguments=()
 [ ! -f "$consumer/arguments" ] || read -ra arguments <"$consumer/arguments"
 
-cmake --install "$build" --prefix "$scratch/first" >"$scratch/log" || { cat "$scratch/log"; fail "cmake --install failed"; }
+cmake --install "$build" --prefix "$scratch/first" >"$scratch/log" 2>&1 ||
+    { cat "$scratch/log"; fail "cmake --install failed"; }
 # No installed file may depend on where it was installed to, on the source or on the build.
 mv "$scratch/first" "$scratch/prefix"
 prefix=$scratch/prefix
@@ -41,7 +42,8 @@ flag_words=($flags)
 find "$include" -name '*.h' ! -name '*_test.h' -printf '#include "%P"\n' | sort >"$scratch/headers"
 while read -r line; do
     printf '%s\n%s\nint main() {}\n' "$line" "$line" >"$scratch/header.cpp"
-    "$cxx" -std=c++20 -Wall -Wextra -Werror -fsyntax-only "${cflags[@]}" "$scratch/header.cpp" || fail "$line does not compile"
+    "$cxx" -std=c++20 -Wall -Wextra -Werror -fsyntax-only "${cflags[@]}" "$scratch/header.cpp" ||
+        fail "$line does not compile"
 done <"$scratch/headers"
 printf '%d headers\n' "$(wc -l <"$scratch/headers")"
 

@@ -34,7 +34,8 @@ def sizes(tree):
         if count > MAX_LINES:
             yield Breach(path, count, "%d lines; the limit is %d. Split it." % (count, MAX_LINES))
         elif count > WARN_LINES:
-            yield Breach(path, count, "%d lines; above %d, say in the review why it is one file" % (count, WARN_LINES), True)
+            message = "%d lines; above %d, say in the review why it is one file" % (count, WARN_LINES)
+            yield Breach(path, count, message, True)
 
 
 def columns(tree):

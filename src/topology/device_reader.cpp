@@ -20,19 +20,21 @@ constexpr Range kCapabilitiesRange{0, UINT32_MAX};
 void read_identifier(const Fields& fields, const std::string& fallback, Function& function,
                      ReadState& state) {
     std::string text = fallback;
-    if (fields.find("uuid")) {
-        const auto given = fields.pattern("uuid", kIdentifierExpected);
-        if (!given) return;
-        text = *given;
+    const bool given = fields.find("uuid") != nullptr;
+    if (given) {
+        const auto pattern = fields.pattern("uuid", kIdentifierExpected);
+        if (!pattern) return;
+        text = *pattern;
     }
     auto identifier = parse_identifier(text);
     if (!identifier) {
-        const bool printable = is_printable_ascii(text);
-        fields.problem(fields.where("uuid"),
-                       fmt::format("uuid {} has {} {}characters; expected {}",
-                                   printable ? fmt::format("'{}'", text.substr(0, 63)) : "",
-                                   text.size(), printable ? "" : "bytes, some not printable ",
-                                   kIdentifierExpected));
+        const std::string what =
+            is_printable_ascii(text)
+                ? fmt::format("'{}' has {} characters", text.substr(0, 63), text.size())
+                : "is not printable ASCII";
+        fields.problem(fields.where("uuid"), fmt::format("{}uuid {}; expected {}",
+                                                         given ? "" : "the default ", what,
+                                                         kIdentifierExpected));
         return;
     }
     const auto [first, is_new] =
@@ -189,7 +191,9 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     pf.class_code =
         static_cast<uint32_t>(fields.number("class", {0, 0xffffff}).value_or(pf.class_code));
     read_properties(fields, pf);
-    read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
+    if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
+        read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
+    }
     device.functions.push_back(std::move(pf));
     read_numa_node(fields, machine, device);
     read_root_port(fields, device);

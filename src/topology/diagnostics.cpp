@@ -23,19 +23,12 @@ std::string_view line_of(std::string_view text, unsigned number) {
     return text;
 }
 
+/// Safe for any terminal. The language is ASCII, so nothing of use is lost.
 std::string printable(std::string_view text) {
     std::string out(text);
     for (char& c : out) {
-        if (c < 0x20 || c == 0x7f) c = c == '\t' ? ' ' : '?';
-    }
-    return out;
-}
-
-/// Like printable(), but without bytes that a cut could have left as half a UTF-8 character.
-std::string printable_ascii(std::string_view text) {
-    std::string out = printable(text);
-    for (char& c : out) {
-        if (static_cast<unsigned char>(c) >= 0x80) c = '?';
+        if (c == '\t') c = ' ';
+        if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
     }
     return out;
 }
@@ -83,7 +76,7 @@ std::string Diagnostics::str() const {
             line.remove_prefix(cut);
             caret -= cut;
         }
-        out += fmt::format("  {}\n  {:>{}}\n", printable_ascii(line.substr(0, kShownColumns)), "^",
+        out += fmt::format("  {}\n  {:>{}}\n", printable(line.substr(0, kShownColumns)), "^",
                            caret + 1);
     }
     if (dropped_ > 0) out += fmt::format("{}: and {} more problems\n", file_name_, dropped_);

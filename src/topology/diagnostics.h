@@ -41,7 +41,7 @@ public:
     void sort();
 
     /// The report: per problem "file:line:column: message", the source line and a caret below the column. Bytes that
-    /// are not printable are shown as '?', long lines are cut.
+    /// are not printable ASCII are shown as '?', long lines are cut.
     std::string str() const;
 
 private:

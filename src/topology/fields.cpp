@@ -114,7 +114,7 @@ std::optional<size_t> Fields::choice(std::string_view key, Words words) const {
     if (!raw) return std::nullopt;
     const auto found = std::find(words.begin(), words.end(), *raw);
     if (found != words.end()) return static_cast<size_t>(found - words.begin());
-    const std::string_view near = nearest(*raw, words);
+    const std::string_view near = words.size() > 1 ? nearest(*raw, words) : "";
     problem(where(key),
             fmt::format("{} is {}; expected {}{}", key, find(key)->describe(), join_or(words),
                         near.empty() ? "" : fmt::format(" (did you mean '{}'?)", near)));

@@ -15,7 +15,7 @@ namespace {
 
 // Pixels. All arbitrary, chosen by eye.
 constexpr unsigned kMargin = 24;
-constexpr unsigned kBoxWidth = 540;
+constexpr unsigned kBoxWidth = 640;
 constexpr unsigned kGap = 20;
 constexpr unsigned kPanelHeader = 52;
 constexpr unsigned kBoxHeader = 56;
@@ -139,7 +139,7 @@ std::string draw_function(const Function& function, unsigned x, unsigned y) {
     out += text_at(x + 74, bottom, "dim",
                    function.is_vf() ? fmt::format("VF{}", function.vf_index) : "PF");
     out += fmt::format("<g><title>{}</title>\n", escape_xml(function.identifier.text));
-    out += text_at(x + 104, bottom, "mono", shortened(function.identifier.text, 22)) + "</g>\n";
+    out += text_at(x + 104, bottom, "mono", shortened(function.identifier.text, 36)) + "</g>\n";
     return out + text_at(x + kDeviceWidth - 14, bottom, "dim end",
                          format_size(function.memory_size));
 }
@@ -156,7 +156,7 @@ std::string draw_device(const Device& device, unsigned x, unsigned y) {
     out += text_at(x + kPortWidth + kLinkWidth / 2, middle - 6, "dim mid",
                    fmt::format("gen{} x{}", device.link.generation, device.link.width));
     out += rect(device_x, y, kDeviceWidth, height, "device");
-    out += text_at(device_x + 14, y + 19, "head", shortened(device.name, 22));
+    out += text_at(device_x + 14, y + 19, "head", shortened(device.name, 34));
     out += text_at(device_x + kDeviceWidth - 14, y + 19, "dim end", device.model);
     for (size_t i = 0; i < device.functions.size(); ++i) {
         out += draw_function(device.functions[i], device_x,

@@ -130,7 +130,10 @@ bool is_printable_ascii(std::string_view text) {
 }
 
 std::string_view nearest(std::string_view text, std::span<const std::string_view> known) {
-    if (text.size() > kLongestSuggested) return {};
+    const bool has_letter = std::any_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    });
+    if (!has_letter || text.size() > kLongestSuggested) return {};
     std::string_view best;
     size_t best_distance = std::max<size_t>(1, text.size() / 3) + 1;
     for (const std::string_view word : known) {

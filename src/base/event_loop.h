@@ -3,10 +3,13 @@
 // is why device models have no locks.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -14,6 +17,8 @@
 #include "base/result.h"
 #include "base/task_runner.h"
 #include "base/unique_fd.h"
+
+struct epoll_event;
 
 namespace mimic {
 
@@ -40,6 +45,12 @@ public:
 
     /// Waits at most `timeout` for events and dispatches one batch. For tests and for embedding in a foreign loop.
     void run_once(Duration timeout);
+
+    /// Lets run() look for the next event for up to `window` before it sleeps, after a batch that had one. Waking a
+    /// sleeping thread on another CPU is most of a request's latency (bench/README.md). It stops trying for a while
+    /// when that does not pay: nothing came in the window, or other threads want the CPU. Zero, the default: never. Ignored where the
+    /// process may use one CPU only. Call before run().
+    void set_spin(Duration window);
 
     /// Makes run() return soon. Thread-safe, and safe in a signal handler.
     void stop();
@@ -69,6 +80,8 @@ private:
     void wake();
     void run_ready_tasks();
     int timeout_ms(Duration limit);
+    int wait(std::span<epoll_event> events, Duration timeout);
+    int spin(std::span<epoll_event> events);
 
     SteadyClock clock_;
     UniqueFd epoll_;
@@ -79,6 +92,13 @@ private:
     std::vector<Watch> watches_;          // indexed by slot; epoll data holds slot and generation
     std::vector<uint32_t> free_slots_;
     std::unordered_map<int, uint32_t> slot_of_fd_;
+
+    Duration spin_window_{};
+    bool had_events_ = false;     // the previous batch called a handler
+    uint32_t spin_skip_ = 0;      // batches to go to sleep at once before the next try
+    uint32_t spin_penalty_ = 0;   // doubles with each failed try
+    uint32_t spin_tries_ = 0;
+    int64_t preemptions_ = 0;
 
     std::mutex mutex_;  // guards the two queues below
     std::vector<Task> posted_;

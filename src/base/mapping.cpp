@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/mapping.h"
 
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <limits>
 
+#include "base/sigbus_guard.h"
+
 namespace mimic {
 
 Mapping::~Mapping() {
-    if (base_ != nullptr) ::munmap(base_, base_size_);
+    if (base_ == nullptr) return;
+    unguard_range(base_);
+    ::munmap(base_, base_size_);
 }
 
 Result<Mapping> Mapping::map(int fd, uint64_t offset, uint64_t size, int protection) {
@@ -29,7 +35,12 @@ Result<Mapping> Mapping::map(int fd, uint64_t offset, uint64_t size, int protect
     if (base == MAP_FAILED) return fail_errno("mmap of {:#x} bytes at {:#x}", size, offset);
     Mapping mapping;
     mapping.base_ = base;
-    mapping.base_size_ = size + slack;
+    // What mmap rounded to: on hugetlbfs whole huge pages, and munmap(2) insists on the same.
+    struct statfs system {};
+    const bool huge = ::fstatfs(fd, &system) == 0 && system.f_type == HUGETLBFS_MAGIC;
+    const uint64_t unit = huge ? static_cast<uint64_t>(system.f_bsize) : page;
+    mapping.base_size_ = (size + slack + unit - 1) / unit * unit;
+    guard_range(base, mapping.base_size_);
     mapping.data_ = static_cast<std::byte*>(base) + slack;
     mapping.size_ = size;
     return mapping;

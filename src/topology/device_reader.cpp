@@ -16,7 +16,8 @@ constexpr std::string_view kIdentifierExpected =
 constexpr Range kMemoryRange{1, kMaxDeviceMemory};
 constexpr Range kCapabilitiesRange{0, UINT32_MAX};
 
-/// Sets the identifier from `uuid`, or from `fallback` if there is none, and reports one that is used already.
+/// Sets the identifier from `uuid`, or from `fallback` if there is none, and reports one that is
+/// used already.
 void read_identifier(const Fields& fields, const std::string& fallback, Function& function,
                      ReadState& state) {
     std::string text = fallback;
@@ -28,17 +29,17 @@ void read_identifier(const Fields& fields, const std::string& fallback, Function
     }
     auto identifier = parse_identifier(text);
     if (!identifier) {
-        const std::string what =
-            is_printable_ascii(text)
-                ? fmt::format("'{}' has {} characters", text.substr(0, 63), text.size())
-                : "is not printable ASCII";
-        fields.problem(fields.where("uuid"), fmt::format("{}uuid {}; expected {}",
-                                                         given ? "" : "the default ", what,
-                                                         kIdentifierExpected));
+        const std::string what = is_printable_ascii(text)
+                                     ? fmt::format("'{}' has {} characters", text.substr(0, 63),
+                                                   text.size())
+                                     : "is not printable ASCII";
+        fields.problem(fields.where("uuid"),
+                       fmt::format("{}uuid {}; expected {}", given ? "" : "the default ", what,
+                                   kIdentifierExpected));
         return;
     }
-    const auto [first, is_new] =
-        state.identifiers.try_emplace(identifier->text, fields.where("uuid"));
+    const auto [first, is_new] = state.identifiers.try_emplace(identifier->text,
+                                                               fields.where("uuid"));
     if (!is_new) {
         fields.problem(fields.where("uuid"),
                        fmt::format("uuid '{}' is used twice, first on line {}; expected a unique "
@@ -78,10 +79,10 @@ Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state) {
         } else if (speed != kLinkSpeeds.end()) {
             link.generation = static_cast<unsigned>(speed - kLinkSpeeds.begin()) + 1;
         } else {
-            fields.problem(fields.where("speed"),
-                           fmt::format("speed is {}; expected {}, or {}",
-                                       fields.find("speed")->describe(), join_or(kLinkGenerations),
-                                       join_or(kLinkSpeeds)));
+            fields.problem(
+                fields.where("speed"),
+                fmt::format("speed is {}; expected {}, or {}", fields.find("speed")->describe(),
+                            join_or(kLinkGenerations), join_or(kLinkSpeeds)));
         }
     }
     if (const auto width = fields.choice("width", kLinkWidths)) {
@@ -188,8 +189,8 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     device.model = facts.name;
     Function pf = make_function(facts, false);
     pf.name = device.name;
-    pf.class_code =
-        static_cast<uint32_t>(fields.number("class", {0, 0xffffff}).value_or(pf.class_code));
+    pf.class_code = static_cast<uint32_t>(
+        fields.number("class", {0, 0xffffff}).value_or(pf.class_code));
     read_properties(fields, pf);
     if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
         read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);

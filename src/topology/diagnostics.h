@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Diagnostics: everything that is wrong with a topology file, each problem at its place with its source line.
+// Diagnostics: everything that is wrong with a topology file, each problem at its place with its
+// source line.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,8 @@ public:
 
     Diagnostics(std::string_view text, std::string_view file_name);
 
-    /// Adds a problem. Beyond kMaxProblems it is only counted. The same message at the same place is added once.
+    /// Adds a problem. Beyond kMaxProblems it is only counted. The same message at the same place
+    /// is added once.
     void add(Location where, std::string message);
 
     bool empty() const { return problems_.empty(); }
@@ -40,8 +42,8 @@ public:
     /// Orders problems by place. parse() has done that.
     void sort();
 
-    /// The report: per problem "file:line:column: message", the source line and a caret below the column. Bytes that
-    /// are not printable ASCII are shown as '?', long lines are cut.
+    /// The report: per problem "file:line:column: message", the source line and a caret below the
+    /// column. Bytes that are not printable ASCII are shown as '?', long lines are cut.
     std::string str() const;
 
 private:

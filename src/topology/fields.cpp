@@ -39,7 +39,9 @@ Fields::Fields(YamlPtr node, std::string_view what, Words keys, const Scope& sco
     }
 }
 
-const YamlNode* Fields::find(std::string_view key) const { return share(key).get(); }
+const YamlNode* Fields::find(std::string_view key) const {
+    return share(key).get();
+}
 
 YamlPtr Fields::share(std::string_view key) const {
     const YamlEntry* entry = node_->find(key);
@@ -71,10 +73,9 @@ std::optional<std::string> Fields::text(std::string_view key, std::string_view e
     if (!node) return std::nullopt;
     if (node->kind == YamlNode::Kind::kScalar) return node->text;
     problem(node->where,
-            fmt::format("{} as '{}'; expected {}{}", node->describe(), key, expected,
-                        node->kind == YamlNode::Kind::kMap
-                            ? " (quote a value that starts with '{')"
-                            : ""));
+            fmt::format(
+                "{} as '{}'; expected {}{}", node->describe(), key, expected,
+                node->kind == YamlNode::Kind::kMap ? " (quote a value that starts with '{')" : ""));
     return std::nullopt;
 }
 
@@ -98,9 +99,9 @@ std::optional<uint64_t> Fields::number(std::string_view key, Range range) const 
 }
 
 std::optional<uint64_t> Fields::size(std::string_view key, Range range, uint64_t unit) const {
-    const std::string expected =
-        fmt::format("a size such as 512M or 2G, {}{}", range_text(range, format_size),
-                    unit > 1 ? fmt::format(", a multiple of {}", format_size(unit)) : "");
+    const std::string expected = fmt::format(
+        "a size such as 512M or 2G, {}{}", range_text(range, format_size),
+        unit > 1 ? fmt::format(", a multiple of {}", format_size(unit)) : "");
     const auto raw = text(key, expected);
     if (!raw) return std::nullopt;
     const auto value = parse_size(*raw);

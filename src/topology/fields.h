@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fields: typed, checked access to one mapping of a topology file. Every getter reports what is wrong at the place where
-// it stands, says what was expected, and returns nullopt; so a reader goes on and finds the next problem too.
+// Fields: typed, checked access to one mapping of a topology file. Every getter reports what is
+// wrong at the place where it stands, says what was expected, and returns nullopt; so a reader goes
+// on and finds the next problem too.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +22,12 @@ struct Range {
     uint64_t max = UINT64_MAX;
 };
 
-/// One mapping. Thread-bound, short-lived: borrows diagnostics and scope from the reader that made it.
+/// One mapping. Thread-bound, short-lived: borrows diagnostics and scope from the reader that made
+/// it.
 class Fields {
 public:
-    /// `what` names the object in messages ("device"). Reports `node` if it is no mapping, and every unknown key.
+    /// `what` names the object in messages ("device"). Reports `node` if it is no mapping, and
+    /// every unknown key.
     Fields(YamlPtr node, std::string_view what, Words keys, const Scope& scope,
            Diagnostics& diagnostics);
 

@@ -9,7 +9,8 @@
 
 namespace mimic::topology {
 
-/// Applies the rule that struct Identifier describes. nullopt: empty, longer than 63 characters, or not printable ASCII.
+/// Applies the rule that struct Identifier describes. nullopt: empty, longer than 63 characters, or
+/// not printable ASCII.
 std::optional<Identifier> parse_identifier(std::string_view text);
 
 }  // namespace mimic::topology

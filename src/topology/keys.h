@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keys of the topology language, once: the parser accepts exactly these, and tests compare them with
-// docs/schema/mimic-v1.schema.json and docs/topology.md.
+// The keys of the topology language, once: the parser accepts exactly these, and tests compare them
+// with docs/schema/mimic-v1.schema.json and docs/topology.md.
 #pragma once
 
 #include <array>
@@ -32,9 +32,9 @@ inline constexpr std::array<std::string_view, 2> kIsolations = {"shared", "proce
 inline constexpr std::array<std::string_view, 1> kAttachments = {"endpoint"};
 inline constexpr std::array<std::string_view, 6> kLinkGenerations = {"gen1", "gen2", "gen3",
                                                                      "gen4", "gen5", "gen6"};
-inline constexpr std::array<std::string_view, 6> kLinkSpeeds = {
-    "2.5 GT/s", "5 GT/s", "8 GT/s", "16 GT/s", "32 GT/s", "64 GT/s"};
-inline constexpr std::array<std::string_view, 7> kLinkWidths = {"1", "2",  "4", "8",
+inline constexpr std::array<std::string_view, 6> kLinkSpeeds = {"2.5 GT/s", "5 GT/s",  "8 GT/s",
+                                                                "16 GT/s",  "32 GT/s", "64 GT/s"};
+inline constexpr std::array<std::string_view, 7> kLinkWidths = {"1",  "2",  "4", "8",
                                                                 "12", "16", "32"};
 
 }  // namespace mimic::topology

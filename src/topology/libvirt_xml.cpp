@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// libvirt_xml(): a domain for libvirt >= 8.2 with QEMU >= 10.1. libvirt has no element for vfio-user, so the devices are
-// in qemu:commandline, plugged into root ports that libvirt made; it calls the bus of PCI controller N "pci.N".
+// libvirt_xml(): a domain for libvirt >= 8.2 with QEMU >= 10.1. libvirt has no element for
+// vfio-user, so the devices are in qemu:commandline, plugged into root ports that libvirt made; it
+// calls the bus of PCI controller N "pci.N".
 #include <fmt/format.h>
 
 #include "topology/qemu_args.h"
@@ -11,8 +12,8 @@ namespace {
 
 constexpr std::string_view kQemuNamespace = "http://libvirt.org/schemas/domain/qemu/1.0";
 
-/// libvirt's index of each PCI controller: 0 is pcie.0, then the expanders, then the root ports. Expanders with
-/// higher bus numbers come first, for the reason that qemu_args.cpp gives.
+/// libvirt's index of each PCI controller: 0 is pcie.0, then the expanders, then the root ports.
+/// Expanders with higher bus numbers come first, for the reason that qemu_args.cpp gives.
 struct ControllerIndexes {
     explicit ControllerIndexes(const Machine& machine_in) : machine(machine_in) {}
 
@@ -26,7 +27,8 @@ struct ControllerIndexes {
 
 std::string address(const Bdf& bdf, size_t bus) {
     return fmt::format(
-        "      <address type='pci' domain='0x0000' bus='0x{:02x}' slot='0x{:02x}' function='0x{}'/>\n",
+        "      <address type='pci' domain='0x0000' bus='0x{:02x}' slot='0x{:02x}' "
+        "function='0x{}'/>\n",
         bus, bdf.device, bdf.function);
 }
 
@@ -47,8 +49,8 @@ std::string memory_and_cpus(const Machine& machine) {
         if (node.cpus > 0) {
             set = fmt::format(" cpus='{}-{}'", node.first_cpu, node.first_cpu + node.cpus - 1);
         }
-        out += fmt::format("      <cell id='{}'{} memory='{}' unit='KiB' memAccess='shared'", i, set,
-                           node.memory >> 10);
+        out += fmt::format("      <cell id='{}'{} memory='{}' unit='KiB' memAccess='shared'", i,
+                           set, node.memory >> 10);
         if (node.distances.empty()) {
             out += "/>\n";
             continue;
@@ -72,8 +74,9 @@ std::string os(const Machine& machine, const RunContext& context) {
         }
         out += fmt::format("    <cmdline>{}</cmdline>\n", escape_xml(kernel_command_line(machine)));
     }
-    return out + "  </os>\n  <features>\n    <acpi/>\n    <apic/>\n  </features>\n"
-                 "  <on_reboot>destroy</on_reboot>\n  <on_crash>destroy</on_crash>\n";
+    return out +
+           "  </os>\n  <features>\n    <acpi/>\n    <apic/>\n  </features>\n"
+           "  <on_reboot>destroy</on_reboot>\n  <on_crash>destroy</on_crash>\n";
 }
 
 std::string controllers(const Machine& machine, const ControllerIndexes& indexes) {
@@ -104,13 +107,15 @@ std::string disks(const Machine& machine, const RunContext& context) {
     if (machine.kernel.image.empty()) return {};
     std::string out = fmt::format(
         "    <disk type='file' device='disk'>\n      <driver name='qemu' type='qcow2'/>\n"
-        "      <source file='{}'/>\n      <target dev='vda' bus='virtio'/>\n      <boot order='1'/>\n",
+        "      <source file='{}'/>\n      <target dev='vda' bus='virtio'/>\n      <boot "
+        "order='1'/>\n",
         escape_xml(context.disk));
     out += address({0, 0, 3, 0}, 0) + "    </disk>\n";
     if (!context.seed_iso.empty()) {
         out += fmt::format(
             "    <disk type='file' device='disk'>\n      <driver name='qemu' type='raw'/>\n"
-            "      <source file='{}'/>\n      <target dev='vdb' bus='virtio'/>\n      <readonly/>\n",
+            "      <source file='{}'/>\n      <target dev='vdb' bus='virtio'/>\n      "
+            "<readonly/>\n",
             escape_xml(context.seed_iso));
         out += address({0, 0, 4, 0}, 0) + "    </disk>\n";
     }
@@ -121,9 +126,8 @@ std::string disks(const Machine& machine, const RunContext& context) {
 std::string channels(const RunContext& context) {
     std::string out;
     if (!context.console_socket.empty()) {
-        out += fmt::format(
-            "    <serial type='unix'>\n      <source mode='bind' path='{}'/>\n",
-            escape_xml(context.console_socket));
+        out += fmt::format("    <serial type='unix'>\n      <source mode='bind' path='{}'/>\n",
+                           escape_xml(context.console_socket));
         if (!context.console_log.empty()) {
             out += fmt::format("      <log file='{}' append='off'/>\n",
                                escape_xml(context.console_log));
@@ -150,10 +154,10 @@ std::string qemu_parts(const Machine& machine, const RunContext& context,
         Device device = machine.devices[i];
         device.port.id = fmt::format("pci.{}", indexes.port(i));
         for (const Function& function : device.functions) {
-            const std::string json = function_device_json(
-                device, function, context.device_sockets.at(function.name));
-            out += fmt::format(
-                "    <qemu:arg value='-device'/>\n    <qemu:arg value='{}'/>\n", escape_xml(json));
+            const std::string json = function_device_json(device, function,
+                                                          context.device_sockets.at(function.name));
+            out += fmt::format("    <qemu:arg value='-device'/>\n    <qemu:arg value='{}'/>\n",
+                               escape_xml(json));
         }
     }
     out += "  </qemu:commandline>\n  <qemu:override>\n";
@@ -174,16 +178,17 @@ std::string qemu_parts(const Machine& machine, const RunContext& context,
 Result<std::string> libvirt_xml(const Machine& machine, const RunContext& context) {
     MIMIC_TRY(check_sockets(machine, context));
     const ControllerIndexes indexes(machine);
-    std::string out =
-        fmt::format("<domain type='{}' xmlns:qemu='{}'>\n  <name>{}</name>\n",
-                    context.accel == Accel::kKvm ? "kvm" : "qemu", kQemuNamespace, machine.name);
+    std::string out = fmt::format("<domain type='{}' xmlns:qemu='{}'>\n  <name>{}</name>\n",
+                                  context.accel == Accel::kKvm ? "kvm" : "qemu", kQemuNamespace,
+                                  machine.name);
     out += memory_and_cpus(machine) + os(machine, context) + "  <devices>\n";
     if (context.qemu.starts_with('/')) {
         out += fmt::format("    <emulator>{}</emulator>\n", escape_xml(context.qemu));
     }
     out += controllers(machine, indexes) + disks(machine, context) + channels(context);
-    out += "    <memballoon model='none'/>\n    <video>\n      <model type='none'/>\n    </video>\n"
-           "  </devices>\n";
+    out +=
+        "    <memballoon model='none'/>\n    <video>\n      <model type='none'/>\n    </video>\n"
+        "  </devices>\n";
     return out + qemu_parts(machine, context, indexes) + "</domain>\n";
 }
 

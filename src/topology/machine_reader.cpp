@@ -12,7 +12,7 @@ namespace mimic::topology {
 namespace {
 
 constexpr uint64_t kMiB = 1ull << 20;
-constexpr Range kNodeMemoryRange{64 * kMiB, kMaxMachineMemory};  // arbitrary; Linux drops tiny nodes
+constexpr Range kNodeMemoryRange{64 * kMiB, kMaxMachineMemory};  // arbitrary
 constexpr Range kMachineMemoryRange{kMinMachineMemory, kMaxMachineMemory};
 constexpr uint64_t kDefaultNodeMemory = 256 * kMiB;
 constexpr size_t kMaxKernelArgs = 1024;  // arbitrary; COMMAND_LINE_SIZE of x86 is 2048
@@ -34,10 +34,10 @@ std::vector<unsigned> read_distances(const Fields& fields, size_t self, size_t n
                                                                 : std::nullopt;
         const bool good = value && (i == self ? *value == 10 : *value > 10 && *value < 255);
         if (!good) {
-            fields.problem(item.where,
-                           fmt::format("distance {}; expected {}", item.describe(),
-                                       i == self ? "10, the distance of a node to itself"
-                                                 : "11 to 254"));
+            fields.problem(
+                item.where,
+                fmt::format("distance {}; expected {}", item.describe(),
+                            i == self ? "10, the distance of a node to itself" : "11 to 254"));
             return {};
         }
         out.push_back(static_cast<unsigned>(*value));
@@ -92,8 +92,8 @@ void read_totals(const Fields& fields, Machine& machine) {
     if (!machine.has_numa) {
         machine.cpus = static_cast<unsigned>(cpus.value_or(machine.cpus));
         machine.memory = memory.value_or(machine.memory);
-        machine.nodes = {NumaNode{.first_cpu = 0, .cpus = machine.cpus, .memory = machine.memory,
-                                  .distances = {}}};
+        machine.nodes = {NumaNode{
+            .first_cpu = 0, .cpus = machine.cpus, .memory = machine.memory, .distances = {}}};
         return;
     }
     if (cpus && *cpus != machine.cpus) {
@@ -116,9 +116,8 @@ void read_kernel(const Fields& fields, Machine& machine) {
     }
     if (const auto image = fields.pattern("image", "the path of a qcow2 file")) {
         const bool good = !image->empty() && image->size() < 4096 &&
-                          std::none_of(image->begin(), image->end(), [](char c) {
-                              return (c >= 0 && c < 0x20) || c == 0x7f;
-                          });
+                          std::none_of(image->begin(), image->end(),
+                                       [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; });
         if (!good) fields.problem(fields.where("image"), "image is no path; expected a qcow2 file");
         machine.kernel.image = *image;
         if (fields.find("kernel_args")) {
@@ -130,9 +129,10 @@ void read_kernel(const Fields& fields, Machine& machine) {
     machine.kernel.release = kKernels[fields.choice("kernel", kKernels).value_or(0)];
     if (const auto args = fields.text("kernel_args", "kernel parameters in one string")) {
         if (!is_printable_ascii(*args) || args->size() > kMaxKernelArgs) {
-            fields.problem(fields.where("kernel_args"),
-                           fmt::format("kernel_args; expected at most {} printable ASCII characters",
-                                       kMaxKernelArgs));
+            fields.problem(
+                fields.where("kernel_args"),
+                fmt::format("kernel_args; expected at most {} printable ASCII characters",
+                            kMaxKernelArgs));
             return;
         }
         machine.kernel.args = *args;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Model: what a topology file says, after validation. Plain values; every output (QEMU arguments, libvirt XML,
-// expected tree, picture) and every check of a running guest is derived from it, and from nothing else.
+// Model: what a topology file says, after validation. Plain values; every output (QEMU arguments,
+// libvirt XML, expected tree, picture) and every check of a running guest is derived from it, and
+// from nothing else.
 //
-// A Model that parse() returned is complete: defaults are filled in, templates and counts are expanded, names are
-// unique and every function has its PCI address. All types here are immutable by convention and may be read from
-// any thread. Sizes are in bytes.
+// A Model that parse() returned is complete: defaults are filled in, templates and counts are
+// expanded, names are unique and every function has its PCI address. All types here are immutable
+// by convention and may be read from any thread. Sizes are in bytes.
 #pragma once
 
 #include <array>
@@ -18,13 +19,14 @@
 
 namespace mimic::topology {
 
-/// Highest numbers that a file may ask for. Those without a source are arbitrary but far above any sane use.
+/// Highest numbers that a file may ask for. Those without a source are arbitrary but far above any
+/// sane use.
 inline constexpr unsigned kMaxMachines = 64;
-inline constexpr unsigned kMaxFunctions = 4096;          // in one file
-inline constexpr unsigned kMaxCpus = 255;                // xAPIC ids are eight bits and 255 is broadcast
-inline constexpr unsigned kMaxNumaNodes = 15;            // bus numbers 0x10, 0x20 .. 0xf0 (placement.h)
-inline constexpr unsigned kMaxStaticVfs = 7;             // functions 1..7 of a PCI device
-inline constexpr unsigned kMaxIdentifierLength = 63;     // the LABEL register block holds 64 bytes with its NUL
+inline constexpr unsigned kMaxFunctions = 4096;  // in one file
+inline constexpr unsigned kMaxCpus = 255;        // xAPIC ids are eight bits and 255 is broadcast
+inline constexpr unsigned kMaxNumaNodes = 15;    // bus numbers 0x10, 0x20 .. 0xf0 (placement.h)
+inline constexpr unsigned kMaxStaticVfs = 7;     // functions 1..7 of a PCI device
+inline constexpr unsigned kMaxIdentifierLength = 63;  // LABEL holds 64 bytes with its NUL
 inline constexpr uint64_t kMinMachineMemory = 128ull << 20;
 inline constexpr uint64_t kMaxMachineMemory = 4ull << 40;
 inline constexpr uint64_t kMaxDeviceMemory = 1ull << 60;  // only a number in a register
@@ -32,7 +34,8 @@ inline constexpr uint32_t kNoVfIndex = 0xffffffff;        // VF_INDEX register o
 
 enum class Arch : uint8_t { kX86_64 };
 
-/// kAuto: the caller probes whether a guest really runs under KVM, and says kTcg or kKvm in the RunContext.
+/// kAuto: the caller probes whether a guest really runs under KVM, and says kTcg or kKvm in the
+/// RunContext.
 enum class Accel : uint8_t { kAuto, kTcg, kKvm };
 
 /// kShared: one device host serves it with others. kProcess: it has a process of its own.
@@ -77,16 +80,17 @@ struct Bar {
     bool prefetchable = false;
 };
 
-/// `uuid:` of a device, as registers and sysfs show it. A parseable RFC 4122 UUID fills `bytes`, prints canonically
-/// and leaves `label` empty; any other string of 1..63 printable ASCII characters is the label, prints as is, and
-/// its first 16 characters (zero padded) are `bytes`.
+/// `uuid:` of a device, as registers and sysfs show it. A parseable RFC 4122 UUID fills `bytes`,
+/// prints canonically and leaves `label` empty; any other string of 1..63 printable ASCII
+/// characters is the label, prints as is, and its first 16 characters (zero padded) are `bytes`.
 struct Identifier {
-    std::string text;                   // what sysfs prints, and what mock-accel-server gets with -u
-    std::array<uint8_t, 16> bytes{};    // the UUID register block, in register order
-    std::string label;                  // the LABEL register block; empty for a UUID
+    std::string text;                 // what sysfs prints, and what mock-accel-server gets with -u
+    std::array<uint8_t, 16> bytes{};  // the UUID register block, in register order
+    std::string label;                // the LABEL register block; empty for a UUID
 };
 
-/// One PCI function: one socket, one vfio-user-pci. Function 0 of a device is its PF, 1..N are its static VFs.
+/// One PCI function: one socket, one vfio-user-pci. Function 0 of a device is its PF, 1..N are its
+/// static VFs.
 struct Function {
     std::string name;  // unique in its machine: the device's name, VFs "<device>-vf<index>"
     Bdf bdf;           // as the guest's firmware will number it
@@ -95,9 +99,9 @@ struct Function {
     uint32_t class_code = 0;  // 24 bits
     std::vector<Bar> bars;
     Identifier identifier;
-    uint64_t memory_size = 0;   // MEMORY_SIZE register; no host memory is used
-    uint32_t capabilities = 0;  // CAPABILITIES register
-    uint32_t total_vfs = 0;     // TOTAL_VFS register of a PF; 0 for a VF
+    uint64_t memory_size = 0;        // MEMORY_SIZE register; no host memory is used
+    uint32_t capabilities = 0;       // CAPABILITIES register
+    uint32_t total_vfs = 0;          // TOTAL_VFS register of a PF; 0 for a VF
     uint32_t vf_index = kNoVfIndex;  // 0-based for a VF
 
     bool is_vf() const { return vf_index != kNoVfIndex; }
@@ -124,21 +128,23 @@ struct Device {
     RootPort port;
 };
 
-/// CPUs and memory that are close to each other. `first_cpu`..`first_cpu + cpus - 1` are the guest's CPU numbers.
+/// CPUs and memory that are close to each other. `first_cpu`..`first_cpu + cpus - 1` are the
+/// guest's CPU numbers.
 struct NumaNode {
     unsigned first_cpu = 0;
     unsigned cpus = 0;
     uint64_t memory = 0;
-    std::vector<unsigned> distances;  // to each node, 10 for itself; empty: the guest's default (10 and 20)
+    std::vector<unsigned> distances;  // to each node, 10 for itself; empty: the guest's default (10
+                                      // and 20)
 };
 
 /// A root bus: pcie.0, or a pxb-pcie that gives the devices below it a NUMA node.
 struct HostBus {
     std::string id;  // "pcie.0" or "numa<k>", QEMU's bus name
     std::optional<unsigned> numa_node;
-    uint8_t number = 0;     // 0 for pcie.0, bus_nr for a pxb
-    uint8_t last_bus = 0;   // highest bus number below it
-    uint8_t pxb_slot = 0;   // device number of the pxb on pcie.0; 0 for pcie.0 itself
+    uint8_t number = 0;    // 0 for pcie.0, bus_nr for a pxb
+    uint8_t last_bus = 0;  // highest bus number below it
+    uint8_t pxb_slot = 0;  // device number of the pxb on pcie.0; 0 for pcie.0 itself
 };
 
 /// One virtual machine.
@@ -151,7 +157,7 @@ struct Machine {
     std::vector<NumaNode> nodes;     // never empty; one node for a machine without `numa:`
     bool has_numa = false;           // false: `nodes` is one node that the guest is not told about
     Kernel kernel;
-    std::vector<Device> devices;     // in file order
+    std::vector<Device> devices;      // in file order
     std::vector<HostBus> host_buses;  // pcie.0 first, then by number
 
     /// The function called `name`, or nullptr.

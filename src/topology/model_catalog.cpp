@@ -27,7 +27,9 @@ constexpr std::array<ModelFacts, 1> kCatalog = {
 
 }  // namespace
 
-std::span<const ModelFacts> model_catalog() { return kCatalog; }
+std::span<const ModelFacts> model_catalog() {
+    return kCatalog;
+}
 
 const ModelFacts* find_model(std::string_view name) {
     for (const ModelFacts& model : kCatalog) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The device models that a topology may name, with the facts that a plan needs. Adding a model here makes `model: NAME`
-// valid; the model itself is src/devices/<name>, which must agree (its own test compares).
+// The device models that a topology may name, with the facts that a plan needs. Adding a model here
+// makes `model: NAME` valid; the model itself is src/devices/<name>, which must agree (its own test
+// compares).
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@
 
 namespace mimic::topology {
 
-/// Constants of a device model; `memory` and `capabilities` are defaults of the keys with these names.
+/// Constants of a device model; `memory` and `capabilities` are defaults of the keys with these
+/// names.
 struct ModelFacts {
     std::string_view name;
     uint16_t vendor_id = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// picture_svg(): the PCIe tree by NUMA node. A panel per machine; in it a box per NUMA node, at most two beside each
-// other; in that, one row per root port: the port, its link, and the device with a line per function.
+// picture_svg(): the PCIe tree by NUMA node. A panel per machine; in it a box per NUMA node, at
+// most two beside each other; in that, one row per root port: the port, its link, and the device
+// with a line per function.
 #include <algorithm>
 #include <vector>
 
@@ -85,7 +86,9 @@ std::string rect(unsigned x, unsigned y, unsigned width, unsigned height,
 }
 
 /// "11:00.0": the domain is always 0 here.
-std::string short_bdf(const Bdf& bdf) { return bdf.str().substr(5); }
+std::string short_bdf(const Bdf& bdf) {
+    return bdf.str().substr(5);
+}
 
 unsigned device_height(const Device& device) {
     const unsigned lines = static_cast<unsigned>(device.functions.size()) * kLine;
@@ -140,8 +143,8 @@ std::string draw_function(const Function& function, unsigned x, unsigned y) {
                    function.is_vf() ? fmt::format("VF{}", function.vf_index) : "PF");
     out += fmt::format("<g><title>{}</title>\n", escape_xml(function.identifier.text));
     out += text_at(x + 104, bottom, "mono", shortened(function.identifier.text, 36)) + "</g>\n";
-    return out + text_at(x + kDeviceWidth - 14, bottom, "dim end",
-                         format_size(function.memory_size));
+    return out +
+           text_at(x + kDeviceWidth - 14, bottom, "dim end", format_size(function.memory_size));
 }
 
 std::string draw_device(const Device& device, unsigned x, unsigned y) {
@@ -178,7 +181,8 @@ std::string draw_box(const Box& box, unsigned x, unsigned y, unsigned height) {
     return out;
 }
 
-/// Draws a machine's panel at `y` and moves `y` below it. `columns` is the width of the picture in boxes.
+/// Draws a machine's panel at `y` and moves `y` below it. `columns` is the width of the picture in
+/// boxes.
 std::string draw_machine(const Machine& machine, unsigned columns, unsigned& y) {
     const std::vector<Box> boxes = make_boxes(machine);
     std::string body;

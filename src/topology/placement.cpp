@@ -35,7 +35,8 @@ std::vector<Group> make_groups(const Machine& machine) {
     return groups;
 }
 
-/// Gives each root bus its number: 0x10 * (node + 1) where that is free (`spread`), else the next free one.
+/// Gives each root bus its number: 0x10 * (node + 1) where that is free (`spread`), else the next
+/// free one.
 bool number_buses(std::vector<Group>& groups, bool spread) {
     unsigned next = 0;
     for (Group& group : groups) {
@@ -52,7 +53,8 @@ bool number_buses(std::vector<Group>& groups, bool spread) {
     return true;
 }
 
-/// Address of port `index` of `count` on the bus: a slot each while they last, else eight functions a slot.
+/// Address of port `index` of `count` on the bus: a slot each while they last, else eight functions
+/// a slot.
 std::optional<Bdf> port_address(const HostBus& bus, size_t index, size_t count) {
     const size_t slots = bus.numa_node ? 32 : kPcie0PortSlots;
     const size_t first = bus.numa_node ? 0 : kFirstPortSlot;
@@ -87,9 +89,10 @@ std::optional<std::string> place(Machine& machine) {
         for (size_t i = 0; i < group.devices.size(); ++i) {
             const auto address = port_address(group.bus, i, group.devices.size());
             if (!address) {
-                return fmt::format("{} devices without a NUMA node; expected at most {}, or "
-                                   "'numa_node' on some",
-                                   group.devices.size(), kPcie0PortSlots * 8);
+                return fmt::format(
+                    "{} devices without a NUMA node; expected at most {}, or "
+                    "'numa_node' on some",
+                    group.devices.size(), kPcie0PortSlots * 8);
             }
             Device& device = machine.devices[group.devices[i]];
             Device::RootPort& port = device.port;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Placement: which root bus, root port and PCI address each device gets, and so the address that the guest will show.
+// Placement: which root bus, root port and PCI address each device gets, and so the address that
+// the guest will show.
 //
 //   pcie.0, bus 0                     numa<k>, a pxb-pcie at 00:(0x10+k).0
 //   00:01..04  mimic's own virtio     root bus 0x10 * (k + 1)
@@ -7,8 +8,9 @@
 //              without a NUMA node    below them: one bus each, numbered in order of the ports
 //   00:10..1e  pxb-pcie
 //
-// SeaBIOS numbers bus 0 and what is below it first, then each extra root bus from its own bus_nr, ports in order of
-// (device, function) (seabios src/fw/pciinit.c, pci_bios_init_bus). Measured with QEMU 11.1.3.
+// SeaBIOS numbers bus 0 and what is below it first, then each extra root bus from its own bus_nr,
+// ports in order of (device, function) (seabios src/fw/pciinit.c, pci_bios_init_bus). Measured with
+// QEMU 11.1.3.
 #pragma once
 
 #include <optional>
@@ -22,8 +24,9 @@ inline constexpr unsigned kFirstPortSlot = 0x08;  // on pcie.0
 inline constexpr unsigned kPcie0PortSlots = 8;
 inline constexpr unsigned kFirstPxbSlot = 0x10;
 
-/// Fills `host_buses`, every device's `port` (ids that are set are kept) and every function's `bdf`. Returns what
-/// does not fit, or nullopt. Devices keep file order; on a bus they are placed in that order.
+/// Fills `host_buses`, every device's `port` (ids that are set are kept) and every function's
+/// `bdf`. Returns what does not fit, or nullopt. Devices keep file order; on a bus they are placed
+/// in that order.
 std::optional<std::string> place(Machine& machine);
 
 }  // namespace mimic::topology

@@ -71,7 +71,8 @@ void expect_valid(const Machine& machine) {
     }
 }
 
-/// Firmware numbers buses by visiting root buses in order, and ports by (device, function): the same as ours.
+/// Firmware numbers buses by visiting root buses in order, and ports by (device, function): the
+/// same as ours.
 void expect_firmware_order(const Machine& machine) {
     for (size_t host = 0; host < machine.host_buses.size(); ++host) {
         std::map<Bdf, unsigned> ports;

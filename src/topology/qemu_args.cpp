@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// qemu_args(): QEMU's command line. Order matters to QEMU: root buses, then root ports, then what is plugged into them.
+// qemu_args(): QEMU's command line. Order matters to QEMU: root buses, then root ports, then what
+// is plugged into them.
 #include "topology/qemu_args.h"
 
 #include <algorithm>
@@ -90,8 +91,7 @@ void add_boot(const Machine& machine, const RunContext& context, Args& args) {
         add(args, "-append", kernel_command_line(machine));
         return;
     }
-    add(args, "-drive",
-        fmt::format("file={},format=qcow2,if=none,id=disk", escaped(context.disk)));
+    add(args, "-drive", fmt::format("file={},format=qcow2,if=none,id=disk", escaped(context.disk)));
     add(args, "-device", "virtio-blk-pci,id=mimic-disk,drive=disk,bus=pcie.0,addr=0x3,bootindex=1");
     if (!context.seed_iso.empty()) {
         add(args, "-drive",
@@ -108,8 +108,9 @@ void add_boot(const Machine& machine, const RunContext& context, Args& args) {
 
 /// Serial port 0 (socket and log, either or both), guest agent, QMP.
 void add_channels(const RunContext& context, Args& args) {
-    const std::string log =
-        context.console_log.empty() ? "" : ",logfile=" + escaped(context.console_log);
+    const std::string log = context.console_log.empty()
+                                ? ""
+                                : ",logfile=" + escaped(context.console_log);
     if (context.console_socket.empty()) {
         add(args, "-chardev", "null,id=console" + log);
     } else {
@@ -133,8 +134,8 @@ void add_channels(const RunContext& context, Args& args) {
     }
 }
 
-/// Expander buses, highest number first: QEMU describes them to ACPI in reverse order of creation, and Linux, which
-/// probes in ACPI order, then finds devices in BDF order.
+/// Expander buses, highest number first: QEMU describes them to ACPI in reverse order of creation,
+/// and Linux, which probes in ACPI order, then finds devices in BDF order.
 void add_host_buses(const Machine& machine, Args& args) {
     for (auto bus = machine.host_buses.rbegin(); bus != machine.host_buses.rend(); ++bus) {
         if (!bus->numa_node) continue;
@@ -144,14 +145,14 @@ void add_host_buses(const Machine& machine, Args& args) {
     }
 }
 
-/// hotplug=off: QEMU 11.1 aborts when a vfio-user device with MSI-X is unplugged, and without it firmware reserves no
-/// I/O windows, of which there are only 15 or so.
+/// hotplug=off: QEMU 11.1 aborts when a vfio-user device with MSI-X is unplugged, and without it
+/// firmware reserves no I/O windows, of which there are only 15 or so.
 void add_root_ports(const Machine& machine, Args& args) {
     for (const Device& device : machine.devices) {
         const Device::RootPort& port = device.port;
         const HostBus& bus = machine.host_buses[port.host_bus];
-        const bool shares_slot =
-            std::any_of(machine.devices.begin(), machine.devices.end(), [&](const Device& other) {
+        const bool shares_slot = std::any_of(
+            machine.devices.begin(), machine.devices.end(), [&](const Device& other) {
                 return other.port.bdf.bus == port.bdf.bus &&
                        other.port.bdf.device == port.bdf.device && other.port.bdf.function > 0;
             });
@@ -214,8 +215,9 @@ std::string root_port_speed(const Link& link) {
     return speed;
 }
 
-/// iomem=relaxed: Debian's CONFIG_IO_STRICT_DEVMEM would refuse mmap of resource0 while a driver is bound, and `mimic
-/// verify` reads registers both ways. panic=-1 with -no-reboot: a guest that panics ends QEMU.
+/// iomem=relaxed: Debian's CONFIG_IO_STRICT_DEVMEM would refuse mmap of resource0 while a driver is
+/// bound, and `mimic verify` reads registers both ways. panic=-1 with -no-reboot: a guest that
+/// panics ends QEMU.
 std::string kernel_command_line(const Machine& machine) {
     std::string out = "console=ttyS0 panic=-1 iomem=relaxed";
     if (!machine.kernel.args.empty()) out += " " + machine.kernel.args;

@@ -112,7 +112,8 @@ TEST(QemuArgs, ImageBootsFromDiskWithSshForward) {
     RunContext context = default_context(machine, "/r,s");
     const auto args = qemu_args(machine, context);
     ASSERT_TRUE(args);
-    EXPECT_THAT(values(*args, "-drive"), Contains("file=/r,,s/disk.qcow2,format=qcow2,if=none,id=disk"));
+    EXPECT_THAT(values(*args, "-drive"),
+                Contains("file=/r,,s/disk.qcow2,format=qcow2,if=none,id=disk"));
     EXPECT_THAT(values(*args, "-netdev"), Contains("user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"));
     EXPECT_THAT(values(*args, "-machine"), Contains("q35,accel=kvm,memory-backend=mem0"));
     EXPECT_TRUE(values(*args, "-kernel").empty());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readers: mappings of a topology file -> Machine and Device values, before placement. Shared state of one parse() is
-// in ReadState; nothing outlives the call.
+// Readers: mappings of a topology file -> Machine and Device values, before placement. Shared state
+// of one parse() is in ReadState; nothing outlives the call.
 #pragma once
 
 #include <cstddef>
@@ -17,21 +17,20 @@ namespace mimic::topology {
 
 /// What the readers of one file share. Thread-bound.
 struct ReadState {
-    Diagnostics& diagnostics;  // owned by parse()
-    Templates& templates;      // owned by parse()
-    size_t functions = 0;      // so far, of all machines
+    Diagnostics& diagnostics;                     // owned by parse()
+    Templates& templates;                         // owned by parse()
+    size_t functions = 0;                         // so far, of all machines
     std::map<std::string, Location> identifiers;  // uuids and labels so far
 
-    size_t problem_count() const {
-        return diagnostics.problems().size() + diagnostics.dropped();
-    }
+    size_t problem_count() const { return diagnostics.problems().size() + diagnostics.dropped(); }
 };
 
-/// Reads one item of `devices:` (with its count) into `machine.devices`. False: stop, there are too many functions.
-/// `scope` has the machine's name and index.
+/// Reads one item of `devices:` (with its count) into `machine.devices`. False: stop, there are too
+/// many functions. `scope` has the machine's name and index.
 bool read_device_item(const YamlPtr& item, const Scope& scope, Machine& machine, ReadState& state);
 
-/// Reads one machine mapping (with its count) and appends to `model.machines`. False: stop, there are too many.
+/// Reads one machine mapping (with its count) and appends to `model.machines`. False: stop, there
+/// are too many.
 bool read_machine_item(const YamlPtr& item, Model& model, ReadState& state);
 
 }  // namespace mimic::topology

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// parse() on hostile bytes: never a crash, never slow. tests/fuzz has the coverage-guided target; this is the part that
-// every run does, from a fixed seed.
+// parse() on hostile bytes: never a crash, never slow. tests/fuzz has the coverage-guided target;
+// this is the part that every run does, from a fixed seed.
 #include <chrono>
 #include <random>
 
@@ -31,10 +31,11 @@ std::vector<std::string> corpus() {
 }
 
 std::string mutated(std::string text, const std::vector<std::string>& all, std::mt19937& random) {
-    static constexpr std::string_view kBits[] = {"{",  "}",     "[",  "]",   "&a ", "*a",   ": ",
-                                                 "- ", "\n",    "\"", "'",   "|\n", "---\n", "? ",
-                                                 "!!", "count: 4096\n", "{index}", "0x",  "#", "\t",
-                                                 "\xff", "<<: *a\n", "%YAML 9\n", "99999999999", "~"};
+    static constexpr std::string_view kBits[] = {
+        "{",       "}",  "[", "]",   "&a ",   "*a",       ": ",        "- ",
+        "\n",      "\"", "'", "|\n", "---\n", "? ",       "!!",        "count: 4096\n",
+        "{index}", "0x", "#", "\t",  "\xff",  "<<: *a\n", "%YAML 9\n", "99999999999",
+        "~"};
     const unsigned edits = 1 + static_cast<unsigned>(random() % 4);
     for (unsigned i = 0; i < edits && !text.empty(); ++i) {
         const size_t at = random() % text.size();
@@ -102,8 +103,9 @@ std::string repeated(std::string_view piece, size_t bytes) {
 
 TEST(Robustness, LargeNestedAndRepetitiveInputIsRefusedQuickly) {
     for (const std::string_view piece :
-         {"[", "{", "- ", "? ", "&a ", "*a ", "!a ", "a: ", "- - ", "[{", "{a: ", "'", "\"", "|", "#",
-          "%", "\n", " ", ":", ",", "a: b\n", "- a\n", "&a [*a, ", "{? ", "\xff", "---\n", "a\n\n"}) {
+         {"[",  "{",    "- ",     "? ",    "&a ",      "*a ", "!a ",  "a: ",   "- - ",
+          "[{", "{a: ", "'",      "\"",    "|",        "#",   "%",    "\n",    " ",
+          ":",  ",",    "a: b\n", "- a\n", "&a [*a, ", "{? ", "\xff", "---\n", "a\n\n"}) {
         expect_quick_refusal(repeated(piece, 100000), piece);
     }
     expect_quick_refusal(std::string(kMaxFileBytes + 1, ' '), "too large");

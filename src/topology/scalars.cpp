@@ -165,7 +165,8 @@ std::optional<std::string> expand_placeholders(std::string_view text, const Scop
         } else if (text[at] == '{') {
             const size_t end = text.find('}', at);
             if (end == std::string_view::npos) {
-                problem = "'{' without '}'; expected a placeholder such as {index} ('{{' is a brace)";
+                problem =
+                    "'{' without '}'; expected a placeholder such as {index} ('{{' is a brace)";
                 return std::nullopt;
             }
             const auto value = expand_one(text.substr(at + 1, end - at - 1), scope, problem);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scalars of the topology language: numbers, sizes, names, placeholders, and the nearest known word to a typo.
-// Pure functions; nothing here allocates more than its input is long. docs/topology.md, "Values".
+// Scalars of the topology language: numbers, sizes, names, placeholders, and the nearest known word
+// to a typo. Pure functions; nothing here allocates more than its input is long. docs/topology.md,
+// "Values".
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@ namespace mimic::topology {
 /// "12" or "0x1f"; no sign, no spaces, no separators. nullopt: not a number, or above 2^64 - 1.
 std::optional<uint64_t> parse_number(std::string_view text);
 
-/// "4096", "512M", "2G", "16GiB": bytes, units of 1024 (K M G T P, either case, optional "iB"). nullopt: not a size,
-/// or above 2^64 - 1.
+/// "4096", "512M", "2G", "16GiB": bytes, units of 1024 (K M G T P, either case, optional "iB").
+/// nullopt: not a size, or above 2^64 - 1.
 std::optional<uint64_t> parse_size(std::string_view text);
 
 /// A size as people write it: "2G", "512M", "4097".
@@ -42,8 +43,9 @@ struct Scope {
     std::string device;
 };
 
-/// `text` with {index}, {index:04}, {index+1}, {machine_index}, {device_index}, {machine} and {device} replaced; "{{"
-/// and "}}" are braces. nullopt: a placeholder is wrong, and `problem` says how.
+/// `text` with {index}, {index:04}, {index+1}, {machine_index}, {device_index}, {machine} and
+/// {device} replaced; "{{" and "}}" are braces. nullopt: a placeholder is wrong, and `problem` says
+/// how.
 std::optional<std::string> expand_placeholders(std::string_view text, const Scope& scope,
                                                std::string& problem);
 

@@ -52,8 +52,8 @@ TEST(Scalars, NearestWord) {
 }
 
 TEST(Scalars, Placeholders) {
-    const Scope scope{.index = 7, .machine_index = 1, .device_index = 2, .machine = "m",
-                      .device = "d"};
+    const Scope scope{
+        .index = 7, .machine_index = 1, .device_index = 2, .machine = "m", .device = "d"};
     std::string problem;
     const auto expand = [&](std::string_view text) {
         return expand_placeholders(text, scope, problem).value_or("<bad>");
@@ -90,13 +90,18 @@ TEST(Identifier, UuidIsCanonicalAndLabelIsKept) {
     EXPECT_FALSE(parse_identifier(""));
     EXPECT_FALSE(parse_identifier(std::string(64, 'x')));
     EXPECT_FALSE(parse_identifier("a\nb"));
-    EXPECT_FALSE(parse_identifier("Gr\xc3\xb6\xc3\x9f" "e"));
+    EXPECT_FALSE(
+        parse_identifier("Gr\xc3\xb6\xc3\x9f"
+                         "e"));
 }
 
 TEST(XmlText, EscapesMarkupAndDropsWhatXmlCannotCarry) {
     EXPECT_EQ(escape_xml("<a b=\"c\" d='e'>&"), "&lt;a b=&quot;c&quot; d=&apos;e&apos;&gt;&amp;");
     EXPECT_EQ(escape_xml("Gr\xc3\xb6\xc3\x9f"), "Gr\xc3\xb6\xc3\x9f");
-    EXPECT_EQ(escape_xml("a\x01" "b\xff"), "a\xef\xbf\xbd" "b\xef\xbf\xbd");
+    EXPECT_EQ(escape_xml("a\x01"
+                         "b\xff"),
+              "a\xef\xbf\xbd"
+              "b\xef\xbf\xbd");
     EXPECT_EQ(escape_xml("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");  // a surrogate
 }
 

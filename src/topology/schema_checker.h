@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A JSON Schema validator for exactly the keywords that docs/schema uses (draft 2020-12), so that the schema is tested
-// on every machine. An unknown keyword is an error, so nothing is skipped silently. Test code only.
+// A JSON Schema validator for exactly the keywords that docs/schema uses (draft 2020-12), so that
+// the schema is tested on every machine. An unknown keyword is an error, so nothing is skipped
+// silently. Test code only.
 #pragma once
 
 #include <algorithm>
@@ -49,10 +50,12 @@ private:
             return check(value, root_.at("$defs").at(name), path);
         }
         if (keyword == "type") return refuse_unless(has_type(value, rule));
-        if (keyword == "enum") return refuse_unless(std::count(rule.begin(), rule.end(), value) > 0);
+        if (keyword == "enum")
+            return refuse_unless(std::count(rule.begin(), rule.end(), value) > 0);
         if (keyword == "pattern") {
-            return refuse_unless(!value.is_string() || std::regex_search(value.get<std::string>(),
-                                                                         std::regex(std::string(rule))));
+            return refuse_unless(
+                !value.is_string() ||
+                std::regex_search(value.get<std::string>(), std::regex(std::string(rule))));
         }
         if (keyword == "minimum") return refuse_unless(!value.is_number() || value >= rule);
         if (keyword == "maximum") return refuse_unless(!value.is_number() || value <= rule);
@@ -90,8 +93,8 @@ private:
                               keyword == "propertyNames";
         if (is_known && value.is_object()) {
             for (const auto& [key, child] : value.items()) {
-                const bool listed =
-                    schema.contains("properties") && schema["properties"].contains(key);
+                const bool listed = schema.contains("properties") &&
+                                    schema["properties"].contains(key);
                 if (keyword == "properties" && listed) {
                     problem = check(child, rule[key], path + "." + key);
                 } else if (keyword == "additionalProperties" && !listed) {

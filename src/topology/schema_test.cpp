@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/schema/mimic-v1.schema.json and docs/topology.md agree with the parser: same keys, same words, and the schema
-// accepts what the parser accepts.
+// docs/schema/mimic-v1.schema.json and docs/topology.md agree with the parser: same keys, same
+// words, and the schema accepts what the parser accepts.
 #include <gmock/gmock.h>
 #include <yaml-cpp/yaml.h>
 
@@ -46,7 +46,9 @@ std::vector<std::string> keys_of(const Json& properties) {
     return out;
 }
 
-std::vector<std::string> strings(Words words) { return {words.begin(), words.end()}; }
+std::vector<std::string> strings(Words words) {
+    return {words.begin(), words.end()};
+}
 
 /// The objects of the language: the schema's name for each, its heading in the docs, and its keys.
 struct Object {
@@ -55,9 +57,12 @@ struct Object {
     Words keys;
 };
 const Object kObjects[] = {
-    {"", "## File", kFileKeys},           {"machine", "## Machine", kMachineKeys},
-    {"numaNode", "## NUMA node", kNumaKeys}, {"device", "## Device", kDeviceKeys},
-    {"link", "## Link", kLinkKeys},       {"vfs", "## VFs", kVfsKeys},
+    {"", "## File", kFileKeys},
+    {"machine", "## Machine", kMachineKeys},
+    {"numaNode", "## NUMA node", kNumaKeys},
+    {"device", "## Device", kDeviceKeys},
+    {"link", "## Link", kLinkKeys},
+    {"vfs", "## VFs", kVfsKeys},
     {"vf", "## VFs", kVfKeys},
 };
 
@@ -78,8 +83,8 @@ TEST(Schema, TemplatesTakeMachineAndDeviceKeys) {
     const Json schema = read_schema();
     std::set<std::string> keys(kMachineKeys.begin(), kMachineKeys.end());
     keys.insert(kDeviceKeys.begin(), kDeviceKeys.end());
-    const auto allowed =
-        schema["$defs"]["templateFields"]["propertyNames"]["enum"].get<std::set<std::string>>();
+    const auto allowed = schema["$defs"]["templateFields"]["propertyNames"]["enum"]
+                             .get<std::set<std::string>>();
     EXPECT_EQ(allowed, keys);
 }
 

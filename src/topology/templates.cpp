@@ -59,7 +59,9 @@ void Templates::read(const YamlPtr& node) {
     }
 }
 
-YamlPtr Templates::apply(const YamlPtr& object) { return resolve(object, 0); }
+YamlPtr Templates::apply(const YamlPtr& object) {
+    return resolve(object, 0);
+}
 
 YamlPtr Templates::resolve(const YamlPtr& object, unsigned chain) {
     if (object->kind != YamlNode::Kind::kMap) return object;
@@ -86,9 +88,9 @@ YamlPtr Templates::named(const std::string& name, Location where, unsigned chain
         YamlNode shown;
         shown.kind = YamlNode::Kind::kScalar;
         shown.text = name;
-        diagnostics_.add(where, fmt::format("unknown template {}; expected {}", shown.describe(),
-                                            names.empty() ? "a name from 'templates:'"
-                                                          : join_or(names)));
+        diagnostics_.add(where,
+                         fmt::format("unknown template {}; expected {}", shown.describe(),
+                                     names.empty() ? "a name from 'templates:'" : join_or(names)));
         return nullptr;
     }
     if (active_.contains(name)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Templates: named mappings of fields that machines and devices take with `template: NAME`. An object's own fields win;
-// mappings inside (link, vfs) are merged field by field, everything else is replaced.
+// Templates: named mappings of fields that machines and devices take with `template: NAME`. An
+// object's own fields win; mappings inside (link, vfs) are merged field by field, everything else
+// is replaced.
 #pragma once
 
 #include <map>
@@ -22,8 +23,9 @@ public:
     /// Takes the value of `templates:`, and reports keys that no object has.
     void read(const YamlPtr& node);
 
-    /// `object` with its template's fields merged in and without the key `template`; `object` itself if it has none.
-    /// Unknown names and cycles are reported, and then the object's own fields are what is left.
+    /// `object` with its template's fields merged in and without the key `template`; `object`
+    /// itself if it has none. Unknown names and cycles are reported, and then the object's own
+    /// fields are what is left.
     YamlPtr apply(const YamlPtr& object);
 
 private:

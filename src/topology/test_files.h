@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that the tests of src/topology read, and how golden files are compared and updated. Test code only.
+// Files that the tests of src/topology read, and how golden files are compared and updated. Test
+// code only.
 #pragma once
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Entry points of src/topology: bytes of a YAML file -> validated Model -> QEMU arguments, libvirt XML, expected
-// tree, picture. docs/topology.md is the language's reference. All functions are pure but load(), and thread-safe.
+// Entry points of src/topology: bytes of a YAML file -> validated Model -> QEMU arguments, libvirt
+// XML, expected tree, picture. docs/topology.md is the language's reference. All functions are pure
+// but load(), and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +18,18 @@
 
 namespace mimic::topology {
 
-/// Parses and validates a file's text. `file_name` is only for messages. Never throws, aborts or takes long, whatever
-/// the bytes are. On failure all problems that were found (at most Diagnostics::kMaxProblems), in file order.
+/// Parses and validates a file's text. `file_name` is only for messages. Never throws, aborts or
+/// takes long, whatever the bytes are. On failure all problems that were found (at most
+/// Diagnostics::kMaxProblems), in file order.
 tl::expected<Model, Diagnostics> parse(std::string_view text, std::string_view file_name);
 
-/// Reads `path` ("-": standard input) and parses it. The error's message is the printable report, several lines,
-/// ready for stderr; its code is invalid_argument for a bad file, else that of the failed read.
+/// Reads `path` ("-": standard input) and parses it. The error's message is the printable report,
+/// several lines, ready for stderr; its code is invalid_argument for a bad file, else that of the
+/// failed read.
 Result<Model> load(const std::string& path);
 
-/// Where the parts of one running machine are. Paths are taken as they are and may hold any character but NUL.
+/// Where the parts of one running machine are. Paths are taken as they are and may hold any
+/// character but NUL.
 struct RunContext {
     std::string qemu = "qemu-system-x86_64";
     Accel accel = Accel::kTcg;  // kTcg or kKvm; kAuto lets QEMU try KVM, then TCG
@@ -33,7 +37,8 @@ struct RunContext {
     /// vfio-user socket by function name. Each function of the machine needs one.
     std::map<std::string, std::string> device_sockets;
 
-    std::string kernel;  // bzImage and initramfs of a direct boot; ignored if the machine boots an image
+    std::string kernel;  // bzImage and initramfs of a direct boot; ignored if the machine boots an
+                         // image
     std::string initrd;
     std::string disk;      // qcow2 of a machine that boots an image: an overlay that may be written
     std::string seed_iso;  // cloud-init seed; empty: none
@@ -48,13 +53,14 @@ struct RunContext {
     std::vector<std::string> extra_qemu_args;  // appended as they are
 };
 
-/// A context with the paths that `mimic up` uses for `machine` in `run_dir` (docs/topology.md has the table):
-/// `<run_dir>/<function>.sock`, `qmp.sock`, `qga.sock`, `console.sock`, `console.log`, `qemu.pid`, `vmlinuz`,
-/// `initrd`, `disk.qcow2`, `seed.iso`.
+/// A context with the paths that `mimic up` uses for `machine` in `run_dir` (docs/topology.md has
+/// the table):
+/// `<run_dir>/<function>.sock`, `qmp.sock`, `qga.sock`, `console.sock`, `console.log`, `qemu.pid`,
+/// `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`.
 RunContext default_context(const Machine& machine, const std::string& run_dir);
 
-/// QEMU's arguments, without the program itself. Fails if a function has no socket, or a socket path does not fit
-/// into sockaddr_un (107 bytes).
+/// QEMU's arguments, without the program itself. Fails if a function has no socket, or a socket
+/// path does not fit into sockaddr_un (107 bytes).
 Result<std::vector<std::string>> qemu_args(const Machine& machine, const RunContext& context);
 
 /// The kernel command line that qemu_args() passes for a direct boot.
@@ -63,13 +69,15 @@ std::string kernel_command_line(const Machine& machine);
 /// A libvirt domain for `virsh define`. Same failures as qemu_args().
 Result<std::string> libvirt_xml(const Machine& machine, const RunContext& context);
 
-/// The expected device tree as JSON text: what `mimic verify` compares a guest with. Stable: see docs/topology.md.
+/// The expected device tree as JSON text: what `mimic verify` compares a guest with. Stable: see
+/// docs/topology.md.
 std::string tree_json(const Model& model);
 
 /// The PCIe tree by NUMA node as an SVG document.
 std::string picture_svg(const Model& model);
 
-/// Name in /sys/class/mock-accel of `function`: PFs are mock0, mock1 .. in BDF order, VF M of mockN is mockN_vfM.
+/// Name in /sys/class/mock-accel of `function`: PFs are mock0, mock1 .. in BDF order, VF M of mockN
+/// is mockN_vfM.
 std::string sysfs_name(const Machine& machine, const Function& function);
 
 enum class Format : uint8_t { kQemu, kLibvirt, kTree, kSvg };
@@ -78,8 +86,9 @@ enum class Format : uint8_t { kQemu, kLibvirt, kTree, kSvg };
 Result<Format> parse_format(std::string_view name);
 
 /// `mimic plan`: the model in one format. kQemu and kLibvirt use default_context() below `run_root`
-/// (`<run_root>/<machine>`); several machines are printed one after another, each under a comment with its name
-/// (libvirt: a `<domains>` element around them). kQemu is shell syntax, one option a line.
+/// (`<run_root>/<machine>`); several machines are printed one after another, each under a comment
+/// with its name (libvirt: a `<domains>` element around them). kQemu is shell syntax, one option a
+/// line.
 Result<std::string> render(const Model& model, Format format, const std::string& run_root);
 
 }  // namespace mimic::topology

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// tree_json(): what a guest must show. The format is documented in docs/topology.md, "Expected tree"; keys are only
-// ever added. Numbers that registers or sysfs print in hexadecimal are strings in that very form.
+// tree_json(): what a guest must show. The format is documented in docs/topology.md, "Expected
+// tree"; keys are only ever added. Numbers that registers or sysfs print in hexadecimal are strings
+// in that very form.
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -12,7 +13,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string hex32(uint32_t value) { return fmt::format("0x{:08x}", value); }
+std::string hex32(uint32_t value) {
+    return fmt::format("0x{:08x}", value);
+}
 
 std::string hex_bytes(const std::array<uint8_t, 16>& bytes) {
     std::string out;
@@ -40,7 +43,8 @@ Json registers(const Function& function) {
     };
 }
 
-/// Attributes as a read returns them, without the newline. A VF shows them once its PF's sriov_numvfs covers it.
+/// Attributes as a read returns them, without the newline. A VF shows them once its PF's
+/// sriov_numvfs covers it.
 Json attributes(const Device& device, const Function& function) {
     Json out = {
         {"uuid", function.identifier.text},
@@ -121,8 +125,9 @@ Json machine_json(const Machine& machine) {
     Json devices = Json::array();
     for (const Device& device : machine.devices) devices.push_back(device_json(machine, device));
     return {
-        {"name", machine.name},   {"arch", "x86_64"},          {"cpus", machine.cpus},
-        {"memory", machine.memory}, {"numa_nodes", std::move(nodes)}, {"devices", std::move(devices)},
+        {"name", machine.name},           {"arch", "x86_64"},
+        {"cpus", machine.cpus},           {"memory", machine.memory},
+        {"numa_nodes", std::move(nodes)}, {"devices", std::move(devices)},
     };
 }
 

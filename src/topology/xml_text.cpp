@@ -13,7 +13,12 @@ constexpr std::string_view kReplacement = "\xef\xbf\xbd";
 size_t sequence_length(std::string_view text) {
     const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
     const uint8_t lead = byte(0);
-    const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    const size_t length = lead < 0x80   ? 1
+                          : lead < 0xc2 ? 0
+                          : lead < 0xe0 ? 2
+                          : lead < 0xf0 ? 3
+                          : lead < 0xf5 ? 4
+                                        : 0;
     if (length == 0 || text.size() < length) return 0;
     for (size_t i = 1; i < length; ++i) {
         if ((byte(i) & 0xc0) != 0x80) return 0;
@@ -33,7 +38,8 @@ std::string escape_xml(std::string_view text) {
     while (!text.empty()) {
         const size_t length = sequence_length(text);
         const char c = text.front();
-        if (length == 0 || (length == 1 && static_cast<uint8_t>(c) < 0x20 && c != '\t' && c != '\n')) {
+        if (length == 0 ||
+            (length == 1 && static_cast<uint8_t>(c) < 0x20 && c != '\t' && c != '\n')) {
             out += kReplacement;
         } else if (c == '&') {
             out += "&amp;";

@@ -7,8 +7,8 @@
 
 namespace mimic::topology {
 
-/// `text` for element content and for attribute values in either quote. Bytes that XML 1.0 cannot carry (control
-/// characters, invalid UTF-8) become U+FFFD.
+/// `text` for element content and for attribute values in either quote. Bytes that XML 1.0 cannot
+/// carry (control characters, invalid UTF-8) become U+FFFD.
 std::string escape_xml(std::string_view text);
 
 }  // namespace mimic::topology

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// YamlNode: a YAML document as an immutable tree that knows where each part stands. Built from yaml-cpp's events instead
-// of its Node, because Node forgets duplicate keys and lets aliases grow without bound.
+// YamlNode: a YAML document as an immutable tree that knows where each part stands. Built from
+// yaml-cpp's events instead of its Node, because Node forgets duplicate keys and lets aliases grow
+// without bound.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,8 @@
 namespace mimic::topology {
 
 inline constexpr size_t kMaxFileBytes = 1 << 20;
-inline constexpr unsigned kMaxYamlDepth = 32;           // arbitrary; the language needs 9
-inline constexpr size_t kMaxYamlNodes = 200000;         // arbitrary; counted with aliases expanded
+inline constexpr unsigned kMaxYamlDepth = 32;    // arbitrary; the language needs 9
+inline constexpr size_t kMaxYamlNodes = 200000;  // arbitrary; counted with aliases expanded
 
 struct YamlNode;
 

@@ -44,10 +44,10 @@ constexpr size_t kReadReply = 36;
 [[noreturn]] void serve_mimic(const std::string& path) {
     auto loop = EventLoop::create();
     if (!loop) fail_with("event loop");
-    devices::mock_accel::Options options;
+    mock_accel::Options options;
     options.name = "bench";
     options.identifier = "BENCH-0001";
-    auto device = devices::mock_accel::MockAccel::create(options);
+    auto device = mock_accel::MockAccel::create(options);
     if (!device) fail_with(device.error().message().c_str());
     vfio_user::LoopContext context(**loop);
     auto server = vfio_user::Server::create(context, **device, {path, {}});

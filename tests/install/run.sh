@@ -3,7 +3,7 @@
 #
 # run.sh BUILD CONSUMER [FLAGS]: installs BUILD into a fresh prefix, moves that prefix, and builds and runs the program
 # in the folder CONSUMER against it twice: through find_package(mimic) and through pkg-config. A consumer has a
-# CMakeLists.txt that makes a program `consumer`, and compiles from its *.cpp files alone. Run without arguments, or
+# CMakeLists.txt that makes the program its file `program` names, and compiles from its *.cpp files alone. Run without arguments, or
 # with those in the consumer's file `arguments`, it exits 0.
 # FLAGS: compiler flags that the libraries need, such as those of the sanitizers that BUILD was made with.
 set -euo pipefail
@@ -18,6 +18,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 fail() { printf 'install test: %s\n' "$*" >&2; exit 1; }
 
+name=$(cat "$consumer/program")
 arguments=()
 [ ! -f "$consumer/arguments" ] || read -ra arguments <"$consumer/arguments"
 
@@ -54,7 +55,7 @@ build_by_cmake() {
     cmake --build "$scratch/cmake"
 }
 build_by_cmake >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "the CMake consumer does not build"; }
-"$scratch/cmake/consumer" "${arguments[@]}"
+"$scratch/cmake/$name" "${arguments[@]}"
 
 echo "--- pkg-config mimic"
 "$cxx" -std=c++20 "${flag_words[@]}" "${cflags[@]}" -I"$consumer" "$consumer"/*.cpp -o "$scratch/consumer" "${libs[@]}"

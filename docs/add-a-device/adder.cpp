@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "adder.h"
+
+#include <cstring>
+
+namespace adder {
+
+using mimic::Result;
+using mimic::pci::Function;
+
+mimic::pci::FunctionOptions Adder::function_options(const std::string& name) {
+    mimic::pci::FunctionOptions options;
+    options.name = name;
+    options.vendor_id = 0x1de5;
+    options.device_id = 0xadd1;
+    options.class_code = 0x120000;  // processing accelerator
+    options.bars[0] = {.type = mimic::pci::BarType::kMemory32, .size = kBarSizeBytes};
+    return options;
+}
+
+Adder::Adder(const std::string& name) : Function(function_options(name)), bank_(name) {
+    bank_.on_write<CTRL>([this](const mimic::reg::WriteEvent& event) {
+        if ((event.written & 1) != 0) start();
+    });
+}
+
+Result<std::unique_ptr<Adder>> Adder::create(const std::string& name) {
+    std::unique_ptr<Adder> device(new Adder(name));
+    mimic::pci::CapabilityBuilder builder(*device);
+    MIMIC_TRY(builder.add_power_management({}));
+    MIMIC_TRY(builder.add_msix({.vectors = 1,
+                                .table_bar = 0,
+                                .table_offset = kMsixTableOffset,
+                                .pba_bar = 0,
+                                .pba_offset = kMsixPbaOffset}));
+    MIMIC_TRY(builder.add_pcie({}));
+    MIMIC_TRY(device->bank_.check_bound());
+    return device;
+}
+
+void Adder::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+    if (!msix_read(bar, offset, data)) bank_.read(offset, data);
+}
+
+void Adder::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+    if (!msix_write(bar, offset, data)) bank_.write(offset, data);
+}
+
+void Adder::on_reset(mimic::pci::ResetKind) {
+    ++epoch_;
+    bank_.reset();
+}
+
+void Adder::start() {
+    if (bank_.get<STATUS, "BUSY">() != 0) return;
+    bank_.set<STATUS, "BUSY">(1);
+    const uint64_t count = bank_.get<COUNT, "VALUE">();
+    const uint64_t source = bank_.get<SOURCE, "ADDRESS">();
+    mimic::pci::DmaSpace* memory = dma();  // nullptr while the driver has bus mastering off
+    if (memory == nullptr || count == 0 || count > kMaxWords)
+        return finish(mimic::fail(std::errc::invalid_argument, "nothing to add"));
+    // The answer may come at once or after this register write is done; never wait for it here.
+    memory->read(source, count * 4, [this, epoch = epoch_](auto words) {
+        if (epoch == epoch_) finish(std::move(words));
+    });
+}
+
+void Adder::finish(Result<std::span<const std::byte>> words) {
+    uint64_t sum = 0;
+    if (words) {
+        for (size_t i = 0; i < words->size(); i += 4) {
+            uint32_t word;
+            std::memcpy(&word, words->data() + i, sizeof word);
+            sum += word;
+        }
+        bank_.set<SUM, "VALUE">(sum);
+    }
+    bank_.set<STATUS, "BUSY">(0);
+    bank_.set<STATUS, "DONE">(1);
+    bank_.set<STATUS, "ERROR">(words ? 0 : 1);
+    raise_msix(0);
+}
+
+}  // namespace adder

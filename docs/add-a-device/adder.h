@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Adder: adds 32-bit words from guest memory and raises an interrupt. The toy device of
+// docs/add-a-device.md.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "pci/capabilities.h"
+#include "pci/function.h"
+#include "registers.h"
+#include "reg/bank.h"
+
+namespace adder {
+
+inline constexpr uint32_t kMaxWords = 1024;
+
+/// One adder. Thread-bound to the loop that owns it.
+class Adder final : public mimic::pci::Function {
+public:
+    /// Errors: those of the capability builder, which would be a bug of this file.
+    static mimic::Result<std::unique_ptr<Adder>> create(const std::string& name);
+
+    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
+    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
+
+private:
+    explicit Adder(const std::string& name);
+
+    static mimic::pci::FunctionOptions function_options(const std::string& name);
+    void on_reset(mimic::pci::ResetKind kind) override;
+    void start();
+    void finish(mimic::Result<std::span<const std::byte>> words);
+
+    mimic::reg::Bank<kMap> bank_;
+    uint64_t epoch_ = 0;  // counts resets: an answer to a question from before one is stale
+};
+
+}  // namespace adder

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The NoCloud seed of a machine that boots a user's cloud image: an ISO 9660 file labelled "cidata" with meta-data and
-// user-data, written by libarchive, and an ssh key of the machine's own.
+// The NoCloud seed of a machine that boots a user's cloud image: an ISO 9660 file labelled "cidata"
+// with meta-data and user-data, written by libarchive, and an ssh key of the machine's own.
 // https://cloudinit.readthedocs.io/en/latest/reference/datasources/nocloud.html
 #pragma once
 
@@ -11,10 +11,11 @@
 
 namespace mimic::machine {
 
-/// Makes `dir`/seed.iso, and with ssh-keygen `dir`/ssh_key and ssh_key.pub (0600) unless they are there. The guest
-/// gets the machine's name as host name, installs and starts qemu-guest-agent, and lets the key in for the image's
-/// default user and for root. Returns the path of seed.iso. Without ssh-keygen there is no key and a warning is logged.
-/// Errors: those of writing files; io_error if libarchive refuses. Nothing half-made is left. Blocks.
+/// Makes `dir`/seed.iso, and with ssh-keygen `dir`/ssh_key and ssh_key.pub (0600) unless they are
+/// there. The guest gets the machine's name as host name, installs and starts qemu-guest-agent, and
+/// lets the key in for the image's default user and for root. Returns the path of seed.iso. Without
+/// ssh-keygen there is no key and a warning is logged. Errors: those of writing files; io_error if
+/// libarchive refuses. Nothing half-made is left. Blocks.
 Result<std::string> make_cloud_init_seed(const topology::Machine& machine, const std::string& dir);
 
 }  // namespace mimic::machine

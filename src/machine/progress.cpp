@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress on stderr: a thread of its own waits, because the work that is waited for blocks its thread.
+// Progress on stderr: a thread of its own waits, because the work that is waited for blocks its
+// thread.
 #include "machine/progress.h"
 
 #include <unistd.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress: tells a waiting person what takes so long. A step that ends within two seconds prints nothing.
+// Progress: tells a waiting person what takes so long. A step that ends within two seconds prints
+// nothing.
 #pragma once
 
 #include <condition_variable>
@@ -17,7 +18,8 @@ class Progress {
 public:
     virtual ~Progress() = default;
 
-    /// The step called `what` ("building the guest image") began; the one before it ended. Empty: all is done.
+    /// The step called `what` ("building the guest image") began; the one before it ended. Empty:
+    /// all is done.
     virtual void step(std::string_view what) = 0;
 };
 
@@ -27,8 +29,8 @@ public:
     void step(std::string_view) override {}
 };
 
-/// Prints "mimic: <step> ..." to stderr once a step has taken longer than `patience`. Thread-safe; its own thread
-/// waits and ends with the object.
+/// Prints "mimic: <step> ..." to stderr once a step has taken longer than `patience`. Thread-safe;
+/// its own thread waits and ends with the object.
 class StderrProgress final : public Progress {
 public:
     explicit StderrProgress(Duration patience = std::chrono::seconds(2));

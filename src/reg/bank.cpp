@@ -79,8 +79,8 @@ BankCore::Piece BankCore::piece_at(uint64_t offset, size_t size) const {
     }
     piece.info = &view_->registers[entry.reg];
     piece.index = entry.element;
-    piece.first = static_cast<unsigned>(offset &
-                                        (piece.info->width_bytes - 1U));  // aligned by check
+    piece.first = static_cast<unsigned>(offset & (piece.info->width_bytes - 1U));  // aligned by
+                                                                                   // check
     piece.size = std::min<size_t>(size, piece.info->width_bytes - piece.first);
     return piece;
 }

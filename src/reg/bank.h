@@ -103,8 +103,9 @@ public:
     Snapshot snapshot() const;
 
     /// All values of `snapshot`, or none: invalid_argument for the hash of another map, for a name
-    /// that is unknown or missing, and for bits that the register does not have. Runs no hook: the
-    /// device recomputes what depends on registers.
+    /// that is unknown or missing, for bits that the register does not have, and for per-device
+    /// fields that differ from this device's. Runs no hook: the device recomputes what depends on
+    /// registers.
     Status restore(const Snapshot& snapshot);
 
     /// The stored value of a register, and a new one. Bits without a field are dropped. For code

@@ -225,6 +225,7 @@ TEST(BankTest, BadSnapshotIsRefusedWhole) {
     refused([](Snapshot& s) { s.values.erase("PORT"); }, "lacks register PORT");
     refused([](Snapshot& s) { s.values["PORT"] = 0x10000; }, "bits that no field has");
     refused([](Snapshot& s) { s.values["ADDRESS:low"] = 1ULL << 32; }, "exceeds 32 bits");
+    refused([](Snapshot& s) { s.values["SERIAL[1]"] = 1; }, "a device with other options");
     refused([](Snapshot& s) { s.values["CTRL:low"] = 1; }, "has no such name");
     refused([](Snapshot& s) { s.map_name = "other"; }, "snapshot is of map other");
 }

@@ -171,27 +171,26 @@ void append_register(Macros& macros, const std::string& prefix, const RegisterIn
     }
 }
 
-constexpr std::string_view kGenmask = R"(
-#ifdef __KERNEL__
-#include <linux/bits.h>
-#else
-#ifndef GENMASK
-#define GENMASK(hi, lo) ((0xffffffffU >> (31 - (hi))) & (0xffffffffU << (lo)))
-#endif
-#ifndef GENMASK_ULL
-#define GENMASK_ULL(hi, lo) \
-	((0xffffffffffffffffULL >> (63 - (hi))) & (0xffffffffffffffffULL << (lo)))
-#endif
-#endif
-)";
+constexpr std::string_view kGenmask =
+    "\n#ifdef __KERNEL__\n"
+    "#include <linux/bits.h>\n"
+    "#else\n"
+    "#ifndef GENMASK\n"
+    "#define GENMASK(hi, lo) ((0xffffffffU >> (31 - (hi))) & (0xffffffffU << (lo)))\n"
+    "#endif\n"
+    "#ifndef GENMASK_ULL\n"
+    "#define GENMASK_ULL(hi, lo) \\\n"
+    "\t((0xffffffffffffffffULL >> (63 - (hi))) & (0xffffffffffffffffULL << (lo)))\n"
+    "#endif\n"
+    "#endif\n";
 
 }  // namespace
 
 std::string markdown(const MapView& map) {
     const MapOptions& o = map.options;
     std::string out = fmt::format(
-        "BAR{}, {} bytes, little endian. Source: {}. Access: {}; {};\nan offset without a register "
-        "reads {} and ignores writes. Arrays: i = 0..count-1.\n\n"
+        "BAR{}, {} bytes, little endian. Source: {}.\nAccess: {}; {};\nan offset without a "
+        "register reads {} and ignores writes. Arrays: i = 0..count-1.\n\n"
         "| Offset | Register | Bits | Access | Reset | Hooks | Description | Specified in |\n"
         "|--------|----------|------|--------|-------|-------|-------------|--------------|\n",
         o.bar, o.bar_size_bytes, o.spec, policy_text(o.narrow), policy_text(o.wide),

@@ -127,8 +127,8 @@ TEST_P(MapTest, EveryElementHasItsOwnStorage) {
 
 TEST_P(MapTest, AnyOffsetAndSizeIsAnswered) {
     const uint64_t extent = GetParam()->extent();
-    const uint64_t step = extent > 4096 ? 61
-                                        : 1;  // arbitrary prime, to bound the time of large maps
+    const uint64_t step = extent > 4096 ? 61 : 1;  // arbitrary prime, to bound the time of large
+                                                   // maps
     for (uint64_t offset = 0; offset < extent + 32; offset += step) {
         for (size_t size = 0; size <= 17; ++size) {
             std::vector<uint8_t> data(size, 0x5a);
@@ -161,7 +161,9 @@ TEST_P(MapTest, SnapshotRestoresEveryValueAndRefusesOtherMaps) {
     for_each(
         [&](const RegisterInfo& info, uint32_t i) { bank_.store(info, i, 0x5a5a5a5a5a5a5a5a); });
     Snapshot saved = bank_.snapshot();
-    for_each([&](const RegisterInfo& info, uint32_t i) { bank_.store(info, i, 0); });
+    for_each([&](const RegisterInfo& info, uint32_t i) {
+        bank_.store(info, i, 0x5a5a5a5a5a5a5a5a & info.per_device);
+    });
     ASSERT_TRUE(bank_.restore(saved).has_value());
     for_each([&](const RegisterInfo& info, uint32_t i) {
         EXPECT_EQ(bank_.load(info, i), 0x5a5a5a5a5a5a5a5a & info.stored);

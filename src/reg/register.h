@@ -76,8 +76,8 @@ struct Block {
     uint32_t stride = 0;  // bytes; needed when count > 1
     const char* doc = "";
     const char* spec = "";
-    std::initializer_list<const Register*> registers =
-        {};  // their offsets count from the instance's start
+    std::initializer_list<const Register*> registers = {};  // their offsets count from the
+                                                            // instance's start
 
     constexpr uint32_t instances() const { return static_cast<uint32_t>(offsets.size()) * count; }
     /// Offset in the BAR of an instance's first byte.

@@ -60,6 +60,12 @@ Status BankCore::restore_element(const Snapshot& snapshot, const RegisterInfo& i
                     "{}: the snapshot's {} = {:#x} has bits that no field has", device_name_, name,
                     found->second);
     }
+    if (((found->second ^ load(info, index)) & info.per_device) != 0) {
+        return fail(
+            std::errc::invalid_argument,
+            "{}: the snapshot is of a device with other options: its {} is {:#x}, not {:#x}",
+            device_name_, name, found->second, load(info, index));
+    }
     out.names.insert(name);
     const uint32_t storage = info.storage + index * info.width_bytes;
     for (unsigned b = 0; b < info.width_bytes; ++b) {

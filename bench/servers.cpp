@@ -8,9 +8,14 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "base/event_loop.h"
+#include "base/unix_socket.h"
 #include "bench/measure.h"
 #include "bench/wire.h"
 #include "devices/mock_accel/mock_accel.h"
@@ -22,73 +27,115 @@ namespace {
 constexpr size_t kReadRequest = 32;
 constexpr size_t kReadReply = 36;
 
-[[noreturn]] void fail_with(const char* what) {
-    std::perror(what);
+// As `mimic serve` sets it.
+constexpr Duration kSpin = std::chrono::microseconds(50);
+
+// What a child tells its parent once its devices listen.
+struct Report {
+    double start_ms;
+    double device_bytes;
+};
+
+[[noreturn]] void die(const std::string& what) {
+    fmt::print(stderr, "bench: {}\n", what);
     std::exit(1);
 }
 
-// Blocking recv and send of the same sizes: the floor that any request-reply server over this socket has.
+double resident_bytes() {
+    std::ifstream statm("/proc/self/statm");
+    double size = 0;
+    double resident = 0;
+    statm >> size >> resident;
+    return resident * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+// Blocking recv and send of the same sizes: the floor that any request-reply server over this
+// socket has.
 [[noreturn]] void serve_bare(int fd) {
     std::array<uint8_t, 65536> buffer;
     const std::array<uint8_t, kReadReply> reply{};
     for (;;) {
         const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), 0);
         if (n <= 0) ::_exit(0);
-        // A request of the read's size gets a reply, anything else is the one-way stream of the write benchmark.
-        if (static_cast<size_t>(n) == kReadRequest &&
+        // The last bytes of the one-way stream of the write benchmark may come with the read that ends it.
+        if (static_cast<size_t>(n) % (kReadRequest + 4) == kReadRequest &&
             ::send(fd, reply.data(), reply.size(), MSG_NOSIGNAL) < 0)
             ::_exit(0);
     }
 }
 
-[[noreturn]] void serve_mimic(const std::string& path) {
+std::string socket_path(const std::string& folder, unsigned device) {
+    return fmt::format("{}/{}.sock", folder, device);
+}
+
+[[noreturn]] void serve_mimic(const ChildOptions& options, const std::string& folder, int report_fd) {
+    const double before = resident_bytes();
+    const uint64_t start = now_ns();
     auto loop = EventLoop::create();
-    if (!loop) fail_with("event loop");
-    mock_accel::Options options;
-    options.name = "bench";
-    options.identifier = "BENCH-0001";
-    auto device = mock_accel::MockAccel::create(options);
-    if (!device) fail_with(device.error().message().c_str());
+    if (!loop) die(loop.error().message());
+    if (options.spin) (*loop)->set_spin(kSpin);
     vfio_user::LoopContext context(**loop);
-    auto server = vfio_user::Server::create(context, **device, {path, {}});
-    if (!server) fail_with(server.error().message().c_str());
+    std::vector<std::unique_ptr<mock_accel::MockAccel>> devices;
+    std::vector<std::unique_ptr<vfio_user::Server>> servers;
+    for (unsigned i = 0; i < options.devices; ++i) {
+        mock_accel::Options accel;
+        accel.name = fmt::format("bench{}", i);
+        accel.identifier = fmt::format("BENCH-{:04}", i);
+        auto device = mock_accel::MockAccel::create(accel);
+        if (!device) die(device.error().message());
+        devices.push_back(std::move(*device));
+        auto server = vfio_user::Server::create(context, *devices.back(), {socket_path(folder, i), {}});
+        if (!server) die(server.error().message());
+        servers.push_back(std::move(*server));
+    }
+    const Report report{static_cast<double>(now_ns() - start) / 1e6,
+                        (resident_bytes() - before) / options.devices};
+    if (::write(report_fd, &report, sizeof report) != sizeof report) die("report");
     (*loop)->run();
     ::_exit(0);
 }
 
 }  // namespace
 
-Child Child::start(Kind kind, int cpu) {
+Child Child::start(const ChildOptions& options) {
     Child child;
-    const auto path = "/tmp/mimic-bench-" + std::to_string(::getpid()) + ".sock";
+    std::string folder = "/tmp/mimic-bench.XXXXXX";
+    if (::mkdtemp(folder.data()) == nullptr) die("mkdtemp");
     int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) fail_with("socketpair");
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) die("socketpair");
+    std::fflush(stdout);
     child.pid_ = ::fork();
-    if (child.pid_ < 0) fail_with("fork");
+    if (child.pid_ < 0) die("fork");
     if (child.pid_ == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         ::close(pair[0]);
-        pin_to(cpu);
-        if (kind == Kind::kBare) serve_bare(pair[1]);
-        serve_mimic(path);
+        pin_to(options.cpu);
+        if (options.kind == Kind::kBare) serve_bare(pair[1]);
+        serve_mimic(options, folder, pair[1]);
     }
     ::close(pair[1]);
     child.fd_.reset(pair[0]);
-    if (kind == Kind::kBare) return child;
-    for (int i = 0; i < 500; ++i) {
-        if (auto fd = unix_connect(path)) {
-            child.fd_ = std::move(*fd);
-            break;
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (options.kind == Kind::kMimic) {
+        Report report;
+        if (!receive_exactly(child.fd(), reinterpret_cast<uint8_t*>(&report), sizeof report))
+            die("the server did not start");
+        child.start_ms_ = report.start_ms;
+        child.device_bytes_ = report.device_bytes;
+        auto fd = unix_connect(socket_path(folder, 0));
+        if (!fd) die(fd.error().message());
+        child.fd_ = std::move(*fd);
+        if (!negotiate(child.fd())) die("negotiation with the server");
     }
-    if (!negotiate(child.fd())) fail_with("negotiation with the server");
-    ::unlink(path.c_str());
+    for (unsigned i = 0; i < options.devices; ++i) ::unlink(socket_path(folder, i).c_str());
+    ::rmdir(folder.c_str());
     return child;
 }
 
 Child::Child(Child&& other) noexcept
-    : fd_(std::move(other.fd_)), pid_(std::exchange(other.pid_, -1)) {}
+    : fd_(std::move(other.fd_)),
+      pid_(std::exchange(other.pid_, -1)),
+      start_ms_(other.start_ms_),
+      device_bytes_(other.device_bytes_) {}
 
 Child::~Child() {
     if (pid_ < 0) return;

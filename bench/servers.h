@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the benchmarks measure against: child processes that serve a socket, either Mimic's server or the bare baseline.
+// What the benchmarks measure against: child processes that serve a socket, either Mimic's server
+// or the bare baseline.
 #pragma once
 
 #include <sys/types.h>
 
-#include <string>
+#include <cstdint>
 
 #include "base/unique_fd.h"
 
@@ -12,25 +13,38 @@ namespace mimic::bench {
 
 enum class Kind : uint8_t {
     kBare,   // recv and send of messages of the same sizes, no protocol: the baseline
-    kMimic,  // vfio_user::Server with a mock accelerator
+    kMimic,  // vfio_user::Server with mock accelerators
 };
 
-/// A forked child with a connected client socket. Ends and reaps the child when destroyed.
+struct ChildOptions {
+    Kind kind = Kind::kMimic;
+    int cpu = 0;           // the child runs there and nowhere else
+    unsigned devices = 1;  // kMimic: all in one process, on one loop
+    bool spin = true;      // kMimic: let the loop spin as a device host does
+};
+
+/// A forked child with a client socket that is connected to its first device. Ends and reaps the child when destroyed.
 class Child {
 public:
-    /// Starts a server of `kind` pinned to `cpu` and connects (and negotiates, for kMimic).
-    static Child start(Kind kind, int cpu);
+    /// Starts a server and connects to it (and negotiates, for kMimic). Exits the program on failure.
+    static Child start(const ChildOptions& options);
     Child(Child&& other) noexcept;
     Child(const Child&) = delete;
     ~Child();
 
     int fd() const { return fd_.get(); }
-    pid_t pid() const { return pid_; }
+
+    /// Time the child took to make its devices and listen, in milliseconds, and the memory they took, in bytes of
+    /// resident set. Of kMimic.
+    double start_ms() const { return start_ms_; }
+    double device_bytes() const { return device_bytes_; }
 
 private:
     Child() = default;
     UniqueFd fd_;
     pid_t pid_ = -1;
+    double start_ms_ = 0;
+    double device_bytes_ = 0;
 };
 
 }  // namespace mimic::bench

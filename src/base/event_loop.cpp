@@ -2,9 +2,9 @@
 #include "base/event_loop.h"
 
 #include <sys/epoll.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 
 #include <algorithm>
 #include <array>
@@ -113,10 +113,7 @@ int EventLoop::spin(std::span<epoll_event> events) {
 }
 
 void EventLoop::set_spin(Duration window) {
-    cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    const bool several = ::sched_getaffinity(0, sizeof cpus, &cpus) == 0 && CPU_COUNT(&cpus) > 1;
-    spin_window_ = several ? window : Duration::zero();
+    spin_window_ = ::get_nprocs() > 1 ? window : Duration::zero();
 }
 
 void EventLoop::stop() {

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands.h"
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/version.h"
+#include "machine/device_host.h"
+#include "machine/down.h"
+#include "machine/guest_commands.h"
+#include "machine/private_files.h"
+#include "machine/run_dir.h"
+#include "machine/supervisor.h"
+#include "machine/up.h"
+#include "topology/topology.h"
+
+namespace mimic::cli {
+namespace {
+
+int complain(const Error& error) {
+    std::fputs(fmt::format("mimic: error: {}\n", error.message()).c_str(), stderr);
+    return 1;
+}
+
+void add_up(CLI::App& app, Action& action) {
+    auto options = std::make_shared<machine::UpOptions>();
+    auto timeout = std::make_shared<unsigned>(300);
+    auto* command = app.add_subcommand("up", "Boot the machines of a file with their devices");
+    command->add_option("FILE", options->file, "Topology file (YAML); - for standard input")
+        ->required();
+    command->add_option("--machine", options->machine, "Only this machine");
+    command->add_option("--timeout", *timeout, "Seconds that a guest may take to boot (300)")
+        ->check(CLI::Range(1u, 86400u));
+    command->add_option("--kernel", options->kernel, "Kernel release in place of the file's")
+        ->check(CLI::IsMember({"6.1", "6.12", "newest"}));
+    command->add_option("--accel", options->accel, "tcg or kvm, in place of the file's")
+        ->check(CLI::IsMember({"tcg", "kvm"}));
+    command->add_flag("--foreground", options->foreground, "Stay until ^C, then take all down");
+    command->callback([options, timeout, &action] {
+        options->timeout = std::chrono::seconds(*timeout);
+        action = [options] { return machine::run_up(*options); };
+    });
+}
+
+void add_down_ps_logs(CLI::App& app, Action& action) {
+    auto names = std::make_shared<std::vector<std::string>>();
+    auto all = std::make_shared<bool>(false);
+    auto* down = app.add_subcommand("down", "Stop machines (all without a name) and clean up");
+    auto* down_names = down->add_option("NAME", *names, "Machines");
+    down->add_flag("--all", *all, "All machines")->excludes(down_names);
+    down->callback([names, &action] { action = [names] { return machine::run_down(*names); }; });
+
+    auto format = std::make_shared<machine::PsFormat>(machine::PsFormat::kTable);
+    auto* ps = app.add_subcommand("ps", "List machines");
+    auto* json = ps->add_flag_callback(
+        "--json", [format] { *format = machine::PsFormat::kJson; }, "As JSON");
+    ps->add_flag_callback(
+          "--names", [format] { *format = machine::PsFormat::kNames; },
+          "Only the names of those that run")
+        ->excludes(json);
+    ps->callback([format, &action] { action = [format] { return machine::run_ps(*format); }; });
+
+    auto name = std::make_shared<std::string>();
+    auto log = std::make_shared<machine::Log>(machine::Log::kConsole);
+    auto follow = std::make_shared<bool>(false);
+    auto* logs = app.add_subcommand("logs", "Print a log of a machine, also of one that ended");
+    logs->add_option("NAME", *name, "Machine")->required();
+    auto* kinds = logs->add_option_group("log", "Which log");
+    kinds->add_flag_callback(
+        "--console", [log] { *log = machine::Log::kConsole; }, "What the guest printed (default)");
+    kinds->add_flag_callback(
+        "--qemu", [log] { *log = machine::Log::kQemu; }, "QEMU's messages");
+    kinds->add_flag_callback(
+        "--devices", [log] { *log = machine::Log::kDevices; }, "Messages of the device hosts");
+    kinds->add_flag_callback(
+        "--supervisor", [log] { *log = machine::Log::kSupervisor; }, "Messages of the supervisor");
+    kinds->require_option(0, 1);
+    logs->add_flag("-f,--follow", *follow, "Go on until the machine ends");
+    logs->callback([name, log, follow, &action] {
+        action = [name, log, follow] { return machine::run_logs(*name, *log, *follow); };
+    });
+}
+
+void add_serve(CLI::App& app, Action& action) {
+    auto options = std::make_shared<machine::ServeOptions>();
+    auto* serve = app.add_subcommand("serve", "Serve a machine's devices on sockets, without it");
+    serve->add_option("FILE", options->file, "Topology file (YAML)")->required();
+    serve->add_option("--machine", options->machine, "Machine, if the file has several");
+    serve->add_option("--device", options->devices, "Only this device; may be repeated")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    serve->add_option("--run-dir", options->run_dir, "Folder of the sockets <function>.sock (.)");
+    serve->add_option("--threads", options->threads, "Event loops (0: by CPUs and devices)")
+        ->check(CLI::Range(0u, 256u));
+    serve->add_option("--ready-fd", options->ready_fd, "Descriptor that gets the line \"ready N\"");
+    serve->callback(
+        [options, &action] { action = [options] { return machine::run_serve(*options); }; });
+
+    auto dir = std::make_shared<std::string>();
+    auto* supervise = app.add_subcommand("supervise", "Started by mimic up");
+    supervise->group("");  // hidden
+    supervise->add_option("DIR", *dir)->required();
+    supervise->callback(
+        [dir, &action] { action = [dir] { return machine::run_supervisor(*dir); }; });
+}
+
+int run_plan(const std::string& file, const std::string& format_name, const std::string& out) {
+    const auto format = topology::parse_format(format_name);
+    if (!format) return complain(format.error());
+    const auto model = topology::load(file);
+    if (!model) {
+        std::fputs((model.error().message() + "\n").c_str(), stderr);
+        return 1;
+    }
+    const auto text = topology::render(*model, *format, machine::run_root_path());
+    if (!text) return complain(text.error());
+    if (out.empty() || out == "-") {
+        const bool ok = std::fwrite(text->data(), 1, text->size(), stdout) == text->size() &&
+                        std::fflush(stdout) == 0;
+        return ok ? 0 : complain(Error::from_errno(errno, "standard output"));
+    }
+    const auto written = machine::write_file_atomically(out, *text);
+    return written ? 0 : complain(written.error());
+}
+
+void add_plan(CLI::App& app, Action& action) {
+    auto file = std::make_shared<std::string>();
+    auto format = std::make_shared<std::string>("tree");
+    auto out = std::make_shared<std::string>();
+    auto* plan = app.add_subcommand("plan", "Print what a file means, without starting anything");
+    plan->add_option("FILE", *file, "Topology file (YAML); - for standard input")->required();
+    plan->add_option("--format", *format, "qemu, libvirt, tree (JSON; default) or svg")
+        ->check(CLI::IsMember({"qemu", "libvirt", "tree", "svg"}));
+    plan->add_option("-o,--output", *out, "File in place of standard output");
+    plan->callback([file, format, out, &action] {
+        action = [file, format, out] { return run_plan(*file, *format, *out); };
+    });
+}
+
+void add_help_and_version(CLI::App& app, Action& action) {
+    const std::string version = fmt::format("mimic {}", kVersion);
+    app.set_version_flag("--version", version);
+    app.add_subcommand("version", "Print the version")->callback([version, &action] {
+        action = [version] { return std::puts(version.c_str()) < 0 ? 1 : 0; };
+    });
+    auto topic = std::make_shared<std::string>();
+    auto* help = app.add_subcommand("help", "Explain a command");
+    help->add_option("COMMAND", *topic);
+    help->callback([topic, &app, &action] {
+        action = [topic, &app] {
+            try {
+                const CLI::App* of = topic->empty() ? &app : app.get_subcommand(*topic);
+                return std::fputs(of->help().c_str(), stdout) < 0 ? 1 : 0;
+            } catch (const CLI::OptionNotFound&) {
+                std::fputs(fmt::format("mimic: no command {}; see: mimic help\n", *topic).c_str(),
+                           stderr);
+                return 2;
+            }
+        };
+    });
+}
+
+}  // namespace
+
+void add_commands(CLI::App& app, Action& action) {
+    app.require_subcommand(1);
+    add_up(app, action);
+    add_down_ps_logs(app, action);
+    add_plan(app, action);
+    add_serve(app, action);
+    add_help_and_version(app, action);
+}
+
+}  // namespace mimic::cli

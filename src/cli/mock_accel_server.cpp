@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// mock-accel-server: one mock accelerator on one socket, with the command line of seed 001.
+#include <signal.h>
+
+#include <cstdio>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "cli/version.h"
+#include "devices/mock_accel/command_line.h"
+#include "machine/device_host.h"
+
+namespace {
+
+using mimic::mock_accel::CommandLine;
+using mimic::mock_accel::MockAccel;
+using mimic::mock_accel::Role;
+
+int fail(int status, const std::string& message) {
+    std::fputs(fmt::format("mock-accel-server: {}\n", message).c_str(), stderr);
+    return status;
+}
+
+// 17179869184 -> "16G", as the option takes it.
+std::string size_text(uint64_t bytes) {
+    const char* suffix = "";
+    for (const char* larger : {"K", "M", "G", "T"}) {
+        if (bytes == 0 || bytes % 1024 != 0) break;
+        bytes /= 1024;
+        suffix = larger;
+    }
+    return fmt::format("{}{}", bytes, suffix);
+}
+
+void introduce(const CommandLine& line, const MockAccel& device) {
+    const auto& options = line.device;
+    const bool is_vf = options.role == Role::kVf;
+    std::string text = fmt::format(
+        "Mock PCIe accelerator ({})\n"
+        "  Socket:  {}\n"
+        "  UUID:    {}\n"
+        "  Memory:  {} ({} bytes)\n"
+        "  PCI ID:  {:04x}:{:04x}\n",
+        is_vf ? "Virtual Function" : "Physical Function", line.socket_path, device.display_uuid(),
+        size_text(options.memory_size_bytes), options.memory_size_bytes,
+        mimic::mock_accel::kVendorId,
+        is_vf ? mimic::mock_accel::kVfDeviceId : mimic::mock_accel::kPfDeviceId);
+    text += is_vf ? fmt::format("  VF:      {}\n", options.vf_index)
+                  : fmt::format("  VFs:     {}\n", options.total_vfs);
+    std::fputs((text + "Waiting for client...\n").c_str(), stdout);
+    std::fflush(stdout);  // a script waits for this line in a pipe
+}
+
+int serve(const CommandLine& line) {
+    auto device = MockAccel::create(line.device);
+    if (!device) return fail(2, device.error().message());
+    const MockAccel& model = **device;
+
+    sigset_t stop;
+    sigemptyset(&stop);
+    for (const int number : {SIGINT, SIGTERM}) sigaddset(&stop, number);
+    ::sigprocmask(SIG_BLOCK, &stop, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+
+    std::vector<mimic::machine::DeviceHost::Endpoint> endpoints;
+    endpoints.push_back({std::move(*device), line.socket_path});
+    const auto host = mimic::machine::DeviceHost::create(std::move(endpoints), 1);
+    if (!host) return fail(1, host.error().message());
+    introduce(line, model);
+    int number = 0;
+    ::sigwait(&stop, &number);
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto line = mimic::mock_accel::parse_command_line(argc, argv);
+    if (!line) return fail(2, line.error().message());
+    switch (line->action) {
+        case CommandLine::Action::kHelp:
+            std::fputs(std::string(mimic::mock_accel::usage()).c_str(), stdout);
+            return 0;
+        case CommandLine::Action::kVersion:
+            std::printf("mock-accel-server %s\n", mimic::kVersion);
+            return 0;
+        case CommandLine::Action::kServe:
+            break;
+    }
+    if (line->verbose) mimic::log::set_level(mimic::log::Level::kDebug);
+    for (const auto& warning : line->warnings) fail(0, "warning: " + warning);
+    return serve(*line);
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/device_factory.h"
+
+#include <array>
+
+#include "devices/mock_accel/mock_accel.h"
+
+namespace mimic::machine {
+namespace {
+
+Result<std::unique_ptr<pci::Function>> make_mock_accel(const topology::Device& device,
+                                                       const topology::Function& function) {
+    mock_accel::Options options;
+    options.name = function.name;
+    options.role = function.is_vf() ? mock_accel::Role::kVf : mock_accel::Role::kPf;
+    options.identifier = function.identifier.text;
+    options.memory_size_bytes = function.memory_size;
+    options.capabilities = function.capabilities;
+    options.total_vfs = function.total_vfs;
+    options.vf_index = function.is_vf() ? function.vf_index : 0;
+    options.multifunction = !function.is_vf() && device.functions.size() > 1;
+    options.class_code = function.class_code;
+    options.link_speed = static_cast<pci::LinkSpeed>(device.link.generation);
+    options.link_width = device.link.width;
+    return mock_accel::MockAccel::create(options);
+}
+
+struct Model {
+    std::string_view name;
+    Result<std::unique_ptr<pci::Function>> (*make)(const topology::Device&,
+                                                   const topology::Function&);
+};
+
+constexpr std::array<Model, 1> kModels{{{"mock-accel", make_mock_accel}}};
+
+}  // namespace
+
+Result<std::unique_ptr<pci::Function>> make_function(const topology::Device& device,
+                                                     const topology::Function& function) {
+    for (const auto& model : kModels)
+        if (model.name == device.model) return model.make(device, function);
+    return fail(std::errc::not_supported, "device {}: no model {} is built in", device.name,
+                device.model);
+}
+
+}  // namespace mimic::machine

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeviceHost: many PCI functions in one process, each on its own socket, sharded over the loops of
+// a pool.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/loop_pool.h"
+#include "base/result.h"
+#include "pci/function.h"
+#include "topology/model.h"
+#include "vfio_user/server.h"
+
+namespace mimic::machine {
+
+/// Serves until it is destroyed. Create and destroy it on one thread that is none of its loops.
+class DeviceHost {
+public:
+    /// What one socket serves.
+    struct Endpoint {
+        std::unique_ptr<pci::Function> function;
+        std::string socket_path;
+    };
+
+    /// Starts `threads` (>= 1) loops and serves all endpoints. Errors: those of
+    /// vfio_user::Server::create(), for the first endpoint that fails; then none is served and no
+    /// socket file is left.
+    static Result<std::unique_ptr<DeviceHost>> create(std::vector<Endpoint> endpoints,
+                                                      unsigned threads);
+
+    /// Stops serving; clients see their connection end. Socket files are removed.
+    ~DeviceHost();
+
+    size_t size() const { return size_; }
+
+private:
+    // One loop and what lives on it.
+    struct Shard {
+        explicit Shard(EventLoop& loop) : context(loop) {}
+        vfio_user::LoopContext context;
+        std::vector<Endpoint> endpoints;
+        std::vector<std::unique_ptr<vfio_user::Server>> servers;
+    };
+
+    DeviceHost() = default;
+    Status serve_all();
+
+    std::unique_ptr<LoopPool> pool_;
+    std::vector<std::unique_ptr<Shard>> shards_;
+    size_t size_ = 0;
+};
+
+/// Lets this process open as many descriptors as its hard limit allows: a device with a client
+/// needs about ten.
+void raise_descriptor_limit();
+
+struct ServeOptions {
+    std::string file;
+    std::string machine;               // may be empty if the file has one
+    std::vector<std::string> devices;  // names of devices; empty: all
+    std::string run_dir = ".";         // sockets are <run_dir>/<function>.sock
+    unsigned threads = 0;              // 0: by the number of CPUs and devices
+    int ready_fd = -1;  // gets "ready N\n" and is closed once all are served; -1: stdout
+};
+
+/// `mimic serve`: serves until SIGTERM or SIGINT; returns the exit status. Main thread only.
+int run_serve(const ServeOptions& options);
+
+}  // namespace mimic::machine

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Commands that look at or end running machines: down, ps, logs. All return an exit status, print
+// results to stdout and problems to stderr.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace mimic::machine {
+
+/// `mimic down`: stops `names` (empty with `all`, or with neither: every machine) and returns when
+/// nothing of them is left. A machine that does not run is no error, so the command may be
+/// repeated; an invalid name is.
+int run_down(std::vector<std::string> names);
+
+enum class PsFormat { kTable, kJson, kNames };
+
+/// `mimic ps`: running machines and leftovers of killed ones. kNames: one name of a running machine
+/// a line.
+int run_ps(PsFormat format);
+
+enum class Log { kConsole, kQemu, kDevices, kSupervisor };
+
+/// `mimic logs`: prints a log of a machine, which need not run any more; `follow`: goes on until
+/// the machine ends or ^C.
+int run_logs(const std::string& name, Log log, bool follow);
+
+/// Run directory of a running machine. Errors: no_such_file_or_directory, with the nearest name;
+/// invalid_argument.
+Result<std::string> running_machine_dir(const std::string& name);
+
+/// The only running machine, for commands whose NAME is optional. Fails if there is none, or more
+/// than one.
+Result<std::string> only_running_machine();
+
+}  // namespace mimic::machine

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/launch_plan.h"
+
+#include <nlohmann/json.hpp>
+
+namespace mimic::machine {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Paths may hold any byte, JSON strings only UTF-8: bytes are carried as code points of the same
+// number.
+Json to_code_points(const std::string& bytes) {
+    std::string text;
+    for (const char c : bytes) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (byte < 0x80) {
+            text.push_back(c);
+        } else {
+            text.push_back(static_cast<char>(0xc0 | (byte >> 6)));
+            text.push_back(static_cast<char>(0x80 | (byte & 0x3f)));
+        }
+    }
+    return text;
+}
+
+std::string to_bytes(const Json& json) {
+    const auto text = json.get<std::string>();
+    std::string bytes;
+    for (size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        if (byte < 0x80 || i + 1 == text.size()) {
+            bytes.push_back(text[i]);
+        } else {
+            bytes.push_back(static_cast<char>(((byte & 3) << 6) | (text[++i] & 0x3f)));
+        }
+    }
+    return bytes;
+}
+
+Json list_json(const std::vector<std::string>& list) {
+    Json json = Json::array();
+    for (const auto& item : list) json.push_back(to_code_points(item));
+    return json;
+}
+
+std::vector<std::string> parse_list(const Json& json) {
+    std::vector<std::string> list;
+    for (const auto& item : json) list.push_back(to_bytes(item));
+    return list;
+}
+
+}  // namespace
+
+std::string to_json(const LaunchPlan& plan) {
+    Json hosts = Json::array();
+    for (const auto& host : plan.device_hosts) hosts.push_back(list_json(host.argv));
+    const Json json{{"state", Json::parse(to_json(plan.state))},
+                    {"state_dir", to_code_points(plan.state_dir)},
+                    {"qmp_socket", to_code_points(plan.qmp_socket)},
+                    {"device_hosts", hosts},
+                    {"qemu", list_json(plan.qemu)},
+                    {"shut_down_guest", plan.shut_down_guest},
+                    {"temporary_files", list_json(plan.temporary_files)}};
+    return json.dump(2) + "\n";
+}
+
+Result<LaunchPlan> parse_launch_plan(const std::string& text) {
+    try {
+        const Json json = Json::parse(text);
+        LaunchPlan plan;
+        MIMIC_ASSIGN_OR_RETURN(plan.state, parse_machine_state(json.at("state").dump()));
+        plan.state_dir = to_bytes(json.at("state_dir"));
+        plan.qmp_socket = to_bytes(json.at("qmp_socket"));
+        for (const auto& host : json.at("device_hosts"))
+            plan.device_hosts.push_back({parse_list(host)});
+        plan.qemu = parse_list(json.at("qemu"));
+        plan.shut_down_guest = json.at("shut_down_guest").get<bool>();
+        plan.temporary_files = parse_list(json.at("temporary_files"));
+        if (plan.qemu.empty()) return fail(std::errc::invalid_argument, "launch.json: no qemu");
+        for (const auto& host : plan.device_hosts)
+            if (host.argv.empty())
+                return fail(std::errc::invalid_argument, "launch.json: empty device host");
+        return plan;
+    } catch (const Json::exception& error) {
+        return fail(std::errc::invalid_argument, "launch.json: {}", error.what());
+    }
+}
+
+}  // namespace mimic::machine

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// LaunchPlan: what a supervisor has to start, written by `mimic up` into <run_dir>/launch.json.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "machine/machine_state.h"
+
+namespace mimic::machine {
+
+/// One process that serves devices. `argv` gets "--ready-fd N" appended.
+struct DeviceHostPlan {
+    std::vector<std::string> argv;
+};
+
+struct LaunchPlan {
+    MachineState state;     // as it is before anything runs
+    std::string state_dir;  // logs and exit-reason go here
+    std::string qmp_socket;
+    std::vector<DeviceHostPlan> device_hosts;
+    std::vector<std::string> qemu;  // program and arguments
+
+    /// The guest has a disk of its user's: ask it to shut down before QEMU is told to quit.
+    bool shut_down_guest = false;
+    /// Files outside the run directory that end with the machine (a disk overlay).
+    std::vector<std::string> temporary_files;
+};
+
+std::string to_json(const LaunchPlan& plan);
+
+/// Errors: invalid_argument for anything that to_json() does not print.
+Result<LaunchPlan> parse_launch_plan(const std::string& text);
+
+}  // namespace mimic::machine

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// `mimic serve`: the functions of one machine of a topology file, without the machine.
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "base/unix_socket.h"
+#include "machine/device_factory.h"
+#include "machine/device_host.h"
+#include "machine/up_source.h"
+#include "topology/topology.h"
+
+namespace mimic::machine {
+namespace {
+
+// More loops than this gain nothing: a device's clients wait for its guest most of the time.
+// Arbitrary.
+constexpr unsigned kMaxDefaultThreads = 8;
+
+Result<const topology::Machine*> choose_machine(const topology::Model& model,
+                                                const std::string& wanted) {
+    std::vector<std::string> names;
+    for (const auto& machine : model.machines) names.push_back(machine.name);
+    if (wanted.empty() && names.size() == 1) return &model.machines.front();
+    if (wanted.empty())
+        return fail(std::errc::invalid_argument,
+                    "the file has machines {}: choose one with --machine", fmt::join(names, ", "));
+    if (const auto* machine = model.find_machine(wanted)) return machine;
+    return fail(std::errc::invalid_argument, "the file has no machine \"{}\"{}", wanted,
+                did_you_mean(wanted, names));
+}
+
+Result<std::vector<DeviceHost::Endpoint>> make_endpoints(const topology::Machine& machine,
+                                                         const ServeOptions& options) {
+    std::vector<std::string> names;
+    for (const auto& device : machine.devices) names.push_back(device.name);
+    for (const auto& wanted : options.devices)
+        if (std::find(names.begin(), names.end(), wanted) == names.end())
+            return fail(std::errc::invalid_argument, "machine {} has no device \"{}\"{}",
+                        machine.name, wanted, did_you_mean(wanted, names));
+    std::vector<DeviceHost::Endpoint> endpoints;
+    for (const auto& device : machine.devices) {
+        if (!options.devices.empty() && std::find(options.devices.begin(), options.devices.end(),
+                                                  device.name) == options.devices.end())
+            continue;
+        for (const auto& function : device.functions) {
+            DeviceHost::Endpoint endpoint;
+            MIMIC_ASSIGN_OR_RETURN(endpoint.function, make_function(device, function));
+            endpoint.socket_path = options.run_dir + "/" + function.name + ".sock";
+            endpoints.push_back(std::move(endpoint));
+        }
+    }
+    return endpoints;
+}
+
+Status say_ready(int fd, size_t count) {
+    const std::string line = fmt::format("ready {} function{}\n", count, count == 1 ? "" : "s");
+    const int target = fd >= 0 ? fd : STDOUT_FILENO;
+    if (::write(target, line.data(), line.size()) < 0) return fail_errno("cannot say ready");
+    if (fd >= 0) ::close(fd);
+    return {};
+}
+
+Status serve(const ServeOptions& options) {
+    MIMIC_ASSIGN_OR_RETURN(const auto model, topology::load(options.file));
+    MIMIC_ASSIGN_OR_RETURN(const auto* machine, choose_machine(model, options.machine));
+    MIMIC_ASSIGN_OR_RETURN(auto endpoints, make_endpoints(*machine, options));
+    const size_t count = endpoints.size();
+    unsigned threads = options.threads;
+    if (threads == 0)
+        threads = static_cast<unsigned>(
+            std::min<size_t>({std::max(1u, std::thread::hardware_concurrency()), kMaxDefaultThreads,
+                              std::max<size_t>(1, count)}));
+    raise_descriptor_limit();
+
+    sigset_t stop;
+    sigemptyset(&stop);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&stop, number);
+    ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+    MIMIC_ASSIGN_OR_RETURN(const auto host, DeviceHost::create(std::move(endpoints), threads));
+    MIMIC_TRY(say_ready(options.ready_fd, count));
+    int number = 0;
+    ::sigwait(&stop, &number);
+    return {};
+}
+
+}  // namespace
+
+int run_serve(const ServeOptions& options) {
+    const auto served = serve(options);
+    if (served) return 0;
+    std::fputs(fmt::format("mimic: error: {}\n", served.error().message()).c_str(), stderr);
+    return 1;
+}
+
+}  // namespace mimic::machine

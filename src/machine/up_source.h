@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// UpSource: the topology file of a `mimic up`, read once, so that what was checked is what runs.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "machine/up.h"
+#include "topology/model.h"
+
+namespace mimic::machine {
+
+struct UpSource {
+    topology::Model model;  // only the machines that are asked for, with the overrides of the
+                            // command line
+    std::string text;       // the file's bytes
+    std::string path;       // absolute; "<stdin>"
+    std::string folder;     // where relative paths in it start
+
+    /// `path` as the file means it, absolute.
+    std::string resolve(const std::string& path) const;
+};
+
+/// Errors: those of topology::parse(), as a report of several lines; invalid_argument for options
+/// that do not fit the file, with the nearest name.
+Result<UpSource> load_up_source(const UpOptions& options);
+
+/// "; did you mean X?" with the candidate that is nearest to `name`, or nothing if none is near.
+std::string did_you_mean(const std::string& name, const std::vector<std::string>& candidates);
+
+}  // namespace mimic::machine

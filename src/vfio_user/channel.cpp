@@ -86,7 +86,8 @@ Channel::State Channel::receive(Handler& handler) {
         if (errno == EAGAIN || errno == EINTR) return State::kOpen;
         return fail_with(fmt::format("recvmsg: {}", std::strerror(errno)));
     }
-    if (message.msg_controllen != 0 && !take_fds(message))
+    const size_t new_fds = message.msg_controllen != 0 ? take_fds(message) : 0;
+    if ((message.msg_flags & MSG_CTRUNC) != 0 || fds_.size() > kMaxReceivedFds)
         return fail_with("more descriptors than the protocol allows");
     if (received == 0) {
         return kept == 0 ? State::kClosed
@@ -97,7 +98,7 @@ Channel::State Channel::receive(Handler& handler) {
     if (in_partial) partial_.resize(total);
     const std::span<const uint8_t> bytes =
         in_partial ? std::span<const uint8_t>(partial_) : std::span<const uint8_t>(scratch.first(total));
-    if (!fds_.empty()) attribute_fds(bytes, kept);
+    if (new_fds != 0) attribute_fds(bytes, kept, new_fds);
     size_t used = 0;
     const State state = dispatch(bytes, handler, used);
     if (state == State::kClosed) return state;
@@ -106,7 +107,7 @@ Channel::State Channel::receive(Handler& handler) {
     } else if (used != total || kept != 0) {
         partial_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(used), bytes.end());
         if (partial_.empty()) std::vector<uint8_t>().swap(partial_);
-        fds_owner_ -= std::min(fds_owner_, used);
+        for (FdBatch& batch : batches_) batch.owner -= std::min(batch.owner, used);
     }
     return State::kOpen;
 }
@@ -121,10 +122,12 @@ Channel::State Channel::resume(Handler& handler) {
 void Channel::drop_handled(size_t used) {
     partial_.erase(partial_.begin(), partial_.begin() + static_cast<std::ptrdiff_t>(used));
     if (partial_.empty()) std::vector<uint8_t>().swap(partial_);
-    fds_owner_ -= std::min(fds_owner_, used);
+    for (FdBatch& batch : batches_) batch.owner -= std::min(batch.owner, used);
 }
 
-bool Channel::take_fds(const msghdr& header) {
+// Returns how many came.
+size_t Channel::take_fds(const msghdr& header) {
+    const size_t before = fds_.size();
     for (cmsghdr* cmsg = CMSG_FIRSTHDR(&header); cmsg != nullptr;
          cmsg = CMSG_NXTHDR(const_cast<msghdr*>(&header), cmsg)) {
         if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) continue;
@@ -135,26 +138,42 @@ bool Channel::take_fds(const msghdr& header) {
             fds_.emplace_back(fd);
         }
     }
-    return (header.msg_flags & MSG_CTRUNC) == 0 && fds_.size() <= kMaxReceivedFds;
+    return fds_.size() - before;
 }
 
-// The kernel ends a read after the send that carried descriptors, but may put earlier sends before it. So they belong to the last
-// message that starts in the bytes just read and is of a kind that carries descriptors, or to one whose header is
-// not complete yet.
-void Channel::attribute_fds(std::span<const uint8_t> bytes, size_t first_new) {
-    size_t at = 0;
-    size_t owner = fds_owner_;
-    while (at < bytes.size()) {
+// The kernel ends a read after the send that carried descriptors, but may put earlier sends before it. So they belong
+// to the last message that starts in the bytes just read, if it is of a kind that carries descriptors or too short yet
+// to tell; else (one send of several messages) to the last of such a kind before it; else to the last one, which is
+// handled without them. Bytes in which no message starts continue the first.
+void Channel::attribute_fds(std::span<const uint8_t> bytes, size_t first_new, size_t count) {
+    size_t last = 0;
+    size_t carrier = SIZE_MAX;
+    for (size_t at = 0; at < bytes.size();) {
+        if (at >= first_new) last = at;
         if (bytes.size() - at < sizeof(Header)) {
-            if (at >= first_new) owner = at;
+            if (at >= first_new) carrier = at;
             break;
         }
         const Header header = read_header(bytes.data() + at);
-        if (at >= first_new && may_carry_fds(header.command)) owner = at;
+        if (at >= first_new && may_carry_fds(header.command)) carrier = at;
         if (header.size < sizeof(Header) || header.size > bytes.size() - at) break;
         at += header.size;
     }
-    fds_owner_ = owner;
+    batches_.push_back({carrier != SIZE_MAX ? carrier : last, count});
+}
+
+// How many of the first fds_ go to the message that starts at `offset`; forgets their batches.
+size_t Channel::fds_of_message_at(size_t offset) {
+    size_t count = 0;
+    size_t batches = 0;
+    while (batches < batches_.size() && batches_[batches].owner <= offset)
+        count += batches_[batches++].count;
+    batches_.erase(batches_.begin(), batches_.begin() + static_cast<std::ptrdiff_t>(batches));
+    return count;
+}
+
+void Channel::drop_first_fds(size_t count) {
+    fds_.erase(fds_.begin(), fds_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
 Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handler, size_t& used) {
@@ -167,11 +186,11 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
                                          max_message_size_));
         if (size > bytes.size() - used) break;
         message.payload = bytes.subspan(used + sizeof(Header), size - sizeof(Header));
-        const bool owns_fds = !fds_.empty() && fds_owner_ <= used;
-        if (owns_fds) message.fds = fds_;
+        const size_t fd_count = batches_.empty() ? 0 : fds_of_message_at(used);
+        message.fds = std::span(fds_).first(fd_count);
         used += size;
         const bool go_on = handler.on_message(message);
-        if (owns_fds) fds_.clear();
+        if (fd_count != 0) drop_first_fds(fd_count);
         if (!go_on) return State::kClosed;
     }
     return State::kOpen;
@@ -180,16 +199,19 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
 void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail, int fd) {
     if (broken_) return;
     size_t sent = 0;
-    if (backlog_.empty()) {
+    if (backlog_.empty() && tail.empty() && fd < 0) {
+        // By far the most common reply, and send(2) is the cheaper call.
+        const ssize_t n = ::send(socket_.get(), head.data(), head.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR) return break_connection();
+        if (n > 0) sent = static_cast<size_t>(n);
+        if (sent == head.size()) return;
+    } else if (backlog_.empty()) {
         const std::array<iovec, 2> parts = {
             iovec{const_cast<uint8_t*>(head.data()), head.size()},
             iovec{const_cast<uint8_t*>(tail.data()), tail.size()}};
         const ssize_t n =
             send_some(socket_.get(), std::span(parts).first(tail.empty() ? 1 : 2), fd);
-        if (n < 0 && errno != EAGAIN) {
-            broken_ = true;
-            return;
-        }
+        if (n < 0 && errno != EAGAIN) return break_connection();
         if (n > 0) {
             sent = static_cast<size_t>(n);
             fd = -1;  // went with the first byte
@@ -203,8 +225,18 @@ void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail,
     const size_t tail_sent = sent > head.size() ? sent - head.size() : 0;
     rest.bytes.insert(rest.bytes.end(), tail.begin() + static_cast<std::ptrdiff_t>(tail_sent),
                       tail.end());
-    if (fd >= 0) rest.fd.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (fd >= 0) {
+        rest.fd.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+        if (!rest.fd) return break_connection();  // no descriptors left: better no reply than half of one
+    }
     backlog_.push_back(std::move(rest));
+}
+
+void Channel::break_connection() {
+    broken_ = true;
+    backlog_.clear();
+    // The sender may be a timer of the device, and a peer that only stopped reading makes no event: this does.
+    ::shutdown(socket_.get(), SHUT_RDWR);
 }
 
 bool Channel::flush() {
@@ -214,7 +246,7 @@ bool Channel::flush() {
         const ssize_t n = send_some(socket_.get(), std::span(&part, 1), next.fd.get());
         if (n < 0) {
             if (errno == EAGAIN) return true;
-            broken_ = true;
+            break_connection();
             break;
         }
         next.fd.reset();

@@ -57,11 +57,13 @@ public:
     int fd() const { return socket_.get(); }
 
     /// Reads what is there (one recvmsg) and hands out each whole message. kClosed on EOF, on a socket error, on
-    /// framing that cannot be followed (size below 16 or over `max_message_size`, descriptors lost), or when the handler says so.
+    /// framing that cannot be followed (size below 16 or over `max_message_size`, descriptors lost), or when the handler
+    /// says so.
     State receive(Handler& handler);
 
     /// Sends head and tail as one message with one sendmsg(2) and, if `fd` >= 0, that descriptor. What the socket does not
-    /// take is kept and sent by flush(); then wants_write() is true. Errors of the socket show in the next receive().
+    /// take is kept and sent by flush(); then wants_write() is true. An error of the socket shuts it down, so that it
+    /// becomes readable and receive() returns kClosed.
     void send(std::span<const uint8_t> head, std::span<const uint8_t> tail = {}, int fd = -1);
 
     /// Sends kept bytes. False when the peer is gone.
@@ -87,18 +89,27 @@ private:
         UniqueFd fd;  // rides on the first byte
     };
 
+    // What one recvmsg brought: `count` of fds_, for the message that starts at `owner` of the bytes not handed out.
+    struct FdBatch {
+        size_t owner;
+        size_t count;
+    };
+
     State fail_with(std::string reason);
     State dispatch(std::span<const uint8_t> bytes, Handler& handler, size_t& used);
     void drop_handled(size_t used);
-    bool take_fds(const msghdr& header);
-    void attribute_fds(std::span<const uint8_t> bytes, size_t first_new);
+    size_t take_fds(const msghdr& header);
+    void attribute_fds(std::span<const uint8_t> bytes, size_t first_new, size_t count);
+    size_t fds_of_message_at(size_t offset);
+    void drop_first_fds(size_t count);
+    void break_connection();
 
     UniqueFd socket_;
     ReceiveBuffer& buffer_;
     uint32_t max_message_size_ = kMaxVersionSize;
     std::vector<uint8_t> partial_;  // bytes read and not handed out yet
-    std::vector<UniqueFd> fds_;     // received, not handed out yet
-    size_t fds_owner_ = 0;          // offset in the bytes being dispatched of the message that owns fds_
+    std::vector<UniqueFd> fds_;     // received, not handed out yet, in order of arrival
+    std::vector<FdBatch> batches_;  // whose they are, in the same order
     std::deque<Outgoing> backlog_;
     bool broken_ = false;
     std::string close_reason_;

@@ -23,80 +23,90 @@ Status GuestMemory::map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::D
                         UniqueFd fd) {
     if (size == 0 || iova + (size - 1) < iova)
         return fail(std::errc::invalid_argument, "DMA region of {:#x} bytes at {:#x}", size, iova);
-    const auto next = std::lower_bound(regions_.begin(), regions_.end(), iova,
-                                       [](const Region& r, uint64_t at) { return r.iova < at; });
-    const bool hits_next = next != regions_.end() && next->iova - iova < size;
+    const auto next = regions_.lower_bound(iova);
+    const bool hits_next = next != regions_.end() && next->first - iova < size;
     const bool hits_previous =
-        next != regions_.begin() && iova - std::prev(next)->iova < std::prev(next)->size;
+        next != regions_.begin() && iova - std::prev(next)->first < std::prev(next)->second.size;
     if (hits_next || hits_previous)
         return fail(std::errc::file_exists, "DMA region {:#x}+{:#x} overlaps another", iova, size);
     if (regions_.size() >= kMaxDmaMaps)
         return fail(std::errc::no_space_on_device, "{} DMA regions", regions_.size());
     Mapping mapping;
-    if (fd) {
+    if (fd && mapped_regions_ < kMaxMappedRegions && size <= kMaxMappedBytes - mapped_bytes_) {
         int protection = 0;
         if (permits(access, pci::DmaAccess::kRead)) protection |= PROT_READ;
         if (permits(access, pci::DmaAccess::kWrite)) protection |= PROT_WRITE;
         MIMIC_ASSIGN_OR_RETURN(mapping, Mapping::map(fd.get(), fd_offset, size, protection));
+        ++mapped_regions_;
+        mapped_bytes_ += size;
     }
-    regions_.insert(next, Region{iova, size, access, std::move(mapping)});
+    regions_.emplace_hint(next, iova, Region{size, access, std::move(mapping)});
     return {};
 }
 
 Status GuestMemory::unmap(uint64_t iova, uint64_t size) {
-    Region* region = find(iova);
-    if (region == nullptr || region->iova != iova || region->size != size)
+    const auto region = regions_.find(iova);
+    if (region == regions_.end() || region->second.size != size)
         return fail(std::errc::no_such_file_or_directory, "no DMA region {:#x}+{:#x}", iova, size);
-    regions_.erase(regions_.begin() + (region - regions_.data()));
-    last_hit_ = 0;
+    erase(region);
     return {};
 }
 
-void GuestMemory::unmap_all() {
-    regions_.clear();
-    last_hit_ = 0;
+void GuestMemory::erase(Regions::iterator region) {
+    if (region->second.mapping) {
+        --mapped_regions_;
+        mapped_bytes_ -= region->second.size;
+    }
+    regions_.erase(region);
+    last_hit_ = nullptr;
 }
 
-GuestMemory::Region* GuestMemory::find(uint64_t iova) {
-    if (last_hit_ < regions_.size() && iova - regions_[last_hit_].iova < regions_[last_hit_].size)
-        return &regions_[last_hit_];
-    auto after = std::upper_bound(regions_.begin(), regions_.end(), iova,
-                                  [](uint64_t at, const Region& r) { return at < r.iova; });
+void GuestMemory::unmap_all() {
+    while (!regions_.empty()) erase(regions_.begin());
+}
+
+GuestMemory::Regions::value_type* GuestMemory::find(uint64_t iova) {
+    // A device works in one region at a time, mostly.
+    if (last_hit_ != nullptr && iova - last_hit_->first < last_hit_->second.size) return last_hit_;
+    const auto after = regions_.upper_bound(iova);
     if (after == regions_.begin()) return nullptr;
-    Region& region = *std::prev(after);
-    if (iova - region.iova >= region.size) return nullptr;
-    last_hit_ = static_cast<size_t>(&region - regions_.data());
+    auto& region = *std::prev(after);
+    if (iova - region.first >= region.second.size) return nullptr;
+    last_hit_ = &region;
     return &region;
 }
 
 std::optional<std::span<std::byte>> GuestMemory::span(uint64_t iova, uint64_t size,
                                                       pci::DmaAccess access) {
-    const Region* region = find(iova);
-    if (region == nullptr || !region->mapping || !permits(region->access, access))
+    const auto* region = find(iova);
+    if (region == nullptr || !region->second.mapping || !permits(region->second.access, access))
         return std::nullopt;
-    const uint64_t offset = iova - region->iova;
-    if (size == 0 || size > region->size - offset) return std::nullopt;
-    return region->mapping.bytes().subspan(offset, size);
+    const uint64_t offset = iova - region->first;
+    if (size == 0 || size > region->second.size - offset) return std::nullopt;
+    return region->second.mapping.bytes().subspan(offset, size);
 }
 
 // Every byte must be in a region that permits the access; counts the messages that the unmapped parts need.
 Status GuestMemory::check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages) {
+    if (shut_down_) return fail(std::errc::operation_canceled, "the client is gone");
     if (size == 0 || size > kMaxDmaTransfer || iova + (size - 1) < iova)
         return fail(std::errc::invalid_argument, "DMA of {:#x} bytes at {:#x}", size, iova);
+    const uint64_t bytes = size;
     messages = 0;
     while (size != 0) {
-        const Region* region = find(iova);
-        if (region == nullptr || !permits(region->access, access))
+        const auto* region = find(iova);
+        if (region == nullptr || !permits(region->second.access, access))
             return fail(std::errc::bad_address, "no DMA region permits this at {:#x}", iova);
-        const uint64_t part = std::min(size, region->size - (iova - region->iova));
-        if (!region->mapping)
+        const uint64_t part = std::min(size, region->second.size - (iova - region->first));
+        if (!region->second.mapping)
             messages += (part + messenger_.max_dma_message() - 1) / messenger_.max_dma_message();
         iova += part;
         size -= part;
     }
-    if (in_flight_.size() + messages > kMaxDmaInFlight)
-        return fail(std::errc::resource_unavailable_try_again, "{} DMA messages under way",
-                    in_flight_.size());
+    if (messages != 0 && (in_flight_.size() + messages > kMaxDmaInFlight ||
+                          bytes_in_flight_ + bytes > kMaxDmaBytesInFlight))
+        return fail(std::errc::resource_unavailable_try_again,
+                    "{} DMA messages and {} bytes under way", in_flight_.size(), bytes_in_flight_);
     return {};
 }
 
@@ -131,47 +141,58 @@ void GuestMemory::write(uint64_t iova, std::span<const std::byte> data, WriteDon
 
 void GuestMemory::start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read) {
     const size_t size = transfer->bytes.size();
+    bytes_in_flight_ += size;
     for (size_t offset = 0; offset < size;) {
-        const Region* region = find(iova + offset);
+        const auto* region = find(iova + offset);
         MIMIC_CHECK(region != nullptr);  // check() has walked the same range
-        const uint64_t in_region = iova + offset - region->iova;
-        size_t part = std::min<uint64_t>(size - offset, region->size - in_region);
-        if (region->mapping) {
-            std::byte* guest = region->mapping.bytes().data() + in_region;
+        const uint64_t in_region = iova + offset - region->first;
+        size_t part = std::min<uint64_t>(size - offset, region->second.size - in_region);
+        if (region->second.mapping) {
+            std::byte* guest = region->second.mapping.bytes().data() + in_region;
             std::byte* ours = transfer->bytes.data() + offset;
             std::memcpy(is_read ? ours : guest, is_read ? guest : ours, part);
         } else {
             part = std::min<uint64_t>(part, messenger_.max_dma_message());
-            const uint16_t id =
-                is_read ? messenger_.send_dma_read(iova + offset, part)
-                        : messenger_.send_dma_write(
-                              iova + offset, std::span(transfer->bytes).subspan(offset, part));
+            const uint16_t id = new_id();
             in_flight_[id] = InFlight{transfer, offset, part, is_read};
             ++transfer->outstanding;
+            if (is_read)
+                messenger_.send_dma_read(id, iova + offset, part);
+            else
+                messenger_.send_dma_write(id, iova + offset,
+                                          std::span(transfer->bytes).subspan(offset, part));
         }
         offset += part;
     }
     if (transfer->outstanding == 0) finish(transfer);
 }
 
-bool GuestMemory::on_reply(uint16_t id, int error, std::span<const uint8_t> data) {
+// Ids wrap, and a peer may leave a message unanswered for longer than that takes.
+uint16_t GuestMemory::new_id() {
+    static_assert(kMaxDmaInFlight < UINT16_MAX);
+    while (in_flight_.contains(next_id_)) ++next_id_;
+    return next_id_++;
+}
+
+bool GuestMemory::on_reply(uint16_t id, bool is_read, int error, std::span<const uint8_t> data) {
     const auto found = in_flight_.find(id);
-    if (found == in_flight_.end()) return false;
+    if (found == in_flight_.end() || found->second.is_read != is_read) return false;
     const InFlight message = std::move(found->second);
     in_flight_.erase(found);
     Transfer& transfer = *message.transfer;
-    if (error == 0 && message.is_read && data.size() != message.size) error = EIO;
+    if (error == 0 && is_read && data.size() != message.size) error = EIO;
     if (error != 0) {
         transfer.error = EIO;
-    } else if (message.is_read) {
+    } else if (is_read) {
         std::memcpy(transfer.bytes.data() + message.offset, data.data(), message.size);
     }
     if (--transfer.outstanding == 0) finish(message.transfer);
     return true;
 }
 
-void GuestMemory::cancel_all() {
-    // finish() runs device code, which may start a transfer: work on what was there.
+void GuestMemory::shut_down() {
+    shut_down_ = true;
+    // finish() runs device code, which may call back: work on what was there.
     std::unordered_map<uint16_t, InFlight> cancelled;
     cancelled.swap(in_flight_);
     for (auto& [id, message] : cancelled) {
@@ -181,6 +202,7 @@ void GuestMemory::cancel_all() {
 }
 
 void GuestMemory::finish(const std::shared_ptr<Transfer>& transfer) {
+    bytes_in_flight_ -= transfer->bytes.size();
     const int error = transfer->error;
     if (transfer->read_done) {
         if (error != 0)

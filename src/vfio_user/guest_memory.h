@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -22,15 +23,27 @@ inline constexpr uint64_t kMaxDmaTransfer = 16u << 20;
 /// engine's prefetch; bounds what a guest can make the process remember.
 inline constexpr size_t kMaxDmaInFlight = 1024;
 
+/// Bytes of transfers that wait for messages at once; more are refused with EAGAIN. Each transfer has a buffer of its
+/// size, and what a peer does not read waits in another. Arbitrary: four of the largest transfers.
+inline constexpr uint64_t kMaxDmaBytesInFlight = 4 * kMaxDmaTransfer;
+
+/// Regions of one client that are mapped; further ones are reached by messages. A process may have 65,530 mappings
+/// (vm.max_map_count), and one client must not take those of the other devices. Arbitrary: QEMU has tens.
+inline constexpr size_t kMaxMappedRegions = 2048;
+
+/// Address space that the mapped regions of one client may take in all, for the same reason. Arbitrary, and more than
+/// the memory of any guest.
+inline constexpr uint64_t kMaxMappedBytes = uint64_t{8} << 40;
+
 /// Regions of one client. Thread-bound.
 class GuestMemory final : public pci::DmaSpace {
 public:
     /// Sends the two server-to-client commands. Implemented by the session.
     class Messenger {
     public:
-        /// Sends DMA_READ or DMA_WRITE of `size` bytes at `iova` (`data` is empty for a read). Returns the message id.
-        virtual uint16_t send_dma_read(uint64_t iova, uint64_t size) = 0;
-        virtual uint16_t send_dma_write(uint64_t iova, std::span<const std::byte> data) = 0;
+        /// Sends DMA_READ or DMA_WRITE with message id `id`.
+        virtual void send_dma_read(uint16_t id, uint64_t iova, uint64_t size) = 0;
+        virtual void send_dma_write(uint16_t id, uint64_t iova, std::span<const std::byte> data) = 0;
         /// Largest count of one message, in bytes; at least 1.
         virtual uint64_t max_dma_message() const = 0;
 
@@ -41,8 +54,9 @@ public:
     /// `messenger` is borrowed for the life of this object.
     explicit GuestMemory(Messenger& messenger) : messenger_(messenger) {}
 
-    /// Adds [iova, iova + size). `fd` may be empty: then the region is reached by messages. Errors: EINVAL (size 0,
-    /// overflow, beyond the end of the file), EEXIST (overlap), ENOSPC (kMaxDmaMaps regions), those of mmap(2).
+    /// Adds [iova, iova + size). `fd` may be empty: then the region is reached by messages, as is one beyond
+    /// kMaxMappedRegions or kMaxMappedBytes. Errors: EINVAL (size 0, overflow, beyond the end of the file), EEXIST
+    /// (overlap), ENOSPC (kMaxDmaMaps regions), those of mmap(2).
     Status map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::DmaAccess access, UniqueFd fd);
 
     /// Removes the region with exactly this iova and size. Errors: ENOENT if there is none.
@@ -52,22 +66,22 @@ public:
     void unmap_all();
 
     size_t region_count() const { return regions_.size(); }
+    size_t mapped_region_count() const { return mapped_regions_; }
 
     std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
                                              pci::DmaAccess access) override;
     void read(uint64_t iova, uint64_t size, ReadDone done) override;
     void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override;
 
-    /// Takes the client's reply to message `id`. `data` holds what DMA_READ brought; `error` is an errno, 0 for success.
-    /// False if no such message is under way.
-    bool on_reply(uint16_t id, int error, std::span<const uint8_t> data);
+    /// Takes the client's reply to DMA_READ (`is_read`) or DMA_WRITE `id`. `data` holds what DMA_READ brought; `error`
+    /// is an errno, 0 for success. False if no such message is under way.
+    bool on_reply(uint16_t id, bool is_read, int error, std::span<const uint8_t> data);
 
-    /// Fails every transfer under way with ECANCELED.
-    void cancel_all();
+    /// Fails every transfer under way with ECANCELED, and from now on every new one too: the client is gone.
+    void shut_down();
 
 private:
     struct Region {
-        uint64_t iova;
         uint64_t size;
         pci::DmaAccess access;
         Mapping mapping;  // empty: by message
@@ -89,15 +103,24 @@ private:
         bool is_read;
     };
 
-    Region* find(uint64_t iova);
+    using Regions = std::map<uint64_t, Region>;  // by iova; disjoint
+
+    Regions::value_type* find(uint64_t iova);
+    void erase(Regions::iterator region);
+    uint16_t new_id();
     Status check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages);
     void start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read);
-    static void finish(const std::shared_ptr<Transfer>& transfer);
+    void finish(const std::shared_ptr<Transfer>& transfer);
 
     Messenger& messenger_;
-    std::vector<Region> regions_;  // sorted by iova, disjoint
-    size_t last_hit_ = 0;
+    Regions regions_;
+    Regions::value_type* last_hit_ = nullptr;
+    size_t mapped_regions_ = 0;
+    uint64_t mapped_bytes_ = 0;
     std::unordered_map<uint16_t, InFlight> in_flight_;
+    uint64_t bytes_in_flight_ = 0;
+    uint16_t next_id_ = 0;
+    bool shut_down_ = false;
 };
 
 }  // namespace mimic::vfio_user

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vfio_user/interrupts.h"
 
-#include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -11,9 +11,9 @@
 namespace mimic::vfio_user {
 namespace {
 
-// The descriptor comes from the peer: writing 8 bytes to a full pipe or a file would block or do harm, so only an
-// eventfd is taken, and it is made non-blocking (QEMU's are already).
-Status prepare_eventfd(int fd) {
+// The descriptor comes from the peer: writing 8 bytes to a file or a socket would do harm, so only an eventfd is taken.
+// Its flags stay as they are: they are the peer's too, which may block in its own reads and can change them back.
+Status check_eventfd(int fd) {
     std::array<char, 64> target{};
     const auto link = fmt::format("/proc/self/fd/{}", fd);
     const ssize_t n = ::readlink(link.c_str(), target.data(), target.size() - 1);
@@ -21,9 +21,6 @@ Status prepare_eventfd(int fd) {
     if (std::string_view(target.data(), static_cast<size_t>(n)) != "anon_inode:[eventfd]")
         return fail(std::errc::invalid_argument, "interrupt descriptor is no eventfd: {}",
                     target.data());
-    const int flags = ::fcntl(fd, F_GETFL);
-    if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
-        return fail_errno("fcntl of an eventfd");
     return {};
 }
 
@@ -42,15 +39,15 @@ Interrupts::Watcher::~Watcher() {
 }
 
 Status Interrupts::Watcher::start() {
-    MIMIC_TRY(owner_.loop_.watch(fd_.get(), EPOLLIN, *this));
+    // Edge-triggered: each write of the client makes an edge, and nothing need be read, which could block if the client
+    // reads first.
+    MIMIC_TRY(owner_.loop_.watch(fd_.get(), EPOLLIN | EPOLLET, *this));
     watching_ = true;
     return {};
 }
 
 void Interrupts::Watcher::on_fd_ready(uint32_t) {
-    uint64_t count;
-    if (::read(fd_.get(), &count, sizeof count) == sizeof count)
-        owner_.apply_mask(kIrqIntx, 0, mask_);
+    owner_.apply_mask(kIrqIntx, 0, mask_);
 }
 
 Interrupts::Vector& Interrupts::vector(uint32_t index, uint32_t number) {
@@ -74,7 +71,10 @@ Status Interrupts::check(const SetIrqsBody& request, std::span<const uint8_t> da
                     request.start, request.count, request.index, available);
     if (request.count == 0 && !(kind == kIrqDataNone && action == kIrqActionTrigger))
         return fail(std::errc::invalid_argument, "SET_IRQS of no vectors");
-    if (kind == kIrqDataBool && data.size() < request.count)
+    if (request.count == 0 && request.start != 0)
+        return fail(std::errc::invalid_argument, "SET_IRQS disables index {} from vector {}",
+                    request.index, request.start);
+    if (kind == kIrqDataBool && data.size() != request.count)
         return fail(std::errc::invalid_argument, "SET_IRQS with {} booleans for {} vectors",
                     data.size(), request.count);
     if (fds.size() > (kind == kIrqDataEventfd ? request.count : 0))
@@ -82,7 +82,7 @@ Status Interrupts::check(const SetIrqsBody& request, std::span<const uint8_t> da
                     fds.size(), request.count);
     if (action != kIrqActionTrigger && request.index != kIrqIntx)
         return fail(std::errc::invalid_argument, "SET_IRQS masks index {}", request.index);
-    for (const UniqueFd& fd : fds) MIMIC_TRY(prepare_eventfd(fd.get()));
+    for (const UniqueFd& fd : fds) MIMIC_TRY(check_eventfd(fd.get()));
     return {};
 }
 
@@ -105,9 +105,11 @@ Status Interrupts::set_trigger(const SetIrqsBody& request, std::span<const uint8
             if (i >= fds.size() && request.start + i >= vectors_[request.index].size()) break;
             Vector& v = vector(request.index, request.start + i);
             v.fd = i < fds.size() ? std::move(fds[i]) : UniqueFd();
-            if (v.fd && v.pending && !v.masked) signal(v);
+            if (request.index == kIrqIntx)
+                fire_intx();
+            else if (v.fd && v.pending)
+                signal(v);
         }
-        if (request.index == kIrqIntx && !fds.empty()) fire_intx();
         return {};
     }
     if (request.count == 0) {  // NONE: disable the whole index
@@ -149,8 +151,10 @@ void Interrupts::apply_mask(uint32_t index, uint32_t number, bool mask) {
 void Interrupts::signal(Vector& v) {
     v.pending = false;
     ++signalled_;
+    // A counter at its limit would block us, for as long as the client likes; it has an unread interrupt anyway.
+    pollfd room{v.fd.get(), POLLOUT, 0};
+    if (::poll(&room, 1, 0) != 1) return;
     const uint64_t one = 1;
-    // EAGAIN: the counter is at its limit, so the client has an unread interrupt anyway.
     [[maybe_unused]] const auto n = ::write(v.fd.get(), &one, sizeof one);
 }
 

@@ -2,6 +2,7 @@
 #include "vfio_user/negotiation.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include <nlohmann/json.hpp>
@@ -30,6 +31,22 @@ Status read_number(const nlohmann::json& capabilities, const char* key, uint64_t
     return {};
 }
 
+// Capabilities that change nothing here; a peer that gets their types wrong is not one to go on with.
+Status check_unused(const nlohmann::json& capabilities) {
+    uint64_t ignored = 0;
+    MIMIC_TRY(read_number(capabilities, "max_dma_maps", 0, UINT64_MAX, ignored));
+    MIMIC_TRY(read_number(capabilities, "pgsizes", 0, UINT64_MAX, ignored));
+    const auto migration = capabilities.find("migration");
+    if (migration == capabilities.end()) return {};
+    if (!migration->is_object())
+        return fail(std::errc::invalid_argument, "capability migration is no object");
+    MIMIC_TRY(read_number(*migration, "pgsize", kPageSize, UINT64_MAX, ignored));
+    MIMIC_TRY(read_number(*migration, "max_bitmap_size", 0, UINT64_MAX, ignored));
+    if (migration->contains("pgsize") && !std::has_single_bit(migration->at("pgsize").get<uint64_t>()))
+        return fail(std::errc::invalid_argument, "migration page size is no power of two");
+    return {};
+}
+
 Status read_capabilities(const nlohmann::json& root, ClientCapabilities& client) {
     if (!root.is_object()) return fail(std::errc::invalid_argument, "JSON is not an object");
     const auto found = root.find("capabilities");
@@ -45,7 +62,7 @@ Status read_capabilities(const nlohmann::json& root, ClientCapabilities& client)
             return fail(std::errc::invalid_argument, "capability write_multiple is no boolean");
         client.write_multiple = multi->get<bool>();
     }
-    return {};
+    return check_unused(*found);
 }
 
 }  // namespace
@@ -63,8 +80,9 @@ Result<ClientCapabilities> parse_version(std::span<const uint8_t> payload) {
     const auto json = payload.subspan(sizeof body);
     if (json.empty()) return client;
     if (json.back() != 0) return fail(std::errc::invalid_argument, "VERSION JSON without final NUL");
-    const auto root = nlohmann::json::parse(json.begin(), json.end() - 1, nullptr,
-                                            /*allow_exceptions=*/false);
+    // A C string: what a fixed-size buffer holds behind the first NUL is nobody's business.
+    const auto end = std::find(json.begin(), json.end(), uint8_t{0});
+    const auto root = nlohmann::json::parse(json.begin(), end, nullptr, /*allow_exceptions=*/false);
     if (root.is_discarded()) return fail(std::errc::invalid_argument, "VERSION JSON does not parse");
     MIMIC_TRY(read_capabilities(root, client));
     return client;

@@ -19,7 +19,7 @@ struct ClientCapabilities {
 };
 
 /// Parses the payload of VERSION (major, minor, optional JSON ending in NUL). Errors: EINVAL for another major
-/// version, JSON that is none or not NUL-terminated, a capability of the wrong type or out of range.
+/// version, JSON that is none or whose last byte is not NUL, a capability of the wrong type or out of range.
 Result<ClientCapabilities> parse_version(std::span<const uint8_t> payload);
 
 /// The payload of the reply: min(our minor, client's), our capabilities. JSON and NUL take at most 193 bytes, because

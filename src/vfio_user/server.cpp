@@ -11,6 +11,10 @@ namespace {
 // How long a loop leaves a listener alone that cannot accept (no descriptors left). Arbitrary.
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
+// Connections taken before the loop looks at other devices again: somebody may connect faster than we turn away.
+// Arbitrary.
+constexpr int kAcceptsInARow = 16;
+
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::create(LoopContext& context, pci::Function& function,
@@ -36,10 +40,13 @@ Server::~Server() {
 }
 
 void Server::on_fd_ready(uint32_t) {
-    for (;;) {
+    for (int i = 0; i < kAcceptsInARow; ++i) {
         auto socket = listener_.accept();
         if (!socket) {
-            MIMIC_LOG("vfio-user", kError, "{}: {}", function_.name(), socket.error().message());
+            uint64_t suppressed = 0;
+            if (log_limit_.allow(context_.loop.now(), suppressed))
+                MIMIC_LOG("vfio-user", kError, "{}: {} ({} more)", function_.name(),
+                          socket.error().message(), suppressed);
             // Level-triggered: the loop would spin on this listener and starve the other devices.
             context_.loop.unwatch(listener_.fd());
             context_.loop.post_delayed(
@@ -56,7 +63,7 @@ void Server::on_fd_ready(uint32_t) {
 
 void Server::adopt(UniqueFd socket) {
     // The old client's EOF and the new one's connection may be ready in the same batch (device_del, device_add).
-    if (session_ != nullptr) session_->poll_now();
+    if (session_ != nullptr) session_->close_if_hung_up();
     if (session_ != nullptr) {
         uint64_t suppressed = 0;
         if (log_limit_.allow(context_.loop.now(), suppressed))

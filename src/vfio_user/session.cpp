@@ -2,6 +2,7 @@
 // The connection's life: negotiation, dispatch, replies, errors, end. The commands are in session_commands.cpp.
 #include "vfio_user/session.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 
 #include <cstring>
@@ -66,6 +67,16 @@ void Session::on_fd_ready(uint32_t events) {
     after_io(channel_.receive(*this));
 }
 
+void Session::close_if_hung_up() {
+    // Finite: nothing arrives behind the hang-up, and each round takes some of what lies before it. A peer that only
+    // stopped sending and leaves its replies unread still counts as there.
+    pollfd probe{channel_.fd(), POLLRDHUP, 0};
+    while (!closed_ && ::poll(&probe, 1, 0) == 1) {
+        on_fd_ready(0);
+        if (writing_) return;
+    }
+}
+
 void Session::after_io(Channel::State state) {
     if (state == Channel::State::kClosed) {
         if (!closed_) close(channel_.close_reason(), !channel_.close_reason().empty());
@@ -92,9 +103,8 @@ void Session::close(std::string_view why, bool fault) {
                   why.empty() ? "" : ": ", why);
     }
     loop_.unwatch(channel_.fd());
-    memory_.cancel_all();
+    memory_.shut_down();
     function_.detach();
-    memory_.cancel_all();  // what the model started while it was told
     memory_.unmap_all();
     counters_.interrupts += interrupts_.signalled();
     interrupts_.reset();
@@ -158,8 +168,8 @@ bool Session::on_version(Message& message) {
 
 bool Session::on_reply(const Message& message) {
     const auto& header = message.header;
-    const bool dma = header.command == static_cast<uint16_t>(Command::kDmaRead) ||
-                     header.command == static_cast<uint16_t>(Command::kDmaWrite);
+    const bool read = header.command == static_cast<uint16_t>(Command::kDmaRead);
+    const bool dma = read || header.command == static_cast<uint16_t>(Command::kDmaWrite);
     const int error = (header.flags & kFlagError) != 0
                           ? (header.error != 0 ? static_cast<int>(header.error) : EIO)
                           : 0;
@@ -167,7 +177,7 @@ bool Session::on_reply(const Message& message) {
     const auto data = message.payload.size() > sizeof(DmaAccessBody)
                           ? message.payload.subspan(sizeof(DmaAccessBody))
                           : std::span<const uint8_t>{};
-    if (dma && memory_.on_reply(header.id, error, data)) return !closed_;
+    if (dma && memory_.on_reply(header.id, read, error, data)) return !closed_;
     uint64_t suppressed = 0;
     if (log_limit_.allow(loop_.now(), suppressed))
         MIMIC_LOG("vfio-user", kWarn, "{}: reply {} to no request of ours ({} more)",
@@ -206,9 +216,8 @@ void Session::reply_error(const Header& request, const Failure& failure, std::st
     channel_.send({reinterpret_cast<const uint8_t*>(&header), sizeof header}, ones);
 }
 
-uint16_t Session::send_command(Command command, const DmaAccessBody& body,
-                               std::span<const std::byte> data) {
-    const uint16_t id = next_id_++;
+void Session::send_command(Command command, uint16_t id, const DmaAccessBody& body,
+                           std::span<const std::byte> data) {
     std::array<uint8_t, sizeof(Header) + sizeof(DmaAccessBody)> head;
     const Header header{id, static_cast<uint16_t>(command),
                         static_cast<uint32_t>(head.size() + data.size()), kFlagTypeCommand, 0};
@@ -221,15 +230,14 @@ uint16_t Session::send_command(Command command, const DmaAccessBody& body,
         if (auto ok = loop_.rewatch(channel_.fd(), EPOLLOUT); !ok)
             MIMIC_LOG("vfio-user", kError, "{}: {}", function_.name(), ok.error().message());
     }
-    return id;
 }
 
-uint16_t Session::send_dma_read(uint64_t iova, uint64_t size) {
-    return send_command(Command::kDmaRead, {iova, size}, {});
+void Session::send_dma_read(uint16_t id, uint64_t iova, uint64_t size) {
+    send_command(Command::kDmaRead, id, {iova, size}, {});
 }
 
-uint16_t Session::send_dma_write(uint64_t iova, std::span<const std::byte> data) {
-    return send_command(Command::kDmaWrite, {iova, data.size()}, data);
+void Session::send_dma_write(uint16_t id, uint64_t iova, std::span<const std::byte> data) {
+    send_command(Command::kDmaWrite, id, {iova, data.size()}, data);
 }
 
 uint64_t Session::max_dma_message() const {

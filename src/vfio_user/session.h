@@ -57,9 +57,9 @@ public:
     /// Watches the socket. Errors: those of epoll_ctl(2).
     Status start();
 
-    /// Handles what the socket has now, as if the loop had called. For an owner that wants to know whether a
-    /// client that seems connected is still there.
-    void poll_now() { on_fd_ready(0); }
+    /// Ends the session if the client has hung up, after the messages that it left. For an owner that wants to know
+    /// whether a client that seems connected is still there.
+    void close_if_hung_up();
 
     bool closed() const { return closed_; }
 
@@ -95,8 +95,8 @@ private:
     void on_reset(const Message& message);
     void on_device_feature(const Message& message);
 
-    uint16_t send_dma_read(uint64_t iova, uint64_t size) override;
-    uint16_t send_dma_write(uint64_t iova, std::span<const std::byte> data) override;
+    void send_dma_read(uint16_t id, uint64_t iova, uint64_t size) override;
+    void send_dma_write(uint16_t id, uint64_t iova, std::span<const std::byte> data) override;
     uint64_t max_dma_message() const override;
 
     uint64_t region_size(uint32_t region) const;
@@ -108,8 +108,8 @@ private:
     void reply_error(const Header& request, const Failure& failure, std::string_view why);
     void close(std::string_view why, bool fault);
     void after_io(Channel::State state);
-    uint16_t send_command(Command command, const struct DmaAccessBody& body,
-                          std::span<const std::byte> data);
+    void send_command(Command command, uint16_t id, const DmaAccessBody& body,
+                      std::span<const std::byte> data);
 
     EventLoop& loop_;
     pci::Function& function_;
@@ -123,7 +123,6 @@ private:
     bool negotiated_ = false;
     bool closed_ = false;
     bool writing_ = false;  // EPOLLOUT instead of EPOLLIN is watched
-    uint16_t next_id_ = 0;
     log::RateLimit log_limit_;
     std::vector<uint8_t> reply_buffer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the handshake timer

@@ -91,7 +91,8 @@ void Session::on_get_region_info(const Message& message) {
     if (info.size != 0) info.flags = kRegionFlagRead | (index == kRegionRom ? 0 : kRegionFlagWrite);
     int fd = -1;
     std::vector<uint8_t> answer(sizeof info);
-    if (index < pci::kBarCount && function_.bars()[index].fd >= 0 && !function_.bars()[index].areas.empty()) {
+    if (index < pci::kBarCount && client_.max_msg_fds != 0 && function_.bars()[index].fd >= 0 &&
+        !function_.bars()[index].areas.empty()) {
         const pci::Bar& bar = function_.bars()[index];
         info.flags |= kRegionFlagMmap;
         info.offset = bar.fd_offset;
@@ -182,7 +183,8 @@ void Session::on_region_read(const Message& message) {
         return reply_error(message.header, {EINVAL, sizeof body + body.count},
                            fmt::format("read of region {} at {:#x}, {} bytes", body.region,
                                        body.offset, body.count));
-    std::array<uint8_t, 64> small;
+    // Zeroed: a model that forgets a byte must not show the peer our stack.
+    std::array<uint8_t, 64> small{};
     const size_t size = sizeof body + body.count;
     if (size > small.size()) reply_buffer_.resize(size);
     const std::span<uint8_t> answer = size > small.size() ? std::span(reply_buffer_)

@@ -3,8 +3,8 @@
 #
 # run.sh BUILD CONSUMER [FLAGS]: installs BUILD into a fresh prefix, moves that prefix, and builds and runs the program
 # in the folder CONSUMER against it twice: through find_package(mimic) and through pkg-config. A consumer has a
-# CMakeLists.txt that makes the program its file `program` names, and compiles from its *.cpp files alone. Run without arguments, or
-# with those in the consumer's file `arguments`, it exits 0.
+# CMakeLists.txt that makes the program that its file `program` names, and compiles from its *.cpp files alone. Run
+# without arguments, or with those in the consumer's file `arguments`, it exits 0.
 # FLAGS: compiler flags that the libraries need, such as those of the sanitizers that BUILD was made with.
 set -euo pipefail
 

@@ -177,47 +177,49 @@ public:
     explicit Bank(std::string_view device_name) : BankCore(kView, device_name) {}
 
     /// The stored value of a field. Runs no read hook.
-    template <const Register& kRegister, FixedString kField>
+    template <const Register& Reg, FixedString FieldName>
     uint64_t get(uint32_t index = 0) const {
-        constexpr Field kF = field<kRegister, kField>();
-        return (load(info<kRegister>(), index) & kF.mask()) >> kF.lo;
+        constexpr Field kF = field<Reg, FieldName>();
+        return (load(info<Reg>(), index) & kF.mask()) >> kF.lo;
     }
 
     /// Stores a field whatever its access kind; runs no hook. A value that the field cannot hold is
     /// our bug and aborts.
-    template <const Register& kRegister, FixedString kField>
+    template <const Register& Reg, FixedString FieldName>
     void set(uint64_t value, uint32_t index = 0) {
-        constexpr Field kF = field<kRegister, kField>();
+        constexpr Field kF = field<Reg, FieldName>();
         MIMIC_CHECK(value <= kF.max());
-        const uint64_t others = load(info<kRegister>(), index) & ~kF.mask();
-        store(info<kRegister>(), index, others | (value << kF.lo));
+        const uint64_t others = load(info<Reg>(), index) & ~kF.mask();
+        store(info<Reg>(), index, others | (value << kF.lo));
     }
 
     /// The stored value of a whole register.
-    template <const Register& kRegister>
+    template <const Register& Reg>
     uint64_t value(uint32_t index = 0) const {
-        return load(info<kRegister>(), index);
+        return load(info<Reg>(), index);
     }
-    template <const Register& kRegister>
+    template <const Register& Reg>
     void set_value(uint64_t value, uint32_t index = 0) {
-        store(info<kRegister>(), index, value);
+        store(info<Reg>(), index, value);
     }
 
     /// An array as bytes in the order of their addresses (strings, UUIDs). The size of `bytes` must
     /// be that of all elements.
-    template <const Register& kRegister>
+    template <const Register& Reg>
     void set_bytes(std::span<const uint8_t> bytes) {
-        const RegisterInfo& r = info<kRegister>();
+        const RegisterInfo& r = info<Reg>();
         MIMIC_CHECK(bytes.size() == size_t{r.elements} * r.width_bytes);
-        for (size_t i = 0; i < bytes.size(); i += r.width_bytes) {
+        for (uint32_t i = 0; i < r.elements; ++i) {
             uint64_t value = 0;
-            for (unsigned b = 0; b < r.width_bytes; ++b) value |= uint64_t{bytes[i + b]} << (8 * b);
-            store(r, static_cast<uint32_t>(i / r.width_bytes), value);
+            for (unsigned b = 0; b < r.width_bytes; ++b) {
+                value |= uint64_t{bytes[size_t{i} * r.width_bytes + b]} << (8 * b);
+            }
+            store(r, i, value);
         }
     }
-    template <const Register& kRegister>
+    template <const Register& Reg>
     std::vector<uint8_t> bytes() const {
-        const RegisterInfo& r = info<kRegister>();
+        const RegisterInfo& r = info<Reg>();
         std::vector<uint8_t> result;
         for (uint32_t i = 0; i < r.elements; ++i) {
             const uint64_t value = load(r, i);
@@ -230,41 +232,39 @@ public:
 
     /// Binds the hook that the table declares with kWrite or kRead; once each, in the device's
     /// constructor: bank_.on_write<CTRL>([this](const WriteEvent& event) { ... });
-    template <const Register& kRegister>
+    template <const Register& Reg>
     void on_write(WriteHook hook) {
-        static_assert((kRegister.hooks & kWrite) != 0,
-                      "Declare .hooks = kWrite in the table first");
-        bind_write(info<kRegister>(), std::move(hook));
+        static_assert((Reg.hooks & kWrite) != 0, "Declare .hooks = kWrite in the table first");
+        bind_write(info<Reg>(), std::move(hook));
     }
-    template <const Register& kRegister>
+    template <const Register& Reg>
     void on_read(ReadHook hook) {
-        static_assert((kRegister.hooks & kRead) != 0, "Declare .hooks = kRead in the table first");
-        bind_read(info<kRegister>(), std::move(hook));
+        static_assert((Reg.hooks & kRead) != 0, "Declare .hooks = kRead in the table first");
+        bind_read(info<Reg>(), std::move(hook));
     }
 
 private:
     static_assert(kMap.valid());
     static constexpr MapView kView = kMap.view();
 
-    template <const Register& kRegister>
+    template <const Register& Reg>
     static constexpr const RegisterInfo& info() {
-        constexpr int kIndex = kMap.template index_of<kRegister>();
+        constexpr int kIndex = kMap.template index_of<Reg>();
         static_assert(kIndex >= 0, "The bank's map has no such register");
         return kMap.registers[static_cast<size_t>(kIndex < 0 ? 0 : kIndex)];
     }
 
-    template <const Register& kRegister, FixedString kField>
+    template <const Register& Reg, FixedString FieldName>
     static constexpr size_t find_field() {
         size_t i = 0;
-        while (i < kRegister.fields.size() && kField.view() != kRegister.fields.begin()[i].name)
-            ++i;
+        while (i < Reg.fields.size() && FieldName.view() != Reg.fields.begin()[i].name) ++i;
         return i;
     }
-    template <const Register& kRegister, FixedString kField>
+    template <const Register& Reg, FixedString FieldName>
     static constexpr Field field() {
-        constexpr size_t kIndex = find_field<kRegister, kField>();
-        static_assert(kIndex < kRegister.fields.size(), "The register has no field of this name");
-        return kRegister.fields.begin()[kIndex];
+        constexpr size_t kIndex = find_field<Reg, FieldName>();
+        static_assert(kIndex < Reg.fields.size(), "The register has no field of this name");
+        return Reg.fields.begin()[kIndex];
     }
 };
 

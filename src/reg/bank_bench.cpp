@@ -13,7 +13,7 @@ namespace {
 void bench_read(benchmark::State& state, uint64_t offset, size_t size) {
     Bank<test::kMerge> bank("bench");
     std::array<uint8_t, 8> data{};
-    for (auto _ : state) {
+    while (state.KeepRunning()) {
         benchmark::DoNotOptimize(offset);
         bank.read(offset, {data.data(), size});
         benchmark::DoNotOptimize(data);
@@ -25,7 +25,7 @@ void bench_write(benchmark::State& state) {
     uint64_t sum = 0;
     bank.on_write<test::DOORBELL>([&](const WriteEvent& event) { sum += event.now; });
     std::array<uint8_t, 4> data{1, 2, 3, 4};
-    for (auto _ : state) bank.write(0x448, data);
+    while (state.KeepRunning()) bank.write(0x448, data);
     benchmark::DoNotOptimize(sum);
 }
 

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mistakes in a register table and in its use that must not compile. Not linked into any program:
-// compile_fail_test.cmake compiles it once for each value of CASE and looks for the message named
-// there.
+// compile_fail_test.cmake compiles it once for each value of MIMIC_CASE and looks for the message
+// named there.
 #include "reg/bank.h"
 
 using namespace mimic::reg;
 
-#ifndef CASE
-#define CASE 0  // no mistake
+#ifndef MIMIC_CASE
+#define MIMIC_CASE 0  // no mistake
 #endif
 
 inline constexpr Register CTRL{
     .name = "CTRL",
-    .offset = CASE == 1 ? 0x02 : 0x00,
+    .offset = MIMIC_CASE == 1 ? 0x02 : 0x00,
     .doc = "Control.",
     .spec = "none",
     .hooks = kWrite,
-    .fields = {{"ENABLE", 0, 0, Access::kRw, CASE == 7 ? 2 : 0, "Enables."},
-               {"MODE", 4, CASE == 3 ? 0 : 1, Access::kRw, 0, "Mode."}}};
+    .fields = {{"ENABLE", 0, 0, Access::kRw, MIMIC_CASE == 7 ? 2 : 0, "Enables."},
+               {"MODE", 4, MIMIC_CASE == 3 ? 0 : 1, Access::kRw, 0, "Mode."}}};
 inline constexpr Register STATUS{.name = "STATUS",
-                                 .offset = CASE == 2 ? 0x00 : 0x04,
-                                 .doc = CASE == 8 ? "" : "Status.",
+                                 .offset = MIMIC_CASE == 2 ? 0x00 : 0x04,
+                                 .doc = MIMIC_CASE == 8 ? "" : "Status.",
                                  .spec = "none",
                                  .fields = {{"BUSY", 0, 0, Access::kRo, 0, "Busy."}}};
 inline constexpr Register WINDOW{.name = "WINDOW",
                                  .offset = 0x08,
-                                 .count = CASE == 9 ? 2 : 1,
-                                 .stride = CASE == 9 ? 0x1000 : 0,
+                                 .count = MIMIC_CASE == 9 ? 2 : 1,
+                                 .stride = MIMIC_CASE == 9 ? 0x1000 : 0,
                                  .doc = "Window.",
                                  .spec = "none",
                                  .fields = {{"VALUE", 31, 0, Access::kRw, 0, "Any."}}};
@@ -35,7 +35,7 @@ inline constexpr Register FOREIGN{.name = "FOREIGN",
                                   .doc = "Of another map.",
                                   .spec = "none",
                                   .fields = {{"VALUE", 31, 0, Access::kRw, 0, "Any."}}};
-#if CASE == 10
+#if MIMIC_CASE == 10
 inline constexpr auto kMap = make_map<STATUS, CTRL, WINDOW>(
 #else
 inline constexpr auto kMap = make_map<CTRL, STATUS, WINDOW>(
@@ -51,13 +51,13 @@ static_assert(kMap.problem != Problem::kOutsideBar && kMap.problem != Problem::k
 void use(Bank<kMap>& bank) {
     bank.on_write<CTRL>([](const WriteEvent&) {});
     (void)bank.get<CTRL, "ENABLE">();
-#if CASE == 4
+#if MIMIC_CASE == 4
     (void)bank.get<CTRL, "ENABEL">();
-#elif CASE == 5
+#elif MIMIC_CASE == 5
     bank.on_write<STATUS>([](const WriteEvent&) {});
-#elif CASE == 6
+#elif MIMIC_CASE == 6
         (void)bank.get<FOREIGN, "VALUE">();
-#elif CASE == 11
+#elif MIMIC_CASE == 11
         bank.on_read<CTRL>([](const ReadEvent& event) { return event.stored; });
 #endif
 }

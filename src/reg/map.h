@@ -69,33 +69,33 @@ struct Shape {
     }
 };
 
-template <const auto&... kItems>
+template <const auto&... Items>
 constexpr Shape shape_of() {
     Shape shape;
-    (visit_item(kItems, [&](const Register& r, const Block& b) { shape.add(r, b); }), ...);
+    (visit_item(Items, [&](const Register& r, const Block& b) { shape.add(r, b); }), ...);
     return shape;
 }
 
-template <const Register& kRegister>
+template <const Register& Reg>
 struct Identity {};
 
-/// Where `kRegister` is among the registers of an item of a map: 0 and up, or -1. Compares template
+/// Where `Reg` is among the registers of an item of a map: 0 and up, or -1. Compares template
 /// arguments, because gcc 12 with -fsanitize=undefined cannot compare addresses of inline variables
 /// in a constant expression.
-template <const Register& kRegister, const auto& kItem>
+template <const Register& Reg, const auto& Item>
 constexpr int position_in() {
-    if constexpr (std::is_same_v<decltype(kItem), const Register&>) {
-        return std::is_same_v<Identity<kRegister>, Identity<kItem>> ? 0 : -1;
+    if constexpr (std::is_same_v<decltype(Item), const Register&>) {
+        return std::is_same_v<Identity<Reg>, Identity<Item>> ? 0 : -1;
     } else {
-        return []<size_t... kI>(std::index_sequence<kI...>) {
+        return []<size_t... Position>(std::index_sequence<Position...>) {
             int position = -1;
-            (void)((std::is_same_v<Identity<kRegister>, Identity<*kItem.registers.begin()[kI]>>
-                        ? (position = static_cast<int>(kI), true)
+            (void)((std::is_same_v<Identity<Reg>, Identity<*Item.registers.begin()[Position]>>
+                        ? (position = static_cast<int>(Position), true)
                         : false) ||
                    ...);
             return position;
         }
-        (std::make_index_sequence<kItem.registers.size()>());
+        (std::make_index_sequence<Item.registers.size()>());
     }
 }
 
@@ -109,9 +109,9 @@ constexpr int register_count(const Block& block) {
 }  // namespace internal
 
 /// See the head of the file. Made by make_map() only.
-template <const auto&... kItems>
+template <const auto&... Items>
 struct Map {
-    static constexpr internal::Shape kShape = internal::shape_of<kItems...>();
+    static constexpr internal::Shape kShape = internal::shape_of<Items...>();
 
     MapOptions options;
     std::array<RegisterInfo, kShape.registers> registers{};
@@ -132,7 +132,7 @@ struct Map {
     }
 
     /// Index into `registers`, or -1 for a register of another map.
-    template <const Register& kRegister>
+    template <const Register& Reg>
     static constexpr int index_of() {
         int index = -1;
         int before = 0;
@@ -140,7 +140,7 @@ struct Map {
             if (position >= 0 && index < 0) index = before + position;
             before += count;
         };
-        (visit(internal::position_in<kRegister, kItems>(), internal::register_count(kItems)), ...);
+        (visit(internal::position_in<Reg, Items>(), internal::register_count(Items)), ...);
         return index;
     }
 };
@@ -197,13 +197,13 @@ constexpr RegisterInfo compile(const Register& reg, const Block& block) {
     return info;
 }
 
-template <const auto&... kItems>
+template <const auto&... Items>
 class Builder {
 public:
     constexpr explicit Builder(const MapOptions& options) {
         map_.options = options;
         map_.granule_shift = static_cast<unsigned>(
-            std::countr_zero(Map<kItems...>::kShape.granule_bytes));
+            std::countr_zero(Map<Items...>::kShape.granule_bytes));
         if (std::string_view(options.name).empty() || std::string_view(options.doc).empty() ||
             std::string_view(options.spec).empty() || options.bar > 5 ||
             !std::has_single_bit(options.bar_size_bytes)) {
@@ -238,7 +238,7 @@ public:
         map_.registers[used_++] = info;
     }
 
-    constexpr Map<kItems...> finish() {
+    constexpr Map<Items...> finish() {
         map_.hash = hash_.value;
         return map_;
     }
@@ -257,8 +257,8 @@ private:
         }
     }
 
-    Map<kItems...> map_{};
-    std::array<std::string_view, sizeof...(kItems)> names_{};  // of registers and blocks in the map
+    Map<Items...> map_{};
+    std::array<std::string_view, sizeof...(Items)> names_{};  // of registers and blocks in the map
     size_t names_used_ = 0;
     size_t used_ = 0;
     int64_t last_offset_ = -1;
@@ -269,14 +269,14 @@ private:
 
 /// Compiles registers and blocks, in order of their offsets, to a map. Never fails: a broken rule
 /// is in `problem` and makes valid() false.
-template <const auto&... kItems>
+template <const auto&... Items>
 constexpr auto make_map(const MapOptions& options) {
-    static_assert(sizeof...(kItems) > 0, "A map needs a register");
-    internal::Builder<kItems...> builder(options);
-    (builder.note(internal::check_item(kItems)), ...);
-    if (Map<kItems...>::kShape.too_large()) builder.note(Problem::kTooLarge);
-    (builder.check_order(internal::first_offset(kItems), kItems.name), ...);
-    (internal::visit_item(kItems, [&](const Register& r, const Block& b) { builder.add(r, b); }),
+    static_assert(sizeof...(Items) > 0, "A map needs a register");
+    internal::Builder<Items...> builder(options);
+    (builder.note(internal::check_item(Items)), ...);
+    if (Map<Items...>::kShape.too_large()) builder.note(Problem::kTooLarge);
+    (builder.check_order(internal::first_offset(Items), Items.name), ...);
+    (internal::visit_item(Items, [&](const Register& r, const Block& b) { builder.add(r, b); }),
      ...);
     return builder.finish();
 }

@@ -33,7 +33,7 @@ enum class Problem : uint8_t {
 };
 
 /// Registers must end below this offset, because a map has a lookup table that long. Arbitrary.
-inline constexpr uint64_t kMaxExtentBytes = 256 * 1024;
+inline constexpr uint64_t kMaxExtentBytes = uint64_t{256} * 1024;
 
 constexpr bool is_name(std::string_view name) {
     if (name.empty()) return false;

@@ -92,7 +92,8 @@ Status BankCore::restore(const Snapshot& snapshot) {
                     device_name_, snapshot.map_name, snapshot.map_hash, view_->options.name,
                     view_->hash);
     }
-    Restored out{std::make_unique<uint8_t[]>(view_->storage_bytes), {}, {}};
+    Restored out;
+    out.storage = std::make_unique<uint8_t[]>(view_->storage_bytes);
     for (const RegisterInfo& info : view_->registers) {
         for (uint32_t i = 0; i < info.elements; ++i) {
             MIMIC_TRY(restore_element(snapshot, info, i, out));

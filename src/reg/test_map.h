@@ -95,9 +95,9 @@ constexpr MapOptions options(Narrow narrow, Wide wide, Unmapped unmapped) {
             .unmapped = unmapped};
 }
 
-template <Narrow kNarrow, Wide kWide, Unmapped kUnmapped>
-inline constexpr auto kMapOf =
-    make_map<CTRL, TIMER, ADDRESS, SERIAL, PORT, MODE, QUEUE>(options(kNarrow, kWide, kUnmapped));
+template <Narrow NarrowPolicy, Wide WidePolicy, Unmapped UnmappedPolicy>
+inline constexpr auto kMapOf = make_map<CTRL, TIMER, ADDRESS, SERIAL, PORT, MODE, QUEUE>(
+    options(NarrowPolicy, WidePolicy, UnmappedPolicy));
 
 inline constexpr auto kNatural =
     kMapOf<Narrow::kNaturalOnly, Wide::kCommitOnHigh, Unmapped::kZeros>;

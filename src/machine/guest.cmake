@@ -5,8 +5,10 @@ find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(nlohmann_json REQUIRED)
 
 mimic_library(guest
-  SOURCES cache_file.cpp guest_image.cpp host_tool.cpp initramfs.cpp kernel_files.cpp progress.cpp
-    support_files.cpp
+  SOURCES
+    agent_channel.cpp base64.cpp cache_file.cpp cloud_init.cpp guest_agent.cpp guest_commands.cpp
+    guest_copy.cpp guest_image.cpp host_tool.cpp initramfs.cpp kernel_files.cpp progress.cpp
+    support_files.cpp verify.cpp verify_checks.cpp verify_probe.cpp
   PUBLIC mimic::base mimic::topology
   PRIVATE LibArchive::LibArchive OpenSSL::Crypto nlohmann_json::nlohmann_json)
 # The source tree that a program in a build folder takes scripts and sources from.

@@ -16,6 +16,8 @@
 
 namespace mimic::machine {
 
+class AgentChannel;
+
 /// One connection to one guest. Thread-bound; calls block until their answer or deadline. After an
 /// error with code timed_out, protocol_error or connection_reset the connection is of no further
 /// use.
@@ -67,8 +69,15 @@ public:
     GuestAgent& operator=(const GuestAgent&) = delete;
 
 private:
-    class Channel;
-    std::unique_ptr<Channel> channel_;
+    GuestAgent(std::string path, UniqueFd socket);
+    Status yield_and_sleep(Duration pause, TimePoint deadline);
+    Result<int64_t> start(const std::vector<std::string>& argv, std::string_view input,
+                          TimePoint deadline);
+    Result<int64_t> open_file(const std::string& path, const char* mode, TimePoint deadline);
+    Status close_file(int64_t handle);
+
+    std::string path_;  // of the socket; empty if we were given a connected one
+    std::unique_ptr<AgentChannel> channel_;
 };
 
 }  // namespace mimic::machine

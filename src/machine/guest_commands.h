@@ -17,10 +17,11 @@ inline constexpr int kExecFailed = 125;
 inline constexpr int kExecNotExecutable = 126;
 inline constexpr int kExecNotFound = 127;
 
-/// `mimic exec NODE -- CMD`: runs `argv` in the guest whose run directory is `run_dir`, with an
-/// empty standard input unless ours is a pipe or file, prints its output and returns its exit
-/// status, 128 + n if signal n ended it.
-int run_exec(const std::string& run_dir, const std::vector<std::string>& argv);
+/// `mimic exec NODE -- CMD`: runs `argv` in the guest whose run directory is `run_dir`, prints its
+/// output once it has ended and returns its exit status, 128 + n if signal n ended it. Its standard
+/// input is empty, or all of ours (up to 32 MiB, read to its end first) if `forward_input`.
+int run_exec(const std::string& run_dir, const std::vector<std::string>& argv,
+             bool forward_input = false);
 
 /// `mimic cp`: copies one regular file between the host (an empty run directory) and a guest, or
 /// between two guests, with its permission bits. A target that is a directory, or ends in '/', gets

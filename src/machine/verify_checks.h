@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The checks of verify, one function a layer: PCI, registers through resource0, class device,
+// ioctl, state.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "machine/verify.h"
+
+namespace mimic::machine {
+
+/// "12", "0x1f" or, as sysfs prints it, "-1" (all ones). Nothing for any other text. Pure.
+std::optional<uint64_t> parse_number(std::string_view text);
+
+/// Counts checks and keeps those that failed. Borrows both for its life.
+class Checker {
+public:
+    Checker(std::vector<Difference>& differences, size_t& checks)
+        : differences_(differences), checks_(checks) {}
+
+    /// Counts one check; a difference if the texts differ.
+    void equal(const std::string& what, const std::string& expected, const std::string& got);
+
+    /// Same for the fact `key` of a record; "nothing" if the guest does not have it.
+    void fact(const ProbeRecord& record, const std::string& layer, const std::string& key,
+              const std::string& expected);
+
+    void differs(std::string what, std::string expected, std::string got);
+
+private:
+    std::vector<Difference>& differences_;
+    size_t& checks_;
+};
+
+/// Ids, class, NUMA node, root port, link, BARs and driver of /sys/bus/pci/devices/BDF.
+void check_pci(const nlohmann::json& device, const nlohmann::json& function, const Probe& probe,
+               Checker& check);
+
+/// Every register but those that are state, through resource0.
+void check_registers(const nlohmann::json& function, const Probe& probe, Checker& check);
+
+/// Attributes and links of /sys/class/mock-accel/NAME; `pf` is the name of its PF there.
+void check_class_device(const nlohmann::json& function, const std::string& pf, const Probe& probe,
+                        Checker& check);
+
+/// Every register but those that are state, as the driver's GET_INFO ioctl gives them.
+void check_driver_info(const nlohmann::json& function, const Probe& probe, Checker& check);
+
+/// STATUS and NUM_VFS: the same through resource0, sysfs and ioctl, and in their range.
+void check_state(const nlohmann::json& function, const Probe& probe, Checker& check);
+
+}  // namespace mimic::machine

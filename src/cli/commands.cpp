@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "cli/guest_commands.h"
 #include "cli/version.h"
+#include "machine/console.h"
 #include "machine/device_host.h"
+#include "machine/doctor.h"
 #include "machine/down.h"
-#include "machine/guest_commands.h"
 #include "machine/private_files.h"
 #include "machine/run_dir.h"
 #include "machine/supervisor.h"
@@ -139,6 +141,23 @@ void add_plan(CLI::App& app, Action& action) {
     });
 }
 
+void add_console_and_doctor(CLI::App& app, Action& action) {
+    auto name = std::make_shared<std::string>();
+    auto* console = app.add_subcommand("console", "Attach to a machine's serial port");
+    console->add_option("NAME", *name, "Machine (may be left out if one runs)");
+    console->callback([name, &action] {
+        action = [name] {
+            if (!name->empty()) return machine::run_console(*name);
+            const auto only = machine::only_running_machine();
+            return only ? machine::run_console(*only) : complain(only.error());
+        };
+    });
+    auto json = std::make_shared<bool>(false);
+    auto* doctor = app.add_subcommand("doctor", "Say what is missing here and what mends it");
+    doctor->add_flag("--json", *json, "As JSON");
+    doctor->callback([json, &action] { action = [json] { return machine::run_doctor(*json); }; });
+}
+
 void add_help_and_version(CLI::App& app, Action& action) {
     const std::string version = fmt::format("mimic {}", kVersion);
     app.set_version_flag("--version", version);
@@ -168,6 +187,8 @@ void add_commands(CLI::App& app, Action& action) {
     app.require_subcommand(1);
     add_up(app, action);
     add_down_ps_logs(app, action);
+    add_guest_commands(app, action);
+    add_console_and_doctor(app, action);
     add_plan(app, action);
     add_serve(app, action);
     add_help_and_version(app, action);

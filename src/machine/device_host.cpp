@@ -28,8 +28,7 @@ Status DeviceHost::serve_all() {
                 auto server = vfio_user::Server::create(shard->context, *endpoint.function,
                                                         {endpoint.socket_path, {}});
                 if (!server) {
-                    first = tl::unexpected(std::move(server).error().with_context(
-                        "device " + endpoint.function->name()));
+                    first = tl::unexpected(std::move(server).error());
                     return;
                 }
                 shard->servers.push_back(std::move(*server));

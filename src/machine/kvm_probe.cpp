@@ -94,6 +94,12 @@ KvmVerdict known_kvm_verdict(const Qemu& qemu, const std::string& kernel) {
     return {false, "not tried since the last reboot or with this QEMU and kernel", false};
 }
 
+KvmVerdict any_kvm_verdict(const Qemu& qemu) {
+    const auto text = read_small_file(verdict_file());
+    const Json kept = text ? Json::parse(*text, nullptr, false) : Json();
+    return known_kvm_verdict(qemu, kept.is_object() ? kept.value("kernel", "") : "");
+}
+
 KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, Progress& progress) {
     KvmVerdict verdict = known_kvm_verdict(qemu, kernel);
     if (verdict.probed) return verdict;
@@ -101,6 +107,7 @@ KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, Progress& prog
     verdict = boot_guest(qemu, kernel);
     if (verdict.probed) {
         const Json kept{{"for", fingerprint(qemu, kernel)},
+                        {"kernel", kernel},
                         {"usable", verdict.usable},
                         {"reason", verdict.reason}};
         // Without a cache the next run tries again; nothing is lost.

@@ -5,8 +5,8 @@
 #include <linux/close_range.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,7 +185,7 @@ Result<Process> Process::spawn(const SpawnOptions& options) {
         process.pid_ = -1;
         return tl::unexpected(Error::from_errno(error_number, "cannot start " + prepared.program));
     }
-    process.pidfd_.reset(::pidfd_open(pid, 0));
+    process.pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
     if (!process.pidfd_) return fail_errno("pidfd_open");
     return process;
 }

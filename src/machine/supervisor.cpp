@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,6 +97,7 @@ private:
 
 Status Supervisor::prepare() {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    ::umask(077);  // QEMU makes sockets and logs
     sigset_t watched;
     sigemptyset(&watched);
     for (const int number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&watched, number);
@@ -272,7 +274,8 @@ int Supervisor::finish(const End& end) {
         if (auto written = write_file_atomically(plan_.state_dir + "/exit-reason", text); !written)
             MIMIC_LOG("supervisor", kError, "{}", written.error().message());
     }
-    MIMIC_LOG("supervisor", kWarn, "Machine {} ended: {}", plan_.state.name, end.reason);
+    if (!end.asked)
+        MIMIC_LOG("supervisor", kError, "Machine {} ended: {}", plan_.state.name, end.reason);
     for (const auto& file : plan_.temporary_files) ::unlink(file.c_str());
     if (auto root = RunRoot::open()) {
         if (auto removed = root->remove({run_dir_, std::move(lock_)}); !removed)

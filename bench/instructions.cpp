@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client and a server on one thread, for callgrind: bench/run counts the instructions of EventLoop::run_once(), which is
-// all that the server executes for a request.
+// A client and a server on one thread, for callgrind: bench/run counts the instructions of
+// EventLoop::run_once(), which is all that the server executes for a request.
 #include <fmt/format.h>
 
 #include <unistd.h>
@@ -17,7 +17,9 @@ int main(int argc, char** argv) {
     const int reads = argc > 1 ? std::atoi(argv[1]) : 10'000;
     const auto path = fmt::format("/tmp/mimic-bench-{}.sock", ::getpid());
     auto loop = std::move(EventLoop::create()).value();
-    auto device = std::move(mock_accel::MockAccel::create({.name = "bench", .identifier = "BENCH-0001"})).value();
+    auto device = std::move(
+                      mock_accel::MockAccel::create({.name = "bench", .identifier = "BENCH-0001"}))
+                      .value();
     vfio_user::LoopContext context(*loop);
     auto server = std::move(vfio_user::Server::create(context, *device, {path, {}})).value();
     auto client = std::move(unix_connect(path)).value();
@@ -25,7 +27,8 @@ int main(int argc, char** argv) {
     // Everything is on one thread: the server runs between the client's send and its receive.
     const auto turn = [&] { loop->run_once(Duration::zero()); };
     turn();
-    const auto hello = bench::message(vfio_user::Command::kVersion, vfio_user::VersionBody{0, 0}, 0);
+    const auto hello = bench::message(vfio_user::Command::kVersion, vfio_user::VersionBody{0, 0},
+                                      0);
     if (!bench::send_all(client.get(), hello)) return 1;
     turn();
     std::array<uint8_t, 4096> reply;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What idle devices cost: memory and start-up time of 1,000 in one process, and what they do to the round trip of one.
+// What idle devices cost: memory and start-up time of 1,000 in one process, and what they do to the
+// round trip of one.
 #include <fmt/format.h>
 
 #include "bench/reads.h"
@@ -27,9 +28,11 @@ int main() {
         many50.push_back(measure_reads(many, kReads).p50);
         ratios.push_back(many50.back() / one50.back());
     }
-    fmt::print("{} idle devices: {:.1f} KiB of RSS each (goal < 64), started in {:.0f} ms (goal < 2000)\n", kDevices,
-               many.device_bytes() / 1024, many.start_ms());
-    fmt::print("region read 4 B, one of {}: p50 {:.2f} us, alone {:.2f} us, ratio {:.3f} (goal <= 1.1)\n", kDevices,
-               median(many50), median(one50), median(ratios));
+    fmt::print(
+        "{} idle devices: {:.1f} KiB of RSS each (goal < 64), started in {:.0f} ms (goal < 2000)\n",
+        kDevices, many.device_bytes() / 1024, many.start_ms());
+    fmt::print(
+        "region read 4 B, one of {}: p50 {:.2f} us, alone {:.2f} us, ratio {:.3f} (goal <= 1.1)\n",
+        kDevices, median(many50), median(one50), median(ratios));
     return 0;
 }

@@ -22,7 +22,8 @@ inline uint64_t now_ns() {
 inline double quantile(std::vector<double>& samples, double q) {
     if (samples.empty()) return 0;
     const auto at = static_cast<size_t>(q * static_cast<double>(samples.size() - 1));
-    std::nth_element(samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(at), samples.end());
+    std::nth_element(samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(at),
+                     samples.end());
     return samples[at];
 }
 

@@ -42,9 +42,11 @@ void bench_reads(const char* name, int client_cpu, int server_cpu, bool spin, do
         mimic99.push_back(b.p99);
         ratios.push_back(b.p50 / a.p50);
     }
-    fmt::print("region read 4 B, {:22} bare p50 {:6.2f} p99 {:6.2f} us, mimic p50 {:6.2f} p99 {:6.2f} us, "
-               "p50 ratio {:.3f} (goal <= {})\n",
-               name, median(bare50), median(bare99), median(mimic50), median(mimic99), median(ratios), goal);
+    fmt::print(
+        "region read 4 B, {:22} bare p50 {:6.2f} p99 {:6.2f} us, mimic p50 {:6.2f} p99 {:6.2f} us, "
+        "p50 ratio {:.3f} (goal <= {})\n",
+        name, median(bare50), median(bare99), median(mimic50), median(mimic99), median(ratios),
+        goal);
 }
 
 void bench_writes(int client_cpu, int server_cpu) {
@@ -57,8 +59,10 @@ void bench_writes(int client_cpu, int server_cpu) {
         mimic_rate.push_back(measure_writes(mimic));
         ratios.push_back(mimic_rate.back() / bare_rate.back());
     }
-    fmt::print("posted write 4 B, {:21} bare {:.0f} k/s, mimic {:.0f} k/s, ratio {:.3f} (goal >= 700 k/s)\n",
-               "two CPUs:", median(bare_rate) / 1000, median(mimic_rate) / 1000, median(ratios));
+    fmt::print(
+        "posted write 4 B, {:21} bare {:.0f} k/s, mimic {:.0f} k/s, ratio {:.3f} (goal >= 700 "
+        "k/s)\n",
+        "two CPUs:", median(bare_rate) / 1000, median(mimic_rate) / 1000, median(ratios));
 }
 
 }  // namespace
@@ -71,7 +75,8 @@ int main() {
         bench_reads("two CPUs, no spinning:", cpus[0], cpus[1], false, 1.05);
         bench_writes(cpus[0], cpus[1]);
     } else {
-        fmt::print("region read and posted write on two CPUs: skipped, this process may use only one\n");
+        fmt::print(
+            "region read and posted write on two CPUs: skipped, this process may use only one\n");
     }
     return 0;
 }

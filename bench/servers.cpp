@@ -57,7 +57,8 @@ double resident_bytes() {
     for (;;) {
         const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), 0);
         if (n <= 0) ::_exit(0);
-        // The last bytes of the one-way stream of the write benchmark may come with the read that ends it.
+        // The last bytes of the one-way stream of the write benchmark may come with the read that
+        // ends it.
         if (static_cast<size_t>(n) % (kReadRequest + 4) == kReadRequest &&
             ::send(fd, reply.data(), reply.size(), MSG_NOSIGNAL) < 0)
             ::_exit(0);
@@ -68,7 +69,8 @@ std::string socket_path(const std::string& folder, unsigned device) {
     return fmt::format("{}/{}.sock", folder, device);
 }
 
-[[noreturn]] void serve_mimic(const ChildOptions& options, const std::string& folder, int report_fd) {
+[[noreturn]] void serve_mimic(const ChildOptions& options, const std::string& folder,
+                              int report_fd) {
     const double before = resident_bytes();
     const uint64_t start = now_ns();
     auto loop = EventLoop::create();
@@ -84,7 +86,8 @@ std::string socket_path(const std::string& folder, unsigned device) {
         auto device = mock_accel::MockAccel::create(accel);
         if (!device) die(device.error().message());
         devices.push_back(std::move(*device));
-        auto server = vfio_user::Server::create(context, *devices.back(), {socket_path(folder, i), {}});
+        auto server = vfio_user::Server::create(context, *devices.back(),
+                                                {socket_path(folder, i), {}});
         if (!server) die(server.error().message());
         servers.push_back(std::move(*server));
     }

@@ -23,10 +23,12 @@ struct ChildOptions {
     bool spin = true;      // kMimic: let the loop spin as a device host does
 };
 
-/// A forked child with a client socket that is connected to its first device. Ends and reaps the child when destroyed.
+/// A forked child with a client socket that is connected to its first device. Ends and reaps the
+/// child when destroyed.
 class Child {
 public:
-    /// Starts a server and connects to it (and negotiates, for kMimic). Exits the program on failure.
+    /// Starts a server and connects to it (and negotiates, for kMimic). Exits the program on
+    /// failure.
     static Child start(const ChildOptions& options);
     Child(Child&& other) noexcept;
     Child(const Child&) = delete;
@@ -34,8 +36,8 @@ public:
 
     int fd() const { return fd_.get(); }
 
-    /// Time the child took to make its devices and listen, in milliseconds, and the memory they took, in bytes of
-    /// resident set. Of kMimic.
+    /// Time the child took to make its devices and listen, in milliseconds, and the memory they
+    /// took, in bytes of resident set. Of kMimic.
     double start_ms() const { return start_ms_; }
     double device_bytes() const { return device_bytes_; }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The benchmarks' client: prebuilt messages and blocking socket calls, and nothing else, so that the client costs the
-// same against every server, the bare one included.
+// The benchmarks' client: prebuilt messages and blocking socket calls, and nothing else, so that
+// the client costs the same against every server, the bare one included.
 #pragma once
 
 #include <sys/socket.h>
@@ -29,13 +29,14 @@ Bytes message(vfio_user::Command command, const Body& body, size_t extra, uint32
 
 /// 32 bytes; the reply has 36.
 inline Bytes region_read(uint64_t offset, uint32_t region = 0) {
-    return message(vfio_user::Command::kRegionRead, vfio_user::RegionAccessBody{offset, region, 4}, 0);
+    return message(vfio_user::Command::kRegionRead, vfio_user::RegionAccessBody{offset, region, 4},
+                   0);
 }
 
 /// 36 bytes, no reply.
 inline Bytes posted_write(uint64_t offset, uint32_t region = 0) {
-    return message(vfio_user::Command::kRegionWrite, vfio_user::RegionAccessBody{offset, region, 4}, 4,
-                   vfio_user::kFlagNoReply);
+    return message(vfio_user::Command::kRegionWrite, vfio_user::RegionAccessBody{offset, region, 4},
+                   4, vfio_user::kFlagNoReply);
 }
 
 inline bool send_all(int fd, const Bytes& bytes) {
@@ -72,7 +73,8 @@ inline bool negotiate(int fd) {
     vfio_user::Header header;
     if (!receive_exactly(fd, reinterpret_cast<uint8_t*>(&header), sizeof header)) return false;
     Bytes rest(header.size - sizeof header);
-    return (header.flags & vfio_user::kFlagError) == 0 && receive_exactly(fd, rest.data(), rest.size());
+    return (header.flags & vfio_user::kFlagError) == 0 &&
+           receive_exactly(fd, rest.data(), rest.size());
 }
 
 }  // namespace mimic::bench

@@ -8,8 +8,8 @@
 
 #include "pci/capabilities.h"
 #include "pci/function.h"
-#include "registers.h"
 #include "reg/bank.h"
+#include "registers.h"
 
 namespace adder {
 

@@ -37,7 +37,8 @@ int serve(const char* socket_path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc == 2 && std::string_view(argv[1]) == "--version") return std::puts("adder-server 1"), 0;
+    if (argc == 2 && std::string_view(argv[1]) == "--version")
+        return std::puts("adder-server 1"), 0;
     if (argc != 2) return std::fprintf(stderr, "usage: adder-server SOCKET\n"), 2;
     return serve(argv[1]);
 }

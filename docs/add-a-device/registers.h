@@ -23,7 +23,7 @@ inline constexpr Register COUNT{
     .offset = 0x04,
     .doc = "How many 32-bit words to add.",
     .spec = kSpec,
-    .fields = {{"VALUE", 15, 0, Access::kRw, 0, "Words, 1 to 1024."}}};
+    .fields = {{"VALUE", 15, 0, Access::kRw, 0, "Words, 1 to 1024; others are an error."}}};
 
 inline constexpr Register SOURCE{
     .name = "SOURCE",
@@ -39,7 +39,7 @@ inline constexpr Register CTRL{
     .doc = "Writing START begins an addition.",
     .spec = kSpec,
     .hooks = mimic::reg::kWrite,
-    .fields = {{"START", 0, 0, Access::kWo, 0, "Ignored while BUSY."}}};
+    .fields = {{"START", 0, 0, Access::kWo, 0, "Begins an addition; ignored while BUSY."}}};
 
 inline constexpr Register STATUS{
     .name = "STATUS",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MIMIC_CHECK: an invariant of ours. Aborts in every build when false. Never used on what a guest, a peer,
-// a file or an API answer says.
+// MIMIC_CHECK: an invariant of ours. Aborts in every build when false. Never used on what a guest,
+// a peer, a file or an API answer says.
 #pragma once
 
 #include <cstdio>
@@ -15,5 +15,6 @@ namespace mimic {
 
 }  // namespace mimic
 
-#define MIMIC_CHECK(expression) \
-    (static_cast<bool>(expression) ? void() : ::mimic::check_failed(__FILE__, __LINE__, #expression))
+#define MIMIC_CHECK(expression)             \
+    (static_cast<bool>(expression) ? void() \
+                                   : ::mimic::check_failed(__FILE__, __LINE__, #expression))

@@ -18,11 +18,13 @@ namespace {
 // Slot that stands for the wake-up eventfd; never handed to a watch.
 constexpr uint64_t kWakeToken = ~uint64_t{0};
 
-// Events fetched by one epoll_wait. Arbitrary: large enough that a busy shard rarely needs two calls.
+// Events fetched by one epoll_wait. Arbitrary: large enough that a busy shard rarely needs two
+// calls.
 constexpr int kBatch = 64;
 
-// Spinning: batches skipped at most after it failed, and how often preemption is looked at. Arbitrary; the first makes a
-// wasted window cost under a thousandth of the time, the second keeps getrusage(2) off most iterations.
+// Spinning: batches skipped at most after it failed, and how often preemption is looked at.
+// Arbitrary; the first makes a wasted window cost under a thousandth of the time, the second keeps
+// getrusage(2) off most iterations.
 constexpr uint32_t kMaxSpinPenalty = 1023;
 constexpr uint32_t kPreemptionCheck = 16;
 
@@ -71,7 +73,8 @@ void EventLoop::run_once(Duration timeout) {
         }
         const auto slot = static_cast<uint32_t>(event.data.u64);
         const auto generation = static_cast<uint32_t>(event.data.u64 >> 32);
-        if (slot >= watches_.size() || watches_[slot].generation != generation) continue;  // unwatched
+        if (slot >= watches_.size() || watches_[slot].generation != generation)
+            continue;  // unwatched
         watches_[slot].handler->on_fd_ready(event.events);
     }
     run_ready_tasks();
@@ -90,7 +93,8 @@ int EventLoop::wait(std::span<epoll_event> events, Duration timeout) {
 
 // One try: 0 if the window passed without an event.
 int EventLoop::spin(std::span<epoll_event> events) {
-    // Involuntary switches mean that somebody else needed this CPU: then spinning takes more than it gives.
+    // Involuntary switches mean that somebody else needed this CPU: then spinning takes more than
+    // it gives.
     if (++spin_tries_ % kPreemptionCheck == 0) {
         rusage usage{};
         ::getrusage(RUSAGE_THREAD, &usage);
@@ -220,7 +224,8 @@ int EventLoop::timeout_ms(Duration limit) {
         const std::lock_guard lock(mutex_);
         if (!posted_.empty()) return 0;
         if (!delayed_.empty())
-            limit = std::min(limit, std::max(Duration::zero(), delayed_.begin()->first - clock_.now()));
+            limit = std::min(limit,
+                             std::max(Duration::zero(), delayed_.begin()->first - clock_.now()));
     }
     if (limit == Duration::max()) return -1;
     // Rounded up: waking early would spin until the task is due.

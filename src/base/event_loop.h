@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// EventLoop: one thread's epoll set, timers and task queue. A device and all its state belong to one loop, which
-// is why device models have no locks.
+// EventLoop: one thread's epoll set, timers and task queue. A device and all its state belong to
+// one loop, which is why device models have no locks.
 #pragma once
 
 #include <sys/epoll.h>
@@ -32,8 +32,8 @@ protected:
     ~FdHandler() = default;
 };
 
-/// Level-triggered epoll loop. Thread-bound except where a member says thread-safe: watch(), unwatch() and all
-/// handlers run on the thread that called run(), or before run() is called.
+/// Level-triggered epoll loop. Thread-bound except where a member says thread-safe: watch(),
+/// unwatch() and all handlers run on the thread that called run(), or before run() is called.
 class EventLoop final : public TaskRunner {
 public:
     /// Errors: EMFILE, ENOMEM from epoll_create1(2) and eventfd(2).
@@ -43,25 +43,29 @@ public:
     /// Dispatches until stop(). Tasks still queued then are dropped by the destructor, not run.
     void run();
 
-    /// Waits at most `timeout` for events and dispatches one batch. For tests and for embedding in a foreign loop.
+    /// Waits at most `timeout` for events and dispatches one batch. For tests and for embedding in
+    /// a foreign loop.
     void run_once(Duration timeout);
 
-    /// Lets run() look for the next event for up to `window` before it sleeps, after a batch that had one. Waking a
-    /// sleeping thread on another CPU is most of a request's latency (bench/README.md). It stops trying for a while
-    /// when that does not pay: nothing came in the window, or other threads want the CPU. Zero, the default: never. Ignored on a
-    /// machine with one CPU. Call before run().
+    /// Lets run() look for the next event for up to `window` before it sleeps, after a batch that
+    /// had one. Waking a sleeping thread on another CPU is most of a request's latency
+    /// (bench/README.md). It stops trying for a while when that does not pay: nothing came in the
+    /// window, or other threads want the CPU. Zero, the default: never. Ignored on a machine with
+    /// one CPU. Call before run().
     void set_spin(Duration window);
 
     /// Makes run() return soon. Thread-safe, and safe in a signal handler.
     void stop();
 
-    /// Calls `handler` while `fd` is ready for `events` (EPOLLIN and so on). The handler is borrowed until unwatch().
+    /// Calls `handler` while `fd` is ready for `events` (EPOLLIN and so on). The handler is
+    /// borrowed until unwatch().
     Status watch(int fd, uint32_t events, FdHandler& handler);
 
     /// Changes the events of a watched `fd`.
     Status rewatch(int fd, uint32_t events);
 
-    /// Forgets `fd`; no handler call for it happens after this returns, even if its event was already fetched.
+    /// Forgets `fd`; no handler call for it happens after this returns, even if its event was
+    /// already fetched.
     void unwatch(int fd);
 
     void post(Task task) override;
@@ -89,14 +93,14 @@ private:
     std::atomic<bool> stop_{false};
     std::atomic<std::thread::id> thread_{};
 
-    std::vector<Watch> watches_;          // indexed by slot; epoll data holds slot and generation
+    std::vector<Watch> watches_;  // indexed by slot; epoll data holds slot and generation
     std::vector<uint32_t> free_slots_;
     std::unordered_map<int, uint32_t> slot_of_fd_;
 
     Duration spin_window_{};
-    bool had_events_ = false;     // the previous batch called a handler
-    uint32_t spin_skip_ = 0;      // batches to go to sleep at once before the next try
-    uint32_t spin_penalty_ = 0;   // doubles with each failed try
+    bool had_events_ = false;    // the previous batch called a handler
+    uint32_t spin_skip_ = 0;     // batches to go to sleep at once before the next try
+    uint32_t spin_penalty_ = 0;  // doubles with each failed try
     uint32_t spin_tries_ = 0;
     int64_t preemptions_ = 0;
 

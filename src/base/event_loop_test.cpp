@@ -37,7 +37,12 @@ TEST(EventLoop, RunsDelayedTaskNotBeforeItsTime) {
     auto loop = EventLoop::create().value();
     const auto start = loop->now();
     TimePoint ran{};
-    loop->post_delayed([&] { ran = loop->now(); loop->stop(); }, 5ms);
+    loop->post_delayed(
+        [&] {
+            ran = loop->now();
+            loop->stop();
+        },
+        5ms);
     loop->run();
     EXPECT_GE(ran - start, 5ms);
 }
@@ -74,8 +79,12 @@ TEST(EventLoop, SlotReusedInTheSameBatchDoesNotGetTheOldEvent) {
         ASSERT_TRUE(loop->watch(quiet.get(), EPOLLIN, newcomer));
     };
     bool swapped = false;
-    CountingHandler first([&] { if (!std::exchange(swapped, true)) swap(b.get()); });
-    CountingHandler other([&] { if (!std::exchange(swapped, true)) swap(a.get()); });
+    CountingHandler first([&] {
+        if (!std::exchange(swapped, true)) swap(b.get());
+    });
+    CountingHandler other([&] {
+        if (!std::exchange(swapped, true)) swap(a.get());
+    });
     ASSERT_TRUE(loop->watch(a.get(), EPOLLIN, first));
     ASSERT_TRUE(loop->watch(b.get(), EPOLLIN, other));
     loop->run_once(0ns);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logging to stderr by category and level. MIMIC_LOG(category, level, "Format {}", ...) costs one compare when
-// off. Levels: error = the asked-for action did not happen; warn = odd but survived; info = a rare change an
-// operator wants; debug and trace = for developers. What a guest or peer can trigger goes through RateLimit.
+// Logging to stderr by category and level. MIMIC_LOG(category, level, "Format {}", ...) costs one
+// compare when off. Levels: error = the asked-for action did not happen; warn = odd but survived;
+// info = a rare change an operator wants; debug and trace = for developers. What a guest or peer
+// can trigger goes through RateLimit.
 #pragma once
 
 #include <atomic>
@@ -16,14 +17,16 @@ namespace mimic::log {
 
 enum class Level : uint8_t { kTrace, kDebug, kInfo, kWarn, kError, kOff };
 
-/// Lowest level that is printed. Default: MIMIC_LOG_LEVEL in the environment (trace ... off), else warn. Thread-safe.
+/// Lowest level that is printed. Default: MIMIC_LOG_LEVEL in the environment (trace ... off), else
+/// warn. Thread-safe.
 Level level();
 void set_level(Level level);
 
 /// Parses "trace", "debug", "info", "warn", "error", "off"; returns false on anything else.
 bool parse_level(std::string_view text, Level& level);
 
-/// Prints one line. Thread-safe; a line is written with one write(2), so lines of threads do not mix.
+/// Prints one line. Thread-safe; a line is written with one write(2), so lines of threads do not
+/// mix.
 void write(Level level, std::string_view category, std::string_view message);
 
 /// Lets through at most `burst` events per second and counts the rest. Thread-bound.
@@ -31,7 +34,8 @@ class RateLimit {
 public:
     explicit RateLimit(uint32_t burst = 5) : burst_(burst) {}
 
-    /// True if this event should be logged; `suppressed` gets the number dropped since the last one that was.
+    /// True if this event should be logged; `suppressed` gets the number dropped since the last one
+    /// that was.
     bool allow(TimePoint now, uint64_t& suppressed);
 
 private:
@@ -43,8 +47,9 @@ private:
 
 }  // namespace mimic::log
 
-#define MIMIC_LOG(category, log_level, ...)                                                     \
-    do {                                                                                        \
-        if (::mimic::log::Level::log_level >= ::mimic::log::level())                            \
-            ::mimic::log::write(::mimic::log::Level::log_level, category, fmt::format(__VA_ARGS__)); \
+#define MIMIC_LOG(category, log_level, ...)                               \
+    do {                                                                  \
+        if (::mimic::log::Level::log_level >= ::mimic::log::level())      \
+            ::mimic::log::write(::mimic::log::Level::log_level, category, \
+                                fmt::format(__VA_ARGS__));                \
     } while (false)

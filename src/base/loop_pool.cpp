@@ -23,8 +23,7 @@ Result<std::unique_ptr<LoopPool>> LoopPool::create(unsigned threads) {
     // A fault raised by the thread itself must still reach its handler (sigbus_guard.h).
     for (const int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&all, fault);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (auto& loop : pool->loops_)
-        pool->threads_.emplace_back([&loop = *loop] { loop.run(); });
+    for (auto& loop : pool->loops_) pool->threads_.emplace_back([&loop = *loop] { loop.run(); });
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return pool;
 }

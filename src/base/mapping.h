@@ -25,9 +25,10 @@ public:
     Mapping& operator=(const Mapping&) = delete;
     ~Mapping();
 
-    /// Maps `size` bytes of `fd` from `offset`, which need not be page aligned; bytes() starts at `offset`.
-    /// `protection` is PROT_READ and PROT_WRITE bits. Errors: EINVAL for size 0 or an offset + size that
-    /// overflows or lies beyond the end of a regular file (touching those pages would raise SIGBUS), and those of mmap(2).
+    /// Maps `size` bytes of `fd` from `offset`, which need not be page aligned; bytes() starts at
+    /// `offset`. `protection` is PROT_READ and PROT_WRITE bits. Errors: EINVAL for size 0 or an
+    /// offset + size that overflows or lies beyond the end of a regular file (touching those pages
+    /// would raise SIGBUS), and those of mmap(2).
     static Result<Mapping> map(int fd, uint64_t offset, uint64_t size, int protection);
 
     std::span<std::byte> bytes() const { return {data_, size_}; }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Result<T>: how a function reports that the world failed (a socket, a file, a VM). Bugs of ours are
-// MIMIC_CHECK (check.h); misbehaving guests and peers are counted and answered, never an Error.
+// Result<T>: how a function reports that the world failed (a socket, a file, a VM). Bugs of ours
+// are MIMIC_CHECK (check.h); misbehaving guests and peers are counted and answered, never an Error.
 //
-// gcc 12 has std::expected only with -std=c++23 and clang-14 not at all, so this aliases tl::expected.
+// gcc 12 has std::expected only with -std=c++23 and clang-14 not at all, so this aliases
+// tl::expected.
 #pragma once
 
 #include <string>
@@ -65,17 +66,19 @@ template <typename... Args>
 #define MIMIC_CONCAT_INNER(a, b) a##b
 #define MIMIC_CONCAT(a, b) MIMIC_CONCAT_INNER(a, b)
 
-/// Returns the error of `expression` (a Status or Result) from the enclosing function, if it has one.
-#define MIMIC_TRY(expression)                                                          \
-    do {                                                                               \
-        if (auto mimic_try_result = (expression); !mimic_try_result)                   \
+/// Returns the error of `expression` (a Status or Result) from the enclosing function, if it has
+/// one.
+#define MIMIC_TRY(expression)                                                             \
+    do {                                                                                  \
+        if (auto mimic_try_result = (expression); !mimic_try_result)                      \
             return ::tl::unexpected<::mimic::Error>(std::move(mimic_try_result).error()); \
     } while (false)
 
-/// `MIMIC_ASSIGN_OR_RETURN(auto fd, open_it(path));` Declares or assigns `lhs`, or returns the error.
+/// `MIMIC_ASSIGN_OR_RETURN(auto fd, open_it(path));` Declares or assigns `lhs`, or returns the
+/// error.
 #define MIMIC_ASSIGN_OR_RETURN(lhs, expression) \
     MIMIC_ASSIGN_OR_RETURN_INNER(MIMIC_CONCAT(mimic_result_, __LINE__), lhs, expression)
-#define MIMIC_ASSIGN_OR_RETURN_INNER(result, lhs, expression)               \
-    auto result = (expression);                                             \
+#define MIMIC_ASSIGN_OR_RETURN_INNER(result, lhs, expression)                        \
+    auto result = (expression);                                                      \
     if (!result) return ::tl::unexpected<::mimic::Error>(std::move(result).error()); \
     lhs = std::move(*result)

@@ -16,8 +16,8 @@ static_assert(std::atomic<uint64_t>::is_always_lock_free);  // used in a signal 
 
 constexpr uintptr_t kPage = 4096;
 
-// The guarded ranges by their first byte. The handler takes the lock too: no thread touches guest memory while it
-// holds it, so a fault never finds its own thread in here.
+// The guarded ranges by their first byte. The handler takes the lock too: no thread touches guest
+// memory while it holds it, so a fault never finds its own thread in here.
 class Ranges {
 public:
     void add(uintptr_t base, size_t size) {
@@ -37,8 +37,9 @@ public:
         if (after == ranges_.begin()) return false;
         const auto [base, size] = *std::prev(after);
         if (address - base >= size) return false;
-        // A page of its own may not be possible: huge pages cannot be split, and a peer that makes us replace every
-        // other page uses up the mappings that a process may have. One range is always one mapping.
+        // A page of its own may not be possible: huge pages cannot be split, and a peer that makes
+        // us replace every other page uses up the mappings that a process may have. One range is
+        // always one mapping.
         return put_zeros(address & ~(kPage - 1), kPage) || put_zeros(base, size);
     }
 

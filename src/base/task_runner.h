@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TaskRunner and Clock: where work runs and what time it is. Models and sessions take these by reference and
-// never sleep or read the system clock, so that tests and simulators can own time.
+// TaskRunner and Clock: where work runs and what time it is. Models and sessions take these by
+// reference and never sleep or read the system clock, so that tests and simulators can own time.
 #pragma once
 
 #include <chrono>

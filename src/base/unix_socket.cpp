@@ -19,9 +19,8 @@ Result<sockaddr_un> address_of(const std::string& path) {
     address.sun_family = AF_UNIX;
     if (path.empty()) return fail(std::errc::invalid_argument, "empty socket path");
     if (path.size() >= sizeof address.sun_path)
-        return fail(std::errc::filename_too_long,
-                    "socket path of {} bytes, at most {} fit: {}", path.size(),
-                    sizeof address.sun_path - 1, path);
+        return fail(std::errc::filename_too_long, "socket path of {} bytes, at most {} fit: {}",
+                    path.size(), sizeof address.sun_path - 1, path);
     std::memcpy(address.sun_path, path.data(), path.size());
     return address;
 }
@@ -43,7 +42,8 @@ Status remove_stale(const std::string& path) {
         return fail_errno("{}", path);
     }
     if (!S_ISSOCK(info.st_mode))
-        return fail(std::errc::address_in_use, "{} exists and is no socket; remove it or choose another path", path);
+        return fail(std::errc::address_in_use,
+                    "{} exists and is no socket; remove it or choose another path", path);
     // Non-blocking: a server that does not accept, with its queue full, would keep us here.
     const auto probe = connect(path, SOCK_NONBLOCK);
     if (probe || probe.error().code() != std::errc::connection_refused)
@@ -64,9 +64,11 @@ Result<UnixListener> UnixListener::listen(const std::string& path) {
     UnixListener listener;
     listener.fd_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (!listener.fd_) return fail_errno("socket");
-    // Before bind(), which gives the file the socket's mode: there is no moment at which others may connect.
+    // Before bind(), which gives the file the socket's mode: there is no moment at which others may
+    // connect.
     if (::fchmod(listener.fd_.get(), 0600) != 0) return fail_errno("fchmod of a socket");
-    if (::bind(listener.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    if (::bind(listener.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
+        0)
         return fail_errno("bind {}", path);
     listener.path_ = path;
     struct stat info {};
@@ -114,9 +116,12 @@ Result<UniqueFd> UnixListener::accept() {
         if (fd) return fd;
         switch (errno) {
             case EINTR:
-            case ECONNABORTED: continue;
-            case EAGAIN: return UniqueFd();
-            default: return fail_errno("accept on {}", path_);
+            case ECONNABORTED:
+                continue;
+            case EAGAIN:
+                return UniqueFd();
+            default:
+                return fail_errno("accept on {}", path_);
         }
     }
 }

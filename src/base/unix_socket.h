@@ -11,11 +11,13 @@
 
 namespace mimic {
 
-/// A listening socket and the file that names it; removes the file when destroyed, if it is still the same one.
+/// A listening socket and the file that names it; removes the file when destroyed, if it is still
+/// the same one.
 class UnixListener {
 public:
-    /// Listens at `path`, with mode 0600. A socket file that nobody serves any more is replaced. Errors: ENAMETOOLONG
-    /// (over 107 bytes), EADDRINUSE (somebody serves it, or the file is no socket), EACCES, ENOENT and others of bind(2).
+    /// Listens at `path`, with mode 0600. A socket file that nobody serves any more is replaced.
+    /// Errors: ENAMETOOLONG (over 107 bytes), EADDRINUSE (somebody serves it, or the file is no
+    /// socket), EACCES, ENOENT and others of bind(2).
     static Result<UnixListener> listen(const std::string& path);
 
     UnixListener(UnixListener&& other) noexcept;
@@ -27,7 +29,8 @@ public:
     int fd() const { return fd_.get(); }
     const std::string& path() const { return path_; }
 
-    /// A waiting connection (non-blocking, close-on-exec), or an empty descriptor if there is none. Errors: EMFILE, ENFILE, ENOMEM.
+    /// A waiting connection (non-blocking, close-on-exec), or an empty descriptor if there is none.
+    /// Errors: EMFILE, ENFILE, ENOMEM.
     Result<UniqueFd> accept();
 
 private:
@@ -40,7 +43,8 @@ private:
     ino_t inode_ = 0;
 };
 
-/// Connects to the socket at `path`; the descriptor is blocking and close-on-exec. Errors: ENAMETOOLONG and those of connect(2).
+/// Connects to the socket at `path`; the descriptor is blocking and close-on-exec. Errors:
+/// ENAMETOOLONG and those of connect(2).
 Result<UniqueFd> unix_connect(const std::string& path);
 
 }  // namespace mimic

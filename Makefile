@@ -11,8 +11,7 @@ help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
 
 demo: ## Set up, boot examples/dual-numa.yaml, verify it and print its topology
-	@tools/setup build
-	@tools/setup run
+	@tools/setup build run
 	@tools/build release
 	@tools/demo examples/dual-numa.yaml
 
@@ -23,8 +22,7 @@ test-kernels: ## As test, but only the VM tests, on the newest kernel too
 	@tools/run_tests --kernels
 
 bench: ## Build for speed and print the benchmark's ratios
-	@tools/setup build
-	@tools/setup run
+	@tools/setup build test run
 	@tools/build release
 	@bench/run build/release
 

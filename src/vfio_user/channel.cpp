@@ -13,6 +13,10 @@
 namespace mimic::vfio_user {
 namespace {
 
+// Bytes of replies after which the loop gets to look at other devices. Arbitrary; over what one socket buffer holds, so
+// that only a peer that reads at the same time gets there.
+constexpr size_t kBytesInTurn = 512 * 1024;
+
 constexpr size_t kControlSize = CMSG_SPACE(kMaxReceivedFds * sizeof(int));
 
 Header read_header(const uint8_t* bytes) {
@@ -177,8 +181,9 @@ void Channel::drop_first_fds(size_t count) {
 }
 
 Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handler, size_t& used) {
+    sent_in_turn_ = 0;
     // A backlog means that the peer does not read its replies: the rest waits for resume().
-    while (bytes.size() - used >= sizeof(Header) && backlog_.empty()) {
+    while (bytes.size() - used >= sizeof(Header) && !wants_write()) {
         Message message{read_header(bytes.data() + used), {}, {}};
         const uint32_t size = message.header.size;
         if (size < sizeof(Header) || size > max_message_size_)
@@ -191,13 +196,16 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
         used += size;
         const bool go_on = handler.on_message(message);
         if (fd_count != 0) drop_first_fds(fd_count);
-        if (!go_on) return State::kClosed;
+        // Nobody would see the answers to what follows.
+        if (!go_on || broken_) return State::kClosed;
+        if (sent_in_turn_ > kBytesInTurn) yielding_ = true;
     }
     return State::kOpen;
 }
 
 void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail, int fd) {
     if (broken_) return;
+    sent_in_turn_ += head.size() + tail.size();
     size_t sent = 0;
     if (backlog_.empty() && tail.empty() && fd < 0) {
         // By far the most common reply, and send(2) is the cheaper call.
@@ -240,6 +248,7 @@ void Channel::break_connection() {
 }
 
 bool Channel::flush() {
+    yielding_ = false;
     while (!backlog_.empty() && !broken_) {
         Outgoing& next = backlog_.front();
         const iovec part{next.bytes.data() + next.sent, next.bytes.size() - next.sent};

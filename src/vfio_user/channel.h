@@ -73,8 +73,9 @@ public:
     State resume(Handler& handler);
 
     /// True while bytes wait for the socket: the owner watches EPOLLOUT and stops receiving, so that a peer that
-    /// sends and never reads costs a bounded amount of memory.
-    bool wants_write() const { return !backlog_.empty(); }
+    /// sends and never reads costs a bounded amount of memory. Also true after many bytes were sent in one call although
+    /// there is room for more, so that a peer that asks for much and reads fast does not keep the loop to itself.
+    bool wants_write() const { return !backlog_.empty() || yielding_; }
 
     /// Longest message to accept from now on, in bytes.
     void set_max_message_size(uint32_t size) { max_message_size_ = size; }
@@ -111,6 +112,8 @@ private:
     std::vector<UniqueFd> fds_;     // received, not handed out yet, in order of arrival
     std::vector<FdBatch> batches_;  // whose they are, in the same order
     std::deque<Outgoing> backlog_;
+    size_t sent_in_turn_ = 0;  // bytes, since the loop last called
+    bool yielding_ = false;
     bool broken_ = false;
     std::string close_reason_;
 };

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "vfio_user/test_peer.h"
@@ -319,6 +321,44 @@ TEST_F(ChannelTest, SendToAPeerThatStoppedReadingMakesTheSocketReadable) {
     Bytes some(1);
     EXPECT_EQ(::recv(channel.fd(), some.data(), 1, MSG_DONTWAIT), 0);  // so a loop would call
     EXPECT_EQ(channel.receive(recorder), Channel::State::kClosed);
+}
+
+TEST_F(ChannelTest, MessagesOfAPeerThatIsGoneAreNotWorkedThrough) {
+    recorder.channel = &channel;
+    recorder.answer_size = 16;
+    Bytes burst;
+    for (uint16_t id = 0; id < 100; ++id) burst = join({burst, message_bytes(Command::kRegionRead, id, 16)});
+    ASSERT_TRUE(send_with_fds(pair.peers.get(), burst));
+    pair.peers.reset();
+    EXPECT_EQ(channel.receive(recorder), Channel::State::kClosed);
+    EXPECT_EQ(recorder.seen.size(), 1u);
+    EXPECT_TRUE(channel.close_reason().empty());
+}
+
+TEST_F(ChannelTest, PeerThatReadsFastDoesNotKeepTheLoop) {
+    recorder.channel = &channel;
+    recorder.answer_size = 4000;
+    Bytes burst;
+    for (uint16_t id = 0; id < 1000; ++id) burst = join({burst, message_bytes(Command::kRegionRead, id, 16)});
+    ASSERT_TRUE(send_with_fds(pair.peers.get(), burst));
+    std::thread reader([&] {
+        Bytes some(65536);
+        while (::recv(pair.peers.get(), some.data(), some.size(), 0) > 0) {
+        }
+    });
+    ASSERT_EQ(channel.receive(recorder), Channel::State::kOpen);
+    size_t most = recorder.seen.size();
+    while (recorder.seen.size() < 1000) {
+        ASSERT_TRUE(channel.wants_write());
+        const size_t before = recorder.seen.size();
+        ASSERT_TRUE(channel.flush());
+        if (channel.wants_write()) continue;
+        ASSERT_EQ(channel.resume(recorder), Channel::State::kOpen);
+        most = std::max(most, recorder.seen.size() - before);
+    }
+    EXPECT_LT(most, 200u);  // of 1,000; a turn is 512 KiB
+    ::shutdown(pair.peers.get(), SHUT_RDWR);
+    reader.join();
 }
 
 }  // namespace

@@ -47,6 +47,7 @@ private:
 
     void on_fd_ready(uint32_t events) override;
     void on_session_closed() override;
+    log::RateLimit& log_limit() override { return log_limit_; }
     void bury();
     void adopt(UniqueFd socket);
 
@@ -55,10 +56,10 @@ private:
     ServerOptions options_;
     UnixListener listener_;
     Counters counters_;
+    log::RateLimit log_limit_;
     std::unique_ptr<Session> session_;
     std::unique_ptr<Session> dead_;  // closed inside one of its own calls; freed by a posted task
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
-    log::RateLimit log_limit_;
 };
 
 }  // namespace mimic::vfio_user

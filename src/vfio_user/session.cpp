@@ -97,7 +97,7 @@ void Session::close(std::string_view why, bool fault) {
     closed_ = true;
     if (fault) {
         ++counters_.protocol_faults;
-        MIMIC_LOG("vfio-user", kWarn, "{}: closed the connection: {}", function_.name(), why);
+        warn(fmt::format("closed the connection: {}", why));
     } else {
         MIMIC_LOG("vfio-user", kInfo, "{}: client gone{}{}", function_.name(),
                   why.empty() ? "" : ": ", why);
@@ -108,6 +108,12 @@ void Session::close(std::string_view why, bool fault) {
     memory_.unmap_all();
     counters_.interrupts += interrupts_.signalled();
     interrupts_.reset();
+}
+
+void Session::warn(std::string_view what) {
+    uint64_t suppressed = 0;
+    if (owner_.log_limit().allow(loop_.now(), suppressed))
+        MIMIC_LOG("vfio-user", kWarn, "{}: {} ({} more)", function_.name(), what, suppressed);
 }
 
 bool Session::on_message(Message& message) {
@@ -178,10 +184,7 @@ bool Session::on_reply(const Message& message) {
                           ? message.payload.subspan(sizeof(DmaAccessBody))
                           : std::span<const uint8_t>{};
     if (dma && memory_.on_reply(header.id, read, error, data)) return !closed_;
-    uint64_t suppressed = 0;
-    if (log_limit_.allow(loop_.now(), suppressed))
-        MIMIC_LOG("vfio-user", kWarn, "{}: reply {} to no request of ours ({} more)",
-                  function_.name(), header.id, suppressed);
+    warn(fmt::format("reply {} to no request of ours", header.id));
     return true;
 }
 
@@ -204,10 +207,7 @@ void Session::reply(const Header& request, std::span<const uint8_t> payload, int
 // would wait for it forever; others (libvfio-user) take nothing after an error's header. Facts sheet, 1.7.
 void Session::reply_error(const Header& request, const Failure& failure, std::string_view why) {
     ++counters_.errors;
-    uint64_t suppressed = 0;
-    if (log_limit_.allow(loop_.now(), suppressed))
-        MIMIC_LOG("vfio-user", kWarn, "{}: command {} refused with errno {}: {} ({} more)",
-                  function_.name(), request.command, failure.error, why, suppressed);
+    warn(fmt::format("command {} refused with errno {}: {}", request.command, failure.error, why));
     if ((request.flags & kFlagNoReply) != 0) return;
     const size_t payload = client_.minor == 1 ? failure.payload_size : 0;
     Header header{request.id, request.command, static_cast<uint32_t>(sizeof(Header) + payload),

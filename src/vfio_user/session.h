@@ -40,6 +40,9 @@ public:
         /// The connection is over; the owner destroys the session, but not before this call has returned.
         virtual void on_session_closed() = 0;
 
+        /// For what the peer makes us say. Of the device, not of the session: connecting again does not refill it.
+        virtual log::RateLimit& log_limit() = 0;
+
     protected:
         ~Owner() = default;
     };
@@ -107,6 +110,7 @@ private:
     void reply(const Header& request, std::span<const uint8_t> payload, int fd = -1);
     void reply_error(const Header& request, const Failure& failure, std::string_view why);
     void close(std::string_view why, bool fault);
+    void warn(std::string_view what);
     void after_io(Channel::State state);
     void send_command(Command command, uint16_t id, const DmaAccessBody& body,
                       std::span<const std::byte> data);
@@ -123,7 +127,6 @@ private:
     bool negotiated_ = false;
     bool closed_ = false;
     bool writing_ = false;  // EPOLLOUT instead of EPOLLIN is watched
-    log::RateLimit log_limit_;
     std::vector<uint8_t> reply_buffer_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the handshake timer
 };

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of connections: cut at every byte, slow, silent, many, second ones; what the function is like afterwards.
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+#include <gtest/gtest.h>
+
+#include "tests/protocol/device_host.h"
+
+namespace mimic::test {
+namespace {
+
+using namespace vfio_user;
+using namespace std::chrono_literals;
+
+constexpr uint32_t kAttach = kIrqDataEventfd | kIrqActionTrigger;
+
+const Bytes& version_bytes() {
+    static const Bytes bytes = version_request().bytes();
+    return bytes;
+}
+
+// One message of each kind that has something to cut.
+std::vector<Request> messages(int memory, int event) {
+    const Bytes data(8, 1);
+    return {map_request(0x1000, 4096, memory),
+            unmap_request(0x1000, 4096),
+            Request(Command::kDeviceGetInfo, bytes_of(DeviceInfoBody{16, 0, 0, 0})),
+            Request(Command::kDeviceGetRegionInfo, bytes_of(RegionInfoBody{96, 0, 1, 0, 0, 0})),
+            irqs_request(kAttach, kIrqMsix, 0, 1, {event}),
+            read_request(0, 0, 4),
+            write_request(0, 0, data),
+            Request(Command::kRegionWriteMulti, bytes_of(uint64_t{1}, WriteMultiEntry{0, 0, 4, {}})),
+            Request(Command::kDeviceReset, {}),
+            Request(Command::kDeviceFeature, bytes_of(DeviceFeatureBody{8, 1 | kFeatureGet}))};
+}
+
+TEST(Connection, CutAfterEveryByteOfEveryMessageLeavesAServerThatServes) {
+    DeviceHost host;
+    const UniqueFd memory = make_memfd(4096);
+    const UniqueFd event = make_eventfd();
+    const size_t before = open_descriptors();
+    unsigned cuts = 0;
+    for (const Request& message : messages(memory.get(), event.get())) {
+        const Bytes bytes = message.bytes();
+        for (size_t n = 0; n <= bytes.size(); ++n, ++cuts) {
+            RawClient raw(host.path());
+            ASSERT_TRUE(raw.send_bytes(version_bytes()));
+            if (n != 0) {
+                ASSERT_TRUE(raw.send_bytes(std::span(bytes).first(n), message.fds));
+            }
+        }
+    }
+    for (size_t n = 0; n < version_bytes().size(); ++n, ++cuts) {
+        RawClient raw(host.path());
+        ASSERT_TRUE(raw.send_bytes(std::span(version_bytes()).first(n)));
+    }
+    ASSERT_TRUE(host.wait_idle());
+    EXPECT_EQ(open_descriptors(), before);
+    auto client = host.client();
+    EXPECT_EQ(client->get<uint16_t>(kRegionConfig, 0), 0x1de5);
+    EXPECT_GE(host.counters().connections, 1u);
+}
+
+TEST(Connection, OneByteAtATimeIsServed) {
+    DeviceHost host;
+    RawClient raw(host.path());
+    Request read = read_request(kRegionConfig, 0, 2);
+    const Bytes all = version_bytes() + read.bytes();
+    for (const uint8_t byte : all) ASSERT_TRUE(raw.send_bytes({&byte, 1}));
+    ASSERT_TRUE(raw.receive());
+    const auto reply = raw.receive();
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->payload.size(), 18u);
+}
+
+TEST(Connection, PipelinedRequestsAreAnsweredInOrder) {
+    DeviceHost host;
+    auto client = host.client();
+    Bytes burst;
+    for (uint16_t i = 0; i < 2000; ++i) {
+        Request read = read_request(0, kScratch, 4);
+        read.header.id = static_cast<uint16_t>(i + 60000);  // wraps, as QEMU's do
+        burst = std::move(burst) + read.bytes();
+    }
+    std::thread sender([&] { client->raw().send_bytes(burst); });
+    for (uint16_t i = 0; i < 2000; ++i) {
+        const auto reply = client->raw().receive();
+        ASSERT_TRUE(reply);
+        ASSERT_EQ(reply->header.id, static_cast<uint16_t>(i + 60000));
+    }
+    sender.join();
+}
+
+TEST(Connection, PeerWithoutVersionIsDroppedInTime) {
+    DeviceHost host(2, 1, {.handshake_timeout = 50ms});
+    RawClient silent(host.path(0));
+    RawClient slow(host.path(1));
+    ASSERT_TRUE(slow.send_bytes(std::span(version_bytes()).first(10)));
+    EXPECT_TRUE(silent.closed_by_peer());
+    EXPECT_TRUE(slow.closed_by_peer());
+    EXPECT_NE(host.client(0)->get(kRegionConfig, 0), UINT32_MAX);
+    EXPECT_EQ(host.counters(1).protocol_faults, 1u);
+}
+
+TEST(Connection, NegotiatedClientMayBeSilentBeyondTheHandshakeTimeout) {
+    DeviceHost host(1, 1, {.handshake_timeout = 1ms});
+    std::unique_ptr<Client> client;
+    do client = host.client();  // a busy machine may need longer than 1 ms
+    while (client->server_minor() == 0xffff);
+    pollfd closed{client->raw().fd(), POLLRDHUP, 0};
+    EXPECT_EQ(::poll(&closed, 1, 30), 0);
+    EXPECT_NE(client->get(kRegionConfig, 0), UINT32_MAX);
+}
+
+TEST(Connection, SecondClientIsTurnedAwayAndTheFirstUnaffected) {
+    DeviceHost host;
+    auto first = host.client();
+    ASSERT_EQ(first->put(0, kScratch, 0x1234u), 0);
+    for (int i = 0; i < 40; ++i) {
+        RawClient second(host.path());
+        EXPECT_TRUE(second.closed_by_peer());
+    }
+    EXPECT_EQ(first->get(0, kScratch), 0x1234u);
+    EXPECT_EQ(host.counters().connections, 1u);
+}
+
+TEST(Connection, NextClientIsServedAlthoughTheLastLeftMessagesBehind) {
+    DeviceHost host;
+    const Bytes data(4, 7);
+    for (int round = 0; round < 20; ++round) {
+        auto client = std::make_unique<Client>(host.path());
+        ASSERT_EQ(client->negotiate(), 0) << round;
+        // More than one receive's worth of posted writes, then gone: the loop sees both sockets ready at once.
+        Bytes burst;
+        for (int i = 0; i < 3000; ++i) burst = std::move(burst) + posted(write_request(0, kScratch, data)).bytes();
+        host.on_loop(0, [] {});
+        ASSERT_TRUE(client->raw().send_bytes(burst));
+    }
+}
+
+TEST(Connection, EofResetsTheFunctionAndDropsMemoryAndInterrupts) {
+    DeviceHost host;
+    const UniqueFd memory = make_memfd(4096);
+    const UniqueFd event = make_eventfd();
+    auto client = host.client();
+    ASSERT_EQ(client->dma_map(0, 4096, memory.get()), 0);
+    ASSERT_EQ(client->set_irqs(kAttach, kIrqMsix, 0, 1, {event.get()}), 0);
+    ASSERT_EQ(client->put(0, kScratch, 0x55u), 0);
+    ASSERT_EQ(client->put(0, kInterrupt, 0u), 0);
+    EXPECT_EQ(take_events(event.get()), 1u);
+    client.reset();
+    ASSERT_TRUE(host.wait_idle());
+    EXPECT_EQ(host.toy().detaches, 1u);
+
+    client = host.client();
+    EXPECT_EQ(client->get(0, kScratch), 0u);
+    EXPECT_EQ(run_dma(*client, kStartRead, 0, 16), kDmaFailed | EFAULT);
+    ASSERT_EQ(client->put(0, kInterrupt, 0u), 0);
+    EXPECT_EQ(take_events(event.get()), 0u);
+}
+
+TEST(Connection, TwoHundredReconnectsLeakNothing) {
+    DeviceHost host;
+    const UniqueFd memory = make_memfd(0x10000);
+    const UniqueFd event = make_eventfd();
+    ASSERT_TRUE(host.wait_idle());
+    const size_t before = open_descriptors();
+    for (int i = 0; i < 200; ++i) {
+        auto client = host.client();
+        ASSERT_EQ(client->server_minor(), 0) << i;
+        ASSERT_EQ(client->dma_map(0, 0x10000, memory.get()), 0);
+        ASSERT_EQ(client->dma_map(0x100000, 0x10000), 0);
+        ASSERT_EQ(client->set_irqs(kAttach, kIrqMsix, 0, 2, {event.get(), event.get()}), 0);
+        ASSERT_EQ(client->set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {event.get()}), 0);
+        ASSERT_TRUE(client->region_info(1).fd);
+        if (i % 2 == 0) (void)client->raw().send_bytes(Bytes(7), std::vector<int>{memory.get()});
+    }
+    ASSERT_TRUE(host.wait_idle());
+    EXPECT_EQ(open_descriptors(), before);
+    EXPECT_EQ(host.toy().detaches, 200u);
+}
+
+TEST(Connection, PeerThatNeverReadsIsHeldBackAndOthersAreServed) {
+    DeviceHost host(2);
+    auto greedy = host.client(0);
+    // 2,000 reads of 1 MiB: the server must stop taking them, or keep 2 GiB of replies.
+    Bytes burst;
+    for (int i = 0; i < 2000; ++i) burst = std::move(burst) + read_request(2, 0, 1 << 20).bytes();
+    ::send(greedy->raw().fd(), burst.data(), burst.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    auto other = host.client(1);
+    for (int i = 0; i < 100; ++i) ASSERT_NE(other->get(kRegionConfig, 0), UINT32_MAX);
+    EXPECT_LT(host.counters(0).region_reads, 100u);
+    // It may still change its mind.
+    for (int i = 0; i < 10; ++i) {
+        const auto reply = greedy->raw().receive();
+        ASSERT_TRUE(reply);
+        ASSERT_EQ(reply->payload.size(), 16u + (1 << 20));
+        EXPECT_EQ(reply->payload[16 + 5], 35);
+    }
+    greedy.reset();
+    EXPECT_TRUE(host.wait_idle(0));
+}
+
+TEST(Connection, ServerThatStopsClosesItsClients) {
+    auto host = std::make_unique<DeviceHost>(2);
+    auto connected = host->client(0);
+    RawClient unnegotiated(host->path(1));
+    const std::string path = host->path(0);
+    host.reset();
+    EXPECT_TRUE(connected->raw().closed_by_peer());
+    EXPECT_TRUE(unnegotiated.closed_by_peer());
+    EXPECT_FALSE(RawClient(path).connected());
+}
+
+}  // namespace
+}  // namespace mimic::test

@@ -15,6 +15,7 @@ namespace mimic::machine {
 namespace {
 
 using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;  // people read what we print
 
 /// sriov_numvfs of a PF as the guest says it, 0 if it says nothing sensible.
 uint64_t enabled_vfs(const Probe& probe, const std::string& pf_sysfs) {
@@ -102,8 +103,8 @@ FunctionVerdict check_function(const Json& device, const Json& function, const P
     return verdict;
 }
 
-Json differences_json(const std::vector<Difference>& differences) {
-    Json out = Json::array();
+OrderedJson differences_json(const std::vector<Difference>& differences) {
+    OrderedJson out = OrderedJson::array();
     for (const Difference& difference : differences) {
         out.push_back({{"what", difference.what},
                        {"expected", difference.expected},
@@ -174,7 +175,7 @@ std::string verdict_table(const Verdict& verdict) {
 }
 
 std::string verdict_json(const Verdict& verdict) {
-    Json functions = Json::array();
+    OrderedJson functions = OrderedJson::array();
     for (const FunctionVerdict& function : verdict.functions) {
         functions.push_back({{"name", function.name},
                              {"kind", function.kind},
@@ -184,7 +185,7 @@ std::string verdict_json(const Verdict& verdict) {
                              {"checks", function.checks},
                              {"differences", differences_json(function.differences)}});
     }
-    const Json out = {{"format", "mimic-verify"},
+    const OrderedJson out = {{"format", "mimic-verify"},
                       {"version", 1},
                       {"machine", verdict.machine},
                       {"kernel", verdict.kernel},
@@ -193,7 +194,7 @@ std::string verdict_json(const Verdict& verdict) {
                       {"differing", verdict.differing},
                       {"functions", std::move(functions)},
                       {"differences", differences_json(verdict.differences)}};
-    return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace mimic::machine

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A booted topology for a test: up, exec, cp, verify and down through the mimic program, in folders of its own."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+TREE = pathlib.Path(__file__).resolve().parents[2]
+
+# What a kernel prints when something is wrong with it, or with a driver.
+KERNEL_COMPLAINTS = re.compile(
+    r"WARNING:|BUG:|Oops|Call Trace|general protection|KASAN|UBSAN|INFO: task|lockdep|refcount_t|"
+    r"sysfs: cannot create duplicate|mock-accel .*(?:[Cc]annot|fail)"
+)
+
+
+class Failure(Exception):
+    """A check that did not hold; the text says what was expected."""
+
+
+def check(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+def equal(what, expected, got):
+    check(expected == got, f"{what}: expected {expected!r}, got {got!r}")
+
+
+class Result:
+    """How a command ended."""
+
+    def __init__(self, done):
+        self.status = done.returncode
+        self.out = done.stdout
+        self.err = done.stderr
+
+    def __str__(self):
+        return f"exit status {self.status}\nstdout: {self.out}\nstderr: {self.err}"
+
+
+class Topology:
+    """Boots a file on entry, takes it down on exit and checks that nothing stayed. Machines are named in exec()."""
+
+    def __init__(self, mimic, example, kernel):
+        self.mimic = os.path.abspath(mimic)
+        self.example = example
+        self.kernel = kernel
+        # Short: a socket's path has 107 bytes.
+        self.folder = tempfile.mkdtemp(prefix="mvm-")
+        self.environment = dict(
+            os.environ,
+            XDG_RUNTIME_DIR=os.path.join(self.folder, "run"),
+            XDG_STATE_HOME=os.path.join(self.folder, "state"),
+        )
+        os.mkdir(self.environment["XDG_RUNTIME_DIR"], 0o700)
+
+    def run(self, *arguments, stdin=None, timeout=540):
+        done = subprocess.run(
+            [self.mimic, *arguments], env=self.environment, text=True, errors="replace", timeout=timeout,
+            stdin=subprocess.DEVNULL if stdin is None else None, input=stdin,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        return Result(done)
+
+    def __enter__(self):
+        try:
+            up = self.run("up", str(TREE / "examples" / self.example), "--kernel", self.kernel)
+            check(up.status == 0, f"mimic up failed: {up}")
+            return self
+        except BaseException:
+            self.close()
+            raise
+
+    def __exit__(self, kind, error, trace):
+        down = self.close(show_logs=kind is not None)
+        if kind is None:
+            check(down.status == 0, f"mimic down failed: {down}")
+            equal("processes left", [], self.left_processes())
+            equal("run folders left", [], self.left_files)
+
+    def close(self, show_logs=False):
+        if show_logs:
+            self.print_logs()
+        down = self.run("down", "--all")
+        run = pathlib.Path(self.environment["XDG_RUNTIME_DIR"])
+        self.left_files = [str(path) for path in run.rglob("*")
+                           if path.name not in (".lock", "mimic") and not path.name.startswith(".")]
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return down
+
+    def left_processes(self):
+        """Command lines of processes that name our folder: nothing else does."""
+        left = []
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if self.folder in text and path.parent.name != str(os.getpid()):
+                left.append(text)
+        return left
+
+    def print_logs(self):
+        for path in sorted(pathlib.Path(self.folder).rglob("*.log")):
+            lines = path.read_text(errors="replace").splitlines()[-40:]
+            print(f"--- {path.name} of {path.parent.name}, last lines", *lines, sep="\n", flush=True)
+
+    def exec(self, machine, *command, **options):
+        return self.run("exec", machine, "--", *command, **options)
+
+    def shell(self, machine, script):
+        """Output of a shell script that must succeed."""
+        done = self.exec(machine, "sh", "-c", script)
+        check(done.status == 0, f"in {machine}: {script}\n{done}")
+        return done.out.rstrip("\n")
+
+    def verify(self, machine):
+        """The verdict of `mimic verify`, which must be that all agrees."""
+        done = self.run("verify", machine, "--json")
+        check(done.status == 0, f"verify {machine}: {done}")
+        verdict = json.loads(done.out)
+        check(verdict["agrees"] and verdict["checks"] > 0, f"verify {machine}: {done.out}")
+        return verdict
+
+    def check_dmesg(self, machine):
+        bad = [line for line in self.shell(machine, "dmesg").splitlines() if KERNEL_COMPLAINTS.search(line)]
+        equal("kernel complaints", [], bad)

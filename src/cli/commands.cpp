@@ -171,7 +171,10 @@ void add_help_and_version(CLI::App& app, Action& action) {
         action = [topic, &app] {
             try {
                 const CLI::App* of = topic->empty() ? &app : app.get_subcommand(*topic);
-                return std::fputs(of->help().c_str(), stdout) < 0 ? 1 : 0;
+                // App::help() would explain the command that was parsed: "help" itself.
+                const std::string text = of->get_formatter()->make_help(
+                    of, topic->empty() ? "mimic" : "mimic " + *topic, CLI::AppFormatMode::Normal);
+                return std::fputs(text.c_str(), stdout) < 0 ? 1 : 0;
             } catch (const CLI::OptionNotFound&) {
                 std::fputs(fmt::format("mimic: no command {}; see: mimic help\n", *topic).c_str(),
                            stderr);

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +19,8 @@ namespace mimic::machine {
 namespace {
 
 using namespace std::chrono_literals;
+
+constexpr uint64_t kMinLogSpace = 1u << 20;  // a boot prints about 30 KiB
 
 std::string utc_now() {
     const std::time_t now = std::time(nullptr);
@@ -109,6 +112,12 @@ Status BootPlanner::make_log_folder() {
     MIMIC_ASSIGN_OR_RETURN(const auto root, state_root_path());
     plan_.state_dir = root + "/" + machine_.name;
     MIMIC_TRY(make_dirs(plan_.state_dir));
+    struct statvfs disk {};
+    // A log that cannot be written says nothing of the crash that it is there for.
+    if (::statvfs(plan_.state_dir.c_str(), &disk) == 0 &&
+        uint64_t{disk.f_bavail} * disk.f_frsize < kMinLogSpace)
+        return fail(std::errc::no_space_on_device, "No space left for logs in {} (less than 1 MiB)",
+                    plan_.state_dir);
     for (const char* name :
          {"console.log", "qemu.log", "device-host.log", "supervisor.log", "exit-reason"})
         ::unlink((plan_.state_dir + "/" + name).c_str());

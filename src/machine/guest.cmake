@@ -13,3 +13,10 @@ mimic_library(guest
   PRIVATE LibArchive::LibArchive OpenSSL::Crypto nlohmann_json::nlohmann_json)
 # The source tree that a program in a build folder takes scripts and sources from.
 target_compile_definitions(mimic_guest PRIVATE MIMIC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+
+mimic_test(guest_test
+  SOURCES cloud_init_test.cpp guest_agent_test.cpp initramfs_test.cpp verify_test.cpp
+  LIBS mimic::guest mimic::topology LibArchive::LibArchive nlohmann_json::nlohmann_json)
+if(TARGET guest_test)
+  target_compile_definitions(guest_test PRIVATE MIMIC_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+endif()

@@ -186,14 +186,14 @@ std::string verdict_json(const Verdict& verdict) {
                              {"differences", differences_json(function.differences)}});
     }
     const OrderedJson out = {{"format", "mimic-verify"},
-                      {"version", 1},
-                      {"machine", verdict.machine},
-                      {"kernel", verdict.kernel},
-                      {"agrees", verdict.agrees()},
-                      {"checks", verdict.checks},
-                      {"differing", verdict.differing},
-                      {"functions", std::move(functions)},
-                      {"differences", differences_json(verdict.differences)}};
+                             {"version", 1},
+                             {"machine", verdict.machine},
+                             {"kernel", verdict.kernel},
+                             {"agrees", verdict.agrees()},
+                             {"checks", verdict.checks},
+                             {"differing", verdict.differing},
+                             {"functions", std::move(functions)},
+                             {"differences", differences_json(verdict.differences)}};
     return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// topology::parse() on any bytes. Either there are problems to show, each with a text, or a model that every format
+// can be made of.
+#include "tests/fuzz/fuzz.h"
+#include "topology/topology.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    using namespace mimic;
+    const std::string_view text(reinterpret_cast<const char*>(data), size);
+    const auto model = topology::parse(text, "fuzz.yaml");
+    if (!model) {
+        FUZZ_REQUIRE(!model.error().empty());
+        return 0;
+    }
+    FUZZ_REQUIRE(!topology::tree_json(*model).empty());
+    FUZZ_REQUIRE(!topology::picture_svg(*model).empty());
+    for (const auto format : {topology::Format::kQemu, topology::Format::kLibvirt})
+        (void)topology::render(*model, format, "/run/mimic");
+    return 0;
+}

@@ -60,6 +60,14 @@ std::string user_data(const std::string& machine, const std::string& key) {
     return text;
 }
 
+tl::unexpected<Error> seed_failed(struct archive* archive) {
+    const int code = archive_errno(archive);
+    if (code > 0) return tl::unexpected<Error>(Error::from_errno(code, "write the seed"));
+    const char* const text = archive_error_string(archive);
+    return fail(std::errc::io_error, "write the seed: {}",
+                text != nullptr ? text : "no reason given");
+}
+
 Status add_file(struct archive* archive, const char* name, std::string_view text) {
     const std::unique_ptr<struct archive_entry, FreeEntry> entry(archive_entry_new());
     if (!entry) return fail(std::errc::not_enough_memory, "no memory for the seed");
@@ -71,7 +79,7 @@ Status add_file(struct archive* archive, const char* name, std::string_view text
     if (archive_write_header(archive, entry.get()) != ARCHIVE_OK ||
         archive_write_data(archive, text.data(), text.size()) !=
             static_cast<la_ssize_t>(text.size())) {
-        return fail(std::errc::io_error, "{}", archive_error_string(archive));
+        return seed_failed(archive);
     }
     return {};
 }
@@ -85,13 +93,13 @@ Status write_seed(int fd, const std::string& machine, const std::string& key) {
         archive_write_set_options(archive.get(), "volume-id=cidata,joliet,rockridge") !=
             ARCHIVE_OK ||
         archive_write_open_fd(archive.get(), fd) != ARCHIVE_OK) {
-        return fail(std::errc::io_error, "{}", archive_error_string(archive.get()));
+        return seed_failed(archive.get());
     }
     MIMIC_TRY(add_file(archive.get(), "meta-data",
                        fmt::format("instance-id: mimic-{0}\nlocal-hostname: {0}\n", machine)));
     MIMIC_TRY(add_file(archive.get(), "user-data", user_data(machine, key)));
     if (archive_write_close(archive.get()) != ARCHIVE_OK) {
-        return fail(std::errc::io_error, "{}", archive_error_string(archive.get()));
+        return seed_failed(archive.get());
     }
     return {};
 }

@@ -30,11 +30,15 @@ struct FreeEntry {
 using ArchivePtr = std::unique_ptr<struct archive, FreeArchive>;
 using EntryPtr = std::unique_ptr<struct archive_entry, FreeEntry>;
 
+std::string_view reason_of(struct archive* archive) {
+    const char* const text = archive_error_string(archive);
+    return text != nullptr ? text : "no reason given";
+}
+
 tl::unexpected<Error> archive_failed(struct archive* archive, std::string_view what) {
     const int code = archive_errno(archive);
-    const char* text = archive_error_string(archive);
-    return fail(code > 0 ? static_cast<std::errc>(code) : std::errc::io_error, "{}: {}", what,
-                text != nullptr ? text : "no reason given");
+    if (code > 0) return tl::unexpected<Error>(Error::from_errno(code, what));
+    return fail(std::errc::io_error, "{}: {}", what, reason_of(archive));
 }
 
 }  // namespace
@@ -184,8 +188,7 @@ Result<std::string> decompress(std::string_view data, size_t max_bytes) {
     struct archive_entry* entry = nullptr;  // owned by the archive
     if (archive_read_open_memory(archive.get(), data.data(), data.size()) != ARCHIVE_OK ||
         archive_read_next_header(archive.get(), &entry) != ARCHIVE_OK) {
-        return fail(std::errc::illegal_byte_sequence, "decompress: {}",
-                    archive_error_string(archive.get()));
+        return fail(std::errc::illegal_byte_sequence, "decompress: {}", reason_of(archive.get()));
     }
     std::string out;
     std::string buffer(1u << 20, '\0');
@@ -193,7 +196,7 @@ Result<std::string> decompress(std::string_view data, size_t max_bytes) {
         const la_ssize_t count = archive_read_data(archive.get(), buffer.data(), buffer.size());
         if (count < 0) {
             return fail(std::errc::illegal_byte_sequence, "decompress: {}",
-                        archive_error_string(archive.get()));
+                        reason_of(archive.get()));
         }
         if (count == 0) return out;
         if (out.size() + static_cast<size_t>(count) > max_bytes) {

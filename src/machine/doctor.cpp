@@ -101,8 +101,7 @@ void look_for_kernels(Examination& e) {
 
 void look_for_kvm(Examination& e) {
     if (!e.qemu) return;
-    // The verdict is about a kernel; any of those in the cache may have been tried.
-    const KvmVerdict verdict = any_kvm_verdict(*e.qemu);
+    const KvmVerdict verdict = known_kvm_verdict(*e.qemu);
     e.add(
         "KVM", verdict.usable ? Health::kOk : Health::kNote,
         verdict.usable ? verdict.reason : verdict.reason + "; guests run on TCG, which is slower");

@@ -22,11 +22,12 @@ using Json = nlohmann::json;
 // A kernel gets to its missing root file system in 1 to 3 s under KVM, nested included.
 constexpr auto kProbeTimeout = 10s;
 
-// What a verdict holds for. Another kernel may run where this one does not.
-std::string fingerprint(const Qemu& qemu, const std::string& kernel) {
+// What a verdict holds for. Kernels are not told apart: a host that does not run one Debian kernel
+// is not to be trusted with the next.
+std::string fingerprint(const Qemu& qemu) {
     auto boot_id = read_small_file("/proc/sys/kernel/random/boot_id").value_or("unknown");
     while (!boot_id.empty() && boot_id.back() == '\n') boot_id.pop_back();
-    return fmt::format("{} {} {} {}", boot_id, qemu.program, qemu.version, kernel);
+    return fmt::format("{} {} {}", boot_id, qemu.program, qemu.version);
 }
 
 std::string verdict_file() {
@@ -76,7 +77,7 @@ KvmVerdict boot_guest(const Qemu& qemu, const std::string& kernel) {
 
 }  // namespace
 
-KvmVerdict known_kvm_verdict(const Qemu& qemu, const std::string& kernel) {
+KvmVerdict known_kvm_verdict(const Qemu& qemu) {
     if (const char* wish = std::getenv("MIMIC_KVM"); wish != nullptr && std::strcmp(wish, "0") == 0)
         return {false, "MIMIC_KVM=0 is set", true};
     const UniqueFd device(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
@@ -89,27 +90,19 @@ KvmVerdict known_kvm_verdict(const Qemu& qemu, const std::string& kernel) {
     const auto text = read_small_file(verdict_file());
     if (!text) return {false, "not tried yet: the first mimic up boots a kernel to see", false};
     const Json kept = Json::parse(*text, nullptr, false);
-    if (kept.is_object() && kept.value("for", "") == fingerprint(qemu, kernel))
+    if (kept.is_object() && kept.value("for", "") == fingerprint(qemu))
         return {kept.value("usable", false), kept.value("reason", ""), true};
-    return {false, "not tried since the last reboot or with this QEMU and kernel", false};
-}
-
-KvmVerdict any_kvm_verdict(const Qemu& qemu) {
-    const auto text = read_small_file(verdict_file());
-    const Json kept = text ? Json::parse(*text, nullptr, false) : Json();
-    return known_kvm_verdict(qemu, kept.is_object() ? kept.value("kernel", "") : "");
+    return {false, "not tried since the last reboot, or not with this QEMU", false};
 }
 
 KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, Progress& progress) {
-    KvmVerdict verdict = known_kvm_verdict(qemu, kernel);
+    KvmVerdict verdict = known_kvm_verdict(qemu);
     if (verdict.probed) return verdict;
     progress.step("trying whether a guest runs under KVM (once, 10 s at most)");
     verdict = boot_guest(qemu, kernel);
     if (verdict.probed) {
-        const Json kept{{"for", fingerprint(qemu, kernel)},
-                        {"kernel", kernel},
-                        {"usable", verdict.usable},
-                        {"reason", verdict.reason}};
+        const Json kept{
+            {"for", fingerprint(qemu)}, {"usable", verdict.usable}, {"reason", verdict.reason}};
         // Without a cache the next run tries again; nothing is lost.
         [[maybe_unused]] const Status written = write_file_atomically(
             verdict_file(), kept.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");

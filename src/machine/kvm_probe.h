@@ -19,10 +19,7 @@ struct KvmVerdict {
 
 /// Looks at /dev/kvm only, and at a verdict that was kept for this boot, QEMU and kernel. Starts
 /// nothing. `probed` is false if only a boot would tell.
-KvmVerdict known_kvm_verdict(const Qemu& qemu, const std::string& kernel);
-
-/// As known_kvm_verdict(), for whichever kernel was tried last. For `mimic doctor`.
-KvmVerdict any_kvm_verdict(const Qemu& qemu);
+KvmVerdict known_kvm_verdict(const Qemu& qemu);
 
 /// known_kvm_verdict(), and if that does not tell boots `kernel` (a bzImage) for at most ten
 /// seconds and keeps what came of it. $MIMIC_KVM=0 says no without a probe. Blocks; safe to call

@@ -21,7 +21,8 @@ run 0 "$mimic" ps --names
 has out single
 run 1 "$mimic" up "$single"
 has err 'already running'
-[ -z "$(find "$XDG_RUNTIME_DIR/mimic" -perm /077 ! -type l)" ] || bad "open to others: $(find "$XDG_RUNTIME_DIR/mimic" -perm /077)"
+open=$(find "$XDG_RUNTIME_DIR/mimic" -perm /077 ! -type l)
+[ -z "$open" ] || bad "open to others: $open"
 run 0 "$mimic" exec single -- ls /sys/class/mock-accel
 has out mock0
 run 7 "$mimic" exec single -- sh -c 'exit 7'

@@ -30,7 +30,8 @@ YAML
     for node in {0..13}; do printf '    - {cpus: 1, memory: 128M}\n'; done
     printf '  devices:\n'
     for node in {0..13}; do
-        printf '    - {name: "n%s-{index}", count: 9, model: mock-accel, numa_node: %s, vfs: {count: 7}}\n' "$node" "$node"
+        printf '    - {name: "n%s-{index}", count: 9, model: mock-accel, numa_node: %s, ' "$node" "$node"
+        printf 'vfs: {count: 7}}\n'
     done
 } >"$SANDBOX/big.yaml"
 

@@ -70,6 +70,7 @@ void bench_writes(int client_cpu, int server_cpu) {
 int main() {
     const auto cpus = usable_cpus();
     bench_reads("one CPU:", cpus[0], cpus[0], true, 1.15);
+    bench_reads("one CPU, no spinning:", cpus[0], cpus[0], false, 1.15);
     if (cpus.size() > 1) {
         bench_reads("two CPUs:", cpus[0], cpus[1], true, 1.05);
         bench_reads("two CPUs, no spinning:", cpus[0], cpus[1], false, 1.05);

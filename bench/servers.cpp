@@ -25,6 +25,7 @@ namespace mimic::bench {
 namespace {
 
 constexpr size_t kReadRequest = 32;
+constexpr size_t kWriteRequest = 36;
 constexpr size_t kReadReply = 36;
 
 // As `mimic serve` sets it.
@@ -52,14 +53,14 @@ double resident_bytes() {
 // Blocking recv and send of the same sizes: the floor that any request-reply server over this
 // socket has.
 [[noreturn]] void serve_bare(int fd) {
-    std::array<uint8_t, 65536> buffer;
+    // A multiple of the write's size, so that a read never ends inside a message.
+    static std::array<uint8_t, kWriteRequest * 1820> buffer;
     const std::array<uint8_t, kReadReply> reply{};
     for (;;) {
         const ssize_t n = ::recv(fd, buffer.data(), buffer.size(), 0);
         if (n <= 0) ::_exit(0);
-        // The last bytes of the one-way stream of the write benchmark may come with the read that
-        // ends it.
-        if (static_cast<size_t>(n) % (kReadRequest + 4) == kReadRequest &&
+        // The read that ends a stream of writes may come together with the last of them.
+        if (static_cast<size_t>(n) % kWriteRequest == kReadRequest &&
             ::send(fd, reply.data(), reply.size(), MSG_NOSIGNAL) < 0)
             ::_exit(0);
     }

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
+#include <sys/timerfd.h>
 
 #include <algorithm>
 #include <array>
@@ -15,8 +16,10 @@
 namespace mimic {
 namespace {
 
-// Slot that stands for the wake-up eventfd; never handed to a watch.
+// Stand for the loop's own descriptors; no watch has them, because slots and generations start at
+// 0.
 constexpr uint64_t kWakeToken = ~uint64_t{0};
+constexpr uint64_t kTimerToken = kWakeToken - 1;
 
 // Events fetched by one epoll_wait. Arbitrary: large enough that a busy shard rarely needs two
 // calls.
@@ -40,11 +43,16 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create() {
     if (!loop->epoll_) return fail_errno("epoll_create1");
     loop->wake_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!loop->wake_) return fail_errno("eventfd");
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = kWakeToken;
-    if (::epoll_ctl(loop->epoll_.get(), EPOLL_CTL_ADD, loop->wake_.get(), &event) != 0)
-        return fail_errno("epoll_ctl(wake-up eventfd)");
+    loop->timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    if (!loop->timer_) return fail_errno("timerfd_create");
+    for (const auto& [fd, token] :
+         {std::pair{loop->wake_.get(), kWakeToken}, std::pair{loop->timer_.get(), kTimerToken}}) {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.u64 = token;
+        if (::epoll_ctl(loop->epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+            return fail_errno("epoll_ctl(the loop's own descriptors)");
+    }
     return loop;
 }
 
@@ -69,6 +77,12 @@ void EventLoop::run_once(Duration timeout) {
         if (event.data.u64 == kWakeToken) {
             uint64_t ignored;
             [[maybe_unused]] const auto n = ::read(wake_.get(), &ignored, sizeof ignored);
+            continue;
+        }
+        if (event.data.u64 == kTimerToken) {
+            uint64_t ignored;
+            [[maybe_unused]] const auto n = ::read(timer_.get(), &ignored, sizeof ignored);
+            has_tasks_.store(true, std::memory_order_release);
             continue;
         }
         const auto slot = static_cast<uint32_t>(event.data.u64);
@@ -189,12 +203,21 @@ void EventLoop::post(Task task) {
 }
 
 void EventLoop::post_delayed(Task task, Duration delay) {
-    {
-        const std::lock_guard lock(mutex_);
-        delayed_.emplace(clock_.now() + delay, std::move(task));
-        has_tasks_.store(true, std::memory_order_release);
+    const std::lock_guard lock(mutex_);
+    const auto added = delayed_.emplace(clock_.now() + delay, std::move(task));
+    if (added == delayed_.begin()) arm_timer();
+}
+
+// Sets the timer to the earliest delayed task. With mutex_ held.
+void EventLoop::arm_timer() {
+    itimerspec when{};
+    if (!delayed_.empty()) {
+        // steady_clock is CLOCK_MONOTONIC (libstdc++). A time of zero would disarm the timer.
+        const auto due = std::max<int64_t>(delayed_.begin()->first.time_since_epoch().count(), 1);
+        when.it_value.tv_sec = due / 1'000'000'000;
+        when.it_value.tv_nsec = due % 1'000'000'000;
     }
-    if (!is_current()) wake();
+    MIMIC_CHECK(::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr) == 0);
 }
 
 bool EventLoop::is_current() const {
@@ -209,26 +232,22 @@ void EventLoop::run_ready_tasks() {
         const std::lock_guard lock(mutex_);
         ready.swap(posted_);
         const auto now = clock_.now();
+        const size_t immediate = ready.size();
         while (!delayed_.empty() && delayed_.begin()->first <= now) {
             ready.push_back(std::move(delayed_.begin()->second));
             delayed_.erase(delayed_.begin());
         }
-        has_tasks_.store(!delayed_.empty(), std::memory_order_release);
+        if (ready.size() != immediate) arm_timer();
+        has_tasks_.store(false, std::memory_order_release);
     }
     for (auto& task : ready) task();
 }
 
-int EventLoop::timeout_ms(Duration limit) {
+int EventLoop::timeout_ms(Duration limit) const {
     using std::chrono::milliseconds;
-    if (has_tasks_.load(std::memory_order_acquire)) {
-        const std::lock_guard lock(mutex_);
-        if (!posted_.empty()) return 0;
-        if (!delayed_.empty())
-            limit = std::min(limit,
-                             std::max(Duration::zero(), delayed_.begin()->first - clock_.now()));
-    }
+    if (has_tasks_.load(std::memory_order_acquire)) return 0;
     if (limit == Duration::max()) return -1;
-    // Rounded up: waking early would spin until the task is due.
+    // Rounded up: returning early would make a caller that waits for a time spin.
     const auto ms = std::chrono::ceil<milliseconds>(limit).count();
     return static_cast<int>(std::min<int64_t>(ms, 1'000'000));
 }

@@ -83,13 +83,15 @@ private:
     EventLoop() = default;
     void wake();
     void run_ready_tasks();
-    int timeout_ms(Duration limit);
+    void arm_timer();
+    int timeout_ms(Duration limit) const;
     int wait(std::span<epoll_event> events, Duration timeout);
     int spin(std::span<epoll_event> events);
 
     SteadyClock clock_;
     UniqueFd epoll_;
     UniqueFd wake_;
+    UniqueFd timer_;  // timerfd: a timeout of epoll_wait(2) would cost every call a timer
     std::atomic<bool> stop_{false};
     std::atomic<std::thread::id> thread_{};
 
@@ -107,7 +109,7 @@ private:
     std::mutex mutex_;  // guards the two queues below
     std::vector<Task> posted_;
     std::multimap<TimePoint, Task> delayed_;
-    std::atomic<bool> has_tasks_{false};
+    std::atomic<bool> has_tasks_{false};  // posted_ is not empty, or the timer has fired
 };
 
 }  // namespace mimic

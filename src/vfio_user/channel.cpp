@@ -13,8 +13,8 @@
 namespace mimic::vfio_user {
 namespace {
 
-// Bytes of replies after which the loop gets to look at other devices. Arbitrary; over what one socket buffer holds, so
-// that only a peer that reads at the same time gets there.
+// Bytes of replies after which the loop gets to look at other devices. Arbitrary; over what one
+// socket buffer holds, so that only a peer that reads at the same time gets there.
 constexpr size_t kBytesInTurn = 512 * 1024;
 
 constexpr size_t kControlSize = CMSG_SPACE(kMaxReceivedFds * sizeof(int));
@@ -31,7 +31,8 @@ bool may_carry_fds(uint16_t command) {
            command == static_cast<uint16_t>(Command::kDeviceFeature);
 }
 
-// Header + body + descriptor in one sendmsg: QEMU reads 16 bytes at once and a short header is fatal to it.
+// Header + body + descriptor in one sendmsg: QEMU reads 16 bytes at once and a short header is
+// fatal to it.
 ssize_t send_some(int socket, std::span<const iovec> parts, int fd) {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(parts.data());
@@ -69,8 +70,8 @@ Channel::State Channel::fail_with(std::string reason) {
 Channel::State Channel::receive(Handler& handler) {
     if (broken_) return State::kClosed;
     const auto scratch = buffer_.bytes();
-    // A message that began earlier continues in the channel's own memory, which grows only as bytes really arrive:
-    // a peer that announces 1 MiB and sends nothing gets nothing.
+    // A message that began earlier continues in the channel's own memory, which grows only as bytes
+    // really arrive: a peer that announces 1 MiB and sends nothing gets nothing.
     const size_t kept = partial_.size();
     if (kept > scratch.size() / 2) partial_.resize(kept + scratch.size());
     const bool in_partial = kept > scratch.size() / 2;
@@ -87,10 +88,12 @@ Channel::State Channel::receive(Handler& handler) {
     const ssize_t received = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (received < 0) {
         if (in_partial) partial_.resize(kept);
+        drained_ = errno == EAGAIN;
         if (errno == EAGAIN || errno == EINTR) return State::kOpen;
         return fail_with(fmt::format("recvmsg: {}", std::strerror(errno)));
     }
     const size_t new_fds = message.msg_controllen != 0 ? take_fds(message) : 0;
+    drained_ = static_cast<size_t>(received) < space.size() && new_fds == 0;
     if ((message.msg_flags & MSG_CTRUNC) != 0 || fds_.size() > kMaxReceivedFds)
         return fail_with("more descriptors than the protocol allows");
     if (received == 0) {
@@ -100,8 +103,9 @@ Channel::State Channel::receive(Handler& handler) {
 
     const size_t total = kept + static_cast<size_t>(received);
     if (in_partial) partial_.resize(total);
-    const std::span<const uint8_t> bytes =
-        in_partial ? std::span<const uint8_t>(partial_) : std::span<const uint8_t>(scratch.first(total));
+    const std::span<const uint8_t> bytes = in_partial
+                                               ? std::span<const uint8_t>(partial_)
+                                               : std::span<const uint8_t>(scratch.first(total));
     if (new_fds != 0) attribute_fds(bytes, kept, new_fds);
     size_t used = 0;
     const State state = dispatch(bytes, handler, used);
@@ -145,10 +149,11 @@ size_t Channel::take_fds(const msghdr& header) {
     return fds_.size() - before;
 }
 
-// The kernel ends a read after the send that carried descriptors, but may put earlier sends before it. So they belong
-// to the last message that starts in the bytes just read, if it is of a kind that carries descriptors or too short yet
-// to tell; else (one send of several messages) to the last of such a kind before it; else to the last one, which is
-// handled without them. Bytes in which no message starts continue the first.
+// The kernel ends a read after the send that carried descriptors, but may put earlier sends before
+// it. So they belong to the last message that starts in the bytes just read, if it is of a kind
+// that carries descriptors or too short yet to tell; else (one send of several messages) to the
+// last of such a kind before it; else to the last one, which is handled without them. Bytes in
+// which no message starts continue the first.
 void Channel::attribute_fds(std::span<const uint8_t> bytes, size_t first_new, size_t count) {
     size_t last = 0;
     size_t carrier = SIZE_MAX;
@@ -209,16 +214,16 @@ void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail,
     size_t sent = 0;
     if (backlog_.empty() && tail.empty() && fd < 0) {
         // By far the most common reply, and send(2) is the cheaper call.
-        const ssize_t n = ::send(socket_.get(), head.data(), head.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        const ssize_t n = ::send(socket_.get(), head.data(), head.size(),
+                                 MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN && errno != EINTR) return break_connection();
         if (n > 0) sent = static_cast<size_t>(n);
         if (sent == head.size()) return;
     } else if (backlog_.empty()) {
-        const std::array<iovec, 2> parts = {
-            iovec{const_cast<uint8_t*>(head.data()), head.size()},
-            iovec{const_cast<uint8_t*>(tail.data()), tail.size()}};
-        const ssize_t n =
-            send_some(socket_.get(), std::span(parts).first(tail.empty() ? 1 : 2), fd);
+        const std::array<iovec, 2> parts = {iovec{const_cast<uint8_t*>(head.data()), head.size()},
+                                            iovec{const_cast<uint8_t*>(tail.data()), tail.size()}};
+        const ssize_t n = send_some(socket_.get(), std::span(parts).first(tail.empty() ? 1 : 2),
+                                    fd);
         if (n < 0 && errno != EAGAIN) return break_connection();
         if (n > 0) {
             sent = static_cast<size_t>(n);
@@ -229,13 +234,15 @@ void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail,
     Outgoing rest;
     rest.bytes.reserve(head.size() + tail.size() - sent);
     if (sent < head.size())
-        rest.bytes.insert(rest.bytes.end(), head.begin() + static_cast<std::ptrdiff_t>(sent), head.end());
+        rest.bytes.insert(rest.bytes.end(), head.begin() + static_cast<std::ptrdiff_t>(sent),
+                          head.end());
     const size_t tail_sent = sent > head.size() ? sent - head.size() : 0;
     rest.bytes.insert(rest.bytes.end(), tail.begin() + static_cast<std::ptrdiff_t>(tail_sent),
                       tail.end());
     if (fd >= 0) {
         rest.fd.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-        if (!rest.fd) return break_connection();  // no descriptors left: better no reply than half of one
+        if (!rest.fd)
+            return break_connection();  // no descriptors left: better no reply than half of one
     }
     backlog_.push_back(std::move(rest));
 }
@@ -243,7 +250,8 @@ void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail,
 void Channel::break_connection() {
     broken_ = true;
     backlog_.clear();
-    // The sender may be a timer of the device, and a peer that only stopped reading makes no event: this does.
+    // The sender may be a timer of the device, and a peer that only stopped reading makes no event:
+    // this does.
     ::shutdown(socket_.get(), SHUT_RDWR);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Channel: whole messages in and out of one connected socket, with descriptors and partial I/O. Knows the framing
-// (Header), nothing of what commands mean.
+// Channel: whole messages in and out of one connected socket, with descriptors and partial I/O.
+// Knows the framing (Header), nothing of what commands mean.
 #pragma once
 
 #include <sys/socket.h>
@@ -18,15 +18,16 @@
 
 namespace mimic::vfio_user {
 
-/// One received message. The spans and descriptors are valid during Handler::on_message() only; descriptors that the
-/// handler does not move out are closed after it.
+/// One received message. The spans and descriptors are valid during Handler::on_message() only;
+/// descriptors that the handler does not move out are closed after it.
 struct Message {
     Header header;
     std::span<const uint8_t> payload;
     std::span<UniqueFd> fds;
 };
 
-/// Buffer that the channels of one loop share for reading, so that an idle connection needs none. Thread-bound.
+/// Buffer that the channels of one loop share for reading, so that an idle connection needs none.
+/// Thread-bound.
 class ReceiveBuffer {
 public:
     static constexpr size_t kSize = 64 * 1024;  // about 1,800 posted 4-byte writes
@@ -56,14 +57,15 @@ public:
 
     int fd() const { return socket_.get(); }
 
-    /// Reads what is there (one recvmsg) and hands out each whole message. kClosed on EOF, on a socket error, on
-    /// framing that cannot be followed (size below 16 or over `max_message_size`, descriptors lost), or when the handler
-    /// says so.
+    /// Reads what is there (one recvmsg) and hands out each whole message. kClosed on EOF, on a
+    /// socket error, on framing that cannot be followed (size below 16 or over `max_message_size`,
+    /// descriptors lost), or when the handler says so.
     State receive(Handler& handler);
 
-    /// Sends head and tail as one message with one sendmsg(2) and, if `fd` >= 0, that descriptor. What the socket does not
-    /// take is kept and sent by flush(); then wants_write() is true. An error of the socket shuts it down, so that it
-    /// becomes readable and receive() returns kClosed.
+    /// Sends head and tail as one message with one sendmsg(2) and, if `fd` >= 0, that descriptor.
+    /// What the socket does not take is kept and sent by flush(); then wants_write() is true. An
+    /// error of the socket shuts it down, so that it becomes readable and receive() returns
+    /// kClosed.
     void send(std::span<const uint8_t> head, std::span<const uint8_t> tail = {}, int fd = -1);
 
     /// Sends kept bytes. False when the peer is gone.
@@ -72,10 +74,15 @@ public:
     /// Hands out messages that were read but held back while wants_write() was true.
     State resume(Handler& handler);
 
-    /// True while bytes wait for the socket: the owner watches EPOLLOUT and stops receiving, so that a peer that
-    /// sends and never reads costs a bounded amount of memory. Also true after many bytes were sent in one call although
-    /// there is room for more, so that a peer that asks for much and reads fast does not keep the loop to itself.
+    /// True while bytes wait for the socket: the owner watches EPOLLOUT and stops receiving, so
+    /// that a peer that sends and never reads costs a bounded amount of memory. Also true after
+    /// many bytes were sent in one call although there is room for more, so that a peer that asks
+    /// for much and reads fast does not keep the loop to itself.
     bool wants_write() const { return !backlog_.empty() || yielding_; }
+
+    /// True if the last receive() left nothing in the socket, so that an edge-triggered owner may
+    /// wait for the next event. False when it cannot tell: the kernel ends a read at descriptors.
+    bool drained() const { return drained_; }
 
     /// Longest message to accept from now on, in bytes.
     void set_max_message_size(uint32_t size) { max_message_size_ = size; }
@@ -90,7 +97,8 @@ private:
         UniqueFd fd;  // rides on the first byte
     };
 
-    // What one recvmsg brought: `count` of fds_, for the message that starts at `owner` of the bytes not handed out.
+    // What one recvmsg brought: `count` of fds_, for the message that starts at `owner` of the
+    // bytes not handed out.
     struct FdBatch {
         size_t owner;
         size_t count;
@@ -115,6 +123,7 @@ private:
     size_t sent_in_turn_ = 0;  // bytes, since the loop last called
     bool yielding_ = false;
     bool broken_ = false;
+    bool drained_ = true;
     std::string close_reason_;
 };
 

@@ -82,7 +82,8 @@ TEST_F(ChannelTest, MessageCutAtEveryByteArrivesOnce) {
 }
 
 TEST_F(ChannelTest, TwoGluedMessagesCutAtEveryByteArriveInOrder) {
-    const Bytes both = join({message_bytes(Command::kRegionWrite, 1, 5), message_bytes(Command::kRegionRead, 2, 16)});
+    const Bytes both = join(
+        {message_bytes(Command::kRegionWrite, 1, 5), message_bytes(Command::kRegionRead, 2, 16)});
     for (size_t cut = 1; cut < both.size(); ++cut) {
         recorder.seen.clear();
         ASSERT_TRUE(send_with_fds(pair.peers.get(), std::span(both).first(cut)));
@@ -98,7 +99,8 @@ TEST_F(ChannelTest, MessageLongerThanTheReceiveBufferArrives) {
     const Bytes message = message_bytes(Command::kRegionWrite, 3, 300'000);
     size_t sent = 0;
     while (recorder.seen.empty()) {
-        const ssize_t n = ::send(pair.peers.get(), message.data() + sent, message.size() - sent, MSG_DONTWAIT);
+        const ssize_t n = ::send(pair.peers.get(), message.data() + sent, message.size() - sent,
+                                 MSG_DONTWAIT);
         if (n > 0) sent += static_cast<size_t>(n);
         ASSERT_EQ(channel.receive(recorder), Channel::State::kOpen);
     }
@@ -130,8 +132,9 @@ TEST_F(ChannelTest, DescriptorOfACutMessageStaysWithIt) {
         recorder.seen.clear();
         ASSERT_TRUE(send_with_fds(pair.peers.get(), std::span(first).first(cut), fds));
         ASSERT_EQ(channel.receive(recorder), Channel::State::kOpen);
-        const Bytes rest = join({Bytes(first.begin() + static_cast<std::ptrdiff_t>(cut), first.end()),
-                                 message_bytes(Command::kDmaMap, 2, 32)});
+        const Bytes rest = join(
+            {Bytes(first.begin() + static_cast<std::ptrdiff_t>(cut), first.end()),
+             message_bytes(Command::kDmaMap, 2, 32)});
         ASSERT_TRUE(send_with_fds(pair.peers.get(), rest));
         receive_until(2);
         EXPECT_EQ(recorder.seen[0].inodes, std::vector<ino_t>{inode_of(fd.get())}) << cut;
@@ -160,7 +163,9 @@ TEST_F(ChannelTest, DescriptorOnAKindThatTakesNoneIsNotGivenToALaterMessage) {
     ASSERT_TRUE(send_with_fds(pair.peers.get(), message_bytes(Command::kDmaMap, 0, 32), fds));
     receive_until(1);
     for (uint16_t id = 1; id <= 3 * kMaxReceivedFds; ++id)
-        ASSERT_TRUE(send_with_fds(pair.peers.get(), message_bytes(Command::kDeviceGetInfo, id, 16), fds)) << id;
+        ASSERT_TRUE(
+            send_with_fds(pair.peers.get(), message_bytes(Command::kDeviceGetInfo, id, 16), fds))
+            << id;
     receive_until(1 + 3 * kMaxReceivedFds);
     ASSERT_TRUE(send_with_fds(pair.peers.get(), message_bytes(Command::kDmaMap, 9, 32)));
     receive_until(2 + 3 * kMaxReceivedFds);
@@ -181,7 +186,8 @@ TEST_F(ChannelTest, DescriptorOnLaterBytesOfAMessageIsItsOwn) {
 TEST_F(ChannelTest, MoreDescriptorsThanThereIsRoomForClose) {
     const UniqueFd fd = memfd(4096);
     const std::vector<int> flood(kMaxReceivedFds + 1, fd.get());
-    ASSERT_TRUE(send_with_fds(pair.peers.get(), message_bytes(Command::kDeviceSetIrqs, 1, 20), flood));
+    ASSERT_TRUE(
+        send_with_fds(pair.peers.get(), message_bytes(Command::kDeviceSetIrqs, 1, 20), flood));
     EXPECT_EQ(channel.receive(recorder), Channel::State::kClosed);
     EXPECT_FALSE(channel.close_reason().empty());
 }
@@ -189,7 +195,8 @@ TEST_F(ChannelTest, MoreDescriptorsThanThereIsRoomForClose) {
 TEST_F(ChannelTest, AsManyDescriptorsAsThereIsRoomForArrive) {
     const UniqueFd fd = memfd(4096);
     const std::vector<int> many(kMaxReceivedFds, fd.get());
-    ASSERT_TRUE(send_with_fds(pair.peers.get(), message_bytes(Command::kDeviceSetIrqs, 1, 20), many));
+    ASSERT_TRUE(
+        send_with_fds(pair.peers.get(), message_bytes(Command::kDeviceSetIrqs, 1, 20), many));
     receive_until(1);
     EXPECT_EQ(recorder.seen[0].inodes.size(), kMaxReceivedFds);
 }
@@ -222,12 +229,13 @@ TEST_F(ChannelTest, EofIsSilentBetweenMessagesAndAFaultInsideOne) {
 
 TEST_F(ChannelTest, HandlerThatSaysNoGetsNoFurtherMessage) {
     recorder.close_after = 1;
-    ASSERT_TRUE(send_with_fds(pair.peers.get(), join({message_bytes(Command::kVersion, 1), message_bytes(Command::kVersion, 2)})));
+    ASSERT_TRUE(send_with_fds(pair.peers.get(), join({message_bytes(Command::kVersion, 1),
+                                                      message_bytes(Command::kVersion, 2)})));
     EXPECT_EQ(channel.receive(recorder), Channel::State::kClosed);
     EXPECT_EQ(ids(), std::vector<uint16_t>{1});
 }
 
-// --- Sending --------------------------------------------------------------------------------------------------
+// --- Sending ---------------------------------------------------------------------------------
 
 TEST_F(ChannelTest, HeadTailAndDescriptorArriveAsOne) {
     const UniqueFd fd = memfd(4096);
@@ -275,8 +283,10 @@ TEST_F(ChannelTest, TinySendBufferDeliversEverythingInOrder) {
 TEST_F(ChannelTest, PeerThatDoesNotReadHoldsBackItsOwnMessages) {
     recorder.channel = &channel;
     recorder.answer_size = 1 << 20;
-    ASSERT_TRUE(send_with_fds(pair.peers.get(), join({message_bytes(Command::kRegionRead, 1, 16), message_bytes(Command::kRegionRead, 2, 16),
-                                                      message_bytes(Command::kRegionRead, 3, 16)})));
+    ASSERT_TRUE(
+        send_with_fds(pair.peers.get(), join({message_bytes(Command::kRegionRead, 1, 16),
+                                              message_bytes(Command::kRegionRead, 2, 16),
+                                              message_bytes(Command::kRegionRead, 3, 16)})));
     ASSERT_EQ(channel.receive(recorder), Channel::State::kOpen);
     EXPECT_EQ(recorder.seen.size(), 1u);  // the others wait, so one reply is all that memory holds
     EXPECT_TRUE(channel.wants_write());
@@ -327,7 +337,8 @@ TEST_F(ChannelTest, MessagesOfAPeerThatIsGoneAreNotWorkedThrough) {
     recorder.channel = &channel;
     recorder.answer_size = 16;
     Bytes burst;
-    for (uint16_t id = 0; id < 100; ++id) burst = join({burst, message_bytes(Command::kRegionRead, id, 16)});
+    for (uint16_t id = 0; id < 100; ++id)
+        burst = join({burst, message_bytes(Command::kRegionRead, id, 16)});
     ASSERT_TRUE(send_with_fds(pair.peers.get(), burst));
     pair.peers.reset();
     EXPECT_EQ(channel.receive(recorder), Channel::State::kClosed);
@@ -339,7 +350,8 @@ TEST_F(ChannelTest, PeerThatReadsFastDoesNotKeepTheLoop) {
     recorder.channel = &channel;
     recorder.answer_size = 4000;
     Bytes burst;
-    for (uint16_t id = 0; id < 1000; ++id) burst = join({burst, message_bytes(Command::kRegionRead, id, 16)});
+    for (uint16_t id = 0; id < 1000; ++id)
+        burst = join({burst, message_bytes(Command::kRegionRead, id, 16)});
     ASSERT_TRUE(send_with_fds(pair.peers.get(), burst));
     std::thread reader([&] {
         Bytes some(65536);

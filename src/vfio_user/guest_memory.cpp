@@ -25,8 +25,8 @@ Status GuestMemory::map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::D
         return fail(std::errc::invalid_argument, "DMA region of {:#x} bytes at {:#x}", size, iova);
     const auto next = regions_.lower_bound(iova);
     const bool hits_next = next != regions_.end() && next->first - iova < size;
-    const bool hits_previous =
-        next != regions_.begin() && iova - std::prev(next)->first < std::prev(next)->second.size;
+    const bool hits_previous = next != regions_.begin() &&
+                               iova - std::prev(next)->first < std::prev(next)->second.size;
     if (hits_next || hits_previous)
         return fail(std::errc::file_exists, "DMA region {:#x}+{:#x} overlaps another", iova, size);
     if (regions_.size() >= kMaxDmaMaps)
@@ -86,7 +86,8 @@ std::optional<std::span<std::byte>> GuestMemory::span(uint64_t iova, uint64_t si
     return region->second.mapping.bytes().subspan(offset, size);
 }
 
-// Every byte must be in a region that permits the access; counts the messages that the unmapped parts need.
+// Every byte must be in a region that permits the access; counts the messages that the unmapped
+// parts need.
 Status GuestMemory::check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages) {
     if (shut_down_) return fail(std::errc::operation_canceled, "the client is gone");
     if (size == 0 || size > kMaxDmaTransfer || iova + (size - 1) < iova)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// GuestMemory: the client's DMA regions (DMA_MAP, DMA_UNMAP) as a pci::DmaSpace. Regions with a descriptor are mapped;
-// for the others, and for nothing else, it asks the client by DMA_READ and DMA_WRITE.
+// GuestMemory: the client's DMA regions (DMA_MAP, DMA_UNMAP) as a pci::DmaSpace. Regions with a
+// descriptor are mapped; for the others, and for nothing else, it asks the client by DMA_READ and
+// DMA_WRITE.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +20,22 @@ namespace mimic::vfio_user {
 /// Largest transfer of one DmaSpace::read() or write(), in bytes.
 inline constexpr uint64_t kMaxDmaTransfer = 16u << 20;
 
-/// Transfers by message that may be under way at once; more are refused with EAGAIN. Arbitrary, and enough for a ring
-/// engine's prefetch; bounds what a guest can make the process remember.
+/// Transfers by message that may be under way at once; more are refused with EAGAIN. Arbitrary, and
+/// enough for a ring engine's prefetch; bounds what a guest can make the process remember.
 inline constexpr size_t kMaxDmaInFlight = 1024;
 
-/// Bytes of transfers that wait for messages at once; more are refused with EAGAIN. Each transfer has a buffer of its
-/// size, and what a peer does not read waits in another. Arbitrary: four of the largest transfers.
+/// Bytes of transfers that wait for messages at once; more are refused with EAGAIN. Each transfer
+/// has a buffer of its size, and what a peer does not read waits in another. Arbitrary: four of the
+/// largest transfers.
 inline constexpr uint64_t kMaxDmaBytesInFlight = 4 * kMaxDmaTransfer;
 
-/// Regions of one client that are mapped; further ones are reached by messages. A process may have 65,530 mappings
-/// (vm.max_map_count), and one client must not take those of the other devices. Arbitrary: QEMU has tens.
+/// Regions of one client that are mapped; further ones are reached by messages. A process may have
+/// 65,530 mappings (vm.max_map_count), and one client must not take those of the other devices.
+/// Arbitrary: QEMU has tens.
 inline constexpr size_t kMaxMappedRegions = 2048;
 
-/// Address space that the mapped regions of one client may take in all, for the same reason. Arbitrary, and more than
-/// the memory of any guest.
+/// Address space that the mapped regions of one client may take in all, for the same reason.
+/// Arbitrary, and more than the memory of any guest.
 inline constexpr uint64_t kMaxMappedBytes = uint64_t{8} << 40;
 
 /// Regions of one client. Thread-bound.
@@ -43,7 +46,8 @@ public:
     public:
         /// Sends DMA_READ or DMA_WRITE with message id `id`.
         virtual void send_dma_read(uint16_t id, uint64_t iova, uint64_t size) = 0;
-        virtual void send_dma_write(uint16_t id, uint64_t iova, std::span<const std::byte> data) = 0;
+        virtual void send_dma_write(uint16_t id, uint64_t iova,
+                                    std::span<const std::byte> data) = 0;
         /// Largest count of one message, in bytes; at least 1.
         virtual uint64_t max_dma_message() const = 0;
 
@@ -54,10 +58,11 @@ public:
     /// `messenger` is borrowed for the life of this object.
     explicit GuestMemory(Messenger& messenger) : messenger_(messenger) {}
 
-    /// Adds [iova, iova + size). `fd` may be empty: then the region is reached by messages, as is one beyond
-    /// kMaxMappedRegions or kMaxMappedBytes. Errors: EINVAL (size 0, overflow, beyond the end of the file), EEXIST
-    /// (overlap), ENOSPC (kMaxDmaMaps regions), those of mmap(2).
-    Status map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::DmaAccess access, UniqueFd fd);
+    /// Adds [iova, iova + size). `fd` may be empty: then the region is reached by messages, as is
+    /// one beyond kMaxMappedRegions or kMaxMappedBytes. Errors: EINVAL (size 0, overflow, beyond
+    /// the end of the file), EEXIST (overlap), ENOSPC (kMaxDmaMaps regions), those of mmap(2).
+    Status map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::DmaAccess access,
+               UniqueFd fd);
 
     /// Removes the region with exactly this iova and size. Errors: ENOENT if there is none.
     Status unmap(uint64_t iova, uint64_t size);
@@ -73,11 +78,12 @@ public:
     void read(uint64_t iova, uint64_t size, ReadDone done) override;
     void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override;
 
-    /// Takes the client's reply to DMA_READ (`is_read`) or DMA_WRITE `id`. `data` holds what DMA_READ brought; `error`
-    /// is an errno, 0 for success. False if no such message is under way.
+    /// Takes the client's reply to DMA_READ (`is_read`) or DMA_WRITE `id`. `data` holds what
+    /// DMA_READ brought; `error` is an errno, 0 for success. False if no such message is under way.
     bool on_reply(uint16_t id, bool is_read, int error, std::span<const uint8_t> data);
 
-    /// Fails every transfer under way with ECANCELED, and from now on every new one too: the client is gone.
+    /// Fails every transfer under way with ECANCELED, and from now on every new one too: the client
+    /// is gone.
     void shut_down();
 
 private:
@@ -87,7 +93,8 @@ private:
         Mapping mapping;  // empty: by message
     };
 
-    // One read() or write() that needs messages. Shared by its messages, which may be answered in any order.
+    // One read() or write() that needs messages. Shared by its messages, which may be answered in
+    // any order.
     struct Transfer {
         std::vector<std::byte> bytes;
         size_t outstanding = 0;

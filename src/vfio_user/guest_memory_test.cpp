@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DMA regions: what may be mapped, what a device may reach, and transfers by message that go wrong in every way.
+// DMA regions: what may be mapped, what a device may reach, and transfers by message that go wrong
+// in every way.
 #include "vfio_user/guest_memory.h"
 
 #include <fcntl.h>
@@ -38,13 +39,14 @@ public:
 
 class GuestMemoryTest : public ::testing::Test {
 protected:
-    static constexpr uint64_t kNone = 0;
     // errno of a map() without a descriptor.
     int map(uint64_t iova, uint64_t size, DmaAccess access = DmaAccess::kReadWrite) {
         return errno_of(memory.map(iova, size, 0, access, UniqueFd()));
     }
-    int map_file(uint64_t iova, uint64_t size, DmaAccess access = DmaAccess::kReadWrite, uint64_t offset = 0) {
-        return errno_of(memory.map(iova, size, offset, access, UniqueFd(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0))));
+    int map_file(uint64_t iova, uint64_t size, DmaAccess access = DmaAccess::kReadWrite,
+                 uint64_t offset = 0) {
+        return errno_of(memory.map(iova, size, offset, access,
+                                   UniqueFd(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0))));
     }
     static int errno_of(const Status& status) { return status ? 0 : status.error().errno_value(); }
 
@@ -76,14 +78,19 @@ protected:
     std::vector<std::byte> data;
 };
 
-// --- Regions -----------------------------------------------------------------------------------------------------
+// --- Regions ---------------------------------------------------------------------------------
 
 TEST_F(GuestMemoryTest, RegionsMayTouchButNotOverlap) {
     EXPECT_EQ(map(0x2000, 0x1000), 0);
     EXPECT_EQ(map(0x1000, 0x1000), 0);
     EXPECT_EQ(map(0x3000, 0x1000), 0);
-    for (const auto& [iova, size] : std::vector<std::pair<uint64_t, uint64_t>>{
-             {0x2000, 0x1000}, {0x2fff, 1}, {0x1fff, 2}, {0, 0x1001}, {0, 0x10000}, {0x3800, 0x1000}, {0, UINT64_MAX}})
+    for (const auto& [iova, size] : std::vector<std::pair<uint64_t, uint64_t>>{{0x2000, 0x1000},
+                                                                               {0x2fff, 1},
+                                                                               {0x1fff, 2},
+                                                                               {0, 0x1001},
+                                                                               {0, 0x10000},
+                                                                               {0x3800, 0x1000},
+                                                                               {0, UINT64_MAX}})
         EXPECT_EQ(map(iova, size), EEXIST) << iova;
     EXPECT_EQ(map(0, 0x1000), 0);
     EXPECT_EQ(memory.region_count(), 4u);
@@ -109,8 +116,12 @@ TEST_F(GuestMemoryTest, FileShorterThanTheRegionIsRefused) {
 TEST_F(GuestMemoryTest, UnmapWantsExactlyOneMappedRange) {
     ASSERT_EQ(map(0x1000, 0x2000), 0);
     ASSERT_EQ(map(0x3000, 0x1000), 0);
-    for (const auto& [iova, size] : std::vector<std::pair<uint64_t, uint64_t>>{
-             {0x1000, 0x1000}, {0x2000, 0x1000}, {0x1000, 0x3000}, {0, 0x2000}, {0x1000, 0}, {0x4000, 1}})
+    for (const auto& [iova, size] : std::vector<std::pair<uint64_t, uint64_t>>{{0x1000, 0x1000},
+                                                                               {0x2000, 0x1000},
+                                                                               {0x1000, 0x3000},
+                                                                               {0, 0x2000},
+                                                                               {0x1000, 0},
+                                                                               {0x4000, 1}})
         EXPECT_EQ(errno_of(memory.unmap(iova, size)), ENOENT) << iova;
     EXPECT_EQ(errno_of(memory.unmap(0x1000, 0x2000)), 0);
     EXPECT_EQ(errno_of(memory.unmap(0x1000, 0x2000)), ENOENT);
@@ -120,7 +131,8 @@ TEST_F(GuestMemoryTest, UnmapWantsExactlyOneMappedRange) {
 TEST_F(GuestMemoryTest, ManyRegionsInDescendingOrderAreAllFound) {
     for (uint64_t i = kMaxDmaMaps; i-- > 0;) ASSERT_EQ(map(i * 0x1000, 0x1000), 0);
     EXPECT_EQ(map(uint64_t{kMaxDmaMaps} * 0x1000, 0x1000), ENOSPC);
-    for (uint64_t i = 0; i < kMaxDmaMaps; ++i) ASSERT_EQ(errno_of(memory.unmap(i * 0x1000, 0x1000)), 0);
+    for (uint64_t i = 0; i < kMaxDmaMaps; ++i)
+        ASSERT_EQ(errno_of(memory.unmap(i * 0x1000, 0x1000)), 0);
 }
 
 TEST_F(GuestMemoryTest, RegionsBeyondTheMappingLimitAreReachedByMessages) {
@@ -137,7 +149,7 @@ TEST_F(GuestMemoryTest, RegionsBeyondTheMappingLimitAreReachedByMessages) {
     EXPECT_TRUE(memory.span(0, 1, DmaAccess::kRead));
 }
 
-// --- Spans -------------------------------------------------------------------------------------------------------
+// --- Spans -----------------------------------------------------------------------------------
 
 TEST_F(GuestMemoryTest, SpanStaysInOneRegionAndItsPermissions) {
     ASSERT_EQ(map_file(0x1000, 0x1000, DmaAccess::kRead), 0);
@@ -162,7 +174,7 @@ TEST_F(GuestMemoryTest, SpanOfAnUnalignedFileOffsetShowsTheRightBytes) {
     EXPECT_EQ(static_cast<char>((*memory.span(0x5000, 2, DmaAccess::kRead))[1]), 'y');
 }
 
-// --- Mapped transfers ----------------------------------------------------------------------------------------------
+// --- Mapped transfers ------------------------------------------------------------------------
 
 TEST_F(GuestMemoryTest, TransferOverAdjacentMappedRegionsIsDoneAtOnce) {
     ASSERT_EQ(map_file(0x1000, 0x1000), 0);
@@ -226,7 +238,7 @@ TEST_F(GuestMemoryTest, FileTruncatedAfterMapReadsZerosAndLosesWrites) {
     EXPECT_EQ(sigbus_pages_replaced(), before + 3);
 }
 
-// --- Transfers by message ------------------------------------------------------------------------------------------
+// --- Transfers by message --------------------------------------------------------------------
 
 TEST_F(GuestMemoryTest, LargeReadIsChunkedAndRepliesMayComeInAnyOrder) {
     messenger.max_message = 0x1000;
@@ -310,7 +322,8 @@ TEST_F(GuestMemoryTest, MessagesUnderWayAreLimited) {
 TEST_F(GuestMemoryTest, BytesUnderWayAreLimited) {
     ASSERT_EQ(map(0, uint64_t{1} << 40), 0);
     const std::vector<std::byte> large(kMaxDmaTransfer);
-    for (uint64_t i = 0; i < kMaxDmaBytesInFlight / kMaxDmaTransfer; ++i) memory.write(0, large, on_write());
+    for (uint64_t i = 0; i < kMaxDmaBytesInFlight / kMaxDmaTransfer; ++i)
+        memory.write(0, large, on_write());
     EXPECT_EQ(writes, 0);
     memory.write(0, std::vector<std::byte>(1), on_write());
     EXPECT_EQ(write_error, EAGAIN);

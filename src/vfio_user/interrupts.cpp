@@ -11,8 +11,9 @@
 namespace mimic::vfio_user {
 namespace {
 
-// The descriptor comes from the peer: writing 8 bytes to a file or a socket would do harm, so only an eventfd is taken.
-// Its flags stay as they are: they are the peer's too, which may block in its own reads and can change them back.
+// The descriptor comes from the peer: writing 8 bytes to a file or a socket would do harm, so only
+// an eventfd is taken. Its flags stay as they are: they are the peer's too, which may block in its
+// own reads and can change them back.
 Status check_eventfd(int fd) {
     std::array<char, 64> target{};
     const auto link = fmt::format("/proc/self/fd/{}", fd);
@@ -39,8 +40,8 @@ Interrupts::Watcher::~Watcher() {
 }
 
 Status Interrupts::Watcher::start() {
-    // Edge-triggered: each write of the client makes an edge, and nothing need be read, which could block if the client
-    // reads first.
+    // Edge-triggered: each write of the client makes an edge, and nothing need be read, which could
+    // block if the client reads first.
     MIMIC_TRY(owner_.loop_.watch(fd_.get(), EPOLLIN | EPOLLET, *this));
     watching_ = true;
     return {};
@@ -90,9 +91,12 @@ Status Interrupts::set(const SetIrqsBody& request, std::span<const uint8_t> data
                        std::span<UniqueFd> fds) {
     MIMIC_TRY(check(request, data, fds));
     switch (request.flags & kIrqActionsMask) {
-        case kIrqActionMask: return set_mask(request, data, fds, true);
-        case kIrqActionUnmask: return set_mask(request, data, fds, false);
-        default: return set_trigger(request, data, fds);
+        case kIrqActionMask:
+            return set_mask(request, data, fds, true);
+        case kIrqActionUnmask:
+            return set_mask(request, data, fds, false);
+        default:
+            return set_trigger(request, data, fds);
     }
 }
 
@@ -138,7 +142,8 @@ Status Interrupts::set_mask(const SetIrqsBody& request, std::span<const uint8_t>
         return watcher->start();
     }
     for (uint32_t i = 0; i < request.count; ++i)
-        if (kind == kIrqDataNone || data[i] != 0) apply_mask(request.index, request.start + i, mask);
+        if (kind == kIrqDataNone || data[i] != 0)
+            apply_mask(request.index, request.start + i, mask);
     return {};
 }
 
@@ -151,7 +156,8 @@ void Interrupts::apply_mask(uint32_t index, uint32_t number, bool mask) {
 void Interrupts::signal(Vector& v) {
     v.pending = false;
     ++signalled_;
-    // A counter at its limit would block us, for as long as the client likes; it has an unread interrupt anyway.
+    // A counter at its limit would block us, for as long as the client likes; it has an unread
+    // interrupt anyway.
     pollfd room{v.fd.get(), POLLOUT, 0};
     if (::poll(&room, 1, 0) != 1) return;
     const uint64_t one = 1;
@@ -175,7 +181,8 @@ void Interrupts::fire_intx() {
     if (intx_level_) v.pending = true;
     if (!v.pending || v.masked || !v.fd) return;
     signal(v);
-    v.masked = true;  // until the client unmasks: it does that when the guest has handled the interrupt
+    v.masked = true;  // until the client unmasks: it does that when the guest has handled the
+                      // interrupt
 }
 
 void Interrupts::set_intx_level(bool asserted) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Interrupts: the eventfds that a client attached with DEVICE_SET_IRQS, and masking as VFIO defines it
-// (linux/vfio.h, VFIO_DEVICE_SET_IRQS).
+// Interrupts: the eventfds that a client attached with DEVICE_SET_IRQS, and masking as VFIO defines
+// it (linux/vfio.h, VFIO_DEVICE_SET_IRQS).
 #pragma once
 
 #include <array>
@@ -19,22 +19,25 @@ namespace mimic::vfio_user {
 /// Interrupt state of one client. Thread-bound to `loop`.
 class Interrupts {
 public:
-    /// `counts`: vectors by IrqIndex. `loop` is borrowed; it watches the client's mask and unmask eventfds.
+    /// `counts`: vectors by IrqIndex. `loop` is borrowed; it watches the client's mask and unmask
+    /// eventfds.
     Interrupts(EventLoop& loop, std::array<uint32_t, kIrqCount> counts);
     ~Interrupts();
 
     uint32_t count(uint32_t index) const { return index < kIrqCount ? counts_[index] : 0; }
 
-    /// Carries out one DEVICE_SET_IRQS; takes descriptors from `fds`. `data` is what follows SetIrqsBody. Errors: EINVAL
-    /// for an unknown index, a range outside it, flags that are not one data kind and one action, too little data,
-    /// too many descriptors, a descriptor that is no eventfd, or masking of an index that cannot be masked.
+    /// Carries out one DEVICE_SET_IRQS; takes descriptors from `fds`. `data` is what follows
+    /// SetIrqsBody. Errors: EINVAL for an unknown index, a range outside it, flags that are not one
+    /// data kind and one action, too little data, too many descriptors, a descriptor that is no
+    /// eventfd, or masking of an index that cannot be masked.
     Status set(const SetIrqsBody& request, std::span<const uint8_t> data, std::span<UniqueFd> fds);
 
-    /// Signals a vector. Without an eventfd, or while masked, INTx and MSI stay pending until that changes.
+    /// Signals a vector. Without an eventfd, or while masked, INTx and MSI stay pending until that
+    /// changes.
     void trigger(uint32_t index, uint32_t vector);
 
-    /// Drives the INTx level. A raised pin fires once and masks itself (VFIO "automasked"); unmasking fires it again if
-    /// the level is still high.
+    /// Drives the INTx level. A raised pin fires once and masks itself (VFIO "automasked");
+    /// unmasking fires it again if the level is still high.
     void set_intx_level(bool asserted);
 
     /// Detaches everything.
@@ -78,7 +81,8 @@ private:
 
     EventLoop& loop_;
     std::array<uint32_t, kIrqCount> counts_;
-    std::array<std::vector<Vector>, kIrqCount> vectors_;  // grown on first use: most devices use one index
+    std::array<std::vector<Vector>, kIrqCount> vectors_;  // grown on first use: most devices use
+                                                          // one index
     std::unique_ptr<Watcher> mask_watcher_;
     std::unique_ptr<Watcher> unmask_watcher_;
     bool intx_level_ = false;

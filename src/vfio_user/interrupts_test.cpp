@@ -23,8 +23,8 @@ constexpr uint32_t kUnmask = kIrqDataNone | kIrqActionUnmask;
 class InterruptsTest : public ::testing::Test {
 protected:
     // errno of one SET_IRQS; `fds` are duplicated, as a socket would.
-    int set(uint32_t flags, uint32_t index, uint32_t start, uint32_t count, const std::vector<int>& given = {},
-            const Bytes& data = {}) {
+    int set(uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
+            const std::vector<int>& given = {}, const Bytes& data = {}) {
         std::vector<UniqueFd> owned;
         for (const int one : given) owned.emplace_back(::dup(one));
         const SetIrqsBody body{sizeof body, flags, index, start, count};
@@ -44,7 +44,7 @@ protected:
     }();
 };
 
-// --- Attaching and detaching -----------------------------------------------------------------------------------
+// --- Attaching and detaching -----------------------------------------------------------------
 
 TEST_F(InterruptsTest, AttachInChunksThenTriggerSignalsTheRightVector) {
     ASSERT_EQ(set(kAttach, kIrqMsix, 0, 3, {fd(0), fd(1), fd(2)}), 0);
@@ -87,7 +87,8 @@ TEST_F(InterruptsTest, CountZeroDisablesTheWholeIndexAndForgetsPending) {
     interrupts.trigger(kIrqMsix, 5);
     ASSERT_EQ(set(kDisable, kIrqMsix, 0, 0), 0);
     interrupts.trigger(kIrqMsi, 0);
-    ASSERT_EQ(set(kAttach, kIrqMsix, 0, 8, {fd(3), fd(3), fd(3), fd(3), fd(3), fd(3), fd(3), fd(3)}), 0);
+    ASSERT_EQ(
+        set(kAttach, kIrqMsix, 0, 8, {fd(3), fd(3), fd(3), fd(3), fd(3), fd(3), fd(3), fd(3)}), 0);
     EXPECT_EQ(events(0), 0u);
     EXPECT_EQ(events(2), 1u);
     EXPECT_EQ(events(3), 0u);
@@ -110,7 +111,7 @@ TEST_F(InterruptsTest, TriggerOutsideTheRangeIsIgnored) {
     EXPECT_EQ(interrupts.signalled(), 0u);
 }
 
-// --- Loopback ----------------------------------------------------------------------------------------------------
+// --- Loopback --------------------------------------------------------------------------------
 
 TEST_F(InterruptsTest, LoopbackFiresAllOrSome) {
     ASSERT_EQ(set(kAttach, kIrqMsix, 0, 4, {fd(0), fd(1), fd(2), fd(3)}), 0);
@@ -125,7 +126,7 @@ TEST_F(InterruptsTest, LoopbackFiresAllOrSome) {
     EXPECT_EQ(events(3), 1u);
 }
 
-// --- INTx ----------------------------------------------------------------------------------------------------------
+// --- INTx ------------------------------------------------------------------------------------
 
 TEST_F(InterruptsTest, HighPinFiresOnceAndAgainAfterEachUnmask) {
     ASSERT_EQ(set(kAttach, kIrqIntx, 0, 1, {fd(0)}), 0);
@@ -229,7 +230,7 @@ TEST_F(InterruptsTest, ResetDetachesEverything) {
     EXPECT_EQ(events(0) + events(1), 0u);
 }
 
-// --- Hostile descriptors ---------------------------------------------------------------------------------------------
+// --- Hostile descriptors ---------------------------------------------------------------------
 
 TEST_F(InterruptsTest, DescriptorThatIsNoEventfdIsRefused) {
     const UniqueFd file = memfd(16);
@@ -265,7 +266,7 @@ TEST_F(InterruptsTest, FlagsOfTheClientsEventfdStayAsTheyAre) {
     EXPECT_EQ(events_of(blocking.get()), 1u);
 }
 
-// --- Refused requests ------------------------------------------------------------------------------------------------
+// --- Refused requests ------------------------------------------------------------------------
 
 struct BadRequest {
     const char* name;
@@ -288,25 +289,37 @@ TEST_P(InterruptsRefuse, WithEinval) {
 
 INSTANTIATE_TEST_SUITE_P(
     Fields, InterruptsRefuse,
-    ::testing::Values(
-        BadRequest{"no_flags", 0, kIrqMsix, 0, 1}, BadRequest{"no_action", kIrqDataNone, kIrqMsix, 0, 1},
-        BadRequest{"no_data_kind", kIrqActionTrigger, kIrqMsix, 0, 1},
-        BadRequest{"two_kinds", kIrqDataNone | kIrqDataBool | kIrqActionTrigger, kIrqMsix, 0, 1, 0, 1},
-        BadRequest{"two_actions", kIrqDataNone | kIrqActionMask | kIrqActionUnmask, kIrqIntx, 0, 1},
-        BadRequest{"unknown_flag", kFireAll | 0x40, kIrqMsix, 0, 1},
-        BadRequest{"high_flag", kFireAll | 0x8000'0000, kIrqMsix, 0, 1},
-        BadRequest{"index_5", kFireAll, kIrqCount, 0, 1}, BadRequest{"index_max", kFireAll, UINT32_MAX, 0, 1},
-        BadRequest{"start_beyond", kFireAll, kIrqMsix, 8, 1}, BadRequest{"start_max", kFireAll, kIrqMsix, UINT32_MAX, 1},
-        BadRequest{"count_beyond", kFireAll, kIrqMsix, 0, 9}, BadRequest{"sum_overflows", kFireAll, kIrqMsix, 7, UINT32_MAX},
-        BadRequest{"second_intx", kFireAll, kIrqIntx, 1, 1}, BadRequest{"count_max_attach", kAttach, kIrqMsix, 0, UINT32_MAX},
-        BadRequest{"disable_from_1", kDisable, kIrqMsix, 1, 0}, BadRequest{"no_booleans", kFireSome, kIrqMsix, 0, 0},
-        BadRequest{"attach_none", kAttach, kIrqMsix, 0, 0}, BadRequest{"mask_none", kMask, kIrqIntx, 0, 0},
-        BadRequest{"booleans_missing", kFireSome, kIrqMsix, 0, 2, 0, 1},
-        BadRequest{"booleans_too_many", kFireSome, kIrqMsix, 0, 2, 0, 3},
-        BadRequest{"fds_too_many", kAttach, kIrqMsix, 0, 1, 2}, BadRequest{"fds_with_none", kFireAll, kIrqMsix, 0, 1, 1},
-        BadRequest{"fds_with_bool", kFireSome, kIrqMsix, 0, 1, 1, 1}, BadRequest{"mask_msix", kMask, kIrqMsix, 0, 1},
-        BadRequest{"unmask_msi", kUnmask, kIrqMsi, 0, 1}, BadRequest{"mask_err", kMask, kIrqErr, 0, 1},
-        BadRequest{"unmask_eventfd_of_msix", kIrqDataEventfd | kIrqActionUnmask, kIrqMsix, 0, 1, 1}),
+    ::testing::Values(BadRequest{"no_flags", 0, kIrqMsix, 0, 1},
+                      BadRequest{"no_action", kIrqDataNone, kIrqMsix, 0, 1},
+                      BadRequest{"no_data_kind", kIrqActionTrigger, kIrqMsix, 0, 1},
+                      BadRequest{"two_kinds", kIrqDataNone | kIrqDataBool | kIrqActionTrigger,
+                                 kIrqMsix, 0, 1, 0, 1},
+                      BadRequest{"two_actions", kIrqDataNone | kIrqActionMask | kIrqActionUnmask,
+                                 kIrqIntx, 0, 1},
+                      BadRequest{"unknown_flag", kFireAll | 0x40, kIrqMsix, 0, 1},
+                      BadRequest{"high_flag", kFireAll | 0x8000'0000, kIrqMsix, 0, 1},
+                      BadRequest{"index_5", kFireAll, kIrqCount, 0, 1},
+                      BadRequest{"index_max", kFireAll, UINT32_MAX, 0, 1},
+                      BadRequest{"start_beyond", kFireAll, kIrqMsix, 8, 1},
+                      BadRequest{"start_max", kFireAll, kIrqMsix, UINT32_MAX, 1},
+                      BadRequest{"count_beyond", kFireAll, kIrqMsix, 0, 9},
+                      BadRequest{"sum_overflows", kFireAll, kIrqMsix, 7, UINT32_MAX},
+                      BadRequest{"second_intx", kFireAll, kIrqIntx, 1, 1},
+                      BadRequest{"count_max_attach", kAttach, kIrqMsix, 0, UINT32_MAX},
+                      BadRequest{"disable_from_1", kDisable, kIrqMsix, 1, 0},
+                      BadRequest{"no_booleans", kFireSome, kIrqMsix, 0, 0},
+                      BadRequest{"attach_none", kAttach, kIrqMsix, 0, 0},
+                      BadRequest{"mask_none", kMask, kIrqIntx, 0, 0},
+                      BadRequest{"booleans_missing", kFireSome, kIrqMsix, 0, 2, 0, 1},
+                      BadRequest{"booleans_too_many", kFireSome, kIrqMsix, 0, 2, 0, 3},
+                      BadRequest{"fds_too_many", kAttach, kIrqMsix, 0, 1, 2},
+                      BadRequest{"fds_with_none", kFireAll, kIrqMsix, 0, 1, 1},
+                      BadRequest{"fds_with_bool", kFireSome, kIrqMsix, 0, 1, 1, 1},
+                      BadRequest{"mask_msix", kMask, kIrqMsix, 0, 1},
+                      BadRequest{"unmask_msi", kUnmask, kIrqMsi, 0, 1},
+                      BadRequest{"mask_err", kMask, kIrqErr, 0, 1},
+                      BadRequest{"unmask_eventfd_of_msix", kIrqDataEventfd | kIrqActionUnmask,
+                                 kIrqMsix, 0, 1, 1}),
     [](const auto& param) { return param.param.name; });
 
 }  // namespace

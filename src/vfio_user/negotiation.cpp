@@ -25,13 +25,14 @@ Status read_number(const nlohmann::json& capabilities, const char* key, uint64_t
         return fail(std::errc::invalid_argument, "capability {} is not an unsigned number", key);
     const auto number = found->get<uint64_t>();
     if (number < low || number > high)
-        return fail(std::errc::invalid_argument, "capability {} is {}, expected {}..{}", key, number,
-                    low, high);
+        return fail(std::errc::invalid_argument, "capability {} is {}, expected {}..{}", key,
+                    number, low, high);
     value = number;
     return {};
 }
 
-// Capabilities that change nothing here; a peer that gets their types wrong is not one to go on with.
+// Capabilities that change nothing here; a peer that gets their types wrong is not one to go on
+// with.
 Status check_unused(const nlohmann::json& capabilities) {
     uint64_t ignored = 0;
     MIMIC_TRY(read_number(capabilities, "max_dma_maps", 0, UINT64_MAX, ignored));
@@ -42,7 +43,8 @@ Status check_unused(const nlohmann::json& capabilities) {
         return fail(std::errc::invalid_argument, "capability migration is no object");
     MIMIC_TRY(read_number(*migration, "pgsize", kPageSize, UINT64_MAX, ignored));
     MIMIC_TRY(read_number(*migration, "max_bitmap_size", 0, UINT64_MAX, ignored));
-    if (migration->contains("pgsize") && !std::has_single_bit(migration->at("pgsize").get<uint64_t>()))
+    if (migration->contains("pgsize") &&
+        !std::has_single_bit(migration->at("pgsize").get<uint64_t>()))
         return fail(std::errc::invalid_argument, "migration page size is no power of two");
     return {};
 }
@@ -79,11 +81,13 @@ Result<ClientCapabilities> parse_version(std::span<const uint8_t> payload) {
     client.minor = body.minor;
     const auto json = payload.subspan(sizeof body);
     if (json.empty()) return client;
-    if (json.back() != 0) return fail(std::errc::invalid_argument, "VERSION JSON without final NUL");
+    if (json.back() != 0)
+        return fail(std::errc::invalid_argument, "VERSION JSON without final NUL");
     // A C string: what a fixed-size buffer holds behind the first NUL is nobody's business.
     const auto end = std::find(json.begin(), json.end(), uint8_t{0});
     const auto root = nlohmann::json::parse(json.begin(), end, nullptr, /*allow_exceptions=*/false);
-    if (root.is_discarded()) return fail(std::errc::invalid_argument, "VERSION JSON does not parse");
+    if (root.is_discarded())
+        return fail(std::errc::invalid_argument, "VERSION JSON does not parse");
     MIMIC_TRY(read_capabilities(root, client));
     return client;
 }
@@ -91,9 +95,9 @@ Result<ClientCapabilities> parse_version(std::span<const uint8_t> payload) {
 std::string version_reply(const ClientCapabilities& client) {
     const VersionBody body{kMajor, std::min(kMinor, client.minor)};
     // write_multiple stays unadvertised: on QEMU 10.1 and 10.2 it changes how writes are queued.
-    const auto json = fmt::format(
-        R"({{"capabilities":{{"max_msg_fds":{},"max_data_xfer_size":{},"max_dma_maps":{},"pgsizes":{}}}}})",
-        kMaxMsgFds, kMaxDataXferSize, kMaxDmaMaps, kPageSize);
+    const auto json = fmt::format(R"({{"capabilities":{{"max_msg_fds":{},"max_data_xfer_size":{},)"
+                                  R"("max_dma_maps":{},"pgsizes":{}}}}})",
+                                  kMaxMsgFds, kMaxDataXferSize, kMaxDmaMaps, kPageSize);
     MIMIC_CHECK(json.size() + 1 <= kMaxReplyJson);
     std::string reply(sizeof body, '\0');
     std::memcpy(reply.data(), &body, sizeof body);

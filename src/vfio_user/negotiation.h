@@ -18,12 +18,13 @@ struct ClientCapabilities {
     bool write_multiple = false;
 };
 
-/// Parses the payload of VERSION (major, minor, optional JSON ending in NUL). Errors: EINVAL for another major
-/// version, JSON that is none or whose last byte is not NUL, a capability of the wrong type or out of range.
+/// Parses the payload of VERSION (major, minor, optional JSON ending in NUL). Errors: EINVAL for
+/// another major version, JSON that is none or whose last byte is not NUL, a capability of the
+/// wrong type or out of range.
 Result<ClientCapabilities> parse_version(std::span<const uint8_t> payload);
 
-/// The payload of the reply: min(our minor, client's), our capabilities. JSON and NUL take at most 193 bytes, because
-/// QEMU refuses a VERSION reply longer than its own request.
+/// The payload of the reply: min(our minor, client's), our capabilities. JSON and NUL take at most
+/// 193 bytes, because QEMU refuses a VERSION reply longer than its own request.
 std::string version_reply(const ClientCapabilities& client);
 
 }  // namespace mimic::vfio_user

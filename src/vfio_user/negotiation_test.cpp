@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// VERSION by table: what clients send (facts 1.4), what malformed ones send, and the limits on the reply.
+// VERSION by table: what clients send (facts 1.4), what malformed ones send, and the limits on the
+// reply.
 #include "vfio_user/negotiation.h"
 
 #include <gmock/gmock.h>
@@ -28,21 +29,26 @@ TEST(ParseVersion, TakesWhatClientsSend) {
     const auto qemu = parse_version(payload_of(
         0, 0,
         R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":65535,)"
-        R"("pgsizes":4096,"migration":{"max_bitmap_size":268435456,"pgsize":4096},"write_multiple":true}})"));
+        R"("pgsizes":4096,"migration":{"max_bitmap_size":268435456,"pgsize":4096},)"
+        R"("write_multiple":true}})"));
     ASSERT_TRUE(qemu) << qemu.error().message();
     EXPECT_EQ(qemu->max_msg_fds, 16u);
     EXPECT_EQ(qemu->max_data_xfer_size, 1048576u);
     EXPECT_TRUE(qemu->write_multiple);
-    const auto rust = parse_version(payload_of(
-        0, 1, R"({"capabilities":{"max_msg_fds":1,"max_data_xfer_size":1048576,"migration":{"pgsize":4096}}})"));
+    const auto rust = parse_version(
+        payload_of(0, 1,
+                   R"({"capabilities":{"max_msg_fds":1,"max_data_xfer_size":1048576,)"
+                   R"("migration":{"pgsize":4096}}})"));
     ASSERT_TRUE(rust);
     EXPECT_EQ(rust->minor, 1);
-    const auto twin = parse_version(payload_of(0, 2, R"({"capabilities":{"twin_socket":{"supported":true}}})"));
+    const auto twin = parse_version(
+        payload_of(0, 2, R"({"capabilities":{"twin_socket":{"supported":true}}})"));
     EXPECT_TRUE(twin);
 }
 
 TEST(ParseVersion, AbsentCapabilitiesGetTheProtocolsDefaults) {
-    for (const Bytes& payload : {payload_of(0, 0, "", false), payload_of(0, 0, "{}"), payload_of(0, 0, R"({"capabilities":{}})")}) {
+    for (const Bytes& payload : {payload_of(0, 0, "", false), payload_of(0, 0, "{}"),
+                                 payload_of(0, 0, R"({"capabilities":{}})")}) {
         const auto client = parse_version(payload);
         ASSERT_TRUE(client);
         EXPECT_EQ(client->max_msg_fds, 1u);
@@ -80,8 +86,10 @@ INSTANTIATE_TEST_SUITE_P(
     Fields, ParseVersionRefuses,
     ::testing::Values(
         BadVersion{"empty", {}}, BadVersion{"three_bytes", Bytes(3)},
-        BadVersion{"major_1", payload_of(1, 0, "{}")}, BadVersion{"major_max", payload_of(0xffff, 0, "{}")},
-        BadVersion{"no_nul", payload_of(0, 0, "{}", false)}, BadVersion{"only_nul", payload_of(0, 0, "")},
+        BadVersion{"major_1", payload_of(1, 0, "{}")},
+        BadVersion{"major_max", payload_of(0xffff, 0, "{}")},
+        BadVersion{"no_nul", payload_of(0, 0, "{}", false)},
+        BadVersion{"only_nul", payload_of(0, 0, "")},
         BadVersion{"no_closing_brace", payload_of(0, 0, R"({"capabilities":{"max_msg_fds":8})")},
         BadVersion{"no_closing_quote", payload_of(0, 0, R"({"capabilities)")},
         BadVersion{"array", payload_of(0, 0, "[]")}, BadVersion{"number", payload_of(0, 0, "1")},
@@ -95,13 +103,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadVersion{"fds_negative", payload_of(0, 0, capability(R"("max_msg_fds":-1)"))},
         BadVersion{"fds_float", payload_of(0, 0, capability(R"("max_msg_fds":1.5)"))},
         BadVersion{"fds_33_bits", payload_of(0, 0, capability(R"("max_msg_fds":4294967296)"))},
-        BadVersion{"fds_65_bits", payload_of(0, 0, capability(R"("max_msg_fds":36893488147419103232)"))},
+        BadVersion{"fds_65_bits",
+                   payload_of(0, 0, capability(R"("max_msg_fds":36893488147419103232)"))},
         BadVersion{"xfer_zero", payload_of(0, 0, capability(R"("max_data_xfer_size":0)"))},
         BadVersion{"xfer_object", payload_of(0, 0, capability(R"("max_data_xfer_size":{})"))},
         BadVersion{"maps_bool", payload_of(0, 0, capability(R"("max_dma_maps":true)"))},
         BadVersion{"pgsizes_string", payload_of(0, 0, capability(R"("pgsizes":"4k")"))},
         BadVersion{"migration_number", payload_of(0, 0, capability(R"("migration":1)"))},
-        BadVersion{"pgsize_string", payload_of(0, 0, capability(R"("migration":{"pgsize":"foo"})"))},
+        BadVersion{"pgsize_string",
+                   payload_of(0, 0, capability(R"("migration":{"pgsize":"foo"})"))},
         BadVersion{"pgsize_4095", payload_of(0, 0, capability(R"("migration":{"pgsize":4095})"))},
         BadVersion{"pgsize_5000", payload_of(0, 0, capability(R"("migration":{"pgsize":5000})"))},
         BadVersion{"multi_number", payload_of(0, 0, capability(R"("write_multiple":1)"))}),
@@ -112,7 +122,8 @@ TEST(VersionReply, FitsWhatQemuReads) {
     ASSERT_GT(reply.size(), sizeof(VersionBody));
     EXPECT_EQ(reply.back(), '\0');
     EXPECT_LE(reply.size() - sizeof(VersionBody), kMaxJson);
-    const auto json = nlohmann::json::parse(reply.substr(sizeof(VersionBody), reply.size() - sizeof(VersionBody) - 1));
+    const auto json = nlohmann::json::parse(
+        reply.substr(sizeof(VersionBody), reply.size() - sizeof(VersionBody) - 1));
     const auto& capabilities = json.at("capabilities");
     EXPECT_LE(capabilities.at("max_msg_fds").get<int>(), 16);
     EXPECT_GE(capabilities.at("max_msg_fds").get<int>(), 8);
@@ -124,7 +135,8 @@ TEST(VersionReply, FitsWhatQemuReads) {
 }
 
 TEST(VersionReply, MinorIsTheSmallerOne) {
-    for (const auto& [theirs, answer] : {std::pair<uint16_t, uint16_t>{0, 0}, {1, 1}, {2, 2}, {3, 2}, {0xffff, 2}}) {
+    for (const auto& [theirs, answer] :
+         {std::pair<uint16_t, uint16_t>{0, 0}, {1, 1}, {2, 2}, {3, 2}, {0xffff, 2}}) {
         ClientCapabilities client;
         client.minor = theirs;
         const std::string reply = version_reply(client);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vfio-user wire format (QEMU docs/interop/vfio-user.rst): numbers and packed structures, no behaviour.
-// UNIX stream socket, host byte order. Every message starts with a Header; replies copy its id and command.
+// The vfio-user wire format (QEMU docs/interop/vfio-user.rst): numbers and packed structures, no
+// behaviour. UNIX stream socket, host byte order. Every message starts with a Header; replies copy
+// its id and command.
 //
 //   0        2         4          8        12       16
 //   | id u16 | cmd u16 | size u32 | flags  | errno  | payload ...      size counts the header
@@ -11,7 +12,8 @@
 namespace mimic::vfio_user {
 
 inline constexpr uint16_t kMajor = 0;
-inline constexpr uint16_t kMinor = 2;  // what libvfio-user speaks; the reply carries min(ours, client's)
+inline constexpr uint16_t kMinor = 2;  // what libvfio-user speaks; the reply carries min(ours,
+                                       // client's)
 
 enum class Command : uint16_t {
     kVersion = 1,
@@ -181,7 +183,7 @@ struct DeviceFeatureBody {
 };
 static_assert(sizeof(DeviceFeatureBody) == 8);
 
-// --- Limits of ours ---------------------------------------------------------------------------------------------
+// --- Limits of ours --------------------------------------------------------------------------
 
 /// Advertised in VERSION. QEMU rejects max_msg_fds over 16.
 inline constexpr uint32_t kMaxMsgFds = 16;
@@ -191,8 +193,8 @@ inline constexpr uint32_t kPageSize = 4096;
 /// Largest number of DMA regions one client may have; the protocol's default for max_dma_maps.
 inline constexpr uint32_t kMaxDmaMaps = 65535;
 
-/// Descriptors taken from one message: cloud-hypervisor sends batches of 16 whatever was advertised, so there is
-/// room for more than that.
+/// Descriptors taken from one message: cloud-hypervisor sends batches of 16 whatever was
+/// advertised, so there is room for more than that.
 inline constexpr uint32_t kMaxReceivedFds = 64;
 
 /// Longest message accepted: a transfer of kMaxDataXferSize with the largest fixed part before it.

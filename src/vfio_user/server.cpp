@@ -11,8 +11,8 @@ namespace {
 // How long a loop leaves a listener alone that cannot accept (no descriptors left). Arbitrary.
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
-// Connections taken before the loop looks at other devices again: somebody may connect faster than we turn away.
-// Arbitrary.
+// Connections taken before the loop looks at other devices again: somebody may connect faster than
+// we turn away. Arbitrary.
 constexpr int kAcceptsInARow = 16;
 
 }  // namespace
@@ -62,7 +62,8 @@ void Server::on_fd_ready(uint32_t) {
 }
 
 void Server::adopt(UniqueFd socket) {
-    // The old client's EOF and the new one's connection may be ready in the same batch (device_del, device_add).
+    // The old client's EOF and the new one's connection may be ready in the same batch (device_del,
+    // device_add).
     if (session_ != nullptr) session_->close_if_hung_up();
     if (session_ != nullptr) {
         uint64_t suppressed = 0;
@@ -81,7 +82,8 @@ void Server::adopt(UniqueFd socket) {
 }
 
 void Server::on_session_closed() {
-    // Called from inside the session: it dies later. At most one waits, since the next can only end in a later call.
+    // Called from inside the session: it dies later. At most one waits, since the next can only end
+    // in a later call.
     dead_ = std::move(session_);
     context_.loop.post([this, alive = alive_] {
         if (*alive) bury();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Server: one PCI function on one UNIX socket, for one client at a time, over and over. The entry point of the library:
-// a program makes an EventLoop (or a LoopPool), its functions, and one Server each.
+// Server: one PCI function on one UNIX socket, for one client at a time, over and over. The entry
+// point of the library: a program makes an EventLoop (or a LoopPool), its functions, and one Server
+// each.
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@
 
 namespace mimic::vfio_user {
 
-/// State that the servers of one loop share: the receive buffer, so that 1,000 idle devices need one. Thread-bound.
+/// State that the servers of one loop share: the receive buffer, so that 1,000 idle devices need
+/// one. Thread-bound.
 struct LoopContext {
     explicit LoopContext(EventLoop& l) : loop(l) {}
     EventLoop& loop;
@@ -25,14 +27,15 @@ struct ServerOptions {
     Session::Options session;
 };
 
-/// Serves `function`. Thread-bound to the context's loop: create and destroy it there (LoopPool::run_on()), or before
-/// and after the loop runs.
+/// Serves `function`. Thread-bound to the context's loop: create and destroy it there
+/// (LoopPool::run_on()), or before and after the loop runs.
 ///
-/// A second client is turned away while one is connected. When a client goes, its memory is unmapped, its interrupts
-/// are dropped and the function is reset; then the next one may come.
+/// A second client is turned away while one is connected. When a client goes, its memory is
+/// unmapped, its interrupts are dropped and the function is reset; then the next one may come.
 class Server final : private FdHandler, private Session::Owner {
 public:
-    /// `context` and `function` are borrowed and outlive the server. Errors: those of UnixListener::listen().
+    /// `context` and `function` are borrowed and outlive the server. Errors: those of
+    /// UnixListener::listen().
     static Result<std::unique_ptr<Server>> create(LoopContext& context, pci::Function& function,
                                                   ServerOptions options);
     ~Server();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Session: one connected client and the function it drives. Decodes commands, checks every field once, and answers.
+// Session: one connected client and the function it drives. Decodes commands, checks every field
+// once, and answers.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@
 
 namespace mimic::vfio_user {
 
-/// What clients have done, summed over the sessions of one server. Plain counters; thread-bound with the server.
+/// What clients have done, summed over the sessions of one server. Plain counters; thread-bound
+/// with the server.
 struct Counters {
     uint64_t connections = 0;
     uint64_t messages = 0;
@@ -29,7 +31,8 @@ struct Counters {
     uint64_t protocol_faults = 0;  // connections closed because of what the peer sent
 };
 
-/// One client. Thread-bound to `loop`. Created with a connected socket; reports its end once through Owner.
+/// One client. Thread-bound to `loop`. Created with a connected socket; reports its end once
+/// through Owner.
 class Session final : public FdHandler,
                       public pci::Upstream,
                       private Channel::Handler,
@@ -37,10 +40,12 @@ class Session final : public FdHandler,
 public:
     class Owner {
     public:
-        /// The connection is over; the owner destroys the session, but not before this call has returned.
+        /// The connection is over; the owner destroys the session, but not before this call has
+        /// returned.
         virtual void on_session_closed() = 0;
 
-        /// For what the peer makes us say. Of the device, not of the session: connecting again does not refill it.
+        /// For what the peer makes us say. Of the device, not of the session: connecting again does
+        /// not refill it.
         virtual log::RateLimit& log_limit() = 0;
 
     protected:
@@ -48,7 +53,8 @@ public:
     };
 
     struct Options {
-        /// A peer that has not sent VERSION by then is dropped, so that it does not keep the device.
+        /// A peer that has not sent VERSION by then is dropped, so that it does not keep the
+        /// device.
         Duration handshake_timeout = std::chrono::seconds(5);
     };
 
@@ -60,8 +66,8 @@ public:
     /// Watches the socket. Errors: those of epoll_ctl(2).
     Status start();
 
-    /// Ends the session if the client has hung up, after the messages that it left. For an owner that wants to know
-    /// whether a client that seems connected is still there.
+    /// Ends the session if the client has hung up, after the messages that it left. For an owner
+    /// that wants to know whether a client that seems connected is still there.
     void close_if_hung_up();
 
     bool closed() const { return closed_; }
@@ -112,6 +118,7 @@ private:
     void close(std::string_view why, bool fault);
     void warn(std::string_view what);
     void after_io(Channel::State state);
+    void watch_for(uint32_t events);
     void send_command(Command command, uint16_t id, const DmaAccessBody& body,
                       std::span<const std::byte> data);
 

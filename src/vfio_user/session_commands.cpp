@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands of a session. Each handler checks every field it uses here, once; what lies below trusts it.
+// The commands of a session. Each handler checks every field it uses here, once; what lies below
+// trusts it.
 #include <algorithm>
 #include <cstring>
 
@@ -49,14 +50,16 @@ void Session::on_dma_unmap(const Message& message) {
     if (!read_body(message.payload, body))
         return reply_error(message.header, {EINVAL, kReply}, kShort);
     if (body.argsz < sizeof body || (body.flags & ~kUnmapAll) != 0)
-        return reply_error(message.header, {(body.flags & kUnmapGetDirtyBitmap) != 0 ? ENOTSUP : EINVAL, kReply},
+        return reply_error(message.header,
+                           {(body.flags & kUnmapGetDirtyBitmap) != 0 ? ENOTSUP : EINVAL, kReply},
                            fmt::format("DMA_UNMAP argsz {}, flags {:#x}", body.argsz, body.flags));
     if ((body.flags & kUnmapAll) != 0) {
         if (body.iova != 0 || body.size != 0)
             return reply_error(message.header, {EINVAL, kReply}, "DMA_UNMAP of all with a range");
         memory_.unmap_all();
     } else if (auto ok = memory_.unmap(body.iova, body.size); !ok) {
-        return reply_error(message.header, {ok.error().errno_value(), kReply}, ok.error().message());
+        return reply_error(message.header, {ok.error().errno_value(), kReply},
+                           ok.error().message());
     }
     body.argsz = sizeof body;
     reply(message.header, bytes_of(body));
@@ -202,8 +205,9 @@ void Session::on_region_write(const Message& message) {
         return reply_error(message.header, {EINVAL, sizeof body}, kShort);
     const auto data = message.payload.subspan(sizeof body);
     if (data.size() != body.count)
-        return reply_error(message.header, {EINVAL, sizeof body},
-                           fmt::format("REGION_WRITE of {} bytes carries {}", body.count, data.size()));
+        return reply_error(
+            message.header, {EINVAL, sizeof body},
+            fmt::format("REGION_WRITE of {} bytes carries {}", body.count, data.size()));
     if (!region_access_ok(body.region, body.offset, body.count, /*write=*/true))
         return reply_error(message.header, {EINVAL, sizeof body},
                            fmt::format("write to region {} at {:#x}, {} bytes", body.region,
@@ -218,7 +222,8 @@ void Session::on_write_multi(const Message& message) {
         count > (message.payload.size() - sizeof count) / sizeof(WriteMultiEntry) ||
         message.payload.size() != sizeof count + count * sizeof(WriteMultiEntry))
         return reply_error(message.header, {EINVAL, sizeof count}, "bad REGION_WRITE_MULTI");
-    // All entries are checked before any is carried out: a bad one does not leave half a burst behind.
+    // All entries are checked before any is carried out: a bad one does not leave half a burst
+    // behind.
     std::vector<WriteMultiEntry> entries(count);
     if (count != 0)
         std::memcpy(entries.data(), message.payload.data() + sizeof count,
@@ -250,7 +255,8 @@ void Session::on_device_feature(const Message& message) {
     if ((body.flags & ~kKnown) != 0 || (probe ? !get && !set : get == set))
         return reply_error(message.header, {EINVAL, sizeof body},
                            fmt::format("DEVICE_FEATURE flags {:#x}", body.flags));
-    // Migration and dirty logging are the only features there are; a probe learns here that we have neither.
+    // Migration and dirty logging are the only features there are; a probe learns here that we have
+    // neither.
     reply_error(message.header, {ENOTTY, sizeof body},
                 fmt::format("feature {} is not supported", body.flags & kFeatureIndexMask));
 }

@@ -41,7 +41,8 @@ struct SocketPair {
 };
 
 /// One sendmsg of all bytes, with descriptors. False if it was not taken whole.
-inline bool send_with_fds(int socket, std::span<const uint8_t> bytes, std::span<const int> fds = {}) {
+inline bool send_with_fds(int socket, std::span<const uint8_t> bytes,
+                          std::span<const int> fds = {}) {
     iovec part{const_cast<uint8_t*>(bytes.data()), bytes.size()};
     msghdr message{};
     message.msg_iov = &part;

@@ -12,12 +12,12 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 /// Ends the run with a report: the input that got here breaks the target.
-#define FUZZ_REQUIRE(condition)                                                             \
-    do {                                                                                    \
-        if (!(condition)) {                                                                 \
+#define FUZZ_REQUIRE(condition)                                                                    \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
             std::fprintf(stderr, "%s:%d: invariant broken: %s\n", __FILE__, __LINE__, #condition); \
-            std::abort();                                                                   \
-        }                                                                                   \
+            std::abort();                                                                          \
+        }                                                                                          \
     } while (false)
 
 namespace mimic::fuzz {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// mock_accel's BAR0 and config space: accesses of all sizes, resets and status changes in any order. Identity never
-// changes, a PF never shows more VFs than it has, and interrupts come from enabled vectors only.
+// mock_accel's BAR0 and config space: accesses of all sizes, resets and status changes in any
+// order. Identity never changes, a PF never shows more VFs than it has, and interrupts come from
+// enabled vectors only.
 #include <array>
 #include <memory>
 
@@ -24,7 +25,9 @@ public:
     void set_intx(bool) override {}
     DmaSpace& dma() override { return *this; }
     TaskRunner& runner() override { return *this; }
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, DmaAccess) override { return std::nullopt; }
+    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, DmaAccess) override {
+        return std::nullopt;
+    }
     void read(uint64_t, uint64_t, ReadDone) override {}
     void write(uint64_t, std::span<const std::byte>, WriteDone) override {}
     void post(Task) override {}
@@ -54,23 +57,34 @@ void step(mock_accel::MockAccel& device, Input& input) {
     const auto op = input.take<uint8_t>();
     // A transport passes accesses inside the BAR only.
     const uint64_t at = input.take<uint16_t>() % mock_accel::kBarSizeBytes;
-    const size_t size = std::min<uint64_t>(size_t{1} << ((op >> 3) & 3), mock_accel::kBarSizeBytes - at);
+    const size_t size = std::min<uint64_t>(size_t{1} << ((op >> 3) & 3),
+                                           mock_accel::kBarSizeBytes - at);
     switch (op & 7) {
         case 0:
         case 1:
             if (const auto data = input.take_bytes(size); !data.empty())
-                device.bar_write(0, at, data.first(std::min<size_t>(data.size(), mock_accel::kBarSizeBytes - at)));
+                device.bar_write(
+                    0, at,
+                    data.first(std::min<size_t>(data.size(), mock_accel::kBarSizeBytes - at)));
             break;
-        case 2: (void)read(device, at, size); break;
+        case 2:
+            (void)read(device, at, size);
+            break;
         case 3:
-        case 4: device.config_write(static_cast<uint32_t>(at), input.take_bytes(size)); break;
-        case 5: device.set_status(input.take<uint32_t>()); break;
+        case 4:
+            device.config_write(static_cast<uint32_t>(at), input.take_bytes(size));
+            break;
+        case 5:
+            device.set_status(input.take<uint32_t>());
+            break;
         case 6: {
             std::array<uint8_t, 4096> all;
             device.bar_read(0, 0, all);
             break;
         }
-        default: device.reset(static_cast<ResetKind>((op >> 3) % 4)); break;
+        default:
+            device.reset(static_cast<ResetKind>((op >> 3) % 4));
+            break;
     }
 }
 

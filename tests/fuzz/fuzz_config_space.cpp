@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Config space of a function with every capability there is: reads, writes, resets and interrupts in any order. The
-// lists stay walkable, read-only registers keep their values, and a reset restores what there was.
+// Config space of a function with every capability there is: reads, writes, resets and interrupts
+// in any order. The lists stay walkable, read-only registers keep their values, and a reset
+// restores what there was.
 #include <algorithm>
 #include <array>
 #include <memory>
@@ -26,7 +27,9 @@ public:
     void set_intx(bool) override {}
     DmaSpace& dma() override { return *this; }
     TaskRunner& runner() override { return *this; }
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, DmaAccess) override { return std::nullopt; }
+    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, DmaAccess) override {
+        return std::nullopt;
+    }
     void read(uint64_t, uint64_t, ReadDone) override {}
     void write(uint64_t, std::span<const std::byte>, WriteDone) override {}
     void post(Task) override {}
@@ -46,7 +49,8 @@ public:
         options.interrupt_pin = 1;
         options.bars[0] = {.type = BarType::kMemory32, .size = 0x10000};
         options.bars[1] = {.type = BarType::kIo, .size = 32};
-        options.bars[2] = {.type = BarType::kMemory64, .prefetchable = true, .size = uint64_t{1} << 33};
+        options.bars[2] = {
+            .type = BarType::kMemory64, .prefetchable = true, .size = uint64_t{1} << 33};
         std::unique_ptr<Everything> made(new Everything(std::move(options)));
         const std::array<uint8_t, 5> body = {1, 2, 3, 4, 5};
         const std::array<uint8_t, 5> writable = {0xff, 0, 0x0f};
@@ -128,19 +132,29 @@ void step(Everything& function, Input& input) {
     switch (op & 7) {
         case 0:
         case 1:
-        case 2: function.config_write(at, input.take_bytes(1 + (op >> 3) % 8)); break;
+        case 2:
+            function.config_write(at, input.take_bytes(1 + (op >> 3) % 8));
+            break;
         case 3: {
             std::array<uint8_t, 64> data;
             function.config_read(at, std::span(data).first(1 + (op >> 3)));
             break;
         }
-        case 4: function.bar_write(0, at, input.take_bytes(8)); break;
-        case 5:
-            if ((op & 8) != 0) function.raise_msi(at % 32);
-            else function.raise_msix(at % 16);
+        case 4:
+            function.bar_write(0, at, input.take_bytes(8));
             break;
-        case 6: function.set_intx((op & 8) != 0); break;
-        default: function.reset(static_cast<ResetKind>((op >> 3) % 4)); break;
+        case 5:
+            if ((op & 8) != 0)
+                function.raise_msi(at % 32);
+            else
+                function.raise_msix(at % 16);
+            break;
+        case 6:
+            function.set_intx((op & 8) != 0);
+            break;
+        default:
+            function.reset(static_cast<ResetKind>((op >> 3) % 4));
+            break;
     }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hostile client of a session. The input is a script: whole messages with correct framing, raw bytes, descriptors,
-// replies to the server's DMA requests, memory cut short, and turns of the loop. Whatever it did, the server speaks
-// well-formed messages only, never answers NO_REPLY, and serves the next client.
+// A hostile client of a session. The input is a script: whole messages with correct framing, raw
+// bytes, descriptors, replies to the server's DMA requests, memory cut short, and turns of the
+// loop. Whatever it did, the server speaks well-formed messages only, never answers NO_REPLY, and
+// serves the next client.
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -53,12 +54,14 @@ class Peer {
 public:
     explicit Peer(World& world) : world_(world) {
         std::array<int, 2> pair{-1, -1};
-        FUZZ_REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
+        FUZZ_REQUIRE(
+            ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) == 0);
         socket_.reset(pair[0]);
         world_.closed = false;
         Session::Owner& owner = world_;
-        session_ = std::make_unique<Session>(*world_.loop, *world_.toy, UniqueFd(pair[1]), world_.buffer,
-                                             world_.counters, owner, Session::Options{});
+        session_ = std::make_unique<Session>(*world_.loop, *world_.toy, UniqueFd(pair[1]),
+                                             world_.buffer, world_.counters, owner,
+                                             Session::Options{});
         FUZZ_REQUIRE(session_->start());
     }
 
@@ -114,7 +117,9 @@ public:
         header.flags = kFlagTypeReply | flags;
         header.error = (flags & kFlagError) != 0 ? EIO : 0;
         std::memcpy(bytes.data(), &header, sizeof header);
-        if (!payload.empty()) std::memcpy(bytes.data() + sizeof header, payload.data(), std::min(payload.size(), size));
+        if (!payload.empty())
+            std::memcpy(bytes.data() + sizeof header, payload.data(),
+                        std::min(payload.size(), size));
         send(bytes);
     }
 
@@ -150,8 +155,10 @@ private:
     unsigned replies_ = 0;
 };
 
-std::vector<uint8_t> message(uint16_t id, uint8_t command, uint32_t flags, std::span<const uint8_t> payload) {
-    const Header header{id, command, static_cast<uint32_t>(sizeof(Header) + payload.size()), flags, 0};
+std::vector<uint8_t> message(uint16_t id, uint8_t command, uint32_t flags,
+                             std::span<const uint8_t> payload) {
+    const Header header{id, command, static_cast<uint32_t>(sizeof(Header) + payload.size()), flags,
+                        0};
     std::vector<uint8_t> bytes(header.size);
     std::memcpy(bytes.data(), &header, sizeof header);
     if (!payload.empty()) std::memcpy(bytes.data() + sizeof header, payload.data(), payload.size());
@@ -170,12 +177,25 @@ void step(World& world, Peer& peer, Input& input) {
     const auto op = input.take<uint8_t>();
     const uint8_t how = op >> 4;
     switch (op & 0xf) {
-        case 0: peer.send(input.take_bytes(input.take<uint8_t>())); break;
-        case 1: peer.turn(); break;
-        case 2: peer.drain(); break;
-        case 3: peer.answer((how & 1) != 0 ? kFlagError : 0, input.take_bytes(16), input.take<uint16_t>()); break;
-        case 4: FUZZ_REQUIRE(::ftruncate(world.fds[0].get(), input.take<uint16_t>() & ~0xfffL) == 0); break;
-        case 5: world.restore_memory(); break;
+        case 0:
+            peer.send(input.take_bytes(input.take<uint8_t>()));
+            break;
+        case 1:
+            peer.turn();
+            break;
+        case 2:
+            peer.drain();
+            break;
+        case 3:
+            peer.answer((how & 1) != 0 ? kFlagError : 0, input.take_bytes(16),
+                        input.take<uint16_t>());
+            break;
+        case 4:
+            FUZZ_REQUIRE(::ftruncate(world.fds[0].get(), input.take<uint16_t>() & ~0xfffL) == 0);
+            break;
+        case 5:
+            world.restore_memory();
+            break;
         default: {  // a message: `how` is the number of descriptors, 15 a flood
             const auto command = static_cast<uint8_t>(input.take<uint8_t>() % 20);
             const auto bits = input.take<uint8_t>();
@@ -183,7 +203,8 @@ void step(World& world, Peer& peer, Input& input) {
             const uint32_t flags = (bits & 1) != 0 ? kFlagNoReply : 0;
             const uint16_t id = (bits & 1) != 0 ? Peer::kSilentId : bits;
             const auto bytes = message(id, command, flags, payload);
-            const size_t cut = (bits & 2) != 0 ? input.take<uint8_t>() % bytes.size() : bytes.size();
+            const size_t cut = (bits & 2) != 0 ? input.take<uint8_t>() % bytes.size()
+                                               : bytes.size();
             peer.send(std::span(bytes).first(cut), how == 15 ? 70 : how, bits >> 4);
             peer.send(std::span(bytes).subspan(cut));
             if ((bits & 4) != 0) peer.turn();

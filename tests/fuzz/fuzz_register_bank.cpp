@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Register banks of all access policies: any access at any place. Bits change only as their access kinds allow, reads
-// show readable bits only, debug reads change nothing, and a snapshot holds everything.
+// Register banks of all access policies: any access at any place. Bits change only as their access
+// kinds allow, reads show readable bits only, debug reads change nothing, and a snapshot holds
+// everything.
 #include <array>
 #include <vector>
 
@@ -28,7 +29,8 @@ void require_allowed(const BankCore& bank, const std::vector<uint64_t>& before, 
         for (uint32_t i = 0; i < info.elements; ++i, ++n) {
             const uint64_t now = bank.load(info, i);
             const uint64_t changed = now ^ before[n];
-            const uint64_t may = wrote ? info.direct | info.clear_ones | info.set_ones : info.clear_on_read;
+            const uint64_t may = wrote ? info.direct | info.clear_ones | info.set_ones
+                                       : info.clear_on_read;
             FUZZ_REQUIRE((changed & ~may) == 0);
             FUZZ_REQUIRE((now & ~info.stored) == 0);
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// topology::parse() on any bytes. Either there are problems to show, each with a text, or a model that every format
-// can be made of.
+// topology::parse() on any bytes. Either there are problems to show, each with a text, or a model
+// that every format can be made of.
 #include "tests/fuzz/fuzz.h"
 #include "topology/topology.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Stands in for libFuzzer where the compiler has none: runs a target once on each file of the folders given.
+// Stands in for libFuzzer where the compiler has none: runs a target once on each file of the
+// folders given.
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One malformed message per case. A bad command gets its error reply, the connection lives on and still answers; a bad
-// frame ends the connection, and the next client is served. With NO_REPLY the server says nothing in either case.
+// One malformed message per case. A bad command gets its error reply, the connection lives on and
+// still answers; a bad frame ends the connection, and the next client is served. With NO_REPLY the
+// server says nothing in either case.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -26,7 +27,8 @@ Request raw_command(uint16_t number, Bytes payload = {}) {
     return request;
 }
 
-Request info(Command command, uint32_t argsz, uint32_t index, size_t size, uint32_t flags = 0, uint32_t count = 0) {
+Request info(Command command, uint32_t argsz, uint32_t index, size_t size, uint32_t flags = 0,
+             uint32_t count = 0) {
     return resized(Request(command, bytes_of(argsz, flags, index, count)), size);
 }
 
@@ -41,7 +43,8 @@ Request feature(uint32_t argsz, uint32_t flags) {
 }
 
 Request write_count(uint32_t region, uint64_t offset, uint32_t count, size_t carried) {
-    return {Command::kRegionWrite, bytes_of(RegionAccessBody{offset, region, count}) + Bytes(carried)};
+    return {Command::kRegionWrite,
+            bytes_of(RegionAccessBody{offset, region, count}) + Bytes(carried)};
 }
 
 Request with_argsz(Request request, uint32_t argsz) {
@@ -112,7 +115,8 @@ std::vector<BadField> bad_fields() {
         {"irqs_start", irqs_request(kAttach, kIrqMsix, kToyMsixVectors, 1), EINVAL},
         {"irqs_count", irqs_request(kAttach, kIrqMsix, 0, kToyMsixVectors + 1), EINVAL},
         {"irqs_sum_overflows", irqs_request(kAttach, kIrqMsix, 1, UINT32_MAX), EINVAL},
-        {"irqs_booleans_missing", irqs_request(kIrqDataBool | kIrqActionTrigger, kIrqMsix, 0, 2, {}, Bytes(1)), EINVAL},
+        {"irqs_booleans_missing",
+         irqs_request(kIrqDataBool | kIrqActionTrigger, kIrqMsix, 0, 2, {}, Bytes(1)), EINVAL},
         {"read_short", resized(read_request(0, 0, 4), 15), EINVAL},
         {"read_empty", resized(read_request(0, 0, 4), 0), EINVAL},
         {"read_count_0", read_request(0, 0, 0), EINVAL},
@@ -201,8 +205,9 @@ TEST_F(BadFieldTest, EachIsSilentWithNoReply) {
     }
     // Good ones are as silent.
     const UniqueFd fd = make_memfd(4096);
-    for (const Request& good : {map_request(0x9000, 4096, fd.get()), unmap_request(0x9000, 4096), read_request(0, 0, 4),
-                                info(Command::kDeviceGetInfo, 16, 0, 16), info(Command::kDeviceGetRegionInfo, 96, 1, 32)}) {
+    for (const Request& good : {map_request(0x9000, 4096, fd.get()), unmap_request(0x9000, 4096),
+                                read_request(0, 0, 4), info(Command::kDeviceGetInfo, 16, 0, 16),
+                                info(Command::kDeviceGetRegionInfo, 96, 1, 32)}) {
         ASSERT_TRUE(client->raw().send(posted(good)));
         expect_alive(*client);
     }
@@ -259,15 +264,18 @@ TEST_F(BadFieldTest, DescriptorsThatCannotBeUsedAreRefused) {
     auto client = host.client();
     const UniqueFd file = make_memfd(4096);
     const UniqueFd event = make_eventfd();
-    EXPECT_EQ(client->status(Request(Command::kDmaMap, map_request(0, 4096).payload, {file.get(), file.get()})), EINVAL);
+    EXPECT_EQ(client->status(Request(Command::kDmaMap, map_request(0, 4096).payload,
+                                     {file.get(), file.get()})),
+              EINVAL);
     EXPECT_EQ(client->dma_map(0, 4096, event.get()), ENODEV);
     EXPECT_EQ(client->set_irqs(kAttach, kIrqMsix, 0, 1, {file.get()}), EINVAL);
     EXPECT_EQ(client->set_irqs(kAttach, kIrqMsix, 0, 1, {event.get(), event.get()}), EINVAL);
-    EXPECT_EQ(client->set_irqs(kIrqDataNone | kIrqActionTrigger, kIrqMsix, 0, 1, {event.get()}), EINVAL);
+    EXPECT_EQ(client->set_irqs(kIrqDataNone | kIrqActionTrigger, kIrqMsix, 0, 1, {event.get()}),
+              EINVAL);
     EXPECT_EQ(client->set_irqs(kAttach, kIrqMsix, 0, 1, {event.get()}), 0);
 }
 
-// --- Frames --------------------------------------------------------------------------------------------------------
+// --- Frames ----------------------------------------------------------------------------------
 
 TEST_F(BadFieldTest, FrameThatCannotBeFollowedEndsTheConnectionOnly) {
     std::vector<Bytes> frames;
@@ -293,7 +301,8 @@ TEST_F(BadFieldTest, FrameThatCannotBeFollowedEndsTheConnectionOnly) {
 }
 
 TEST_F(BadFieldTest, CommandBeforeVersionIsAnsweredAndEndsTheConnection) {
-    for (const Request& early : {read_request(0, 0, 4), map_request(0, 4096), Request(Command::kDeviceReset, {})}) {
+    for (const Request& early :
+         {read_request(0, 0, 4), map_request(0, 4096), Request(Command::kDeviceReset, {})}) {
         Client client(host.path());
         EXPECT_EQ(client.status(early), EINVAL);
         EXPECT_TRUE(client.raw().closed_by_peer());
@@ -306,9 +315,10 @@ TEST_F(BadFieldTest, CommandBeforeVersionIsAnsweredAndEndsTheConnection) {
 
 TEST_F(BadFieldTest, BadVersionIsAnsweredAndEndsTheConnection) {
     for (const Request& bad :
-         {version_request(0, "{}", 1), version_request(0, "{"), version_request(0, R"({"capabilities":"23"})"),
-          version_request(0, R"({"capabilities":{"max_msg_fds":-1}})"), resized(version_request(), 3),
-          resized(version_request(0, "{}"), 6)}) {
+         {version_request(0, "{}", 1), version_request(0, "{"),
+          version_request(0, R"({"capabilities":"23"})"),
+          version_request(0, R"({"capabilities":{"max_msg_fds":-1}})"),
+          resized(version_request(), 3), resized(version_request(0, "{}"), 6)}) {
         Client client(host.path());
         EXPECT_EQ(client.status(bad), EINVAL);
         EXPECT_TRUE(client.raw().closed_by_peer());
@@ -319,7 +329,7 @@ TEST_F(BadFieldTest, BadVersionIsAnsweredAndEndsTheConnection) {
     EXPECT_TRUE(large.raw().closed_by_peer());
 }
 
-// --- Descriptor floods -----------------------------------------------------------------------------------------------
+// --- Descriptor floods -----------------------------------------------------------------------
 
 TEST_F(BadFieldTest, FloodOfDescriptorsEndsTheConnectionAndLeaksNone) {
     const UniqueFd file = make_memfd(4096);
@@ -328,7 +338,8 @@ TEST_F(BadFieldTest, FloodOfDescriptorsEndsTheConnectionAndLeaksNone) {
     for (const size_t count : {size_t{kMaxReceivedFds} + 1, size_t{253}}) {
         for (const Request& carrier : {map_request(0, 4096), read_request(0, 0, 4)}) {
             auto client = host.client();
-            ASSERT_TRUE(client->raw().send_bytes(carrier.bytes(), std::vector<int>(count, file.get())));
+            ASSERT_TRUE(
+                client->raw().send_bytes(carrier.bytes(), std::vector<int>(count, file.get())));
             EXPECT_TRUE(client->raw().closed_by_peer());
             client.reset();
             ASSERT_TRUE(host.wait_idle());
@@ -357,7 +368,7 @@ TEST_F(BadFieldTest, DescriptorsOnEveryCommandAreClosedAndHarmless) {
     EXPECT_EQ(open_descriptors(), before);
 }
 
-// --- Replies to nothing ------------------------------------------------------------------------------------------------
+// --- Replies to nothing ----------------------------------------------------------------------
 
 TEST_F(BadFieldTest, RepliesThatNobodyAskedForAreIgnored) {
     auto client = host.client();

@@ -23,12 +23,14 @@ int Client::negotiate(uint16_t minor, std::string_view json) {
 Reply Client::call(Request request) {
     request.header.id = next_id_++;
     Reply gone;
-    gone.header = {request.header.id, request.header.command, 0, kFlagTypeReply | kFlagError, ECONNRESET};
+    gone.header = {request.header.id, request.header.command, 0, kFlagTypeReply | kFlagError,
+                   ECONNRESET};
     if (!raw_.send(request)) return gone;
     for (;;) {
         auto message = raw_.receive();
         if (!message) return gone;
-        if (message->is_reply() && message->header.id == request.header.id) return std::move(*message);
+        if (message->is_reply() && message->header.id == request.header.id)
+            return std::move(*message);
         if (message->is_reply()) return gone;  // no other request is under way
         if (serve_while_waiting) {
             serve_dma(*message);
@@ -40,7 +42,8 @@ Reply Client::call(Request request) {
 }
 
 DeviceInfoBody Client::device_info() {
-    return call(Request(Command::kDeviceGetInfo, bytes_of(DeviceInfoBody{16, 0, 0, 0}))).as<DeviceInfoBody>();
+    return call(Request(Command::kDeviceGetInfo, bytes_of(DeviceInfoBody{16, 0, 0, 0})))
+        .as<DeviceInfoBody>();
 }
 
 RegionInfo Client::region_info(uint32_t index) {
@@ -70,7 +73,8 @@ RegionInfo Client::region_info(uint32_t index) {
 }
 
 IrqInfoBody Client::irq_info(uint32_t index) {
-    return call(Request(Command::kDeviceGetIrqInfo, bytes_of(IrqInfoBody{16, 0, index, 0}))).as<IrqInfoBody>();
+    return call(Request(Command::kDeviceGetIrqInfo, bytes_of(IrqInfoBody{16, 0, index, 0})))
+        .as<IrqInfoBody>();
 }
 
 int Client::set_irqs(uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
@@ -148,7 +152,8 @@ Request version_request(uint16_t minor, std::string_view json, uint16_t major) {
 }
 
 Request map_request(uint64_t iova, uint64_t size, int fd, uint64_t fd_offset, uint32_t flags) {
-    return {Command::kDmaMap, bytes_of(DmaMapBody{sizeof(DmaMapBody), flags, fd_offset, iova, size}),
+    return {Command::kDmaMap,
+            bytes_of(DmaMapBody{sizeof(DmaMapBody), flags, fd_offset, iova, size}),
             fd >= 0 ? std::vector<int>{fd} : std::vector<int>{}};
 }
 
@@ -159,8 +164,8 @@ Request unmap_request(uint64_t iova, uint64_t size, uint32_t flags) {
 Request irqs_request(uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
                      std::vector<int> fds, Bytes data) {
     const auto argsz = static_cast<uint32_t>(sizeof(SetIrqsBody) + data.size());
-    return {Command::kDeviceSetIrqs, bytes_of(SetIrqsBody{argsz, flags, index, start, count}) + data,
-            std::move(fds)};
+    return {Command::kDeviceSetIrqs,
+            bytes_of(SetIrqsBody{argsz, flags, index, start, count}) + data, std::move(fds)};
 }
 
 Request read_request(uint32_t region, uint64_t offset, uint32_t count) {

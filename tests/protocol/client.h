@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A blocking vfio-user client for tests and benchmarks. RawClient sends any bytes and descriptors in any pieces;
-// Client is well behaved. Neither is for production: errors are exceptional values that the tests look at.
+// A blocking vfio-user client for tests and benchmarks. RawClient sends any bytes and descriptors
+// in any pieces; Client is well behaved. Neither is for production: errors are exceptional values
+// that the tests look at.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,9 @@ struct Reply {
     Bytes payload;
     std::vector<UniqueFd> fds;
 
-    bool is_reply() const { return (header.flags & vfio_user::kFlagTypeMask) == vfio_user::kFlagTypeReply; }
+    bool is_reply() const {
+        return (header.flags & vfio_user::kFlagTypeMask) == vfio_user::kFlagTypeReply;
+    }
     /// The errno of an error reply, 0 of another.
     int error() const {
         return (header.flags & vfio_user::kFlagError) != 0 ? static_cast<int>(header.error) : 0;
@@ -64,8 +67,8 @@ struct Reply {
     }
 };
 
-/// One connection, byte for byte. Owns the socket; blocking, with a deadline so that a broken server fails a test instead of
-/// stopping it.
+/// One connection, byte for byte. Owns the socket; blocking, with a deadline so that a broken
+/// server fails a test instead of stopping it.
 class RawClient {
 public:
     explicit RawClient(UniqueFd socket);
@@ -76,14 +79,16 @@ public:
     int fd() const { return socket_.get(); }
     void close() { socket_.reset(); }
 
-    /// Sends all bytes, descriptors on the first one. False when the peer is gone or takes nothing until the deadline.
+    /// Sends all bytes, descriptors on the first one. False when the peer is gone or takes nothing
+    /// until the deadline.
     bool send_bytes(std::span<const uint8_t> bytes, std::span<const int> fds = {});
     bool send(const Request& request) { return send_bytes(request.bytes(), request.fds); }
 
     /// The next whole message; nullopt on EOF, reset, or when nothing comes before the deadline.
     std::optional<Reply> receive();
 
-    /// Whether the server closes the connection before the deadline. Drops what it sends until then.
+    /// Whether the server closes the connection before the deadline. Drops what it sends until
+    /// then.
     bool closed_by_peer();
 
     /// How long receive() and send() wait. Default 20 s: never reached when all is well.
@@ -103,8 +108,9 @@ struct RegionInfo {
     int error = 0;
 };
 
-/// A client that follows the protocol: one request at a time, ids counted up, DMA requests of the server served from
-/// `memory` while it waits. Results are errnos: 0 for success, ECONNRESET when the connection ended.
+/// A client that follows the protocol: one request at a time, ids counted up, DMA requests of the
+/// server served from `memory` while it waits. Results are errnos: 0 for success, ECONNRESET when
+/// the connection ended.
 class Client {
 public:
     explicit Client(const std::string& path) : raw_(path) {}
@@ -114,7 +120,8 @@ public:
 
     /// VERSION 0.`minor` with `json` (NUL added). The reply's minor and JSON are kept.
     int negotiate(uint16_t minor = 0,
-                  std::string_view json = R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576}})");
+                  std::string_view json =
+                      R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576}})");
     uint16_t server_minor() const { return server_minor_; }
     const std::string& server_json() const { return server_json_; }
 
@@ -127,7 +134,8 @@ public:
     vfio_user::IrqInfoBody irq_info(uint32_t index);
     int set_irqs(uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
                  std::vector<int> fds = {}, Bytes data = {});
-    int dma_map(uint64_t iova, uint64_t size, int fd = -1, uint64_t fd_offset = 0, uint32_t flags = 3);
+    int dma_map(uint64_t iova, uint64_t size, int fd = -1, uint64_t fd_offset = 0,
+                uint32_t flags = 3);
     int dma_unmap(uint64_t iova, uint64_t size, uint32_t flags = 0);
     int read(uint32_t region, uint64_t offset, std::span<uint8_t> data);
     int write(uint32_t region, uint64_t offset, std::span<const uint8_t> data);
@@ -147,9 +155,11 @@ public:
         return write(region, offset, {reinterpret_cast<const uint8_t*>(&value), sizeof value});
     }
 
-    /// Answers one DMA_READ or DMA_WRITE of the server from `memory` (which starts at IOVA `memory_base`).
+    /// Answers one DMA_READ or DMA_WRITE of the server from `memory` (which starts at IOVA
+    /// `memory_base`).
     void serve_dma(const Reply& command);
-    /// Waits for the next message of the server, which must be a command, and serves it. False otherwise.
+    /// Waits for the next message of the server, which must be a command, and serves it. False
+    /// otherwise.
     bool serve_one();
 
     Bytes memory;

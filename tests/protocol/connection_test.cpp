@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The life of connections: cut at every byte, slow, silent, many, second ones; what the function is like afterwards.
+// The life of connections: cut at every byte, slow, silent, many, second ones; what the function is
+// like afterwards.
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -25,16 +26,17 @@ const Bytes& version_bytes() {
 // One message of each kind that has something to cut.
 std::vector<Request> messages(int memory, int event) {
     const Bytes data(8, 1);
-    return {map_request(0x1000, 4096, memory),
-            unmap_request(0x1000, 4096),
-            Request(Command::kDeviceGetInfo, bytes_of(DeviceInfoBody{16, 0, 0, 0})),
-            Request(Command::kDeviceGetRegionInfo, bytes_of(RegionInfoBody{96, 0, 1, 0, 0, 0})),
-            irqs_request(kAttach, kIrqMsix, 0, 1, {event}),
-            read_request(0, 0, 4),
-            write_request(0, 0, data),
-            Request(Command::kRegionWriteMulti, bytes_of(uint64_t{1}, WriteMultiEntry{0, 0, 4, {}})),
-            Request(Command::kDeviceReset, {}),
-            Request(Command::kDeviceFeature, bytes_of(DeviceFeatureBody{8, 1 | kFeatureGet}))};
+    return {
+        map_request(0x1000, 4096, memory),
+        unmap_request(0x1000, 4096),
+        Request(Command::kDeviceGetInfo, bytes_of(DeviceInfoBody{16, 0, 0, 0})),
+        Request(Command::kDeviceGetRegionInfo, bytes_of(RegionInfoBody{96, 0, 1, 0, 0, 0})),
+        irqs_request(kAttach, kIrqMsix, 0, 1, {event}),
+        read_request(0, 0, 4),
+        write_request(0, 0, data),
+        Request(Command::kRegionWriteMulti, bytes_of(uint64_t{1}, WriteMultiEntry{0, 0, 4, {}})),
+        Request(Command::kDeviceReset, {}),
+        Request(Command::kDeviceFeature, bytes_of(DeviceFeatureBody{8, 1 | kFeatureGet}))};
 }
 
 TEST(Connection, CutAfterEveryByteOfEveryMessageLeavesAServerThatServes) {
@@ -133,9 +135,11 @@ TEST(Connection, NextClientIsServedAlthoughTheLastLeftMessagesBehind) {
     for (int round = 0; round < 20; ++round) {
         auto client = std::make_unique<Client>(host.path());
         ASSERT_EQ(client->negotiate(), 0) << round;
-        // More than one receive's worth of posted writes, then gone: the loop sees both sockets ready at once.
+        // More than one receive's worth of posted writes, then gone: the loop sees both sockets
+        // ready at once.
         Bytes burst;
-        for (int i = 0; i < 3000; ++i) burst = std::move(burst) + posted(write_request(0, kScratch, data)).bytes();
+        for (int i = 0; i < 3000; ++i)
+            burst = std::move(burst) + posted(write_request(0, kScratch, data)).bytes();
         host.on_loop(0, [] {});
         ASSERT_TRUE(client->raw().send_bytes(burst));
     }
@@ -174,7 +178,8 @@ TEST(Connection, TwoHundredReconnectsLeakNothing) {
         ASSERT_EQ(client->dma_map(0, 0x10000, memory.get()), 0);
         ASSERT_EQ(client->dma_map(0x100000, 0x10000), 0);
         ASSERT_EQ(client->set_irqs(kAttach, kIrqMsix, 0, 2, {event.get(), event.get()}), 0);
-        ASSERT_EQ(client->set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {event.get()}), 0);
+        ASSERT_EQ(
+            client->set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {event.get()}), 0);
         ASSERT_TRUE(client->region_info(1).fd);
         if (i % 2 == 0) (void)client->raw().send_bytes(Bytes(7), std::vector<int>{memory.get()});
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// DeviceHost: toy devices served over real sockets by a thread of their own, as a device host process does.
+// DeviceHost: toy devices served over real sockets by a thread of their own, as a device host
+// process does.
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@
 
 namespace mimic::test {
 
-/// Serves `devices` toys on `threads` loops until destroyed. Created and destroyed by the test's thread.
+/// Serves `devices` toys on `threads` loops until destroyed. Created and destroyed by the test's
+/// thread.
 class DeviceHost {
 public:
     explicit DeviceHost(unsigned devices = 1, unsigned threads = 1,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bus mastering over the wire: mapped memory, memory that shrinks or is remapped, and DMA messages that must not wait.
+// Bus mastering over the wire: mapped memory, memory that shrinks or is remapped, and DMA messages
+// that must not wait.
 #include <sys/mman.h>
 
 #include <gtest/gtest.h>
@@ -87,7 +88,8 @@ TEST_F(DmaTest, SameDescriptorMappedAndUnmappedOverAndOver) {
 
 TEST_F(DmaTest, UnmapAllRemovesEveryRegion) {
     const UniqueFd memory = make_memfd(0x4000);
-    for (uint64_t i = 0; i < 4; ++i) ASSERT_EQ(client->dma_map(i * 0x1000, 0x1000, memory.get(), i * 0x1000), 0);
+    for (uint64_t i = 0; i < 4; ++i)
+        ASSERT_EQ(client->dma_map(i * 0x1000, 0x1000, memory.get(), i * 0x1000), 0);
     const Reply reply = client->call(unmap_request(0, 0, kUnmapAll));
     EXPECT_EQ(reply.error(), 0);
     EXPECT_EQ(reply.payload.size(), 24u);
@@ -103,7 +105,8 @@ TEST_F(DmaTest, BurstOfMapsWithDescriptorsPipelinedIsTakenApartRightly) {
     for (uint8_t i = 0; i < 40; ++i) {
         memories.push_back(make_memfd(0x1000));
         ASSERT_EQ(::pwrite(memories.back().get(), &i, 1, 0), 1);
-        Request map = posted(map_request(i * 0x2000, 0x1000, i % 3 == 2 ? -1 : memories.back().get()));
+        Request map = posted(
+            map_request(i * 0x2000, 0x1000, i % 3 == 2 ? -1 : memories.back().get()));
         ASSERT_TRUE(client->raw().send(map));
     }
     for (uint32_t i = 0; i < 40; ++i) {
@@ -113,7 +116,7 @@ TEST_F(DmaTest, BurstOfMapsWithDescriptorsPipelinedIsTakenApartRightly) {
     }
 }
 
-// --- Messages ------------------------------------------------------------------------------------------------------------
+// --- Messages --------------------------------------------------------------------------------
 
 TEST_F(DmaTest, RegionWithoutDescriptorIsReachedByMessages) {
     client->memory.assign(0x3000, 2);
@@ -139,7 +142,8 @@ TEST_F(DmaTest, TransferIsCutToTheClientsLargestMessage) {
     EXPECT_EQ(client->served, 5u);
 }
 
-// The rule of facts 2.5: a peer that waits for its own reply cannot serve a DMA message, so the server never waits.
+// The rule of facts 2.5: a peer that waits for its own reply cannot serve a DMA message, so the
+// server never waits.
 TEST_F(DmaTest, SynchronousRequestsAreAnsweredWhileADmaMessageIsUnderWay) {
     client->memory.assign(0x1000, 3);
     client->serve_while_waiting = false;
@@ -215,7 +219,8 @@ TEST_F(DmaTest, SpoofedReplyOfTheOtherKindOrIdDoesNotEndATransfer) {
 TEST_F(DmaTest, DisconnectWithMessagesUnderWayCancelsThem) {
     client->serve_while_waiting = false;
     ASSERT_EQ(client->dma_map(0, 64 << 20), 0);
-    for (int i = 0; i < 5; ++i) start(kStartWrite, 0, 16 << 20);  // the last is over the limit; nothing is read
+    for (int i = 0; i < 5; ++i)
+        start(kStartWrite, 0, 16 << 20);  // the last is over the limit; nothing is read
     client.reset();
     ASSERT_TRUE(host.wait_idle());
     client = host.client();

@@ -88,7 +88,8 @@ void expect_device_works(DeviceHost& host, unsigned device, unsigned rounds) {
     const UniqueFd memory = make_memfd(0x1000);
     const UniqueFd event = make_eventfd();
     ASSERT_EQ(client->dma_map(0, 0x1000, memory.get()), 0);
-    ASSERT_EQ(client->set_irqs(kIrqDataEventfd | kIrqActionTrigger, kIrqMsix, 3, 1, {event.get()}), 0);
+    ASSERT_EQ(client->set_irqs(kIrqDataEventfd | kIrqActionTrigger, kIrqMsix, 3, 1, {event.get()}),
+              0);
     for (uint32_t i = 0; i < rounds; ++i) {
         ASSERT_TRUE(client->post(0, kScratch, bytes_of(i)));
         ASSERT_EQ(client->get(0, kScratch), i);
@@ -119,7 +120,8 @@ TEST(Isolation, SlowLorisOnThreeDevicesDoesNotDelayTheFourth) {
     expect_device_works(host, 3, 200);
 }
 
-// For ThreadSanitizer above all: devices on several loops at once, servers made and destroyed meanwhile.
+// For ThreadSanitizer above all: devices on several loops at once, servers made and destroyed
+// meanwhile.
 TEST(Isolation, DevicesOnSeveralLoopsWorkAtTheSameTime) {
     DeviceHost host(6, 3);
     std::vector<std::thread> threads;

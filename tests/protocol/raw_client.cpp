@@ -90,7 +90,8 @@ bool RawClient::read_exact(uint8_t* to, size_t size, std::vector<UniqueFd>& fds)
         const ssize_t n = ::recvmsg(fd(), &message, MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return false;
-        for (cmsghdr* cmsg = CMSG_FIRSTHDR(&message); cmsg != nullptr; cmsg = CMSG_NXTHDR(&message, cmsg)) {
+        for (cmsghdr* cmsg = CMSG_FIRSTHDR(&message); cmsg != nullptr;
+             cmsg = CMSG_NXTHDR(&message, cmsg)) {
             const size_t count = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
             for (size_t i = 0; i < count; ++i) {
                 int received;

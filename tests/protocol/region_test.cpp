@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Regions as a client sees them: what is told of them, accesses of all sizes, mapped areas, bursts, resets, power.
+// Regions as a client sees them: what is told of them, accesses of all sizes, mapped areas, bursts,
+// resets, power.
 #include <sys/mman.h>
 
 #include <cstring>
@@ -34,8 +35,15 @@ TEST_F(RegionTest, RegionInfoOfEachIndex) {
     const struct {
         uint32_t flags;
         uint64_t size;
-    } expected[] = {{kRw, kBar0Size}, {kRw | kRegionFlagMmap | kRegionFlagCaps, kBar1Size}, {kRw, kBar2Size}, {0, 0},
-                    {kRw, 16}, {0, 0}, {kRegionFlagRead, kRomSize}, {kRw, 4096}, {0, 0}};
+    } expected[] = {{kRw, kBar0Size},
+                    {kRw | kRegionFlagMmap | kRegionFlagCaps, kBar1Size},
+                    {kRw, kBar2Size},
+                    {0, 0},
+                    {kRw, 16},
+                    {0, 0},
+                    {kRegionFlagRead, kRomSize},
+                    {kRw, 4096},
+                    {0, 0}};
     for (uint32_t index = 0; index < kRegionCount; ++index) {
         const auto info = client->region_info(index);
         EXPECT_EQ(info.error, 0);
@@ -49,7 +57,8 @@ TEST_F(RegionTest, RegionInfoOfEachIndex) {
 TEST_F(RegionTest, RegionInfoSaysHowMuchRoomSparseAreasNeed) {
     constexpr uint32_t kNeeded = 32 + 16 + 2 * 16;
     for (const uint32_t room : {32u, kNeeded - 1}) {
-        const Reply reply = client->call(Request(Command::kDeviceGetRegionInfo, bytes_of(RegionInfoBody{room, 0, 1, 0, 0, 0})));
+        const Reply reply = client->call(
+            Request(Command::kDeviceGetRegionInfo, bytes_of(RegionInfoBody{room, 0, 1, 0, 0, 0})));
         const auto body = reply.as<RegionInfoBody>();
         EXPECT_EQ(reply.payload.size(), 32u);
         EXPECT_EQ(body.argsz, kNeeded);
@@ -57,7 +66,8 @@ TEST_F(RegionTest, RegionInfoSaysHowMuchRoomSparseAreasNeed) {
         EXPECT_TRUE(reply.fds.empty());
     }
     for (const uint32_t room : {kNeeded, 4096u}) {
-        const Reply reply = client->call(Request(Command::kDeviceGetRegionInfo, bytes_of(RegionInfoBody{room, 0, 1, 0, 0, 0})));
+        const Reply reply = client->call(
+            Request(Command::kDeviceGetRegionInfo, bytes_of(RegionInfoBody{room, 0, 1, 0, 0, 0})));
         EXPECT_EQ(reply.payload.size(), kNeeded);
         EXPECT_EQ(reply.as<RegionInfoBody>().argsz, kNeeded);
         EXPECT_EQ(reply.fds.size(), 1u);
@@ -94,7 +104,8 @@ TEST_F(RegionTest, ClientThatTakesNoDescriptorsIsOfferedNoMapping) {
 }
 
 TEST_F(RegionTest, IoFdsAreNone) {
-    const Reply reply = client->call(Request(Command::kDeviceGetRegionIoFds, bytes_of(RegionIoFdsBody{4096, 0, 0, 0})));
+    const Reply reply = client->call(
+        Request(Command::kDeviceGetRegionIoFds, bytes_of(RegionIoFdsBody{4096, 0, 0, 0})));
     EXPECT_EQ(reply.error(), 0);
     EXPECT_EQ(reply.as<RegionIoFdsBody>().count, 0u);
     EXPECT_EQ(reply.payload.size(), 16u);
@@ -133,7 +144,8 @@ TEST_F(RegionTest, PostedWritesAreDoneInOrderBeforeALaterRead) {
 
 TEST_F(RegionTest, WriteMultiWritesAllOrNothing) {
     std::vector<WriteMultiEntry> entries;
-    for (uint32_t i = 0; i < 200; ++i) entries.push_back({i * 8, 0, 8, {static_cast<uint8_t>(i), 1, 2, 3, 4, 5, 6, 7}});
+    for (uint32_t i = 0; i < 200; ++i)
+        entries.push_back({i * 8, 0, 8, {static_cast<uint8_t>(i), 1, 2, 3, 4, 5, 6, 7}});
     const auto body_of = [&] {
         Bytes body = bytes_of(uint64_t{entries.size()});
         for (const auto& entry : entries) body = body + bytes_of(entry);
@@ -154,7 +166,7 @@ TEST_F(RegionTest, WriteMultiWritesAllOrNothing) {
     EXPECT_EQ(client->status(Request(Command::kRegionWriteMulti, bytes_of(uint64_t{0}))), 0);
 }
 
-// --- Resets and power --------------------------------------------------------------------------------------------------
+// --- Resets and power ------------------------------------------------------------------------
 
 TEST_F(RegionTest, ResetMessageResetsTheFunction) {
     ASSERT_EQ(client->put(0, kScratch, 5u), 0);
@@ -174,10 +186,12 @@ TEST_F(RegionTest, FlrThroughDevctlResetsTheFunction) {
     ASSERT_EQ(client->put(0, kScratch, 5u), 0);
     const auto devctl = client->get<uint16_t>(kRegionConfig, cap + regs::DEVCTL);
     ASSERT_EQ(client->put<uint16_t>(kRegionConfig, cap + regs::DEVCTL,
-                                    static_cast<uint16_t>(devctl | regs::DEVCTL_INITIATE_FLR)), 0);
+                                    static_cast<uint16_t>(devctl | regs::DEVCTL_INITIATE_FLR)),
+              0);
     EXPECT_EQ(client->get(0, kScratch), 0u);
     EXPECT_EQ(client->get(0, kLastReset), static_cast<uint32_t>(pci::ResetKind::kFunctionLevel));
-    EXPECT_EQ(client->get<uint16_t>(kRegionConfig, cap + regs::DEVCTL) & regs::DEVCTL_INITIATE_FLR, 0u);
+    EXPECT_EQ(client->get<uint16_t>(kRegionConfig, cap + regs::DEVCTL) & regs::DEVCTL_INITIATE_FLR,
+              0u);
 }
 
 TEST_F(RegionTest, BarsReadOnesInD3HotAndComeBackReset) {
@@ -193,7 +207,7 @@ TEST_F(RegionTest, BarsReadOnesInD3HotAndComeBackReset) {
     EXPECT_EQ(client->get(0, kLastReset), static_cast<uint32_t>(pci::ResetKind::kPower));
 }
 
-// --- Interrupts over the wire ------------------------------------------------------------------------------------------
+// --- Interrupts over the wire ----------------------------------------------------------------
 
 TEST_F(RegionTest, IrqInfoOfEachIndex) {
     const uint32_t counts[] = {1, kToyMsiVectors, kToyMsixVectors, 1, 1};
@@ -209,20 +223,27 @@ TEST_F(RegionTest, IrqInfoOfEachIndex) {
 TEST_F(RegionTest, MsixVectorsReachTheirEventfds) {
     std::vector<UniqueFd> events;
     std::vector<int> fds;
-    for (uint32_t i = 0; i < kToyMsixVectors; ++i) fds.push_back(events.emplace_back(make_eventfd()).get());
-    ASSERT_EQ(client->set_irqs(kIrqDataEventfd | kIrqActionTrigger, kIrqMsix, 0, kToyMsixVectors, fds), 0);
+    for (uint32_t i = 0; i < kToyMsixVectors; ++i)
+        fds.push_back(events.emplace_back(make_eventfd()).get());
+    ASSERT_EQ(
+        client->set_irqs(kIrqDataEventfd | kIrqActionTrigger, kIrqMsix, 0, kToyMsixVectors, fds),
+        0);
     for (uint32_t i = 0; i < kToyMsixVectors; ++i) {
         ASSERT_EQ(client->put(0, kInterrupt, i), 0);
-        for (uint32_t j = 0; j < kToyMsixVectors; ++j) EXPECT_EQ(take_events(fds[j]), i == j ? 1u : 0u);
+        for (uint32_t j = 0; j < kToyMsixVectors; ++j)
+            EXPECT_EQ(take_events(fds[j]), i == j ? 1u : 0u);
     }
 }
 
 TEST_F(RegionTest, IntxAutomasksAndResamplesOverTheWire) {
-    client->put<uint16_t>(kRegionConfig, find_capability(*client, regs::CAP_ID_MSIX) + regs::MSIX_CONTROL, 0);
+    client->put<uint16_t>(kRegionConfig,
+                          find_capability(*client, regs::CAP_ID_MSIX) + regs::MSIX_CONTROL, 0);
     const UniqueFd pin = make_eventfd();
     const UniqueFd resample = make_eventfd();
-    ASSERT_EQ(client->set_irqs(kIrqDataEventfd | kIrqActionTrigger, kIrqIntx, 0, 1, {pin.get()}), 0);
-    ASSERT_EQ(client->set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {resample.get()}), 0);
+    ASSERT_EQ(client->set_irqs(kIrqDataEventfd | kIrqActionTrigger, kIrqIntx, 0, 1, {pin.get()}),
+              0);
+    ASSERT_EQ(
+        client->set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {resample.get()}), 0);
     ASSERT_EQ(client->put(0, kInterrupt, kPinHigh), 0);
     EXPECT_EQ(take_events(pin.get()), 1u);
     const uint64_t one = 1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What real clients send, in their order: QEMU 11.1 (facts 2.2, 2.3, 2.6), rust-vmm (1.7), libvfio-user's sample client
-// and the expectations of its test suite (3.4). Written from the fact sheet; no code of theirs.
+// What real clients send, in their order: QEMU 11.1 (facts 2.2, 2.3, 2.6), rust-vmm (1.7),
+// libvfio-user's sample client and the expectations of its test suite (3.4). Written from the fact
+// sheet; no code of theirs.
 #include <gtest/gtest.h>
 
 #include "pci/pci_regs.h"
@@ -15,7 +16,8 @@ namespace regs = pci::regs;
 constexpr uint32_t kAttach = kIrqDataEventfd | kIrqActionTrigger;
 constexpr uint32_t kDisable = kIrqDataNone | kIrqActionTrigger;
 constexpr std::string_view kQemuJson =
-    R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,"max_dma_maps":65535,"pgsizes":4096,)"
+    R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,)"
+    R"("max_dma_maps":65535,"pgsizes":4096,)"
     R"("migration":{"max_bitmap_size":268435456,"pgsize":4096},"write_multiple":true}})";
 
 class QemuSequence : public ::testing::Test {
@@ -33,7 +35,8 @@ protected:
         for (const uint32_t index : {0u, 1u, 2u, 3u, 4u, 5u, 7u}) {
             const auto region = qemu.region_info(index);
             ASSERT_EQ(region.error, 0);
-            EXPECT_EQ(region.body.size & (region.body.size - 1), 0u) << "QEMU asserts that sizes are powers of two";
+            EXPECT_EQ(region.body.size & (region.body.size - 1), 0u)
+                << "QEMU asserts that sizes are powers of two";
         }
         EXPECT_EQ(qemu.irq_info(kIrqErr).count, 1u);
     }
@@ -43,7 +46,8 @@ protected:
         ASSERT_EQ(qemu.read(kRegionConfig, 0, config), 0);
         const auto rom = qemu.get(kRegionConfig, regs::EXPANSION_ROM);
         ASSERT_EQ(qemu.put(kRegionConfig, regs::EXPANSION_ROM, 0xfffff800u), 0);
-        EXPECT_EQ(qemu.get(kRegionConfig, regs::EXPANSION_ROM) & 0xfffff800u, ~uint32_t{kRomSize - 1});
+        EXPECT_EQ(qemu.get(kRegionConfig, regs::EXPANSION_ROM) & 0xfffff800u,
+                  ~uint32_t{kRomSize - 1});
         ASSERT_EQ(qemu.put(kRegionConfig, regs::EXPANSION_ROM, rom), 0);
         for (uint32_t bar = 0; bar < 6; ++bar) (void)qemu.get(kRegionConfig, regs::BAR0 + 4 * bar);
         const uint32_t msix = find_capability(qemu, regs::CAP_ID_MSIX);
@@ -60,11 +64,13 @@ protected:
         ASSERT_EQ(qemu.set_irqs(kDisable, kIrqIntx, 0, 0), 0);
         const auto command = qemu.get<uint16_t>(kRegionConfig, regs::COMMAND);
         ASSERT_EQ(qemu.put<uint16_t>(kRegionConfig, regs::COMMAND, command & 0xfff8), 0);
-        (void)qemu.get<uint16_t>(kRegionConfig, find_capability(qemu, regs::CAP_ID_PM) + regs::PMCSR);
+        (void)qemu.get<uint16_t>(kRegionConfig,
+                                 find_capability(qemu, regs::CAP_ID_PM) + regs::PMCSR);
         ASSERT_EQ(qemu.reset(), 0);
         ASSERT_EQ(qemu.get<uint8_t>(kRegionConfig, 0x3d), 1);
         ASSERT_EQ(qemu.set_irqs(kAttach, kIrqIntx, 0, 1, {intx.get()}), 0);
-        for (uint32_t bar = 0; bar < 6; ++bar) ASSERT_EQ(qemu.put(kRegionConfig, regs::BAR0 + 4 * bar, 0u), 0);
+        for (uint32_t bar = 0; bar < 6; ++bar)
+            ASSERT_EQ(qemu.put(kRegionConfig, regs::BAR0 + 4 * bar, 0u), 0);
     }
     // Step 9: the firmware moves memory about, also under shadow RAM.
     void churn_memory() {
@@ -130,7 +136,8 @@ TEST_F(QemuSequence, KvmSetsUpResamplingAndBackAgain) {
     for (int change = 0; change < 3; ++change) {  // repeats whenever interrupt routing changes
         ASSERT_EQ(qemu.set_irqs(kAttach, kIrqIntx, 0, 1, {intx.get()}), 0);
         ASSERT_EQ(qemu.set_irqs(kIrqDataNone | kIrqActionMask, kIrqIntx, 0, 1), 0);
-        ASSERT_EQ(qemu.set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {resample.get()}), 0);
+        ASSERT_EQ(
+            qemu.set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {resample.get()}), 0);
         ASSERT_EQ(qemu.set_irqs(kIrqDataNone | kIrqActionUnmask, kIrqIntx, 0, 1), 0);
         ASSERT_EQ(qemu.put(0, kInterrupt, kPinHigh), 0);
         EXPECT_EQ(take_events(intx.get()), 1u);
@@ -142,24 +149,32 @@ TEST_F(QemuSequence, KvmSetsUpResamplingAndBackAgain) {
     }
 }
 
-// --- rust-vmm and cloud-hypervisor --------------------------------------------------------------------------------------
+// --- rust-vmm and cloud-hypervisor -----------------------------------------------------------
 
 TEST(RustVmmSequence, EveryReplyHasTheSizeThatIsRead) {
     DeviceHost host;
     Client rust(host.path());
-    ASSERT_EQ(rust.negotiate(1, R"({"capabilities":{"max_msg_fds":1,"max_data_xfer_size":1048576,"migration":{"pgsize":4096}}})"), 0);
+    ASSERT_EQ(rust.negotiate(1, R"({"capabilities":{"max_msg_fds":1,"max_data_xfer_size":1048576,)"
+                                R"("migration":{"pgsize":4096}}})"),
+              0);
     EXPECT_EQ(rust.server_minor(), 1);
     const UniqueFd ram = make_memfd(0x10000);
-    const auto size_of = [&](Request request) { return rust.call(std::move(request)).payload.size(); };
+    const auto size_of = [&](Request request) {
+        return rust.call(std::move(request)).payload.size();
+    };
     Request get_info(Command::kDeviceGetInfo, bytes_of(DeviceInfoBody{32, 0, 0, 0}));
     EXPECT_EQ(size_of(get_info), 16u);
     for (uint32_t index = 0; index < rust.device_info().num_regions; ++index) {
         const auto info = rust.region_info(index);
         EXPECT_EQ(info.error, 0);
-        EXPECT_EQ(info.body.argsz, 32 + ((info.body.flags & kRegionFlagCaps) != 0 ? 16 + 16 * info.areas.size() : 0));
+        EXPECT_EQ(
+            info.body.argsz,
+            32 + ((info.body.flags & kRegionFlagCaps) != 0 ? 16 + 16 * info.areas.size() : 0));
     }
     for (uint32_t index = 0; index < kIrqCount; ++index)
-        EXPECT_EQ(size_of(Request(Command::kDeviceGetIrqInfo, bytes_of(IrqInfoBody{16, 0, index, 0}))), 16u);
+        EXPECT_EQ(
+            size_of(Request(Command::kDeviceGetIrqInfo, bytes_of(IrqInfoBody{16, 0, index, 0}))),
+            16u);
     EXPECT_EQ(size_of(map_request(0, 0x10000, ram.get())), 0u);
     EXPECT_EQ(size_of(read_request(kRegionConfig, 0, 4)), 20u);
     EXPECT_EQ(size_of(write_request(kRegionConfig, 4, Bytes(2))), 16u);
@@ -167,7 +182,8 @@ TEST(RustVmmSequence, EveryReplyHasTheSizeThatIsRead) {
     // Batches of 16 descriptors whatever was negotiated.
     std::vector<UniqueFd> events;
     std::vector<int> fds;
-    for (uint32_t i = 0; i < kToyMsixVectors; ++i) fds.push_back(events.emplace_back(make_eventfd()).get());
+    for (uint32_t i = 0; i < kToyMsixVectors; ++i)
+        fds.push_back(events.emplace_back(make_eventfd()).get());
     EXPECT_EQ(rust.set_irqs(kAttach, kIrqMsix, 0, kToyMsixVectors, fds), 0);
     Request retry = read_request(kRegionConfig, 0, 4);  // ids may repeat
     for (int i = 0; i < 2; ++i) {
@@ -179,12 +195,14 @@ TEST(RustVmmSequence, EveryReplyHasTheSizeThatIsRead) {
     EXPECT_EQ(rust.reset(), 0);
 }
 
-// --- libvfio-user ----------------------------------------------------------------------------------------------------------
+// --- libvfio-user ----------------------------------------------------------------------------
 
 TEST(LibvfioUserSequence, SampleClientUpToMigration) {
     DeviceHost host;
     Client lib(host.path());
-    ASSERT_EQ(lib.negotiate(2, R"({"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,"migration":{"pgsize":4096}}})"), 0);
+    ASSERT_EQ(lib.negotiate(2, R"({"capabilities":{"max_msg_fds":8,"max_data_xfer_size":1048576,)"
+                               R"("migration":{"pgsize":4096}}})"),
+              0);
     EXPECT_EQ(lib.server_minor(), 2);
     const Reply bogus = lib.call(read_request(0xdeadbeef, 0, 4));
     EXPECT_EQ(bogus.error(), EINVAL);
@@ -201,11 +219,13 @@ TEST(LibvfioUserSequence, SampleClientUpToMigration) {
     EXPECT_EQ(lib.get(kRegionConfig, 0), 0x7e571de5u);
     EXPECT_EQ(lib.reset(), 0);
     const UniqueFd memory = make_memfd(0x10000);
-    for (uint64_t i = 0; i < 16; ++i) ASSERT_EQ(lib.dma_map(0x1000 * i, 0x1000, memory.get(), 0x1000 * i), 0);
+    for (uint64_t i = 0; i < 16; ++i)
+        ASSERT_EQ(lib.dma_map(0x1000 * i, 0x1000, memory.get(), 0x1000 * i), 0);
     for (uint32_t index = 0; index < 5; ++index) EXPECT_EQ(lib.irq_info(index).index, index);
     const UniqueFd irq = make_eventfd();
     ASSERT_EQ(lib.set_irqs(kAttach, kIrqIntx, 0, 1, {irq.get()}), 0);
-    const Request log_start(Command::kDeviceFeature, bytes_of(DeviceFeatureBody{8, 6 | kFeatureSet}));
+    const Request log_start(Command::kDeviceFeature,
+                            bytes_of(DeviceFeatureBody{8, 6 | kFeatureSet}));
     EXPECT_EQ(lib.status(log_start), ENOTTY);
     enable_device(lib);
     ASSERT_EQ(lib.put(0, kInterrupt, kPinHigh), 0);
@@ -215,11 +235,13 @@ TEST(LibvfioUserSequence, SampleClientUpToMigration) {
     EXPECT_EQ(lib.dma_unmap(0x8000, 0x1000), ENOENT);
 }
 
-// Expectations of its test/py suite that hold over the wire; the tables of bad fields hold the rest.
+// Expectations of its test/py suite that hold over the wire; the tables of bad fields hold the
+// rest.
 TEST(LibvfioUserSequence, NegotiationOfItsTestSuite) {
     DeviceHost host;
-    for (const std::string_view good : {"", "{}", R"({"capabilities":{}})", R"({"capabilities":{"max_msg_fds":8}})",
-                                        R"({"capabilities":{"twin_socket":{"supported":true}}})"}) {
+    for (const std::string_view good :
+         {"", "{}", R"({"capabilities":{}})", R"({"capabilities":{"max_msg_fds":8}})",
+          R"({"capabilities":{"twin_socket":{"supported":true}}})"}) {
         Client client(host.path());
         Request version = version_request(1, good);
         if (good.empty()) {

@@ -43,9 +43,8 @@ Result<std::unique_ptr<ToyDevice>> ToyDevice::create(const std::string& name) {
     pci::CapabilityBuilder capabilities(*toy);
     MIMIC_TRY(capabilities.add_power_management({}));
     MIMIC_TRY(capabilities.add_msi({.vectors = kToyMsiVectors}));
-    MIMIC_TRY(capabilities.add_msix({.vectors = kToyMsixVectors,
-                                     .table_offset = kMsixTable,
-                                     .pba_offset = kMsixPba}));
+    MIMIC_TRY(capabilities.add_msix(
+        {.vectors = kToyMsixVectors, .table_offset = kMsixTable, .pba_offset = kMsixPba}));
     MIMIC_TRY(capabilities.add_pcie({}));
     MIMIC_TRY(capabilities.add_aer({}));
     MIMIC_TRY(capabilities.add_device_serial_number(0x0123456789abcdef));
@@ -53,7 +52,10 @@ Result<std::unique_ptr<ToyDevice>> ToyDevice::create(const std::string& name) {
 }
 
 ToyDevice::ToyDevice(pci::FunctionOptions options, UniqueFd file, Mapping mapping)
-    : Function(std::move(options)), file_(std::move(file)), bar1_(std::move(mapping)), rom_(kRomSize) {
+    : Function(std::move(options)),
+      file_(std::move(file)),
+      bar1_(std::move(mapping)),
+      rom_(kRomSize) {
     std::iota(rom_.begin(), rom_.end(), uint8_t{0});
     rom_[0] = 0x55;
     rom_[1] = 0xaa;
@@ -67,7 +69,8 @@ void ToyDevice::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data)
         if (bar == 0 && at < kScratchSize)
             value = scratch_[at];
         else if (bar == 0 && at < kDmaAddress + sizeof registers_)
-            std::memcpy(&value, reinterpret_cast<const uint8_t*>(&registers_) + (at - kDmaAddress), 1);
+            std::memcpy(&value, reinterpret_cast<const uint8_t*>(&registers_) + (at - kDmaAddress),
+                        1);
         else if (bar == 1)
             value = static_cast<uint8_t>(bar1_.bytes()[at]);
         else if (bar == 2)

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// ToyDevice: a function made to be tested against: all BAR kinds, all capabilities, a DMA engine, every interrupt.
+// ToyDevice: a function made to be tested against: all BAR kinds, all capabilities, a DMA engine,
+// every interrupt.
 //
-//   BAR0  64 KiB   0x000 scratch   0x800 DMA engine   0x814 interrupts   0x1000 MSI-X table   0x2000 PBA
-//   BAR1  32 KiB   a file; [0x1000,0x3000) and [0x4000,0x5000) may be mapped
-//   BAR2   4 MiB   64 bits; byte n reads as n * 7      BAR4  16 bytes of I/O space      ROM  8 KiB
+//   BAR0  64 KiB  0x000 scratch, 0x800 DMA engine, 0x814 interrupts,
+//                 0x1000 MSI-X table, 0x2000 PBA
+//   BAR1  32 KiB  a file; [0x1000,0x3000) and [0x4000,0x5000) may be mapped
+//   BAR2   4 MiB  64 bits; byte n reads as n * 7
+//   BAR4    16 B  I/O space
+//   ROM    8 KiB
 #pragma once
 
 #include <array>
@@ -19,7 +23,8 @@ namespace mimic::test {
 
 // BAR0 registers, 4 bytes each but for DMA_ADDRESS.
 inline constexpr uint64_t kScratch = 0x000, kScratchSize = 0x800;
-inline constexpr uint64_t kDmaAddress = 0x800, kDmaSize = 0x808, kDmaStart = 0x80c, kDmaStatus = 0x810;
+inline constexpr uint64_t kDmaAddress = 0x800, kDmaSize = 0x808, kDmaStart = 0x80c,
+                          kDmaStatus = 0x810;
 inline constexpr uint64_t kInterrupt = 0x814, kDmaSum = 0x818, kResets = 0x81c, kLastReset = 0x820;
 inline constexpr uint64_t kMsixTable = 0x1000, kMsixPba = 0x2000;
 
@@ -30,7 +35,8 @@ inline constexpr uint32_t kDmaIdle = 0, kDmaBusy = 1, kDmaDone = 2, kDmaFailed =
 // Values of INTERRUPT: an MSI-X vector, these plus an MSI message, and the pin's level.
 inline constexpr uint32_t kRaiseMsi = 0x100, kPinHigh = 0x200, kPinLow = 0x201;
 
-inline constexpr uint64_t kBar0Size = 0x1'0000, kBar1Size = 0x8000, kBar2Size = 4 << 20, kRomSize = 0x2000;
+inline constexpr uint64_t kBar0Size = 0x1'0000, kBar1Size = 0x8000, kBar2Size = 4 << 20,
+                          kRomSize = 0x2000;
 inline constexpr uint32_t kToyMsixVectors = 8, kToyMsiVectors = 4;
 
 /// Thread-bound to its loop; the counters may be read anywhere.

@@ -63,6 +63,7 @@ public:
 
 private:
     Status check_not_running() const;
+    Accel wished_accel(const topology::Machine& machine) const;
     Result<Accel> choose_accel(const topology::Machine& machine, const std::string& kernel);
     Status prepare_machine(const RunRoot& root, const topology::Machine& machine,
                            std::map<std::string, GuestImage>& images);
@@ -87,10 +88,13 @@ Status Up::check_not_running() const {
     return {};
 }
 
+Accel Up::wished_accel(const topology::Machine& machine) const {
+    if (options_.accel.empty()) return machine.accel;
+    return options_.accel == "kvm" ? Accel::kKvm : Accel::kTcg;
+}
+
 Result<Accel> Up::choose_accel(const topology::Machine& machine, const std::string& kernel) {
-    const bool forced = !options_.accel.empty();
-    const Accel wish = forced ? (options_.accel == "kvm" ? Accel::kKvm : Accel::kTcg)
-                              : machine.accel;
+    const Accel wish = wished_accel(machine);
     if (wish == Accel::kTcg) return wish;
     if (!verdict_) {
         verdict_ = probe_kvm(qemu_, kernel, progress_);
@@ -121,11 +125,13 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         options.disk_image = source_.resolve(machine.kernel.image);
         if (::access(options.disk_image.c_str(), R_OK) != 0)
             return fail_errno("machine {}: image {}", machine.name, options.disk_image);
-        // A cloud image has no kernel that could be tried alone.
-        topology::Kernel stock;
-        stock.release = "6.1";
-        MIMIC_ASSIGN_OR_RETURN(const auto image, build_guest_image(stock, progress_));
-        probe_kernel = image.kernel;
+        // A cloud image has no kernel that could be tried alone; Debian's stands in for it.
+        if (wished_accel(machine) != Accel::kTcg) {
+            topology::Kernel stock;
+            stock.release = "6.1";
+            MIMIC_ASSIGN_OR_RETURN(const auto image, build_guest_image(stock, progress_));
+            probe_kernel = image.kernel;
+        }
     }
     MIMIC_ASSIGN_OR_RETURN(options.accel, choose_accel(machine, probe_kernel));
     if (interrupted() != 0) return fail(std::errc::interrupted, "interrupted");

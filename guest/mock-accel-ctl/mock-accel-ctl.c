@@ -52,15 +52,18 @@ static int failed(const char *format, ...)
 
 static int usage(FILE *out)
 {
-	fputs("usage: mock-accel-ctl info [DEV]                       print what the driver knows\n"
-	      "       mock-accel-ctl wait DEV SEQ TIMEOUT_MS         wait for a status change; -1 is for ever\n"
-	      "       mock-accel-ctl poll DEV TIMEOUT_MS             poll() from now on; -1 is for ever\n"
-	      "       mock-accel-ctl hold DEV SECONDS                keep DEV open\n"
-	      "       mock-accel-ctl regs BDF|PATH                   print every register of BAR0\n"
-	      "       mock-accel-ctl peek BDF|PATH OFFSET WIDTH      read WIDTH bits: 8, 16, 32 or 64\n"
-	      "       mock-accel-ctl poke BDF|PATH OFFSET WIDTH VALUE\n"
-	      "DEV is " DEFAULT_DEVICE " by default. Numbers may be decimal or 0x.\n",
-	      out);
+	static const char text[] =
+		"usage: mock-accel-ctl info [DEV]                 print what the driver knows\n"
+		"       mock-accel-ctl wait DEV SEQ TIMEOUT_MS   wait for a status change\n"
+		"       mock-accel-ctl poll DEV TIMEOUT_MS       poll() from now on\n"
+		"       mock-accel-ctl hold DEV SECONDS          keep DEV open\n"
+		"       mock-accel-ctl regs BDF|PATH             print every register of BAR0\n"
+		"       mock-accel-ctl peek BDF|PATH OFFSET WIDTH\n"
+		"       mock-accel-ctl poke BDF|PATH OFFSET WIDTH VALUE\n"
+		"DEV is " DEFAULT_DEVICE " by default. Numbers may be decimal or 0x. WIDTH is in\n"
+		"bits: 8, 16, 32 or 64. A TIMEOUT_MS of -1 is for ever.\n";
+
+	fputs(text, out);
 	return out == stdout ? EXIT_OK : EXIT_USAGE;
 }
 

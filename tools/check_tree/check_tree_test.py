@@ -43,7 +43,7 @@ class TextRules(unittest.TestCase):
 
     def test_columns(self):
         self.one(text_rules.columns, "src/base/a.cpp", "x" * 101 + "\n", "x" * 100 + "\n")
-        self.one(text_rules.columns, "tools/a.sh", "x" * 121 + "\n", "x" * 120 + "\n")
+        self.one(text_rules.columns, "tools/a.sh", "x" * 141 + "\n", "x" * 140 + "\n")
         self.one(text_rules.columns, "kernel/a/a.c", "\t" * 13 + "\n", "\t" * 12 + "\n")
 
     def test_white_space(self):

@@ -11,7 +11,7 @@ WARN_LINES = 500
 MAX_LINES = 800
 C_COLUMNS = 100
 # Scripts and CMake: messages and paths of these are long and no formatter breaks them.
-SCRIPT_COLUMNS = 120
+SCRIPT_COLUMNS = 140
 # Kernel code is indented by tabs, eight columns each.
 TAB = 8
 

@@ -47,7 +47,9 @@ build_qemu() {
     take_lock apt
     apt_configure trixie-backports trixie
     # QEMU needs the libraries; what the packages need for their installation scripts is left out.
-    UNPACK_DROP='^(debconf|base-passwd|passwd|login\.defs|adduser|libpam[^=]*|libsemanage[^=]*|libsepol2|libasound2-data|libaudit-common|gcc-14-base|libdebconfclient0|libdb5\.3[^=]*)=' \
+    local drop='debconf|base-passwd|passwd|login\.defs|adduser|libpam[^=]*|libsemanage[^=]*|libsepol2|libasound2-data'
+    drop+='|libaudit-common|gcc-14-base|libdebconfclient0|libdb5\.3[^=]*'
+    UNPACK_DROP="^($drop)=" \
         apt_unpack "$SCRATCH" qemu-system-x86 qemu-utils
     drop_lock
     strip_docs "$SCRATCH"

@@ -48,10 +48,11 @@ void add_up(CLI::App& app, Action& action) {
 
 void add_down_ps_logs(CLI::App& app, Action& action) {
     auto names = std::make_shared<std::vector<std::string>>();
-    auto all = std::make_shared<bool>(false);
     auto* down = app.add_subcommand("down", "Stop machines (all without a name) and clean up");
     auto* down_names = down->add_option("NAME", *names, "Machines");
-    down->add_flag("--all", *all, "All machines")->excludes(down_names);
+    down->add_flag_callback(
+            "--all", [] {}, "All machines, as without a name")
+        ->excludes(down_names);
     down->callback([names, &action] { action = [names] { return machine::run_down(*names); }; });
 
     auto format = std::make_shared<machine::PsFormat>(machine::PsFormat::kTable);

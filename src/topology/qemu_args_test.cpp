@@ -122,9 +122,10 @@ TEST(QemuArgs, ImageBootsFromDiskWithSshForward) {
 }
 
 TEST(QemuArgs, KernelArgumentsAreAppended) {
-    const Model model = parsed("version: 1\nmachine: {name: m, kernel_args: quiet splash}");
+    const Model model = parsed("version: 1\nmachine: {name: m, kernel_args: loglevel=7 splash}");
     EXPECT_EQ(kernel_command_line(model.machines[0]),
-              "console=ttyS0 panic=-1 iomem=relaxed quiet splash");
+              "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests no_timer_check "
+              "mimic.hostname=m loglevel=7 splash");
 }
 
 TEST(QemuArgs, ChannelsThatAreNotWantedAreAbsent) {

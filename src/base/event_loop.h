@@ -51,7 +51,7 @@ public:
     /// had one. Waking a sleeping thread on another CPU is most of a request's latency
     /// (bench/README.md). It stops trying for a while when that does not pay: nothing came in the
     /// window, or other threads want the CPU. Zero, the default: never. Ignored on a machine with
-    /// one CPU. Call before run().
+    /// one CPU. Call on the loop's thread, or before run().
     void set_spin(Duration window);
 
     /// Makes run() return soon. Thread-safe, and safe in a signal handler.

@@ -97,6 +97,11 @@ void add_serve(CLI::App& app, Action& action) {
     serve->add_option("--run-dir", options->run_dir, "Folder of the sockets <function>.sock (.)");
     serve->add_option("--threads", options->threads, "Event loops (0: by CPUs and devices)")
         ->check(CLI::Range(0u, 256u));
+    serve
+        ->add_option("--spin-us", options->spin_us,
+                     "Look for the next request this long before sleeping; 0: never (50)")
+        ->envname("MIMIC_SPIN_US")
+        ->check(CLI::Range(0u, 10'000u));
     serve->add_option("--ready-fd", options->ready_fd, "Descriptor that gets the line \"ready N\"");
     serve->callback(
         [options, &action] { action = [options] { return machine::run_serve(*options); }; });

@@ -64,7 +64,7 @@ int serve(const CommandLine& line) {
 
     std::vector<mimic::machine::DeviceHost::Endpoint> endpoints;
     endpoints.push_back({std::move(*device), line.socket_path});
-    const auto host = mimic::machine::DeviceHost::create(std::move(endpoints), 1);
+    const auto host = mimic::machine::DeviceHost::create(std::move(endpoints), {});
     if (!host) return fail(1, host.error().message());
     introduce(line, model);
     int number = 0;

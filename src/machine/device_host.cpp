@@ -8,22 +8,23 @@
 namespace mimic::machine {
 
 Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> endpoints,
-                                                       unsigned threads) {
+                                                       const Options& options) {
     std::unique_ptr<DeviceHost> host(new DeviceHost());
     host->size_ = endpoints.size();
-    MIMIC_ASSIGN_OR_RETURN(host->pool_, LoopPool::create(std::max(1u, threads)));
+    MIMIC_ASSIGN_OR_RETURN(host->pool_, LoopPool::create(std::max(1u, options.threads)));
     for (unsigned i = 0; i < host->pool_->size(); ++i)
         host->shards_.push_back(std::make_unique<Shard>(host->pool_->loop(i)));
     for (size_t i = 0; i < endpoints.size(); ++i)
         host->shards_[i % host->shards_.size()]->endpoints.push_back(std::move(endpoints[i]));
-    MIMIC_TRY(host->serve_all());
+    MIMIC_TRY(host->serve_all(options.spin));
     return host;
 }
 
-Status DeviceHost::serve_all() {
+Status DeviceHost::serve_all(Duration spin) {
     Status first;
     for (auto& shard : shards_) {
         LoopPool::run_on(shard->context.loop, [&] {
+            shard->context.loop.set_spin(spin);
             for (auto& endpoint : shard->endpoints) {
                 auto server = vfio_user::Server::create(shard->context, *endpoint.function,
                                                         {endpoint.socket_path, {}});

@@ -15,6 +15,10 @@
 
 namespace mimic::machine {
 
+/// How long a device host's loop looks for the next request before it sleeps. About what a sleeping
+/// thread needs to wake on another CPU (bench/README.md): waiting longer could never pay.
+inline constexpr Duration kDefaultSpin = std::chrono::microseconds(50);
+
 /// Serves until it is destroyed. Create and destroy it on one thread that is none of its loops.
 class DeviceHost {
 public:
@@ -24,11 +28,16 @@ public:
         std::string socket_path;
     };
 
-    /// Starts `threads` (>= 1) loops and serves all endpoints. Errors: those of
+    struct Options {
+        unsigned threads = 1;          // event loops; 0 counts as 1
+        Duration spin = kDefaultSpin;  // EventLoop::set_spin()
+    };
+
+    /// Starts the loops and serves all endpoints. Errors: those of
     /// vfio_user::Server::create(), for the first endpoint that fails; then none is served and no
     /// socket file is left.
     static Result<std::unique_ptr<DeviceHost>> create(std::vector<Endpoint> endpoints,
-                                                      unsigned threads);
+                                                      const Options& options);
 
     /// Stops serving; clients see their connection end. Socket files are removed.
     ~DeviceHost();
@@ -45,7 +54,7 @@ private:
     };
 
     DeviceHost() = default;
-    Status serve_all();
+    Status serve_all(Duration spin);
 
     std::unique_ptr<LoopPool> pool_;
     std::vector<std::unique_ptr<Shard>> shards_;
@@ -62,6 +71,7 @@ struct ServeOptions {
     std::vector<std::string> devices;  // names of devices; empty: all
     std::string run_dir = ".";         // sockets are <run_dir>/<function>.sock
     unsigned threads = 0;              // 0: by the number of CPUs and devices
+    unsigned spin_us = 50;             // kDefaultSpin; 0: sleep at once
     int ready_fd = -1;  // gets "ready N\n" and is closed once all are served; -1: stdout
 };
 

@@ -81,7 +81,10 @@ Status serve(const ServeOptions& options) {
     for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&stop, number);
     ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
-    MIMIC_ASSIGN_OR_RETURN(const auto host, DeviceHost::create(std::move(endpoints), threads));
+    MIMIC_ASSIGN_OR_RETURN(
+        const auto host, DeviceHost::create(std::move(endpoints),
+                                            {.threads = threads,
+                                             .spin = std::chrono::microseconds(options.spin_us)}));
     MIMIC_TRY(say_ready(options.ready_fd, count));
     int number = 0;
     ::sigwait(&stop, &number);

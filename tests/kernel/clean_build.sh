@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# clean_build.sh SERIES MODULE_FOLDER: builds the module for one of our kernels with W=1 and sparse and fails on any
+# warning. Prints "SKIP: reason" and exits 77 where that kernel's headers cannot be parsed by this sparse.
+set -euo pipefail
+
+series=$1
+source=$2
+tools=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../../tools
+
+command -v sparse >/dev/null || { echo "SKIP: sparse is not installed (tools/setup build)"; exit 77; }
+out=$(mktemp -d "${TMPDIR:-/tmp}/mimic-kernel.XXXXXX")
+trap 'rm -rf "$out"' EXIT
+
+"$tools/debs" module "$series" "$source" "$out" modules C=2 >"$out/path" 2>"$out/log" ||
+    { cat "$out/log"; echo "$series: the module does not build"; exit 1; }
+# Progress is on stderr too; what compilers and sparse say names a place in a source.
+if grep -E '(warning|error):' "$out/log"; then
+    echo "$series: the build is not clean"
+    exit 1
+fi
+[ -n "$(find "$out" -name '*.ko')" ] || { echo "$series: no module came out"; exit 1; }
+echo "$series: $(basename "$source") builds without warnings (W=1, sparse)"

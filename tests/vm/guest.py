@@ -119,6 +119,10 @@ class Topology:
                 left[int(path.parent.name)] = text
         return left
 
+    def state_file(self, machine, name):
+        """What outlives a machine: its logs and the reason of its end."""
+        return (pathlib.Path(self.environment["XDG_STATE_HOME"]) / "mimic" / machine / name).read_text()
+
     def print_logs(self):
         for path in sorted(pathlib.Path(self.folder).rglob("*.log")):
             lines = path.read_text(errors="replace").splitlines()[-40:]

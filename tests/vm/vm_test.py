@@ -4,9 +4,11 @@
 import argparse
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from guest import Failure, Topology, check, equal
 
@@ -178,11 +180,28 @@ def cluster(vm):
     equal("copy", vm.shell("node1", "cat /etc/inittab"), vm.shell("node2", "cat /tmp/copy"))
 
 
+def isolated(vm):
+    """Isolated devices have a process of their own; when one dies, the machine ends and says which."""
+    equal("functions", 6, len(vm.verify("isolated")["functions"]))
+    hosts = {pid: text for pid, text in vm.left_processes().items() if " serve " in text}
+    equal("device hosts", 3, len(hosts))
+    own = [pid for pid, text in hosts.items() if "--device own-b" in text]
+    equal("host of own-b", 1, len(own))
+    status_raises_interrupt(vm, "isolated", "mock2")
+    vm.check_dmesg("isolated")
+    os.kill(own[0], signal.SIGKILL)
+    while "isolated" in vm.run("ps", "--names").out.split():
+        time.sleep(0.1)
+    reason = vm.state_file("isolated", "exit-reason")
+    check("killed by signal 9" in reason, f"exit reason: {reason}")
+
+
 SCENARIOS = {
     "single": (single, "single.yaml"),
     "dual-numa": (dual_numa, "dual-numa.yaml"),
     "sriov": (sriov, "sriov-static.yaml"),
     "cluster": (cluster, "two-node-cluster.yaml"),
+    "isolated": (isolated, "../tests/vm/isolated.yaml"),
 }
 
 

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "pci/capabilities.h"
+#include "vfio_user/guest_memory.h"
 
 namespace mimic::test {
 namespace {
@@ -119,6 +120,8 @@ void ToyDevice::start_dma() {
                          finish(bytes ? 0 : bytes.error().errno_value());
                      });
     } else {
+        // The size is the peer's: no more is prepared than a transfer may have.
+        if (registers_.dma_size > vfio_user::kMaxDmaTransfer) return finish(EINVAL);
         std::vector<std::byte> data(registers_.dma_size);
         for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::byte>(i * 3 + 1);
         memory->write(registers_.dma_address, data,

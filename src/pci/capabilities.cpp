@@ -127,8 +127,8 @@ void CapabilityBuilder::define_link(uint32_t cap, const PcieOptions& options) {
                       {.reset = static_cast<uint32_t>(options.speed) | (options.width << 4) |
                                 (options.slot_clock ? LNKSTA_SLOT_CLOCK : 0),
                        .sticky = 0xffff});
-    config.define_u32(cap + LNKCAP2,
-                      {.reset = ((1U << max_speed) - 1) << 1});  // all up to max_speed
+    config.define_u32(cap + LNKCAP2, {.reset = ((1U << max_speed) - 1) << 1});  // all up to
+                                                                                // max_speed
     constexpr uint32_t kControl2 = LNKCTL2_TARGET_LINK_SPEED | LNKCTL2_ENTER_COMPLIANCE |
                                    LNKCTL2_HW_AUTONOMOUS_SPEED_DISABLE | LNKCTL2_TRANSMIT_MARGIN |
                                    LNKCTL2_ENTER_MODIFIED_COMPLIANCE | LNKCTL2_COMPLIANCE_SOS |

@@ -78,17 +78,17 @@ inline constexpr uint32_t kEndpointUncorrectableErrors = regs::AER_DATA_LINK_PRO
 
 /// Advanced Error Reporting.
 struct AerOptions {
-    uint32_t uncorrectable =
-        kEndpointUncorrectableErrors;  // implemented bits of the three registers
-    bool ecrc = true;                  // can generate and check ECRC
-    uint32_t at = 0;                   // wanted offset in 0x100..0xfff; 0: first that fits
+    uint32_t uncorrectable = kEndpointUncorrectableErrors;  // implemented bits of the three
+                                                            // registers
+    bool ecrc = true;                                       // can generate and check ECRC
+    uint32_t at = 0;  // wanted offset in 0x100..0xfff; 0: first that fits
 };
 
 /// Vendor-Specific capability: `body` follows the length byte. Both spans are copied.
 struct VendorSpecificOptions {
     std::span<const uint8_t> body{};
-    std::span<const uint8_t>
-        writable{};  // bits the guest may change; shorter than `body`: the rest is read only
+    std::span<const uint8_t> writable{};  // bits the guest may change; shorter than `body`: the
+                                          // rest is read only
     uint32_t at = 0;
 };
 

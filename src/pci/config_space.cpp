@@ -42,8 +42,8 @@ ConfigSpace::ConfigSpace(uint32_t size_bytes) : size_(size_bytes) {
 }
 
 void ConfigSpace::read(uint32_t offset, std::span<uint8_t> data) const {
-    if (data.size() == 4 && (offset & 3) == 0 &&
-        offset < size_) {  // nearly every access of a guest
+    if (data.size() == 4 && (offset & 3) == 0 && offset < size_) {  // nearly every access of a
+                                                                    // guest
         const uint32_t value = dword(offset);
         std::memcpy(data.data(), &value, 4);
         return;

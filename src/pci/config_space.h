@@ -21,16 +21,16 @@ struct RegisterRules {
     uint32_t reset = 0;     // value at birth and after a reset
     uint32_t writable = 0;  // RW: the guest's value is stored
     uint32_t w1c = 0;       // RW1C: writing one clears it; not in `writable` as well
-    uint32_t sticky =
-        0;  // RWS, RW1CS, ROS, and what else 6.6.2 exempts: kept across FLR and D3hot to D0
+    uint32_t sticky = 0;  // RWS, RW1CS, ROS, and what else 6.6.2 exempts: kept across FLR and D3hot
+                          // to D0
 };
 
 /// One guest write as seen by a hook, in the bits of the hook's own range.
 struct ConfigWrite {
     uint32_t old_value = 0;
     uint32_t new_value = 0;  // after masks and W1C
-    uint32_t written =
-        0;  // as sent, 0 in bytes that were not: finds ones in bits that always read zero
+    uint32_t written = 0;  // as sent, 0 in bytes that were not: finds ones in bits that always read
+                           // zero
 };
 
 /// Which bits a reset of ConfigSpace keeps.

@@ -135,8 +135,8 @@ void Function::build_bars() {
     for (unsigned i = 0; i < kBarCount; ++i) {
         const Bar& bar = options_.bars[i];
         const uint32_t offset = regs::BAR0 + 4 * i;
-        const uint64_t address = ~(bar.size -
-                                   1);  // all-ones written read back as this: that is sizing
+        const uint64_t address = ~(bar.size - 1);  // all-ones written read back as this: that is
+                                                   // sizing
         const uint32_t prefetchable = bar.prefetchable ? regs::BAR_PREFETCHABLE : 0;
         switch (bar.type) {
             case BarType::kNone:

@@ -35,8 +35,8 @@ struct MappableArea {
 struct Bar {
     BarType type = BarType::kNone;
     bool prefetchable = false;
-    uint64_t size =
-        0;  // bytes; a power of two, >= 16 for memory and >= 4 for I/O (PCI 3.0, 6.2.5.1)
+    uint64_t size = 0;  // bytes; a power of two, >= 16 for memory and >= 4 for I/O
+                        // (PCI 3.0, 6.2.5.1)
 
     // Backing of `areas`, which start at `fd_offset` + area.offset in the file. Borrowed from the
     // function. -1: none.

@@ -28,8 +28,8 @@ inline constexpr uint32_t STATUS_RECEIVED_MASTER_ABORT = 1U << 13;
 inline constexpr uint32_t STATUS_SIGNALED_SYSTEM_ERROR = 1U << 14;
 inline constexpr uint32_t STATUS_DETECTED_PARITY_ERROR = 1U << 15;
 inline constexpr uint32_t REVISION_ID = 0x08;
-inline constexpr uint32_t CLASS_CODE =
-    0x09;  // 3 bytes: programming interface, subclass, base class
+inline constexpr uint32_t CLASS_CODE = 0x09;  // 3 bytes: programming interface, subclass, base
+                                              // class
 inline constexpr uint32_t CACHE_LINE_SIZE = 0x0c;
 inline constexpr uint32_t LATENCY_TIMER = 0x0d;
 inline constexpr uint32_t HEADER_TYPE = 0x0e;
@@ -115,8 +115,8 @@ inline constexpr uint32_t DEVCAP_EXTENDED_TAG = 1U << 5;
 inline constexpr uint32_t DEVCAP_ROLE_BASED_ERROR_REPORTING = 1U << 15;
 inline constexpr uint32_t DEVCAP_FLR = 1U << 28;
 inline constexpr uint32_t DEVCTL = 0x08;
-inline constexpr uint32_t DEVCTL_ERROR_REPORTING =
-    0xf;  // correctable, non-fatal, fatal, unsupported request
+inline constexpr uint32_t DEVCTL_ERROR_REPORTING = 0xf;  // correctable, non-fatal, fatal,
+                                                         // unsupported request
 inline constexpr uint32_t DEVCTL_RELAXED_ORDERING = 1U << 4;
 inline constexpr uint32_t DEVCTL_MAX_PAYLOAD_SIZE = 0x7U << 5;
 inline constexpr uint32_t DEVCTL_EXTENDED_TAG = 1U << 8;
@@ -125,8 +125,8 @@ inline constexpr uint32_t DEVCTL_MAX_READ_REQUEST_SIZE = 0x7U << 12;
 inline constexpr uint32_t DEVCTL_MAX_READ_REQUEST_512 = 0x2U << 12;
 inline constexpr uint32_t DEVCTL_INITIATE_FLR = 1U << 15;
 inline constexpr uint32_t DEVSTA = 0x0a;
-inline constexpr uint32_t DEVSTA_ERRORS =
-    0xf;  // correctable, non-fatal, fatal, unsupported request
+inline constexpr uint32_t DEVSTA_ERRORS = 0xf;  // correctable, non-fatal, fatal, unsupported
+                                                // request
 inline constexpr uint32_t DEVSTA_TRANSACTIONS_PENDING = 1U << 5;
 inline constexpr uint32_t LNKCAP = 0x0c;
 inline constexpr uint32_t LNKCAP_MAX_LINK_SPEED = 0xf;

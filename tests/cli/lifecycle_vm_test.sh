@@ -29,7 +29,7 @@ run 7 "$mimic" exec single -- sh -c 'exit 7'
 run 125 "$mimic" exec sinlge -- true
 has err 'did you mean single?'
 run 0 "$mimic" logs single
-has out 'Linux version'
+has out 'mimic: ready'
 (printf '\n'; sleep 1; printf '\035') | "$mimic" console single >"$SANDBOX/console" || bad 'console failed'
 [ -s "$SANDBOX/console" ] || bad 'the console is silent'
 

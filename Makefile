@@ -12,7 +12,7 @@ help: ## This list
 
 demo: ## Set up, boot examples/dual-numa.yaml, verify it and print its topology
 	@tools/setup build run
-	@tools/build release
+	@tools/build release mimic
 	@tools/demo examples/dual-numa.yaml
 
 test: ## Set up, build with sanitizers and run all tests
@@ -23,7 +23,7 @@ test-kernels: ## As test, but only the VM tests, on the newest kernel too
 
 bench: ## Build for speed and print the benchmark's ratios
 	@tools/setup build test run
-	@tools/build release
+	@tools/build release mimic bench_region_access bench_many_devices bench_instructions
 	@bench/run build/release
 
 build: ## Build for use, into build/release
@@ -47,7 +47,9 @@ coverage: ## Run the unit and protocol tests and print line coverage by folder
 install: build ## Install under PREFIX (default /usr/local) and DESTDIR
 	@cmake --install build/release --prefix "$(PREFIX)"
 
-doctor: build ## Say what is missing on this machine and what mends it
+doctor: ## Say what is missing on this machine and what mends it
+	@tools/setup build
+	@tools/build release mimic
 	@build/release/bin/mimic doctor
 
 clean: ## Remove all builds (the cache of downloads stays)

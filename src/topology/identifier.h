@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The `uuid:` rule of mock-accel: an RFC 4122 UUID, or a label of up to 63 printable characters.
+// `uuid:` of a device, as the model holds it. The rule itself is in base/identifier.h.
 #pragma once
 
 #include <optional>

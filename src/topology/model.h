@@ -26,7 +26,6 @@ inline constexpr unsigned kMaxFunctions = 4096;  // in one file
 inline constexpr unsigned kMaxCpus = 255;        // xAPIC ids are eight bits and 255 is broadcast
 inline constexpr unsigned kMaxNumaNodes = 15;    // bus numbers 0x10, 0x20 .. 0xf0 (placement.h)
 inline constexpr unsigned kMaxStaticVfs = 7;     // functions 1..7 of a PCI device
-inline constexpr unsigned kMaxIdentifierLength = 63;  // LABEL holds 64 bytes with its NUL
 inline constexpr uint64_t kMinMachineMemory = 128ull << 20;
 inline constexpr uint64_t kMaxMachineMemory = 4ull << 40;
 inline constexpr uint64_t kMaxDeviceMemory = 1ull << 60;  // only a number in a register

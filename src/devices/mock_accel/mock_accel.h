@@ -9,8 +9,8 @@
 #include <span>
 #include <string>
 
+#include "base/identifier.h"
 #include "base/result.h"
-#include "devices/mock_accel/identifier.h"
 #include "devices/mock_accel/registers.h"
 #include "pci/capabilities.h"
 #include "pci/function.h"
@@ -33,7 +33,7 @@ enum class Role : uint8_t { kPf, kVf };
 struct Options {
     std::string name;  // for logs, as the topology calls it
     Role role = Role::kPf;
-    std::string identifier;  // a UUID or a label: identifier.h
+    std::string identifier;  // a UUID or a label: base/identifier.h
     uint64_t memory_size_bytes = kDefaultPfMemoryBytes;
     uint32_t capabilities = kDefaultCapabilities;
     uint32_t total_vfs = 0;      // PF only: 0 to 7

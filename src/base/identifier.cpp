@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "devices/mock_accel/identifier.h"
+#include "base/identifier.h"
 
 #include <algorithm>
 
-namespace mimic::mock_accel {
+namespace mimic {
 namespace {
 
 constexpr size_t kUuidTextLength = 36;
@@ -84,4 +84,4 @@ Result<Identifier> parse_identifier(std::string_view text) {
     return result;
 }
 
-}  // namespace mimic::mock_accel
+}  // namespace mimic

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "devices/mock_accel/identifier.h"
+#include "base/identifier.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace mimic::mock_accel {
+namespace mimic {
 namespace {
 
 using testing::HasSubstr;
@@ -69,4 +69,4 @@ TEST(IdentifierTest, SerialNumbersDifferAndAreLocallyAdministered) {
 }
 
 }  // namespace
-}  // namespace mimic::mock_accel
+}  // namespace mimic

@@ -86,7 +86,8 @@ bool RunRoot::is_alive(const std::string& name) const {
     const UniqueFd fd(
         ::open((machine_dir(name) + "/lock").c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     if (!fd) return false;
-    return ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    // Shared, so that two who ask at the same time do not take each other for the owner.
+    return ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 Status RunRoot::clean_locked(const std::string& name) const {

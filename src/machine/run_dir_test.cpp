@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/run_dir.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +56,18 @@ TEST_F(RunDirTest, ASecondClaimIsBusy) {
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code(), std::errc::device_or_resource_busy);
     EXPECT_TRUE(root->is_alive("node1"));
+}
+
+// `mimic ps` looks while `mimic up` does: neither is the owner.
+TEST_F(RunDirTest, SomebodyWhoLooksIsNotTakenForTheOwner) {
+    const auto root = RunRoot::open();
+    ASSERT_TRUE(root);
+    ASSERT_EQ(::mkdir(root->machine_dir("node1").c_str(), 0700), 0);
+    const UniqueFd other(
+        ::open((root->machine_dir("node1") + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    ASSERT_EQ(::flock(other.get(), LOCK_SH | LOCK_NB), 0);  // as is_alive() does
+    EXPECT_FALSE(root->is_alive("node1"));
+    EXPECT_TRUE(root->clean_leftovers("node1"));
 }
 
 TEST_F(RunDirTest, LeftoversAreReplacedByTheNextClaim) {

@@ -186,7 +186,14 @@ Result<Process> Process::spawn(const SpawnOptions& options) {
         return tl::unexpected(Error::from_errno(error_number, "cannot start " + prepared.program));
     }
     process.pidfd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-    if (!process.pidfd_) return fail_errno("pidfd_open");
+    if (!process.pidfd_) {
+        // Ended here: Process::wait() could not be woken by its end.
+        const int pidfd_error = errno;
+        ::kill(pid, SIGKILL);
+        ::waitpid(pid, nullptr, 0);
+        process.pid_ = -1;
+        return tl::unexpected(Error::from_errno(pidfd_error, "pidfd_open"));
+    }
     return process;
 }
 
@@ -274,8 +281,10 @@ Result<Captured> run_capture(const std::vector<std::string>& argv, Duration time
     while (streams[0].fd >= 0 || streams[1].fd >= 0) {
         const int left = remaining_ms(deadline);
         if (left == 0) break;
-        if (::poll(streams.data(), streams.size(), left) < 0 && errno != EINTR)
+        if (::poll(streams.data(), streams.size(), left) < 0) {
+            if (errno == EINTR) continue;  // revents are those of the poll before
             return fail_errno("poll");
+        }
         if (streams[0].revents != 0 && !drain(out_reader.get(), captured.out)) streams[0].fd = -1;
         if (streams[1].revents != 0 && !drain(err_reader.get(), captured.err)) streams[1].fd = -1;
     }

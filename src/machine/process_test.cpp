@@ -3,8 +3,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +35,49 @@ TEST(ProcessTest, TimeoutKillsTheCommand) {
     const auto done = run_capture({"sleep", "1000"}, 10ms);
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().code(), std::errc::timed_out);
+}
+
+void on_signal(int) {}
+
+// A ^C that somebody catches must not keep us in a read beyond the deadline.
+TEST(ProcessTest, ASignalDoesNotDelayTheTimeout) {
+    struct sigaction action {};
+    action.sa_handler = on_signal;
+    ASSERT_EQ(::sigaction(SIGUSR1, &action, nullptr), 0);
+    // The first line leaves its mark in revents; then nothing comes but the signal.
+    const auto done = run_capture(
+        {"sh", "-c", fmt::format("echo x; sleep 0.2; kill -USR1 {}; exec sleep 60", ::getpid())},
+        1s);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code(), std::errc::timed_out);
+}
+
+// Makes a system call fail with ENOSYS from now on, in this process and its children.
+void forbid(unsigned number) {
+    std::array<sock_filter, 4> code{{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    }};
+    const sock_fprog program{code.size(), code.data()};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        ::_exit(2);
+}
+
+// As in a container whose seccomp profile is older than pidfd_open(2): this took an hour.
+[[noreturn]] void spawn_what_cannot_be_watched() {
+    forbid(SYS_pidfd_open);
+    SpawnOptions options;
+    options.argv = {"sleep", "1000"};
+    const bool failed = !Process::spawn(options);
+    const bool none_left = ::waitpid(-1, nullptr, WNOHANG) == -1;
+    ::_exit(failed && none_left ? 0 : 1);
+}
+
+TEST(ProcessTest, AChildThatCannotBeWatchedIsEndedAtOnce) {
+    EXPECT_EXIT(spawn_what_cannot_be_watched(), testing::ExitedWithCode(0), "");
 }
 
 TEST(ProcessTest, AMissingProgramIsAnErrorNotAStatus) {

@@ -15,7 +15,7 @@ namespace mimic::machine {
 /// Files in the cache. They are never written again, so many machines share them; `tools/debs
 /// clean` and a person may delete them, which makes the next build_guest_image() build them anew.
 struct GuestImage {
-    std::string kernel;  // bzImage
+    std::string kernel;  // ELF with a PVH entry; the bzImage of a kernel that has none
     std::string initrd;  // newc cpio
 };
 

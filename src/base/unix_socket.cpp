@@ -58,6 +58,10 @@ Result<UniqueFd> unix_connect(const std::string& path) {
     return connect(path, 0);
 }
 
+Result<UniqueFd> unix_connect_now(const std::string& path) {
+    return connect(path, SOCK_NONBLOCK);
+}
+
 Result<UnixListener> UnixListener::listen(const std::string& path) {
     MIMIC_ASSIGN_OR_RETURN(const auto address, address_of(path));
     MIMIC_TRY(remove_stale(path));

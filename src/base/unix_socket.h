@@ -47,4 +47,8 @@ private:
 /// ENAMETOOLONG and those of connect(2).
 Result<UniqueFd> unix_connect(const std::string& path);
 
+/// Same without waiting: EAGAIN if so many others wait to be accepted that there is no room for one
+/// more, where unix_connect() would block without limit. The descriptor is non-blocking.
+Result<UniqueFd> unix_connect_now(const std::string& path);
+
 }  // namespace mimic

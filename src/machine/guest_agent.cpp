@@ -102,6 +102,16 @@ bool may_come(const Error& error) {
            error.code() == std::errc::connection_refused || error.errno_value() == EAGAIN;
 }
 
+/// Connects as soon as there is room among those who wait for QEMU, which lets few of them.
+Result<UniqueFd> connect_again(const std::string& path, TimePoint deadline) {
+    for (;;) {
+        Result<UniqueFd> fd = unix_connect_now(path);
+        if (fd || fd.error().errno_value() != EAGAIN || now() + kConnectRetry >= deadline)
+            return fd;
+        std::this_thread::sleep_for(kConnectRetry);
+    }
+}
+
 }  // namespace
 
 GuestAgent::GuestAgent(UniqueFd socket) : GuestAgent(std::string(), std::move(socket)) {}
@@ -116,7 +126,7 @@ Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socke
                                                         Duration timeout) {
     const TimePoint deadline = now() + timeout;
     for (;;) {
-        Result<UniqueFd> fd = unix_connect(socket);
+        Result<UniqueFd> fd = unix_connect_now(socket);
         if (fd) {
             std::unique_ptr<GuestAgent> agent(new GuestAgent(socket, std::move(*fd)));
             const Status synced = agent->channel_->synchronize(deadline);
@@ -145,10 +155,11 @@ Status GuestAgent::yield_and_sleep(Duration pause, TimePoint deadline) {
     if (hang_up) channel_ = std::make_unique<AgentChannel>(UniqueFd(), kMaxReplyBytes);
     std::this_thread::sleep_for(pause);
     if (!hang_up) return {};
-    MIMIC_ASSIGN_OR_RETURN(UniqueFd fd, unix_connect(path_));
-    channel_ = std::make_unique<AgentChannel>(std::move(fd), kMaxReplyBytes);
     // Others may be served before us.
-    return channel_->synchronize(std::max(deadline, now() + seconds(5)));
+    const TimePoint patience = std::max(deadline, now() + seconds(5));
+    MIMIC_ASSIGN_OR_RETURN(UniqueFd fd, connect_again(path_, patience));
+    channel_ = std::make_unique<AgentChannel>(std::move(fd), kMaxReplyBytes);
+    return channel_->synchronize(patience);
 }
 
 Result<int64_t> GuestAgent::start(const std::vector<std::string>& argv, std::string_view input,

@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/unix_socket.h"
 #include "machine/agent_channel.h"
 #include "machine/base64.h"
 #include "machine/fake_guest_agent.h"
@@ -198,6 +199,18 @@ TEST(GuestAgentTest, ConnectFailsInTimeWithoutSocket) {
 }
 
 class HostilePing : public testing::TestWithParam<Case> {};
+
+// Several `mimic exec` in one guest: QEMU serves one, and its backlog has room for few.
+TEST(GuestAgentTest, ConnectFailsInTimeWhenTooManyWait) {
+    const std::string path = testing::TempDir() + "agent-crowd-" + std::to_string(::getpid());
+    auto listener = UnixListener::listen(path);
+    ASSERT_TRUE(listener) << listener.error().message();
+    ASSERT_EQ(::listen(listener->fd(), 0), 0);
+    std::vector<UniqueFd> waiting;
+    for (auto fd = unix_connect_now(path); fd; fd = unix_connect_now(path))
+        waiting.push_back(std::move(*fd));
+    EXPECT_EQ(GuestAgent::connect(path, milliseconds(50)).error().code(), std::errc::timed_out);
+}
 
 TEST_P(HostilePing, IsAnError) {
     FakeGuestAgent fake(script(GetParam().replies));

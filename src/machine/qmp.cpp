@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/qmp.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -43,8 +42,7 @@ Result<Json> parse_object(const std::string& line) {
 
 Result<std::unique_ptr<QmpClient>> QmpClient::connect(const std::string& socket, Duration timeout) {
     const TimePoint deadline = SteadyClock().now() + timeout;
-    MIMIC_ASSIGN_OR_RETURN(auto fd, unix_connect(socket));
-    if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno("fcntl");
+    MIMIC_ASSIGN_OR_RETURN(auto fd, unix_connect_now(socket));
     std::unique_ptr<QmpClient> client(new QmpClient(std::move(fd)));
     MIMIC_ASSIGN_OR_RETURN(const auto line, client->read_line(deadline));
     MIMIC_ASSIGN_OR_RETURN(const auto greeting, parse_object(line));

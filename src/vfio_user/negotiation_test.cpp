@@ -3,6 +3,8 @@
 // reply.
 #include "vfio_user/negotiation.h"
 
+#include <algorithm>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -15,10 +17,9 @@ namespace {
 
 Bytes payload_of(uint16_t major, uint16_t minor, std::string_view json, bool nul = true) {
     const VersionBody body{major, minor};
-    Bytes bytes(sizeof body);
+    Bytes bytes(sizeof body + json.size() + (nul ? 1 : 0));
     std::memcpy(bytes.data(), &body, sizeof body);
-    bytes.insert(bytes.end(), json.begin(), json.end());
-    if (nul) bytes.push_back(0);
+    std::copy(json.begin(), json.end(), bytes.begin() + sizeof body);
     return bytes;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <initializer_list>
 #include <optional>
@@ -24,10 +25,11 @@ using Bytes = std::vector<uint8_t>;
 /// Bytes of trivially copyable values, one after the other.
 template <typename... T>
 Bytes bytes_of(const T&... values) {
-    Bytes out;
-    const auto add = [&out](const auto& value) {
-        const auto* first = reinterpret_cast<const uint8_t*>(&value);
-        out.insert(out.end(), first, first + sizeof value);
+    Bytes out((sizeof values + ... + 0));
+    uint8_t* next = out.data();
+    const auto add = [&next](const auto& value) {
+        std::memcpy(next, &value, sizeof value);
+        next += sizeof value;
     };
     (add(values), ...);
     return out;

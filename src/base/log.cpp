@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, 6> kNames = {"trace", "debug", "info",
 
 Level level_from_environment() {
     Level level = Level::kWarn;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): runs once, and nothing here calls setenv(3)
     if (const char* text = std::getenv("MIMIC_LOG_LEVEL")) parse_level(text, level);
     return level;
 }

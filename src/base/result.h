@@ -78,7 +78,9 @@ template <typename... Args>
 /// error.
 #define MIMIC_ASSIGN_OR_RETURN(lhs, expression) \
     MIMIC_ASSIGN_OR_RETURN_INNER(MIMIC_CONCAT(mimic_result_, __LINE__), lhs, expression)
+// NOLINTBEGIN(bugprone-macro-parentheses): a name and a declaration cannot stand in parentheses.
 #define MIMIC_ASSIGN_OR_RETURN_INNER(result, lhs, expression)                        \
     auto result = (expression);                                                      \
     if (!result) return ::tl::unexpected<::mimic::Error>(std::move(result).error()); \
     lhs = std::move(*result)
+// NOLINTEND(bugprone-macro-parentheses)

@@ -58,6 +58,7 @@ private:
     };
 
     static bool put_zeros(uintptr_t base, size_t size) {
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel names the fault by its address
         auto* at = reinterpret_cast<void*>(base);
         return ::mmap(at, size, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) == at;
@@ -69,8 +70,8 @@ private:
 
 // Never destroyed: mappings of static objects may outlive any order of destruction.
 Ranges& ranges() {
-    static auto* const instance = new Ranges();
-    return *instance;
+    static auto* const kInstance = new Ranges();
+    return *kInstance;
 }
 
 void on_sigbus(int, siginfo_t* info, void*) {

@@ -15,7 +15,7 @@ namespace {
 
 // Bytes of replies after which the loop gets to look at other devices. Arbitrary; over what one
 // socket buffer holds, so that only a peer that reads at the same time gets there.
-constexpr size_t kBytesInTurn = 512 * 1024;
+constexpr size_t kBytesInTurn = 512U << 10;
 
 constexpr size_t kControlSize = CMSG_SPACE(kMaxReceivedFds * sizeof(int));
 
@@ -90,7 +90,7 @@ Channel::State Channel::receive(Handler& handler) {
         if (in_partial) partial_.resize(kept);
         drained_ = errno == EAGAIN;
         if (errno == EAGAIN || errno == EINTR) return State::kOpen;
-        return fail_with(fmt::format("recvmsg: {}", std::strerror(errno)));
+        return fail_with(Error::from_errno(errno, "recvmsg").message());
     }
     const size_t new_fds = message.msg_controllen != 0 ? take_fds(message) : 0;
     drained_ = static_cast<size_t>(received) < space.size() && new_fds == 0;

@@ -30,7 +30,7 @@ struct Message {
 /// Thread-bound.
 class ReceiveBuffer {
 public:
-    static constexpr size_t kSize = 64 * 1024;  // about 1,800 posted 4-byte writes
+    static constexpr size_t kSize = 64U << 10;  // about 1,800 posted 4-byte writes
     ReceiveBuffer() : bytes_(std::make_unique<uint8_t[]>(kSize)) {}
     std::span<uint8_t> bytes() { return {bytes_.get(), kSize}; }
 

@@ -19,6 +19,7 @@ bool permits(pci::DmaAccess have, pci::DmaAccess want) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): the fields of DMA_MAP
 Status GuestMemory::map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::DmaAccess access,
                         UniqueFd fd) {
     if (size == 0 || iova + (size - 1) < iova)

@@ -17,6 +17,7 @@ namespace {
 constexpr size_t kMaxReplyJson = 193;
 
 // A capability that must be an unsigned number within [low, high] if it is there.
+// NOLINTNEXTLINE(readability-function-size): each call is a row of a table
 Status read_number(const nlohmann::json& capabilities, const char* key, uint64_t low, uint64_t high,
                    uint64_t& value) {
     const auto found = capabilities.find(key);

@@ -29,6 +29,7 @@ std::array<uint32_t, kIrqCount> irq_counts(const pci::Function& function) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(readability-function-size): each is another object that outlives the session
 Session::Session(EventLoop& loop, pci::Function& function, UniqueFd socket, ReceiveBuffer& buffer,
                  Counters& counters, Owner& owner, Options options)
     : loop_(loop),

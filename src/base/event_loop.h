@@ -32,8 +32,9 @@ protected:
     ~FdHandler() = default;
 };
 
-/// Level-triggered epoll loop. Thread-bound except where a member says thread-safe: watch(),
-/// unwatch() and all handlers run on the thread that called run(), or before run() is called.
+/// Epoll loop; level-triggered unless a watch asks for EPOLLET. Thread-bound except where a member
+/// says thread-safe: watch(), unwatch() and all handlers run on the thread that called run(), or
+/// before run() is called.
 class EventLoop final : public TaskRunner {
 public:
     /// Errors: EMFILE, ENOMEM from epoll_create1(2) and eventfd(2).
@@ -57,11 +58,13 @@ public:
     /// Makes run() return soon. Thread-safe, and safe in a signal handler.
     void stop();
 
-    /// Calls `handler` while `fd` is ready for `events` (EPOLLIN and so on). The handler is
-    /// borrowed until unwatch().
+    /// Calls `handler` while `fd` is ready for `events` (EPOLLIN and so on); with EPOLLET among
+    /// them once each time it becomes ready. The handler is borrowed until unwatch(). Errors: those
+    /// of epoll_ctl(2).
     Status watch(int fd, uint32_t events, FdHandler& handler);
 
-    /// Changes the events of a watched `fd`.
+    /// Changes the events of a watched `fd`; an edge-triggered one that is ready is told once more.
+    /// Errors: those of epoll_ctl(2).
     Status rewatch(int fd, uint32_t events);
 
     /// Forgets `fd`; no handler call for it happens after this returns, even if its event was

@@ -96,6 +96,60 @@ TEST(Connection, PipelinedRequestsAreAnsweredInOrder) {
     sender.join();
 }
 
+// All that a client ever sends is there before the loop looks, and then it stops sending: one edge
+// of an edge-triggered socket for reads that end at descriptors, large bursts, and the end.
+TEST(Connection, NothingIsLostOfWhatCameBeforeTheLoopLooked) {
+    DeviceHost host;
+    const UniqueFd memory = make_memfd(4 * 4096);
+    RawClient raw(host.path());
+    constexpr uint64_t kMaps = 4;
+    const Bytes value(4, 1);
+    Request posted = write_request(0, 0, value);
+    posted.header.flags |= kFlagNoReply;
+    Bytes burst;
+    while (burst.size() < 100'000) burst = std::move(burst) + posted.bytes();  // several reads
+    host.on_loop(0, [&] {
+        EXPECT_TRUE(raw.send_bytes(version_bytes()));
+        for (uint64_t i = 0; i < kMaps; ++i)
+            EXPECT_TRUE(raw.send(map_request(i * 4096, 4096, memory.get())));
+        EXPECT_TRUE(raw.send_bytes(burst));
+        EXPECT_TRUE(raw.send(read_request(kRegionConfig, 0, 2)));
+        EXPECT_EQ(::shutdown(raw.fd(), SHUT_WR), 0);
+    });
+    ASSERT_TRUE(raw.receive());  // VERSION
+    for (uint64_t i = 0; i < kMaps; ++i) {
+        const auto reply = raw.receive();
+        ASSERT_TRUE(reply);
+        EXPECT_EQ(reply->error(), 0);
+    }
+    const auto read = raw.receive();
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->payload.size(), 18u);
+    EXPECT_TRUE(raw.closed_by_peer());
+    EXPECT_EQ(host.counters().region_writes, burst.size() / posted.bytes().size());
+}
+
+// The same with more replies than the socket holds: held back, resumed in turns, then the end.
+TEST(Connection, AClientThatStopsSendingGetsAllReplies) {
+    DeviceHost host;
+    RawClient raw(host.path());
+    constexpr unsigned kReads = 400;  // 1.6 MB of replies
+    Bytes requests = version_bytes();
+    for (unsigned i = 0; i < kReads; ++i)
+        requests = std::move(requests) + read_request(kRegionConfig, 0, 4096).bytes();
+    host.on_loop(0, [&] {
+        EXPECT_TRUE(raw.send_bytes(requests));
+        EXPECT_EQ(::shutdown(raw.fd(), SHUT_WR), 0);
+    });
+    ASSERT_TRUE(raw.receive());  // VERSION
+    for (unsigned i = 0; i < kReads; ++i) {
+        const auto reply = raw.receive();
+        ASSERT_TRUE(reply) << i;
+        ASSERT_EQ(reply->payload.size(), 16u + 4096u);
+    }
+    EXPECT_TRUE(raw.closed_by_peer());
+}
+
 TEST(Connection, PeerWithoutVersionIsDroppedInTime) {
     DeviceHost host(2, 1, {.handshake_timeout = 50ms});
     RawClient silent(host.path(0));

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "machine/launch_plan.h"
 #include "machine/machine_state.h"
 #include "machine/private_files.h"
 #include "machine/process.h"
@@ -101,6 +102,11 @@ Status RunRoot::clean_locked(const std::string& name) const {
     if (const auto state = read_machine_state(dir)) {
         kill_stranger(state->qemu);
         for (const auto& host : state->device_hosts) kill_stranger(host);
+    }
+    // What the supervisor would have removed outside this folder, such as a disk.
+    if (const auto text = read_small_file(dir + "/launch.json")) {
+        if (const auto plan = parse_launch_plan(*text))
+            for (const auto& file : plan->temporary_files) ::unlink(file.c_str());
     }
     return remove_tree(dir);
 }

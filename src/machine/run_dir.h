@@ -62,8 +62,9 @@ public:
     /// Whether somebody looks after the machine. False also when there is none.
     bool is_alive(const std::string& name) const;
 
-    /// Ends the processes that a killed supervisor left, and removes the folder. Errors:
-    /// device_or_resource_busy if the machine is alive. Nothing happens if there is no such folder.
+    /// Ends the processes that a killed supervisor left, and removes the folder and the temporary
+    /// files that its launch.json names. Errors: device_or_resource_busy if the machine is alive.
+    /// Nothing happens if there is no such folder.
     Status clean_leftovers(const std::string& name) const;
 
     /// Names of all machines, alive or left over, sorted.

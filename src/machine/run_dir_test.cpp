@@ -70,6 +70,25 @@ TEST_F(RunDirTest, SomebodyWhoLooksIsNotTakenForTheOwner) {
     EXPECT_TRUE(root->clean_leftovers("node1"));
 }
 
+// The disk of a machine that boots an image lies with its logs; a killed supervisor removes none.
+TEST_F(RunDirTest, LeftoversOutsideTheFolderGoToo) {
+    const auto root = RunRoot::open();
+    ASSERT_TRUE(root);
+    const std::string disk = folder_ + "/disk.qcow2";
+    ASSERT_TRUE(write_file_atomically(disk, "x"));
+    LaunchPlan plan;
+    plan.qemu = {"qemu-system-x86_64"};
+    plan.temporary_files = {disk};
+    {
+        const auto claimed = root->claim("node1");
+        ASSERT_TRUE(claimed);
+        ASSERT_TRUE(write_file_atomically(claimed->path + "/launch.json", to_json(plan)));
+    }
+    ASSERT_TRUE(root->clean_leftovers("node1"));
+    EXPECT_NE(::access(disk.c_str(), F_OK), 0);
+    EXPECT_TRUE(root->names().empty());
+}
+
 TEST_F(RunDirTest, LeftoversAreReplacedByTheNextClaim) {
     const auto root = RunRoot::open();
     ASSERT_TRUE(root);

@@ -136,6 +136,10 @@ Status Boot::check_console() const {
         if (line.find("Kernel panic - not syncing") != std::string::npos)
             return fail(std::errc::state_not_recoverable, "the guest's kernel panicked: {}",
                         line.substr(line.find("Kernel panic")));
+        else if (plan_.state.ssh_port != 0 && line.starts_with("No bootable device"))
+            return fail(std::errc::state_not_recoverable,
+                        "the image has nothing that a BIOS boots (images for UEFI alone do not "
+                        "start here)");
     return {};
 }
 
@@ -145,8 +149,12 @@ Status Boot::wait_for_agent(TimePoint deadline) {
         MIMIC_TRY(check_console());
         const Duration left = deadline - SteadyClock().now();
         if (left <= Duration::zero())
-            return fail(std::errc::timed_out, "the guest did not finish booting in time");
+            return fail(std::errc::timed_out, "the guest did not finish booting in time{}",
+                        plan_.state.ssh_port == 0
+                            ? ""
+                            : ": neither qemu-guest-agent nor sshd answers (more time: --timeout)");
         auto agent = GuestAgent::connect(qga_socket_, std::min<Duration>(left, kSlice));
+        has_agent_ = agent.has_value();
         if (agent) return {};
         if (plan_.state.ssh_port != 0 && answers_ssh(plan_.state.ssh_port)) return {};
         // Most errors take no time, such as a socket that QEMU has not made yet.

@@ -44,9 +44,10 @@ public:
     /// Starts the supervisor. Errors: those of Process::spawn().
     Status start();
 
-    /// Waits until the guest's agent answers and its driver has found the devices. Blocks. Errors:
-    /// timed_out, interrupted, state_not_recoverable (a process died, the kernel panicked); the
-    /// message ends with the log lines that tell most.
+    /// Waits until the guest's agent answers and its driver has found the devices; of an image,
+    /// until its agent or SSH answers. Blocks. Errors: timed_out, interrupted,
+    /// state_not_recoverable (a process died, the kernel panicked); the message ends with the log
+    /// lines that tell most.
     Status wait_for_guest(Duration timeout);
 
     /// Waits until the machine ends or a signal comes; the former is an error.
@@ -61,6 +62,9 @@ public:
 
     const topology::Machine& machine() const { return machine_; }
     const LaunchPlan& plan() const { return plan_; }
+    const std::string& run_dir() const { return dir_.path; }
+    /// After wait_for_guest(): false if only SSH has answered, which is enough for an image.
+    bool has_agent() const { return has_agent_; }
 
 private:
     Boot(const RunRoot& root, const topology::Machine& machine, ClaimedDir dir);
@@ -81,7 +85,8 @@ private:
     Process supervisor_;
     UniqueFd control_;
     std::string received_;  // from the supervisor, without a whole line
-    bool ended_ = false;    // the supervisor has told why and cleaned up
+    bool has_agent_ = false;
+    bool ended_ = false;  // the supervisor has told why and cleaned up
 };
 
 }  // namespace mimic::machine

@@ -175,6 +175,14 @@ std::vector<DeviceHostPlan> BootPlanner::device_hosts() const {
     return hosts;
 }
 
+std::string ssh_command(const std::string& run_dir, uint16_t port) {
+    // Every machine has a new host key at a port that others had before.
+    return fmt::format(
+        "ssh -i {}/ssh_key -p {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
+        "root@127.0.0.1",
+        run_dir, port);
+}
+
 bool answers_ssh(uint16_t port) {
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const sockaddr_in address = loopback(port);

@@ -41,6 +41,9 @@ private:
     LaunchPlan plan_;
 };
 
+/// What a person types to log in to a machine that boots an image.
+std::string ssh_command(const std::string& run_dir, uint16_t port);
+
 /// True if something that calls itself SSH answers at 127.0.0.1:`port` within a second.
 bool answers_ssh(uint16_t port);
 

@@ -19,6 +19,22 @@
 namespace mimic::machine {
 namespace {
 
+/// Not "packages:", which reads the package lists at every first boot, also when the agent is
+/// there.
+constexpr std::string_view kStartAgent = R"(runcmd:
+  - |
+    command -v qemu-ga || {
+      if command -v apt-get; then apt-get -q update && apt-get -q -y install qemu-guest-agent
+      elif command -v dnf; then dnf -q -y install qemu-guest-agent
+      elif command -v zypper; then zypper -q -n install qemu-guest-agent
+      elif command -v apk; then apk -q add qemu-guest-agent
+      fi
+    }
+    if command -v systemctl; then systemctl start qemu-guest-agent
+    else service qemu-guest-agent start
+    fi
+)";
+
 struct FreeArchive {
     void operator()(struct archive* archive) const { archive_free(archive); }
 };
@@ -55,8 +71,7 @@ std::string user_data(const std::string& machine, const std::string& key) {
         text += fmt::format(
             "users:\n  - default\n  - name: root\n    ssh_authorized_keys:\n      - {}\n", key);
     }
-    text += "packages:\n  - qemu-guest-agent\n";
-    text += "runcmd:\n  - [systemctl, enable, --now, qemu-guest-agent]\n";
+    text += kStartAgent;
     return text;
 }
 

@@ -12,10 +12,11 @@
 namespace mimic::machine {
 
 /// Makes `dir`/seed.iso, and with ssh-keygen `dir`/ssh_key and ssh_key.pub (0600) unless they are
-/// there. The guest gets the machine's name as host name, installs and starts qemu-guest-agent, and
-/// lets the key in for the image's default user and for root. Returns the path of seed.iso. Without
-/// ssh-keygen there is no key and a warning is logged. Errors: those of writing files; io_error if
-/// libarchive refuses. Nothing half-made is left. Blocks.
+/// there. The guest gets the machine's name as host name, installs qemu-guest-agent if the
+/// image lacks it and starts it, and lets the key in for the image's default user and for root.
+/// Returns the path of seed.iso. Without ssh-keygen there is no key and a warning is logged.
+/// Errors: those of writing files; io_error if libarchive refuses. Nothing half-made is left.
+/// Blocks.
 Result<std::string> make_cloud_init_seed(const topology::Machine& machine, const std::string& dir);
 
 }  // namespace mimic::machine

@@ -33,7 +33,14 @@ void complain(std::string_view message) {
 }
 
 Result<std::unique_ptr<GuestAgent>> connect_to(const std::string& run_dir) {
-    return GuestAgent::connect(run_dir + "/qga.sock", kConnect);
+    auto agent = GuestAgent::connect(run_dir + "/qga.sock", kConnect);
+    const std::string key = run_dir + "/ssh_key";
+    if (agent || ::access(key.c_str(), F_OK) != 0) return agent;
+    // An image of the user's: it may still boot, or have no agent.
+    return fail(agent.error().code(),
+                "{}; is qemu-guest-agent in the image, is cloud-init done? See 'mimic logs {}', or "
+                "use ssh with the key {} (port: mimic ps --json)",
+                agent.error().message(), run_dir.substr(run_dir.rfind('/') + 1), key);
 }
 
 Result<std::string> read_standard_input() {
@@ -91,14 +98,22 @@ Result<std::string> run_probe(GuestAgent& agent, bool is_image) {
     return std::move(result.out);
 }
 
+/// True if some function has no driver in the guest, as in an image that lacks it.
+bool lacks_driver(const Verdict& verdict) {
+    for (const auto& function : verdict.functions)
+        for (const auto& difference : function.differences)
+            if (difference.what == "PCI driver" && difference.got == "nothing") return true;
+    return false;
+}
+
 Result<Verdict> verify(const topology::Model& model, const topology::Machine& machine,
                        const std::string& run_dir) {
     const bool is_image = !machine.kernel.image.empty();
     Result<std::unique_ptr<GuestAgent>> agent = connect_to(run_dir);
     if (!agent && is_image) {
         return fail(agent.error().code(),
-                    "{}; an image needs qemu-guest-agent, the mock-accel driver and mock-accel-ctl "
-                    "in it (docs/verify.md)",
+                    "{}. Verify also needs the mock-accel driver and mock-accel-ctl in the image "
+                    "(docs/verify.md)",
                     agent.error().message());
     }
     if (!agent) return tl::unexpected<Error>(std::move(agent).error());
@@ -160,6 +175,11 @@ int run_verify(const topology::Model& model, const std::string& machine_name,
     if (const Status out = write_all(STDOUT_FILENO, text); !out) {
         complain(out.error().message());
         return 2;
+    }
+    if (!machine->kernel.image.empty() && lacks_driver(*verdict)) {
+        complain(
+            "the image needs the mock-accel driver, loaded, and mock-accel-ctl: see "
+            "docs/verify.md");
     }
     return verdict->agrees() ? 0 : 1;
 }

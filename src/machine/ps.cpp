@@ -72,8 +72,8 @@ void print_table(const std::vector<Row>& all) {
                "KERNEL", "FUNCTIONS", "STARTED", "FILE");
     for (const auto& row : all)
         fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", row.state.name, width,
-                   row.phase, row.state.accel, row.state.kernel, row.state.functions,
-                   row.state.started, row.state.file);
+                   row.phase, row.state.accel, row.state.ssh_port == 0 ? row.state.kernel : "image",
+                   row.state.functions, row.state.started, row.state.file);
 }
 
 // Copies what is new in the file to stdout; false if stdout is gone.

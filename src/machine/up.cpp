@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/up.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +9,8 @@
 #include <thread>
 
 #include "machine/boot.h"
+#include "machine/boot_plan.h"
+#include "machine/disk_image.h"
 #include "machine/interrupt.h"
 #include "machine/kvm_probe.h"
 #include "machine/private_files.h"
@@ -60,6 +60,7 @@ public:
     Status boot_all();
     Status stay();
     void report() const;
+    bool has_started() const { return !outcomes_.empty(); }
 
 private:
     Status check_not_running() const;
@@ -123,8 +124,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         probe_kernel = image.kernel;
     } else {
         options.disk_image = source_.resolve(machine.kernel.image);
-        if (::access(options.disk_image.c_str(), R_OK) != 0)
-            return fail_errno("machine {}: image {}", machine.name, options.disk_image);
+        MIMIC_TRY(check_disk_image(options.disk_image));
         // A cloud image has no kernel that could be tried alone; Debian's stands in for it.
         if (wished_accel(machine) != Accel::kTcg) {
             topology::Kernel stock;
@@ -215,12 +215,17 @@ Status Up::stay() {
 void Up::report() const {
     for (const auto& outcome : outcomes_) {
         const auto& state = outcome.boot->plan().state;
-        std::string line = fmt::format("{}: up after {:.1f} s ({}, kernel {}, {} function{})",
-                                       state.name, outcome.seconds,
-                                       state.accel == "kvm" ? "KVM" : "TCG", state.kernel,
-                                       state.functions, state.functions == 1 ? "" : "s");
-        if (state.ssh_port != 0) line += fmt::format(", ssh port {}", state.ssh_port);
+        std::string line = fmt::format(
+            "{}: up after {:.1f} s ({}, {} {}, {} function{})", state.name, outcome.seconds,
+            state.accel == "kvm" ? "KVM" : "TCG", state.ssh_port == 0 ? "kernel" : "image",
+            state.kernel, state.functions, state.functions == 1 ? "" : "s");
         std::puts(line.c_str());
+        if (state.ssh_port == 0) continue;
+        std::puts(("  ssh: " + ssh_command(outcome.boot->run_dir(), state.ssh_port)).c_str());
+        if (!outcome.boot->has_agent())
+            std::puts(
+                "  no guest agent answers yet; mimic exec, cp and verify need qemu-guest-agent "
+                "in the image");
     }
     std::fflush(stdout);
 }
@@ -243,7 +248,7 @@ int run_up(const UpOptions& options) {
             up.report();
             done = up.stay();
         }
-        if (!done && interrupted() == 0) say("taking down what was started");
+        if (!done && interrupted() == 0 && up.has_started()) say("taking down what was started");
     }
     if (interrupted() != 0) {
         say(fmt::format("stopped by a signal; nothing is left running"));

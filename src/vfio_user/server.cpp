@@ -49,16 +49,21 @@ void Server::on_fd_ready(uint32_t) {
                           socket.error().message(), suppressed);
             // Level-triggered: the loop would spin on this listener and starve the other devices.
             context_.loop.unwatch(listener_.fd());
-            context_.loop.post_delayed(
-                [this, alive = alive_] {
-                    if (*alive) (void)context_.loop.watch(listener_.fd(), EPOLLIN, *this);
-                },
-                kAcceptPause);
+            accept_later();
             return;
         }
         if (!*socket) return;
         adopt(std::move(*socket));
     }
+}
+
+// Again until it works: the listener would stay deaf if the loop cannot watch it right now.
+void Server::accept_later() {
+    context_.loop.post_delayed(
+        [this, alive = alive_] {
+            if (*alive && !context_.loop.watch(listener_.fd(), EPOLLIN, *this)) accept_later();
+        },
+        kAcceptPause);
 }
 
 void Server::adopt(UniqueFd socket) {

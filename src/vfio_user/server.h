@@ -52,6 +52,7 @@ private:
     void on_session_closed() override;
     log::RateLimit& log_limit() override { return log_limit_; }
     void bury();
+    void accept_later();
     void adopt(UniqueFd socket);
 
     LoopContext& context_;

@@ -42,8 +42,7 @@ public:
     size_t close_after = 0;
 };
 
-class ChannelTest : public ::testing::Test {
-protected:
+struct ChannelTest : ::testing::Test {
     void receive_until(size_t messages) {
         for (int i = 0; i < 1000 && recorder.seen.size() < messages; ++i)
             ASSERT_EQ(channel.receive(recorder), Channel::State::kOpen) << channel.close_reason();

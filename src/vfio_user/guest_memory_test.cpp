@@ -37,8 +37,7 @@ public:
     uint64_t max_message = 1 << 20;
 };
 
-class GuestMemoryTest : public ::testing::Test {
-protected:
+struct GuestMemoryTest : ::testing::Test {
     // errno of a map() without a descriptor.
     int map(uint64_t iova, uint64_t size, DmaAccess access = DmaAccess::kReadWrite) {
         return errno_of(memory.map(iova, size, 0, access, UniqueFd()));
@@ -58,7 +57,7 @@ protected:
         };
     }
     GuestMemory::WriteDone on_write() {
-        return [this](Status ok) {
+        return [this](const Status& ok) {
             ++writes;
             write_error = errno_of(ok);
         };
@@ -352,7 +351,7 @@ TEST_F(GuestMemoryTest, IdsUnderWayAreNotReused) {
 
 TEST_F(GuestMemoryTest, CallbackMayStartTheNextTransfer) {
     ASSERT_EQ(map(0, 0x10000), 0);
-    memory.read(0, 8, [this](Result<std::span<const std::byte>>) {
+    memory.read(0, 8, [this](const Result<std::span<const std::byte>>&) {
         memory.unmap_all();
         ASSERT_EQ(map(0x1000, 0x1000), 0);
         memory.write(0x1000, std::vector<std::byte>(4), on_write());

@@ -90,8 +90,12 @@ KvmVerdict known_kvm_verdict(const Qemu& qemu) {
     const auto text = read_small_file(verdict_file());
     if (!text) return {false, "not tried yet: the first mimic up boots a kernel to see", false};
     const Json kept = Json::parse(*text, nullptr, false);
-    if (kept.is_object() && kept.value("for", "") == fingerprint(qemu))
-        return {kept.value("usable", false), kept.value("reason", ""), true};
+    // Json::value() throws on another type, and anybody may have edited the file.
+    const bool whole = kept.is_object() && kept.contains("for") && kept["for"].is_string() &&
+                       kept.contains("usable") && kept["usable"].is_boolean() &&
+                       kept.contains("reason") && kept["reason"].is_string();
+    if (whole && kept["for"].get<std::string>() == fingerprint(qemu))
+        return {kept["usable"].get<bool>(), kept["reason"].get<std::string>(), true};
     return {false, "not tried since the last reboot, or not with this QEMU", false};
 }
 

@@ -15,6 +15,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 
 #include "base/log.h"
 #include "machine/launch_plan.h"
@@ -36,15 +37,18 @@ constexpr auto kQemuQuit = 5s;  // QEMU frees the guest's memory
 constexpr auto kTermGrace = 2s;
 constexpr int kReadyFd = 3;  // in a device host
 constexpr size_t kReasonLines = 12;
+constexpr int kOrphanTries = 5000;  // a millisecond each; arbitrary
 
 // Ends grandchildren that outlived their parents; this process is their subreaper. A kernel without
 // CONFIG_PROC_CHILDREN does not name them: then PR_SET_PDEATHSIG has to do.
 void kill_orphans() {
     const std::string list = fmt::format("/proc/self/task/{}/children", ::getpid());
-    while (::waitpid(-1, nullptr, WNOHANG) >= 0) {
+    // Bounded: a process that is stuck in the kernel cannot be waited for.
+    for (int tries = 0; tries < kOrphanTries && ::waitpid(-1, nullptr, WNOHANG) >= 0; ++tries) {
         const auto pids = read_small_file(list);
         if (!pids || pids->empty()) return;
-        ::kill(static_cast<pid_t>(std::strtol(pids->c_str(), nullptr, 10)), SIGKILL);
+        std::istringstream words(*pids);
+        for (pid_t pid = 0; words >> pid;) ::kill(pid, SIGKILL);
         ::usleep(1000);
     }
 }

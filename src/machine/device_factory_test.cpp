@@ -33,7 +33,7 @@ uint64_t number(const nlohmann::json& text) {
 
 // A register as the expected tree writes it: hexadecimal, the UUID as bytes, the label as text.
 std::string printed(const mock_accel::MockAccel& device, const std::string& name) {
-    const auto values = const_cast<mock_accel::MockAccel&>(device).snapshot().values;
+    const auto values = device.snapshot().values;
     if (values.contains(name)) return fmt::format("{:#x}", values.at(name));
     std::string bytes;
     for (int i = 0; values.contains(fmt::format("{}[{}]", name, i)); ++i) {

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * fake-sriov-vgpu: host bridges
+ */
+
+/**
+ * DOC: host bridges, locks, lifetimes
+ *
+ * A bus is a host bridge with functions on bus number 0. VFs of the n-th PF are
+ * on bus n; the PCI core makes and removes that bus. Config accesses arrive in
+ * fsv_pci_ops under the core's pci_lock.
+ *
+ * Locks, outermost first:
+ *
+ *  1. a file's own lock (kernfs, configfs), by whoever writes to it;
+ *  2. fsv_lock: which buses and flat functions exist;
+ *  3. the rescan/remove lock of the PCI core, for each change of the bus;
+ *  4. the device lock of a PCI function, by the driver core;
+ *  5. pool->lock: what vGPUs there are;
+ *  6. the core's pci_lock, then bus->config_lock, a raw spinlock: config space
+ *     and the table of functions.
+ *
+ * The driver takes neither 2 nor 3, because both are held while it is bound and
+ * unbound.
+ *
+ * struct fsv_bus is the private memory of the host bridge, so it lives as long
+ * as any reference to any device below. fsv_bus_destroy() waits until only its
+ * own reference is left: then nobody can call fsv_pci_ops again, and the module
+ * may go.
+ *
+ * The PCI core reads BARs as they are after a reset, with addresses in them,
+ * and the notifier claims these at once. So the core never looks for others,
+ * and a function finds its memory again after remove and rescan.
+ */
+
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/slab.h>
+
+#include "fsv.h"
+
+#define FSV_BUS_NUMBERS 256
+
+/* Guards what exists; see above. */
+DEFINE_MUTEX(fsv_lock);
+
+static struct fsv_bus *fsv_bus_of(struct pci_bus *pci_bus)
+{
+	return container_of((fsv_sysdata *)pci_bus->sysdata, struct fsv_bus,
+			    sysdata);
+}
+
+/* The function at an address, if it answers. */
+static struct fsv_function *fsv_lookup(struct fsv_bus *bus, unsigned int number,
+				       unsigned int devfn)
+{
+	struct fsv_function *pf;
+	unsigned int i;
+
+	lockdep_assert_held(&bus->config_lock);
+	if (!number)
+		return bus->functions[devfn];
+	for (i = 0; i < ARRAY_SIZE(bus->functions); i++) {
+		pf = bus->functions[i];
+		if (!pf || pf->number != number)
+			continue;
+		return devfn < fsv_config_num_vfs(&pf->config) ?
+			       &pf->vfs[devfn] :
+			       NULL;
+	}
+	return NULL;
+}
+
+static int fsv_pci_read(struct pci_bus *pci_bus, unsigned int devfn, int where,
+			int size, u32 *value)
+{
+	struct fsv_bus *bus = fsv_bus_of(pci_bus);
+	struct fsv_function *function;
+	unsigned long flags;
+
+	*value = ~0u;
+	raw_spin_lock_irqsave(&bus->config_lock, flags);
+	function = fsv_lookup(bus, pci_bus->number, devfn);
+	if (function)
+		*value = fsv_config_read(&function->config, where, size);
+	raw_spin_unlock_irqrestore(&bus->config_lock, flags);
+	return function ? PCIBIOS_SUCCESSFUL : PCIBIOS_DEVICE_NOT_FOUND;
+}
+
+static int fsv_pci_write(struct pci_bus *pci_bus, unsigned int devfn, int where,
+			 int size, u32 value)
+{
+	struct fsv_bus *bus = fsv_bus_of(pci_bus);
+	struct fsv_function *function;
+	unsigned long flags;
+	unsigned int events, i;
+
+	raw_spin_lock_irqsave(&bus->config_lock, flags);
+	function = fsv_lookup(bus, pci_bus->number, devfn);
+	if (function) {
+		events =
+			fsv_config_write(&function->config, where, size, value);
+		if (events & FSV_EVENT_VFS)
+			for (i = 0; i < fsv_config_num_vfs(&function->config);
+			     i++)
+				fsv_config_reset(&function->vfs[i].config);
+	}
+	raw_spin_unlock_irqrestore(&bus->config_lock, flags);
+	return function ? PCIBIOS_SUCCESSFUL : PCIBIOS_DEVICE_NOT_FOUND;
+}
+
+struct pci_ops fsv_pci_ops = {
+	.read = fsv_pci_read,
+	.write = fsv_pci_write,
+};
+
+/**
+ * fsv_function_of() - which of our functions is this?
+ * @pdev: any PCI function of the system, bound or being (un)bound
+ *
+ * Context: any; the result lives as long as @pdev is on its bus.
+ * Return: the function, or NULL if it is not ours.
+ */
+struct fsv_function *fsv_function_of(struct pci_dev *pdev)
+{
+	struct fsv_function *function;
+	struct fsv_bus *bus;
+	unsigned long flags;
+
+	if (pdev->bus->ops != &fsv_pci_ops)
+		return NULL;
+	bus = fsv_bus_of(pdev->bus);
+	raw_spin_lock_irqsave(&bus->config_lock, flags);
+	if (pdev->is_virtfn) {
+		/* VF Enable may be off already when a VF is unbound. */
+		function = bus->functions[pci_physfn(pdev)->devfn];
+		function = function && function->vfs &&
+					   pdev->devfn < function->config.layout
+								 .total_vfs ?
+				   &function->vfs[pdev->devfn] :
+				   NULL;
+	} else {
+		function = fsv_lookup(bus, pdev->bus->number, pdev->devfn);
+	}
+	raw_spin_unlock_irqrestore(&bus->config_lock, flags);
+	return function;
+}
+
+static void fsv_claim(struct pci_dev *pdev)
+{
+	struct resource *res;
+	int i;
+
+	for (i = 0; i < PCI_BRIDGE_RESOURCES; i++) {
+		res = &pdev->resource[i];
+		if (res->flags && res->start && !res->parent &&
+		    pci_claim_resource(pdev, i))
+			fsv_complain("%s: BAR %d has no memory", pci_name(pdev),
+				     i);
+	}
+}
+
+static void fsv_power_cycle(struct pci_dev *pdev)
+{
+	struct fsv_function *function = fsv_function_of(pdev);
+	unsigned long flags;
+
+	if (!function)
+		return;
+	if (function->pf)
+		fsv_vgpu_reset(function);
+	raw_spin_lock_irqsave(&function->bus->config_lock, flags);
+	fsv_config_reset(&function->config);
+	raw_spin_unlock_irqrestore(&function->bus->config_lock, flags);
+}
+
+static int fsv_notify(struct notifier_block *block, unsigned long action,
+		      void *data)
+{
+	struct pci_dev *pdev = to_pci_dev(data);
+
+	if (pdev->bus->ops != &fsv_pci_ops)
+		return NOTIFY_DONE;
+	if (action == BUS_NOTIFY_ADD_DEVICE) {
+		fsv_claim(pdev);
+		fsv_iommu_add(pdev);
+	} else if (action == BUS_NOTIFY_REMOVED_DEVICE) {
+		fsv_iommu_remove(pdev);
+		fsv_power_cycle(pdev);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block fsv_notifier = {
+	.notifier_call = fsv_notify,
+};
+
+static void fsv_put_function(struct fsv_bus *bus, unsigned int devfn,
+			     struct fsv_function *function)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&bus->config_lock, flags);
+	bus->functions[devfn] = function;
+	raw_spin_unlock_irqrestore(&bus->config_lock, flags);
+}
+
+/**
+ * fsv_bus_add() - plug a function into a bus that is there
+ * @bus: the bus
+ * @function: made for it; its address is free
+ *
+ * Context: may sleep; holds fsv_lock.
+ * Return: 0; -ENODEV if the PCI core did not take it, and nothing changed.
+ */
+int fsv_bus_add(struct fsv_bus *bus, struct fsv_function *function)
+{
+	const unsigned int devfn = function->config.layout.devfn;
+	struct pci_dev *pdev;
+
+	lockdep_assert_held(&fsv_lock);
+	pci_lock_rescan_remove();
+	fsv_put_function(bus, devfn, function);
+	pdev = pci_scan_single_device(bus->bridge->bus, devfn);
+	if (pdev)
+		pci_bus_add_device(pdev);
+	else
+		fsv_put_function(bus, devfn, NULL);
+	pci_unlock_rescan_remove();
+	return pdev ? 0 : -ENODEV;
+}
+
+/* Cuts mappings of BARs that user space made through resourceN. */
+static void fsv_zap(struct address_space *mappings,
+		    const struct fsv_memory *memory)
+{
+	if (mappings)
+		unmap_mapping_range(mappings, memory->start, memory->bytes, 1);
+}
+
+/**
+ * fsv_bus_remove() - unplug a function made by fsv_function_create_flat()
+ * @function: on its bus; afterwards it may be freed
+ *
+ * Context: may sleep, as long as drivers need to let go; holds fsv_lock.
+ */
+void fsv_bus_remove(struct fsv_function *function)
+{
+	const unsigned int devfn = function->config.layout.devfn;
+	struct fsv_bus *bus = function->bus;
+	struct address_space *mappings = NULL;
+	struct pci_dev *pdev;
+	unsigned int i;
+
+	lockdep_assert_held(&fsv_lock);
+	pci_lock_rescan_remove();
+	pdev = pci_get_slot(bus->bridge->bus, devfn);
+	if (pdev) {
+		mappings = fsv_user_mappings(pdev);
+		pci_stop_and_remove_bus_device(pdev);
+		pci_dev_put(pdev);
+	}
+	fsv_put_function(bus, devfn, NULL);
+	pci_unlock_rescan_remove();
+	for (i = 0; i < ARRAY_SIZE(function->config.layout.bars); i++) {
+		const struct fsv_bar *bar = &function->config.layout.bars[i];
+
+		if (mappings && bar->size)
+			unmap_mapping_range(mappings, bar->address, bar->size,
+					    1);
+	}
+}
+
+static bool fsv_domain_is_used(int domain)
+{
+	struct pci_bus *pci_bus = NULL;
+
+	while ((pci_bus = pci_find_next_bus(pci_bus)))
+		if (pci_domain_nr(pci_bus) == domain)
+			return true;
+	return false;
+}
+
+/* Frees what the bus owns, then the bridge. Nobody else knows the bus. */
+static void fsv_bus_free(struct fsv_bus *bus, unsigned int references)
+{
+	struct device *dev = &bus->bridge->dev;
+	LIST_HEAD(memory);
+	unsigned int i;
+
+	/* Flat functions first: they use the pool of a PF. */
+	for (i = 0; i < ARRAY_SIZE(bus->functions); i++)
+		if (bus->functions[i] && bus->functions[i]->is_flat) {
+			fsv_function_free(bus->functions[i]);
+			bus->functions[i] = NULL;
+		}
+	for (i = 0; i < ARRAY_SIZE(bus->functions); i++)
+		if (bus->functions[i])
+			fsv_function_free(bus->functions[i]);
+	list_splice_init(&bus->memory, &memory);
+	while (references--)
+		put_device(dev);
+	fsv_memory_free_all(&memory);
+}
+
+static int fsv_bus_fill(struct fsv_bus *bus,
+			const struct fsv_description *wanted,
+			unsigned int count, bool with_flat)
+{
+	struct fsv_function *function;
+	unsigned int i, devfn;
+
+	for (i = 0; i < count; i++) {
+		devfn = PCI_DEVFN(wanted[i].slot, wanted[i].function);
+		if (fsv_description_check(&wanted[i]) || bus->functions[devfn])
+			return -EINVAL;
+		function = fsv_function_create(bus, &wanted[i]);
+		if (IS_ERR(function))
+			return PTR_ERR(function);
+		bus->functions[devfn] = function;
+	}
+	return with_flat ? fsv_function_reserve_flat(bus) : 0;
+}
+
+static int fsv_bus_register(struct fsv_bus *bus)
+{
+	struct pci_host_bridge *bridge = bus->bridge;
+	struct fsv_memory *memory;
+	unsigned int devfn;
+	int ret;
+
+	list_for_each_entry(memory, &bus->memory, list)
+		pci_add_resource(&bridge->windows, &memory->window);
+	bus->busn = (struct resource){
+		.name = FSV_NAME,
+		.flags = IORESOURCE_BUS,
+		.end = FSV_BUS_NUMBERS - 1,
+	};
+	pci_add_resource(&bridge->windows, &bus->busn);
+	bridge->ops = &fsv_pci_ops;
+	bridge->sysdata = &bus->sysdata;
+	fsv_set_place(bridge, &bus->sysdata, bus->domain, bus->node);
+
+	pci_lock_rescan_remove();
+	ret = fsv_domain_is_used(bus->domain) ?
+		      -EBUSY :
+		      pci_scan_root_bus_bridge(bridge);
+	if (!ret) {
+		/* Functions of a slot without function 0 as well. */
+		for (devfn = 0; devfn < ARRAY_SIZE(bus->functions); devfn++)
+			if (bus->functions[devfn])
+				pci_scan_single_device(bridge->bus, devfn);
+		pci_bus_add_devices(bridge->bus);
+	}
+	pci_unlock_rescan_remove();
+	return ret;
+}
+
+/**
+ * fsv_bus_create() - make a host bridge with functions
+ * @domain: 0..65535
+ * @node: NUMA node or NUMA_NO_NODE
+ * @wanted: functions
+ * @count: of @wanted
+ * @with_flat: fsv_bus_add() will be used
+ *
+ * Context: may sleep; holds fsv_lock.
+ * Return: the bus; ERR_PTR(-EBUSY) if the domain is in use, ERR_PTR(-EINVAL)
+ * if a function cannot be as described or two are at one place,
+ * ERR_PTR(-ENOMEM), or what the PCI core says.
+ */
+struct fsv_bus *fsv_bus_create(int domain, int node,
+			       const struct fsv_description *wanted,
+			       unsigned int count, bool with_flat)
+{
+	struct pci_host_bridge *bridge;
+	struct fsv_bus *bus;
+	int ret;
+
+	lockdep_assert_held(&fsv_lock);
+	bridge = pci_alloc_host_bridge(sizeof(*bus));
+	if (!bridge)
+		return ERR_PTR(-ENOMEM);
+	bus = pci_host_bridge_priv(bridge);
+	bus->bridge = bridge;
+	bus->domain = domain;
+	bus->node = node;
+	INIT_LIST_HEAD(&bus->memory);
+	raw_spin_lock_init(&bus->config_lock);
+	ret = fsv_bus_fill(bus, wanted, count, with_flat);
+	if (ret) {
+		fsv_bus_free(bus, 1);
+		return ERR_PTR(ret);
+	}
+	/* The core may put the first reference when it fails. */
+	get_device(&bridge->dev);
+	ret = fsv_bus_register(bus);
+	if (ret) {
+		fsv_bus_free(bus, kref_read(&bridge->dev.kobj.kref));
+		return ERR_PTR(ret);
+	}
+	put_device(&bridge->dev);
+	return bus;
+}
+
+/* The core does not look for VFs of a PF without a driver; so we do. */
+static void fsv_disable_vfs(struct fsv_bus *bus)
+{
+	struct pci_dev *pdev, *next;
+
+	list_for_each_entry_safe(pdev, next, &bus->bridge->bus->devices,
+				 bus_list) {
+		device_release_driver(&pdev->dev);
+		if (pdev->is_physfn)
+			pci_disable_sriov(pdev);
+	}
+}
+
+/**
+ * fsv_bus_destroy() - take a host bridge with all functions away
+ * @bus: from fsv_bus_create()
+ *
+ * Context: may sleep until drivers have let go and nobody refers to a device
+ * below the bridge any more; holds fsv_lock.
+ */
+void fsv_bus_destroy(struct fsv_bus *bus)
+{
+	struct pci_host_bridge *bridge = bus->bridge;
+	struct address_space *mappings = NULL;
+	struct fsv_memory *memory;
+	struct pci_dev *pdev;
+	unsigned int waited;
+
+	lockdep_assert_held(&fsv_lock);
+	pci_lock_rescan_remove();
+	list_for_each_entry(pdev, &bridge->bus->devices, bus_list)
+		if (!mappings)
+			mappings = fsv_user_mappings(pdev);
+	fsv_disable_vfs(bus);
+	pci_stop_root_bus(bridge->bus);
+	pci_remove_root_bus(bridge->bus);
+	pci_unlock_rescan_remove();
+
+	for (waited = 1; kref_read(&bridge->dev.kobj.kref) > 1; waited++) {
+		if (!(waited % 1000))
+			fsv_complain("domain %04x: a device is still in use",
+				     bus->domain);
+		msleep(10);
+	}
+	list_for_each_entry(memory, &bus->memory, list)
+		fsv_zap(mappings, memory);
+	fsv_bus_free(bus, 1);
+}
+
+/**
+ * fsv_bus_init() - before the first bus
+ *
+ * Return: 0 or a negative errno.
+ */
+int fsv_bus_init(void)
+{
+	return bus_register_notifier(&pci_bus_type, &fsv_notifier);
+}
+
+/**
+ * fsv_bus_exit() - after the last bus
+ */
+void fsv_bus_exit(void)
+{
+	bus_unregister_notifier(&pci_bus_type, &fsv_notifier);
+	if (fsv_memory_pages())
+		pr_err(FSV_NAME ": %ld pages were not given back\n",
+		       fsv_memory_pages());
+}

@@ -54,10 +54,11 @@ static int usage(FILE *out)
 {
 	static const char text[] =
 		"usage: mock-accel-ctl info [DEV]                 print what the driver knows\n"
+		"       mock-accel-ctl counters [DEV [clear]]    print the DMA engine's counters\n"
 		"       mock-accel-ctl wait DEV SEQ TIMEOUT_MS   wait for a status change\n"
 		"       mock-accel-ctl poll DEV TIMEOUT_MS       poll() from now on\n"
 		"       mock-accel-ctl hold DEV SECONDS          keep DEV open\n"
-		"       mock-accel-ctl regs BDF|PATH             print every register of BAR0\n"
+		"       mock-accel-ctl regs BDF|PATH             print the registers of BAR0\n"
 		"       mock-accel-ctl peek BDF|PATH OFFSET WIDTH\n"
 		"       mock-accel-ctl poke BDF|PATH OFFSET WIDTH VALUE\n"
 		"DEV is " DEFAULT_DEVICE " by default. Numbers may be decimal or 0x. WIDTH is in\n"
@@ -153,6 +154,37 @@ static int cmd_info(int argc, char **argv)
 	printf("vf_index=0x%08x\n", info.vf_index);
 	printf("status_seq=%u\n", info.status_seq);
 	printf("fw_version=0x%08x\n", info.fw_version);
+	return EXIT_OK;
+}
+
+/* With "clear" they are 0 after that. */
+static int cmd_counters(int argc, char **argv)
+{
+	struct mock_accel_engine engine = { .size = sizeof(engine) };
+	struct mock_accel_counters counters = { .size = sizeof(counters) };
+	int fd;
+
+	if (argc == 2 && strcmp(argv[1], "clear"))
+		return usage(stderr);
+	counters.flags = argc == 2 ? MOCK_ACCEL_COUNTERS_CLEAR : 0;
+	fd = open_device(argc ? argv[0] : DEFAULT_DEVICE);
+	if (fd < 0)
+		return EXIT_FAILED;
+	if (ioctl(fd, MOCK_ACCEL_IOC_GET_ENGINE, &engine))
+		return failed("MOCK_ACCEL_IOC_GET_ENGINE");
+	if (ioctl(fd, MOCK_ACCEL_IOC_GET_COUNTERS, &counters))
+		return failed("MOCK_ACCEL_IOC_GET_COUNTERS");
+	printf("ring_count=%u\n", engine.ring_count);
+	printf("max_entries=%u\n", engine.max_entries);
+	printf("interrupt_rings=0x%02x\n", engine.interrupt_rings);
+	printf("memory_bytes=%" PRIu64 "\n", (uint64_t)engine.memory_bytes);
+	printf("descriptors=%" PRIu64 "\n", (uint64_t)counters.descriptors);
+	printf("bytes_read=%" PRIu64 "\n", (uint64_t)counters.bytes_read);
+	printf("bytes_written=%" PRIu64 "\n", (uint64_t)counters.bytes_written);
+	printf("errors=%" PRIu64 "\n", (uint64_t)counters.errors);
+	printf("doorbells=%" PRIu64 "\n", (uint64_t)counters.doorbells);
+	printf("bad_doorbells=%" PRIu64 "\n", (uint64_t)counters.bad_doorbells);
+	printf("interrupts=%" PRIu64 "\n", (uint64_t)counters.interrupts);
 	return EXIT_OK;
 }
 
@@ -310,7 +342,12 @@ static const struct register_entry registers[] = {
 	REGISTER32(CAPABILITIES),  REGISTER32(STATUS),
 	REGISTER32(FW_VERSION),	   REGISTER32(TOTAL_VFS),
 	REGISTER32(VF_INDEX),	   REGISTER32(NUM_VFS),
-	REGISTER32_ARRAY(LABEL),
+	REGISTER32_ARRAY(LABEL),   REGISTER32(RING_COUNT),
+	REGISTER32(ENGINE_CAPS),   REGISTER64(LOCAL_MEMORY_SIZE),
+	REGISTER64(DESCRIPTORS),   REGISTER64(BYTES_READ),
+	REGISTER64(BYTES_WRITTEN), REGISTER64(ERRORS),
+	REGISTER64(DOORBELLS),	   REGISTER64(BAD_DOORBELLS),
+	REGISTER64(INTERRUPTS),
 };
 
 static int cmd_regs(int argc, char **argv)
@@ -328,9 +365,9 @@ static int cmd_regs(int argc, char **argv)
 
 			if (offset + reg->bits / 8 > bar.size_bytes) {
 				errno = ERANGE;
-				return failed("%s at 0x%zx, BAR has 0x%zx bytes",
-					      reg->name, offset,
-					      bar.size_bytes);
+				return failed(
+					"%s at 0x%zx, BAR has 0x%zx bytes",
+					reg->name, offset, bar.size_bytes);
 			}
 			fputs(reg->name, stdout);
 			if (reg->count > 1)
@@ -415,10 +452,10 @@ static const struct {
 	int max_args;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "info", 0, 1, cmd_info }, { "wait", 3, 3, cmd_wait },
-	{ "poll", 2, 2, cmd_poll }, { "hold", 2, 2, cmd_hold },
-	{ "regs", 1, 1, cmd_regs }, { "peek", 3, 3, cmd_peek },
-	{ "poke", 4, 4, cmd_poke },
+	{ "info", 0, 1, cmd_info }, { "counters", 0, 2, cmd_counters },
+	{ "wait", 3, 3, cmd_wait }, { "poll", 2, 2, cmd_poll },
+	{ "hold", 2, 2, cmd_hold }, { "regs", 1, 1, cmd_regs },
+	{ "peek", 3, 3, cmd_peek }, { "poke", 4, 4, cmd_poke },
 };
 
 static int run(int argc, char **argv)

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * mock-accel: class device and character device
+ * mock-accel: character device
  */
 
 /**
- * DOC: the node of a function in /sys/class/mock-accel and /dev
+ * DOC: open files of /dev/mock-accelN
  *
- * This file makes and takes away nodes (struct mock_accel_node) and answers
- * open, ioctl and poll on them. A node's memory is that of its struct device;
- * an open file holds the cdev, which holds the device. Taking a node away
- * never waits for open files: they stay usable as objects and answer -ENODEV
- * and EPOLLHUP.
+ * This file answers open, close, poll and the ioctls about a function as a
+ * whole; mock_accel_queue.c and mock_accel_buffer.c have those about DMA.
  *
  * A status change is a counter, @status_seq, that the interrupt handler moves.
  * Interrupts may merge, so the counter says "something changed since", not how
@@ -19,7 +16,7 @@
  */
 
 #include <linux/fs.h>
-#include <linux/idr.h>
+#include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/poll.h>
@@ -28,28 +25,33 @@
 #include <linux/uaccess.h>
 
 #include "mock_accel.h"
-#include "mock_accel_compat.h"
-
-/* Every name starts so; what follows is the same below /dev/mock-accel. */
-#define MOCK_ACCEL_NAME_PREFIX "mock"
-
-/**
- * struct mock_accel_file - one open file
- * @node: what was opened; outlives the file
- * @seen_seq: the last @status_seq that this file was given, for poll()
- */
-struct mock_accel_file {
-	struct mock_accel_node *node;
-	u32 seen_seq;
-};
-
-static DEFINE_IDA(mock_accel_minors);
-static dev_t mock_accel_devt;
+#include "mock_accel_queue.h"
 
 static bool mock_accel_changed(struct mock_accel_node *node, u32 seen_seq)
 {
 	return READ_ONCE(node->gone) ||
 	       (u32)atomic_read(&node->status_seq) != seen_seq;
+}
+
+/* Joins the node's open files, unless the node was taken away. */
+static int mock_accel_file_join(struct mock_accel_file *file)
+{
+	struct mock_accel_node *node = file->node;
+	int ret = -ENODEV;
+
+	if (mutex_lock_interruptible(&mock_accel_lock))
+		return -ERESTARTSYS;
+	down_read(&node->access);
+	if (node->func) {
+		node->open_count++;
+		mutex_lock(&node->files_lock);
+		list_add_tail(&file->link, &node->files);
+		mutex_unlock(&node->files_lock);
+		ret = 0;
+	}
+	up_read(&node->access);
+	mutex_unlock(&mock_accel_lock);
+	return ret;
 }
 
 static int mock_accel_open(struct inode *inode, struct file *filp)
@@ -59,45 +61,53 @@ static int mock_accel_open(struct inode *inode, struct file *filp)
 	struct mock_accel_file *file;
 	int ret;
 
-	file = kzalloc(sizeof(*file), GFP_KERNEL);
+	file = kzalloc(sizeof(*file), GFP_KERNEL_ACCOUNT);
 	if (!file)
 		return -ENOMEM;
 	file->node = node;
 	file->seen_seq = atomic_read(&node->status_seq);
+	file->mapping = filp->f_mapping;
+	mutex_init(&file->lock);
+	init_waitqueue_head(&file->waitq);
 
-	if (mutex_lock_interruptible(&mock_accel_lock)) {
-		ret = -ERESTARTSYS;
-		goto err_free;
+	ret = mock_accel_file_join(file);
+	if (ret) {
+		kfree(file);
+		return ret;
 	}
-	if (READ_ONCE(node->gone)) {
-		mutex_unlock(&mock_accel_lock);
-		ret = -ENODEV;
-		goto err_free;
-	}
-	node->open_count++;
-	mutex_unlock(&mock_accel_lock);
-
 	filp->private_data = file;
 	return nonseekable_open(inode, filp);
-
-err_free:
-	kfree(file);
-	return ret;
 }
 
 static int mock_accel_release(struct inode *inode, struct file *filp)
 {
 	struct mock_accel_file *file = filp->private_data;
+	struct mock_accel_node *node = file->node;
+
+	down_read(&node->access);
+	mock_accel_file_close_queues(file);
+	mutex_lock(&node->files_lock);
+	list_del(&file->link);
+	mutex_unlock(&node->files_lock);
+	up_read(&node->access);
 
 	mutex_lock(&mock_accel_lock);
-	file->node->open_count--;
+	node->open_count--;
 	mutex_unlock(&mock_accel_lock);
 	kfree(file);
 	return 0;
 }
 
-/* The rule of mock_accel_ioctl.h for @size, then the structure itself. */
-static int mock_accel_copy_in(void *dst, const void __user *src, u32 size)
+/**
+ * mock_accel_copy_in() - get the argument of an ioctl
+ * @dst: where to
+ * @src: where from; begins with @size of mock_accel_ioctl.h
+ * @size: of the structure that we know
+ *
+ * Context: may sleep; no lock that mmap or page faults take is held.
+ * Return: 0; -EINVAL if the caller's structure is too small; -EFAULT.
+ */
+int mock_accel_copy_in(void *dst, const void __user *src, u32 size)
 {
 	u32 user_size;
 
@@ -203,16 +213,101 @@ static long mock_accel_wait_status(struct mock_accel_file *file,
 	return 0;
 }
 
+static long mock_accel_get_engine(struct mock_accel_file *file,
+				  struct mock_accel_engine __user *arg)
+{
+	struct mock_accel_engine engine;
+	struct mock_accel_function *func;
+	int ret;
+	u32 i;
+
+	BUILD_BUG_ON(sizeof(engine) != 40);
+	ret = mock_accel_copy_in(&engine, arg, sizeof(engine));
+	if (ret)
+		return ret;
+	if (engine.reserved)
+		return -EINVAL;
+	func = mock_accel_get_function(file->node);
+	if (IS_ERR(func))
+		return PTR_ERR(func);
+	engine = (struct mock_accel_engine){
+		.size = sizeof(engine),
+		.ring_count = func->ring_count,
+		.max_entries = func->ring_count ? func->max_entries : 0,
+		.memory_bytes = func->memory_bytes,
+		.memory_mmap_offset = MOCK_ACCEL_MMAP_MEMORY,
+	};
+	for (i = 0; i < func->ring_count; i++)
+		if (func->rings[i].has_irq)
+			engine.interrupt_rings |= BIT(i);
+	mock_accel_put_function(file->node);
+	return copy_to_user(arg, &engine, sizeof(engine)) ? -EFAULT : 0;
+}
+
+static long mock_accel_get_counters(struct mock_accel_file *file,
+				    struct mock_accel_counters __user *arg)
+{
+	struct mock_accel_counters counters;
+	struct mock_accel_function *func;
+	int ret;
+
+	BUILD_BUG_ON(sizeof(counters) != 64);
+	ret = mock_accel_copy_in(&counters, arg, sizeof(counters));
+	if (ret)
+		return ret;
+	if (counters.flags & ~MOCK_ACCEL_COUNTERS_CLEAR)
+		return -EINVAL;
+	func = mock_accel_get_function(file->node);
+	if (IS_ERR(func))
+		return PTR_ERR(func);
+	counters.descriptors = readq(func->regs + MOCK_ACCEL_DESCRIPTORS);
+	counters.bytes_read = readq(func->regs + MOCK_ACCEL_BYTES_READ);
+	counters.bytes_written = readq(func->regs + MOCK_ACCEL_BYTES_WRITTEN);
+	counters.errors = readq(func->regs + MOCK_ACCEL_ERRORS);
+	counters.doorbells = readq(func->regs + MOCK_ACCEL_DOORBELLS);
+	counters.bad_doorbells = readq(func->regs + MOCK_ACCEL_BAD_DOORBELLS);
+	counters.interrupts = readq(func->regs + MOCK_ACCEL_INTERRUPTS);
+	if (counters.flags & MOCK_ACCEL_COUNTERS_CLEAR)
+		writel(MOCK_ACCEL_COUNTERS_CONTROL_CLEAR,
+		       func->regs + MOCK_ACCEL_COUNTERS_CONTROL);
+	/* Ones until here could be numbers; this tells. */
+	if (!mock_accel_is_present(func))
+		ret = -ENODEV;
+	mock_accel_put_function(file->node);
+	if (ret)
+		return ret;
+	counters.size = sizeof(counters);
+	counters.flags = 0;
+	return copy_to_user(arg, &counters, sizeof(counters)) ? -EFAULT : 0;
+}
+
 static long mock_accel_ioctl(struct file *filp, unsigned int cmd,
 			     unsigned long arg)
 {
+	struct mock_accel_file *file = filp->private_data;
+	void __user *user = (void __user *)arg;
+
 	switch (cmd) {
 	case MOCK_ACCEL_IOC_GET_INFO:
-		return mock_accel_get_info(filp->private_data,
-					   (void __user *)arg);
+		return mock_accel_get_info(file, user);
 	case MOCK_ACCEL_IOC_WAIT_STATUS:
-		return mock_accel_wait_status(filp->private_data,
-					      (void __user *)arg);
+		return mock_accel_wait_status(file, user);
+	case MOCK_ACCEL_IOC_GET_ENGINE:
+		return mock_accel_get_engine(file, user);
+	case MOCK_ACCEL_IOC_QUEUE_CREATE:
+		return mock_accel_queue_create_ioctl(file, user);
+	case MOCK_ACCEL_IOC_QUEUE_DESTROY:
+		return mock_accel_queue_destroy_ioctl(file, user);
+	case MOCK_ACCEL_IOC_BUFFER_CREATE:
+		return mock_accel_buffer_create_ioctl(file, user);
+	case MOCK_ACCEL_IOC_BUFFER_DESTROY:
+		return mock_accel_buffer_destroy_ioctl(file, user);
+	case MOCK_ACCEL_IOC_SUBMIT:
+		return mock_accel_submit_ioctl(file, user);
+	case MOCK_ACCEL_IOC_WAIT:
+		return mock_accel_wait_ioctl(file, user);
+	case MOCK_ACCEL_IOC_GET_COUNTERS:
+		return mock_accel_get_counters(file, user);
 	default:
 		return -ENOTTY;
 	}
@@ -222,275 +317,29 @@ static __poll_t mock_accel_poll(struct file *filp, poll_table *table)
 {
 	struct mock_accel_file *file = filp->private_data;
 	struct mock_accel_node *node = file->node;
+	__poll_t events = 0;
 
 	poll_wait(filp, &node->waitq, table);
+	poll_wait(filp, &file->waitq, table);
 	if (READ_ONCE(node->gone))
 		return EPOLLHUP | EPOLLERR;
+	if (mock_accel_file_has_completions(file))
+		events |= EPOLLIN | EPOLLRDBAND;
 	/* Nothing would ever wake the caller: say so at once. */
 	if (!node->has_irq)
-		return EPOLLERR;
+		return events | EPOLLERR;
 	if (mock_accel_changed(node, READ_ONCE(file->seen_seq)))
-		return EPOLLIN | EPOLLRDNORM;
-	return 0;
+		events |= EPOLLIN | EPOLLRDNORM;
+	return events;
 }
 
-static const struct file_operations mock_accel_fops = {
+/* Of all nodes. */
+const struct file_operations mock_accel_fops = {
 	.owner = THIS_MODULE,
 	.open = mock_accel_open,
 	.release = mock_accel_release,
 	.unlocked_ioctl = mock_accel_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.poll = mock_accel_poll,
+	.mmap = mock_accel_mmap,
 };
-
-/* mock0_vf1 in /sys/class/mock-accel is mock-accel0_vf1 in /dev. */
-static char *mock_accel_devnode(mock_accel_devnode_const struct device *dev,
-				umode_t *mode)
-{
-	return kasprintf(GFP_KERNEL, "mock-accel%s",
-			 dev_name(dev) + strlen(MOCK_ACCEL_NAME_PREFIX));
-}
-
-static void mock_accel_node_free(struct device *dev)
-{
-	struct mock_accel_node *node = to_mock_accel_node(dev);
-
-	ida_free(&mock_accel_minors, MINOR(dev->devt) - MINOR(mock_accel_devt));
-	kfree(node);
-}
-
-static struct class mock_accel_class = {
-	.name = "mock-accel",
-	.dev_groups = mock_accel_groups,
-	.devnode = mock_accel_devnode,
-	.dev_release = mock_accel_node_free,
-};
-
-/* Makes a node with one reference, not yet visible. */
-static struct mock_accel_node *
-mock_accel_node_alloc(struct mock_accel_function *func,
-		      struct mock_accel_node *pf_node)
-{
-	struct mock_accel_node *node;
-	int minor;
-
-	node = kzalloc(sizeof(*node), GFP_KERNEL);
-	if (!node)
-		return ERR_PTR(-ENOMEM);
-	minor = ida_alloc_max(&mock_accel_minors, MOCK_ACCEL_MAX_MINORS - 1,
-			      GFP_KERNEL);
-	if (minor < 0) {
-		kfree(node);
-		return ERR_PTR(minor);
-	}
-	node->ident = func->ident;
-	node->has_irq = func->has_irq;
-	node->func = func;
-	node->pf_node = pf_node;
-	init_rwsem(&node->access);
-	init_waitqueue_head(&node->waitq);
-	cdev_init(&node->cdev, &mock_accel_fops);
-	node->cdev.owner = THIS_MODULE;
-
-	device_initialize(&node->dev);
-	node->dev.class = &mock_accel_class;
-	node->dev.parent = &func->pdev->dev;
-	node->dev.devt = mock_accel_devt + minor;
-	/* Told by mock_accel_node_announce(), when there is all to see. */
-	dev_set_uevent_suppress(&node->dev, true);
-	return node;
-}
-
-static int mock_accel_node_name(struct mock_accel_node *node)
-{
-	if (node->pf_node)
-		return dev_set_name(&node->dev, "%s_vf%u",
-				    dev_name(&node->pf_node->dev),
-				    node->ident.vf_index);
-	return dev_set_name(&node->dev, MOCK_ACCEL_NAME_PREFIX "%d",
-			    node->func->index);
-}
-
-static void mock_accel_virtfn_name(const struct mock_accel_node *node,
-				   char *name, size_t size)
-{
-	scnprintf(name, size, "virtfn%u", node->ident.vf_index);
-}
-
-static int mock_accel_node_link(struct mock_accel_node *node)
-{
-	char name[sizeof("virtfn4294967295")];
-	int ret;
-
-	if (!node->pf_node)
-		return 0;
-	ret = sysfs_create_link(&node->dev.kobj, &node->pf_node->dev.kobj,
-				"physfn");
-	if (ret)
-		return ret;
-	mock_accel_virtfn_name(node, name, sizeof(name));
-	ret = sysfs_create_link(&node->pf_node->dev.kobj, &node->dev.kobj,
-				name);
-	if (ret)
-		sysfs_remove_link(&node->dev.kobj, "physfn");
-	return ret;
-}
-
-static void mock_accel_node_unlink(struct mock_accel_node *node)
-{
-	char name[sizeof("virtfn4294967295")];
-
-	if (!node->pf_node)
-		return;
-	mock_accel_virtfn_name(node, name, sizeof(name));
-	sysfs_remove_link(&node->pf_node->dev.kobj, name);
-	sysfs_remove_link(&node->dev.kobj, "physfn");
-}
-
-static void mock_accel_set_node(struct mock_accel_function *func,
-				struct mock_accel_node *node)
-{
-	spin_lock_irq(&func->node_lock);
-	func->node = node;
-	spin_unlock_irq(&func->node_lock);
-}
-
-/* Ends every use of the function through the node, and the wait for it. */
-static void mock_accel_node_disconnect(struct mock_accel_node *node)
-{
-	down_write(&node->access);
-	node->func = NULL;
-	up_write(&node->access);
-	WRITE_ONCE(node->gone, true);
-	wake_up_all(&node->waitq);
-}
-
-/**
- * mock_accel_node_add() - let a function appear in sysfs and /dev
- * @func: the function; must have no node
- * @pf_node: VF: class device of its PF, which stays until the VF's is removed;
- *	PF: NULL
- *
- * Sets @func->node. No uevent is sent yet, see mock_accel_node_announce().
- *
- * Context: may sleep; for a VF the caller holds mock_accel_lock.
- * Return: 0 or a negative errno, with nothing left behind.
- */
-int mock_accel_node_add(struct mock_accel_function *func,
-			struct mock_accel_node *pf_node)
-{
-	struct mock_accel_node *node;
-	int ret;
-
-	node = mock_accel_node_alloc(func, pf_node);
-	if (IS_ERR(node))
-		return PTR_ERR(node);
-	ret = mock_accel_node_name(node);
-	if (ret)
-		goto err_put;
-	/* Before it can be opened, so that no status change is missed. */
-	mock_accel_set_node(func, node);
-	ret = cdev_device_add(&node->cdev, &node->dev);
-	if (ret)
-		goto err_unset;
-	ret = mock_accel_node_link(node);
-	if (ret)
-		goto err_del;
-	return 0;
-
-err_del:
-	cdev_device_del(&node->cdev, &node->dev);
-err_unset:
-	mock_accel_set_node(func, NULL);
-	/* A quick opener may hold it. */
-	mock_accel_node_disconnect(node);
-err_put:
-	put_device(&node->dev);
-	return ret;
-}
-
-/**
- * mock_accel_node_announce() - tell user space of a node that is complete
- * @node: what mock_accel_node_add() made
- *
- * Context: may sleep.
- */
-void mock_accel_node_announce(struct mock_accel_node *node)
-{
-	dev_set_uevent_suppress(&node->dev, false);
-	kobject_uevent(&node->dev.kobj, KOBJ_ADD);
-}
-
-/**
- * mock_accel_node_remove() - take a function's node away, open or not
- * @func: the function; nothing happens if it has no node
- *
- * When this returns, nothing reaches @func through the node any more.
- *
- * Context: may sleep; for a VF the caller holds mock_accel_lock, for a PF the
- * caller must not, as a write to its sriov_numvfs may wait for it.
- */
-void mock_accel_node_remove(struct mock_accel_function *func)
-{
-	struct mock_accel_node *node = func->node;
-
-	if (!node)
-		return;
-	mock_accel_set_node(func, NULL);
-	mock_accel_node_unlink(node);
-	/* Waits for sysfs readers and writers; open files live on. */
-	cdev_device_del(&node->cdev, &node->dev);
-	mock_accel_node_disconnect(node);
-	put_device(&node->dev);
-}
-
-/**
- * mock_accel_status_changed() - wake all who wait for a change of STATUS
- * @func: the function whose register changed
- *
- * Context: any, also hard interrupt; takes @func->node_lock.
- */
-void mock_accel_status_changed(struct mock_accel_function *func)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&func->node_lock, flags);
-	if (func->node) {
-		atomic_inc(&func->node->status_seq);
-		wake_up_all(&func->node->waitq);
-	}
-	spin_unlock_irqrestore(&func->node_lock, flags);
-}
-
-/**
- * mock_accel_class_init() - register the class and the device numbers
- *
- * Context: module load.
- * Return: 0 or a negative errno, with nothing left behind.
- */
-int __init mock_accel_class_init(void)
-{
-	int ret;
-
-	ret = alloc_chrdev_region(&mock_accel_devt, 0, MOCK_ACCEL_MAX_MINORS,
-				  "mock-accel");
-	if (ret)
-		return ret;
-	ret = class_register(&mock_accel_class);
-	if (ret)
-		unregister_chrdev_region(mock_accel_devt,
-					 MOCK_ACCEL_MAX_MINORS);
-	return ret;
-}
-
-/**
- * mock_accel_class_exit() - undo mock_accel_class_init()
- *
- * Context: module load or unload, when no function is bound.
- */
-void mock_accel_class_exit(void)
-{
-	class_unregister(&mock_accel_class);
-	unregister_chrdev_region(mock_accel_devt, MOCK_ACCEL_MAX_MINORS);
-	ida_destroy(&mock_accel_minors);
-}

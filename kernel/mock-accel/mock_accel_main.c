@@ -17,15 +17,24 @@
  * one after the other, while it stays bound. Only @func, guarded by @access,
  * leads from the second to the first.
  *
- * Locks, outermost first: mock_accel_lock (who is bound, which VFs are
- * enabled, open counts), node->access (is the function still there),
- * func->node_lock (where to deliver an interrupt). A PF's class device is
- * removed with none of them held, because its sriov_numvfs takes the first.
+ * Locks, outermost first:
+ *
+ *  1. the device lock of the PCI function, by the driver core for probe, remove,
+ *     suspend, resets and error recovery, and around sriov_configure;
+ *  2. mock_accel_lock: who is bound, which VFs are enabled, open counts;
+ *  3. mmap_lock, by the memory management, for mmap and page faults;
+ *  4. node->access, for reading by all who use the function through the node,
+ *     for writing by those who stop or end all use;
+ *  5. node->files_lock, or file->lock: the queues and buffers of an open file;
+ *  6. func->node_lock: where to deliver an interrupt.
+ *
+ * A PF's class device is removed with only the first held, because its
+ * sriov_numvfs takes the second; it only tries to take the first.
  */
 
 #include <linux/bitfield.h>
+#include <linux/dma-mapping.h>
 #include <linux/idr.h>
-#include <linux/interrupt.h>
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/module.h>
 #include <linux/sizes.h>
@@ -33,8 +42,9 @@
 #include "mock_accel.h"
 
 #define MOCK_ACCEL_MAGIC 0x4d4f434b /* "MOCK" */
-#define MOCK_ACCEL_BAR 0
 #define MOCK_ACCEL_BAR_BYTES SZ_4K
+/* More, the device's registers do not allow. */
+#define MOCK_ACCEL_MAX_RING_ORDER 16
 /* What a read returns when nobody answers. */
 #define MOCK_ACCEL_ALL_ONES U32_MAX
 
@@ -44,9 +54,51 @@
 
 static DEFINE_IDA(mock_accel_index);
 
-static bool mock_accel_is_present(const struct mock_accel_function *func)
+/**
+ * mock_accel_is_present() - does the device answer?
+ * @func: the function
+ *
+ * Context: any; reads a register.
+ * Return: true if it does.
+ */
+bool mock_accel_is_present(const struct mock_accel_function *func)
 {
 	return readl(func->regs + MOCK_ACCEL_DEVICE_ID) == MOCK_ACCEL_MAGIC;
+}
+
+/**
+ * mock_accel_get_function() - begin to use the function of a node
+ * @node: class device of the function
+ *
+ * Context: may sleep; on success @node->access is held for reading until
+ * mock_accel_put_function().
+ * Return: the function; ERR_PTR(-ENODEV) if it was unbound or is dead;
+ * ERR_PTR(-EAGAIN) while it is being reset, recovered or suspended.
+ */
+struct mock_accel_function *
+mock_accel_get_function(struct mock_accel_node *node)
+{
+	struct mock_accel_function *func;
+	int ret;
+
+	down_read(&node->access);
+	func = node->func;
+	if (func && !READ_ONCE(func->blocked))
+		return func;
+	ret = func && !test_bit(MOCK_ACCEL_BLOCKED_DEAD, &func->blocked) ?
+		      -EAGAIN :
+		      -ENODEV;
+	up_read(&node->access);
+	return ERR_PTR(ret);
+}
+
+/**
+ * mock_accel_put_function() - end what mock_accel_get_function() began
+ * @node: class device of the function
+ */
+void mock_accel_put_function(struct mock_accel_node *node)
+{
+	up_read(&node->access);
 }
 
 /**
@@ -55,24 +107,24 @@ static bool mock_accel_is_present(const struct mock_accel_function *func)
  * @status: where to put the value; untouched on error
  *
  * Context: may sleep; takes @node->access for reading.
- * Return: 0, or -ENODEV if the function was unbound or does not answer.
+ * Return: 0; -ENODEV if the function was unbound or does not answer; -EAGAIN
+ * as mock_accel_get_function().
  */
 int mock_accel_read_status(struct mock_accel_node *node, u32 *status)
 {
+	struct mock_accel_function *func = mock_accel_get_function(node);
 	int ret = -ENODEV;
 	u32 value;
 
-	down_read(&node->access);
-	if (node->func) {
-		value = readl(node->func->regs + MOCK_ACCEL_STATUS);
-		/* All ones is a legal status: only then ask a second time. */
-		if (value != MOCK_ACCEL_ALL_ONES ||
-		    mock_accel_is_present(node->func)) {
-			*status = FIELD_GET(MOCK_ACCEL_STATUS_VALUE, value);
-			ret = 0;
-		}
+	if (IS_ERR(func))
+		return PTR_ERR(func);
+	value = readl(func->regs + MOCK_ACCEL_STATUS);
+	/* All ones is a legal status: only then ask a second time. */
+	if (value != MOCK_ACCEL_ALL_ONES || mock_accel_is_present(func)) {
+		*status = FIELD_GET(MOCK_ACCEL_STATUS_VALUE, value);
+		ret = 0;
 	}
-	up_read(&node->access);
+	mock_accel_put_function(node);
 	return ret;
 }
 
@@ -82,20 +134,23 @@ int mock_accel_read_status(struct mock_accel_node *node, u32 *status)
  * @status: new value
  *
  * Context: may sleep; takes @node->access for reading.
- * Return: 0, or -ENODEV if the function was unbound or does not answer.
+ * Return: 0; -ENODEV if the function was unbound or does not answer; -EAGAIN
+ * as mock_accel_get_function().
  */
 int mock_accel_write_status(struct mock_accel_node *node, u32 status)
 {
+	struct mock_accel_function *func = mock_accel_get_function(node);
 	int ret = -ENODEV;
 
-	down_read(&node->access);
+	if (IS_ERR(func))
+		return PTR_ERR(func);
 	/* A write to nobody is lost without a trace, so look first. */
-	if (node->func && mock_accel_is_present(node->func)) {
+	if (mock_accel_is_present(func)) {
 		writel(FIELD_PREP(MOCK_ACCEL_STATUS_VALUE, status),
-		       node->func->regs + MOCK_ACCEL_STATUS);
+		       func->regs + MOCK_ACCEL_STATUS);
 		ret = 0;
 	}
-	up_read(&node->access);
+	mock_accel_put_function(node);
 	return ret;
 }
 
@@ -124,6 +179,33 @@ static void mock_accel_make_printable(char *label, size_t size)
 	memset(label + i, 0, size - i);
 }
 
+/* What the DMA engine has; a function without one reads zeros. */
+static void mock_accel_identify_engine(struct mock_accel_function *func)
+{
+	const u32 caps = readl(func->regs + MOCK_ACCEL_ENGINE_CAPS);
+	const u32 order =
+		FIELD_GET(MOCK_ACCEL_ENGINE_CAPS_MAX_RING_ORDER, caps);
+	u32 i;
+
+	func->ring_count = readl(func->regs + MOCK_ACCEL_RING_COUNT);
+	if (func->ring_count > ARRAY_SIZE(func->rings)) {
+		dev_warn(&func->pdev->dev, "RING_COUNT is 0x%08x, using none\n",
+			 func->ring_count);
+		func->ring_count = 0;
+	}
+	func->max_entries = 1u << min_t(u32, order, MOCK_ACCEL_MAX_RING_ORDER);
+	for (i = 0; i < ARRAY_SIZE(func->rings); i++) {
+		func->rings[i].func = func;
+		func->rings[i].index = i;
+	}
+	/* BAR2 is what can be mapped; the register, what operations reach. */
+	if (func->pdev->resource[MOCK_ACCEL_MEMORY_BAR].parent)
+		func->memory_bytes = min_t(
+			u64,
+			pci_resource_len(func->pdev, MOCK_ACCEL_MEMORY_BAR),
+			readq(func->regs + MOCK_ACCEL_LOCAL_MEMORY_SIZE));
+}
+
 /* Reads and checks what stays constant. After this, @func->ident is trusted. */
 static int mock_accel_identify(struct mock_accel_function *func)
 {
@@ -137,12 +219,14 @@ static int mock_accel_identify(struct mock_accel_function *func)
 
 	ident->device_id = readl(func->regs + MOCK_ACCEL_DEVICE_ID);
 	if (ident->device_id == MOCK_ACCEL_ALL_ONES)
-		return dev_err_probe(dev, -ENODEV,
-				     "Device does not answer (DEVICE_ID reads all ones)\n");
+		return dev_err_probe(
+			dev, -ENODEV,
+			"Device does not answer (DEVICE_ID reads all ones)\n");
 	if (ident->device_id != MOCK_ACCEL_MAGIC)
-		return dev_err_probe(dev, -ENODEV,
-				     "DEVICE_ID is 0x%08x, want 0x%08x: not a mock-accel\n",
-				     ident->device_id, MOCK_ACCEL_MAGIC);
+		return dev_err_probe(
+			dev, -ENODEV,
+			"DEVICE_ID is 0x%08x, want 0x%08x: not a mock-accel\n",
+			ident->device_id, MOCK_ACCEL_MAGIC);
 
 	ident->revision = readl(func->regs + MOCK_ACCEL_REVISION);
 	ident->fw_version = readl(func->regs + MOCK_ACCEL_FW_VERSION);
@@ -153,12 +237,17 @@ static int mock_accel_identify(struct mock_accel_function *func)
 	mock_accel_read_bytes(func, ident->label, MOCK_ACCEL_LABEL,
 			      MOCK_ACCEL_LABEL_STRIDE, MOCK_ACCEL_LABEL_COUNT);
 	mock_accel_make_printable(ident->label, sizeof(ident->label));
+	mock_accel_identify_engine(func);
 
 	if (ident->is_vf) {
 		ident->vf_index = readl(func->regs + MOCK_ACCEL_VF_INDEX);
 		return 0;
 	}
 	ident->vf_index = MOCK_ACCEL_NO_VF_INDEX;
+	if (func->pdev->is_physfn) {
+		ident->total_vfs = pci_sriov_get_totalvfs(func->pdev);
+		return 0;
+	}
 	ident->total_vfs = readl(func->regs + MOCK_ACCEL_TOTAL_VFS);
 	if (ident->total_vfs > MOCK_ACCEL_MAX_VFS) {
 		dev_warn(dev, "TOTAL_VFS is 0x%08x, using %u\n",
@@ -168,55 +257,18 @@ static int mock_accel_identify(struct mock_accel_function *func)
 	return 0;
 }
 
-static irqreturn_t mock_accel_interrupt(int irq, void *data)
-{
-	mock_accel_status_changed(data);
-	return IRQ_HANDLED;
-}
-
-static void mock_accel_free_vectors(void *data)
-{
-	pci_free_irq_vectors(data);
-}
-
-/* The device is usable without an interrupt, so having no vector is no error. */
-static int mock_accel_setup_irq(struct mock_accel_function *func)
-{
-	struct pci_dev *pdev = func->pdev;
-	int ret;
-
-	ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
-	if (ret < 0) {
-		dev_info(&pdev->dev,
-			 "No MSI-X vector (%d): status changes cannot be waited for\n",
-			 ret);
-		return 0;
-	}
-	ret = devm_add_action_or_reset(&pdev->dev, mock_accel_free_vectors,
-				       pdev);
-	if (ret)
-		return ret;
-	ret = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, 0),
-			       mock_accel_interrupt, 0, pci_name(pdev), func);
-	if (ret)
-		return dev_err_probe(&pdev->dev, ret,
-				     "Cannot request the interrupt\n");
-	func->has_irq = true;
-	return 0;
-}
-
 /*
  * The device has class 0 (not defined), and for such devices the PCI core
  * leaves BARs as it finds them: with those of firmware at boot, with none after
  * hotplug or a rescan. So ask for an address if there is none.
  */
-static int mock_accel_assign_bar(struct pci_dev *pdev)
+static int mock_accel_assign_bar(struct pci_dev *pdev, int bar)
 {
-	const struct resource *res = &pdev->resource[MOCK_ACCEL_BAR];
+	const struct resource *res = &pdev->resource[bar];
 
 	if (!(res->flags & IORESOURCE_MEM) || res->parent)
 		return 0;
-	return pci_assign_resource(pdev, MOCK_ACCEL_BAR);
+	return pci_assign_resource(pdev, bar);
 }
 
 static int mock_accel_map(struct mock_accel_function *func)
@@ -224,9 +276,15 @@ static int mock_accel_map(struct mock_accel_function *func)
 	struct pci_dev *pdev = func->pdev;
 	int ret;
 
-	ret = mock_accel_assign_bar(pdev);
+	ret = mock_accel_assign_bar(pdev, MOCK_ACCEL_BAR);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "No address for BAR0\n");
+	ret = mock_accel_assign_bar(pdev, MOCK_ACCEL_MEMORY_BAR);
+	if (ret)
+		dev_warn(
+			&pdev->dev,
+			"No address for BAR2 (%d): device memory cannot be mapped\n",
+			ret);
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "Cannot enable device\n");
@@ -284,9 +342,12 @@ static int mock_accel_probe(struct pci_dev *pdev,
 	ret = mock_accel_identify(func);
 	if (ret)
 		return ret;
+	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret, "No DMA\n");
 	/* An MSI-X message is a write by the device. */
 	pci_set_master(pdev);
-	ret = mock_accel_setup_irq(func);
+	ret = mock_accel_setup_irqs(func);
 	if (ret)
 		return ret;
 	if (!func->ident.is_vf) {
@@ -294,27 +355,23 @@ static int mock_accel_probe(struct pci_dev *pdev,
 		if (ret)
 			return ret;
 	}
+	/* For error recovery, which may come at any time from now on. */
+	pci_save_state(pdev);
 	pci_set_drvdata(pdev, func);
 	return mock_accel_sriov_attach(func);
 }
 
 static void mock_accel_remove(struct pci_dev *pdev)
 {
-	mock_accel_sriov_detach(pci_get_drvdata(pdev));
-}
-
-/* A function level reset clears STATUS and NUM_VFS without an interrupt. */
-static void mock_accel_reset_done(struct pci_dev *pdev)
-{
 	struct mock_accel_function *func = pci_get_drvdata(pdev);
 
-	mock_accel_sriov_reset_done(func);
-	mock_accel_status_changed(func);
+	/* Also those that are open; their own remove ends that. */
+	if (mock_accel_sriov_is_native(func))
+		pci_disable_sriov(pdev);
+	mock_accel_sriov_detach(func);
+	/* Nothing may reach memory that is not ours any more. */
+	pci_clear_master(pdev);
 }
-
-static const struct pci_error_handlers mock_accel_err_handler = {
-	.reset_done = mock_accel_reset_done,
-};
 
 static const struct pci_device_id mock_accel_ids[] = {
 	{ PCI_DEVICE(MOCK_ACCEL_VENDOR, MOCK_ACCEL_PF) },
@@ -328,7 +385,9 @@ static struct pci_driver mock_accel_driver = {
 	.id_table = mock_accel_ids,
 	.probe = mock_accel_probe,
 	.remove = mock_accel_remove,
+	.sriov_configure = mock_accel_sriov_configure,
 	.err_handler = &mock_accel_err_handler,
+	.driver.pm = &mock_accel_pm_ops,
 	/* Numbers follow the order of the bus. */
 	.driver.probe_type = PROBE_FORCE_SYNCHRONOUS,
 };
@@ -357,4 +416,4 @@ module_exit(mock_accel_exit);
 MODULE_AUTHOR("The Mimic authors");
 MODULE_DESCRIPTION("Driver of Mimic's mock PCIe accelerator");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("1.0.0");
+MODULE_VERSION("1.1.0");

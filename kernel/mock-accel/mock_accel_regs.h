@@ -57,7 +57,10 @@
 #define MOCK_ACCEL_FW_VERSION_VALUE GENMASK(31, 0)
 #define MOCK_ACCEL_FW_VERSION_RESET 0x00010000U
 
-/* TOTAL_VFS: RO, 32 bits. PF: static VFs in this slot, 0 to 7. VF: 0. */
+/*
+ * TOTAL_VFS: RO, 32 bits. PF: its VFs, static ones in this slot (0 to 7) or
+ * those of SR-IOV (1 to 64). VF: 0.
+ */
 #define MOCK_ACCEL_TOTAL_VFS 0x034
 #define MOCK_ACCEL_TOTAL_VFS_VALUE GENMASK(31, 0)
 
@@ -67,7 +70,8 @@
 
 /*
  * NUM_VFS: RW, 32 bits. PF: VFs that the driver enabled; more than TOTAL_VFS is
- * ignored. VF: 0, ignores writes.
+ * ignored. With SR-IOV: VFs that exist, writes are ignored. VF: 0, ignores
+ * writes.
  */
 #define MOCK_ACCEL_NUM_VFS 0x03c
 #define MOCK_ACCEL_NUM_VFS_VALUE GENMASK(31, 0)
@@ -80,5 +84,135 @@
 #define MOCK_ACCEL_LABEL_COUNT 16
 #define MOCK_ACCEL_LABEL_STRIDE 0x4
 #define MOCK_ACCEL_LABEL_VALUE GENMASK(31, 0)
+
+/*
+ * RING_COUNT: RO, 32 bits. Rings of the DMA engine, 0 to 8; registers of
+ * further rings read zero and ignore writes.
+ */
+#define MOCK_ACCEL_RING_COUNT 0x080
+#define MOCK_ACCEL_RING_COUNT_VALUE GENMASK(31, 0)
+
+/* ENGINE_CAPS: RO, 32 bits. What the DMA engine can do. */
+#define MOCK_ACCEL_ENGINE_CAPS 0x084
+#define MOCK_ACCEL_ENGINE_CAPS_MAX_RING_ORDER GENMASK(7, 0)
+#define MOCK_ACCEL_ENGINE_CAPS_OPCODES GENMASK(15, 8)
+#define MOCK_ACCEL_ENGINE_CAPS_DEVICE_MEMORY GENMASK(16, 16)
+
+/*
+ * LOCAL_MEMORY_SIZE: RO, 64 bits. Device memory that descriptors and BAR2
+ * reach, in bytes; 0: no BAR2.
+ */
+#define MOCK_ACCEL_LOCAL_MEMORY_SIZE 0x088
+#define MOCK_ACCEL_LOCAL_MEMORY_SIZE_VALUE GENMASK_ULL(63, 0)
+
+/*
+ * COUNTERS_CONTROL: WO, 32 bits. Acts on the counters of the DMA engine. Reads
+ * zero.
+ */
+#define MOCK_ACCEL_COUNTERS_CONTROL 0x090
+#define MOCK_ACCEL_COUNTERS_CONTROL_CLEAR GENMASK(0, 0)
+
+/* DESCRIPTORS: RO, 64 bits. Descriptors completed, failed ones included. */
+#define MOCK_ACCEL_DESCRIPTORS 0x0a0
+#define MOCK_ACCEL_DESCRIPTORS_VALUE GENMASK_ULL(63, 0)
+
+/*
+ * BYTES_READ: RO, 64 bits. Bytes that COPY has read; those of rings do not
+ * count.
+ */
+#define MOCK_ACCEL_BYTES_READ 0x0a8
+#define MOCK_ACCEL_BYTES_READ_VALUE GENMASK_ULL(63, 0)
+
+/*
+ * BYTES_WRITTEN: RO, 64 bits. Bytes that COPY and FILL have written; those of
+ * rings do not count.
+ */
+#define MOCK_ACCEL_BYTES_WRITTEN 0x0b0
+#define MOCK_ACCEL_BYTES_WRITTEN_VALUE GENMASK_ULL(63, 0)
+
+/* ERRORS: RO, 64 bits. Descriptors that failed, and rings that halted. */
+#define MOCK_ACCEL_ERRORS 0x0b8
+#define MOCK_ACCEL_ERRORS_VALUE GENMASK_ULL(63, 0)
+
+/* DOORBELLS: RO, 64 bits. Accepted writes of RING_TAIL. */
+#define MOCK_ACCEL_DOORBELLS 0x0c0
+#define MOCK_ACCEL_DOORBELLS_VALUE GENMASK_ULL(63, 0)
+
+/*
+ * BAD_DOORBELLS: RO, 64 bits. Ignored writes of RING_TAIL: out of range, or the
+ * ring was not enabled.
+ */
+#define MOCK_ACCEL_BAD_DOORBELLS 0x0c8
+#define MOCK_ACCEL_BAD_DOORBELLS_VALUE GENMASK_ULL(63, 0)
+
+/*
+ * INTERRUPTS: RO, 64 bits. Interrupts that rings asked for, delivered, masked
+ * or off.
+ */
+#define MOCK_ACCEL_INTERRUPTS 0x0d0
+#define MOCK_ACCEL_INTERRUPTS_VALUE GENMASK_ULL(63, 0)
+
+/*
+ * RING_BASE[i]: RW, 8 x 64 bits. Bus address of the descriptors. Writes are
+ * ignored while ENABLE is set.
+ */
+#define MOCK_ACCEL_RING_BASE 0x100
+#define MOCK_ACCEL_RING_BASE_COUNT 8
+#define MOCK_ACCEL_RING_BASE_STRIDE 0x40
+#define MOCK_ACCEL_RING_BASE_ADDRESS GENMASK_ULL(63, 6)
+
+/*
+ * COMPLETION_BASE[i]: RW, 8 x 64 bits. Bus address of the completions. Writes
+ * are ignored while ENABLE is set.
+ */
+#define MOCK_ACCEL_COMPLETION_BASE 0x108
+#define MOCK_ACCEL_COMPLETION_BASE_COUNT 8
+#define MOCK_ACCEL_COMPLETION_BASE_STRIDE 0x40
+#define MOCK_ACCEL_COMPLETION_BASE_ADDRESS GENMASK_ULL(63, 6)
+
+/*
+ * RING_ORDER[i]: RW, 8 x 32 bits. Size of both rings. Writes are ignored while
+ * ENABLE is set.
+ */
+#define MOCK_ACCEL_RING_ORDER 0x110
+#define MOCK_ACCEL_RING_ORDER_COUNT 8
+#define MOCK_ACCEL_RING_ORDER_STRIDE 0x40
+#define MOCK_ACCEL_RING_ORDER_ORDER GENMASK(4, 0)
+
+/* RING_CONTROL[i]: RW, 8 x 32 bits. Starts and stops the ring. */
+#define MOCK_ACCEL_RING_CONTROL 0x114
+#define MOCK_ACCEL_RING_CONTROL_COUNT 8
+#define MOCK_ACCEL_RING_CONTROL_STRIDE 0x40
+#define MOCK_ACCEL_RING_CONTROL_ENABLE GENMASK(0, 0)
+#define MOCK_ACCEL_RING_CONTROL_INTERRUPT_ENABLE GENMASK(1, 1)
+
+/*
+ * RING_TAIL[i]: RW, 8 x 32 bits. Doorbell: producer index, counting on through
+ * the ring's end.
+ */
+#define MOCK_ACCEL_RING_TAIL 0x118
+#define MOCK_ACCEL_RING_TAIL_COUNT 8
+#define MOCK_ACCEL_RING_TAIL_STRIDE 0x40
+#define MOCK_ACCEL_RING_TAIL_VALUE GENMASK(31, 0)
+
+/*
+ * RING_HEAD[i]: RO, 8 x 32 bits. Consumer index, counting on through the ring's
+ * end.
+ */
+#define MOCK_ACCEL_RING_HEAD 0x11c
+#define MOCK_ACCEL_RING_HEAD_COUNT 8
+#define MOCK_ACCEL_RING_HEAD_STRIDE 0x40
+#define MOCK_ACCEL_RING_HEAD_VALUE GENMASK(31, 0)
+
+/*
+ * RING_STATUS[i]: RO, W1C, 8 x 32 bits. What went wrong since the ring was
+ * enabled.
+ */
+#define MOCK_ACCEL_RING_STATUS 0x120
+#define MOCK_ACCEL_RING_STATUS_COUNT 8
+#define MOCK_ACCEL_RING_STATUS_STRIDE 0x40
+#define MOCK_ACCEL_RING_STATUS_HALTED GENMASK(0, 0)
+#define MOCK_ACCEL_RING_STATUS_ERROR GENMASK(8, 8)
+#define MOCK_ACCEL_RING_STATUS_LAST_ERROR GENMASK(23, 16)
 
 #endif /* MOCK_ACCEL_REGS_H */

@@ -17,7 +17,7 @@
  *    an index below sriov_numvfs are visible.
  *
  *  - Native. The PF has the SR-IOV capability, the PCI core makes the VFs, and
- *    they are visible as long as they exist.
+ *    they are visible as long as they exist; see mock_accel_native.c.
  *
  * Functions may be bound and unbound in any order at any time. All decisions
  * are made under mock_accel_lock from the list of bound functions, so order
@@ -47,6 +47,18 @@ bool mock_accel_sriov_is_static(const struct mock_accel_function *pf)
 {
 	return !pf->ident.is_vf && !pf->pdev->is_physfn &&
 	       pf->ident.total_vfs > 0;
+}
+
+/**
+ * mock_accel_sriov_is_native() - can this function have VFs of the PCI core?
+ * @pf: any function
+ *
+ * Context: any.
+ * Return: true if @pf has the SR-IOV capability.
+ */
+bool mock_accel_sriov_is_native(const struct mock_accel_function *pf)
+{
+	return !pf->ident.is_vf && pf->pdev->is_physfn;
 }
 
 static bool mock_accel_same_slot(const struct pci_dev *a,
@@ -184,6 +196,49 @@ static int mock_accel_disable_vfs(struct mock_accel_function *pf)
 	mock_accel_hide_all_vfs(pf);
 	mock_accel_record_num_vfs(pf, 0);
 	return 0;
+}
+
+/**
+ * mock_accel_sriov_hide_closed_vfs() - hide all VFs, if none is open
+ * @pf: the PF
+ *
+ * Context: may sleep; takes mock_accel_lock.
+ * Return: 0, or -EBUSY if a VF is open; nothing was hidden then.
+ */
+int mock_accel_sriov_hide_closed_vfs(struct mock_accel_function *pf)
+{
+	int ret = 0;
+
+	mutex_lock(&mock_accel_lock);
+	if (mock_accel_any_vf_is_open(pf))
+		ret = -EBUSY;
+	else
+		mock_accel_hide_all_vfs(pf);
+	mutex_unlock(&mock_accel_lock);
+	return ret;
+}
+
+/**
+ * mock_accel_for_each_native_vf() - visit the bound VFs of a PF
+ * @pf: the PF; nothing happens if it is not native
+ * @visit: called for each VF
+ * @data: for @visit
+ *
+ * Context: holds mock_accel_lock, which keeps the VFs bound.
+ */
+void mock_accel_for_each_native_vf(struct mock_accel_function *pf,
+				   void (*visit)(struct mock_accel_function *vf,
+						 void *data),
+				   void *data)
+{
+	struct mock_accel_function *vf;
+
+	lockdep_assert_held(&mock_accel_lock);
+	if (!mock_accel_sriov_is_native(pf))
+		return;
+	list_for_each_entry(vf, &mock_accel_functions, list)
+		if (mock_accel_is_vf_of(vf, pf))
+			visit(vf, data);
 }
 
 /**
@@ -353,14 +408,24 @@ void mock_accel_sriov_detach(struct mock_accel_function *func)
 
 /**
  * mock_accel_sriov_reset_done() - write again what a reset cleared
- * @func: the function that was reset
+ * @func: the function that was reset, and answers
  *
- * Context: may sleep; takes mock_accel_lock.
+ * The VFs of a native PF are the PCI core's to restore; see that it did.
+ *
+ * Context: may sleep; holds mock_accel_lock.
  */
 void mock_accel_sriov_reset_done(struct mock_accel_function *func)
 {
-	mutex_lock(&mock_accel_lock);
+	u32 num_vfs;
+
+	lockdep_assert_held(&mock_accel_lock);
 	if (mock_accel_sriov_is_static(func))
 		mock_accel_record_num_vfs(func, func->num_vfs);
-	mutex_unlock(&mock_accel_lock);
+	if (!mock_accel_sriov_is_native(func))
+		return;
+	num_vfs = readl(func->regs + MOCK_ACCEL_NUM_VFS);
+	if (num_vfs != pci_num_vf(func->pdev))
+		dev_warn(&func->pdev->dev,
+			 "NUM_VFS is 0x%08x after a reset, want %d\n", num_vfs,
+			 pci_num_vf(func->pdev));
 }

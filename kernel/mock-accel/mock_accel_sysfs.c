@@ -8,7 +8,7 @@
  *
  * One value a file, in the formats that the first mock-accel driver had, so
  * that DRA drivers written for it work unchanged. Attributes of a function
- * come first, then those of a PF with static VFs.
+ * come first, then those of a PF that can have VFs.
  *
  * While an attribute's callback runs, the node is visible: node->func is set
  * and stays, because removal of the class device waits for the callback.
@@ -39,8 +39,8 @@ static ssize_t memory_size_show(struct device *dev,
 }
 static DEVICE_ATTR_RO(memory_size);
 
-static ssize_t numa_node_show(struct device *dev,
-			      struct device_attribute *attr, char *buf)
+static ssize_t numa_node_show(struct device *dev, struct device_attribute *attr,
+			      char *buf)
 {
 	return sysfs_emit(buf, "%d\n", dev_to_node(dev->parent));
 }
@@ -88,15 +88,13 @@ static ssize_t status_store(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RW(status);
 
-static struct attribute *mock_accel_attrs[] = {
-	&dev_attr_uuid.attr,
-	&dev_attr_memory_size.attr,
-	&dev_attr_numa_node.attr,
-	&dev_attr_capabilities.attr,
-	&dev_attr_fw_version.attr,
-	&dev_attr_status.attr,
-	NULL
-};
+static struct attribute *mock_accel_attrs[] = { &dev_attr_uuid.attr,
+						&dev_attr_memory_size.attr,
+						&dev_attr_numa_node.attr,
+						&dev_attr_capabilities.attr,
+						&dev_attr_fw_version.attr,
+						&dev_attr_status.attr,
+						NULL };
 
 static const struct attribute_group mock_accel_group = {
 	.attrs = mock_accel_attrs,
@@ -113,30 +111,34 @@ static DEVICE_ATTR_RO(sriov_totalvfs);
 static ssize_t sriov_numvfs_show(struct device *dev,
 				 struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%u\n",
-			  READ_ONCE(to_mock_accel_node(dev)->func->num_vfs));
+	struct mock_accel_function *pf = to_mock_accel_node(dev)->func;
+
+	if (mock_accel_sriov_is_native(pf))
+		return sysfs_emit(buf, "%d\n", pci_num_vf(pf->pdev));
+	return sysfs_emit(buf, "%u\n", READ_ONCE(pf->num_vfs));
 }
 
 static ssize_t sriov_numvfs_store(struct device *dev,
 				  struct device_attribute *attr,
 				  const char *buf, size_t count)
 {
+	struct mock_accel_function *pf = to_mock_accel_node(dev)->func;
 	u32 num_vfs;
 	int ret;
 
 	/* A number too large for 32 bits is as invalid as one above the total. */
 	if (kstrtou32(buf, 0, &num_vfs))
 		return -EINVAL;
-	ret = mock_accel_sriov_set_num_vfs(to_mock_accel_node(dev)->func,
-					   num_vfs);
+	if (mock_accel_sriov_is_native(pf))
+		ret = mock_accel_native_set_num_vfs(pf, num_vfs);
+	else
+		ret = mock_accel_sriov_set_num_vfs(pf, num_vfs);
 	return ret ? ret : count;
 }
 static DEVICE_ATTR_RW(sriov_numvfs);
 
 static struct attribute *mock_accel_sriov_attrs[] = {
-	&dev_attr_sriov_totalvfs.attr,
-	&dev_attr_sriov_numvfs.attr,
-	NULL
+	&dev_attr_sriov_totalvfs.attr, &dev_attr_sriov_numvfs.attr, NULL
 };
 
 static umode_t mock_accel_sriov_is_visible(struct kobject *kobj,
@@ -144,7 +146,10 @@ static umode_t mock_accel_sriov_is_visible(struct kobject *kobj,
 {
 	struct mock_accel_node *node = to_mock_accel_node(kobj_to_dev(kobj));
 
-	return mock_accel_sriov_is_static(node->func) ? attr->mode : 0;
+	return mock_accel_sriov_is_static(node->func) ||
+			       mock_accel_sriov_is_native(node->func) ?
+		       attr->mode :
+		       0;
 }
 
 static const struct attribute_group mock_accel_sriov_group = {
@@ -153,8 +158,6 @@ static const struct attribute_group mock_accel_sriov_group = {
 };
 
 /* For the class: every node gets them when it appears. */
-const struct attribute_group *mock_accel_groups[] = {
-	&mock_accel_group,
-	&mock_accel_sriov_group,
-	NULL
-};
+const struct attribute_group *mock_accel_groups[] = { &mock_accel_group,
+						      &mock_accel_sriov_group,
+						      NULL };

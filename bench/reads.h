@@ -18,9 +18,8 @@ struct Latency {
     double p99;
 };
 
-/// `count` synchronous 4-byte reads of BAR0.
-inline Latency measure_reads(const Child& child, int count) {
-    const Bytes request = region_read(0);
+/// `count` synchronous 4-byte reads, of BAR0 unless `request` says otherwise.
+inline Latency measure_reads(const Child& child, int count, const Bytes& request = region_read(0)) {
     std::vector<double> samples;
     samples.reserve(static_cast<size_t>(count));
     for (int i = 0; i < count; ++i) {

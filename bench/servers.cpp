@@ -19,6 +19,7 @@
 #include "bench/measure.h"
 #include "bench/wire.h"
 #include "devices/mock_accel/mock_accel.h"
+#include "devices/vmd/vmd.h"
 #include "vfio_user/server.h"
 
 namespace mimic::bench {
@@ -70,6 +71,34 @@ std::string socket_path(const std::string& folder, unsigned device) {
     return fmt::format("{}/{}.sock", folder, device);
 }
 
+std::unique_ptr<mock_accel::MockAccel> make_accel(unsigned index) {
+    mock_accel::Options options;
+    options.name = fmt::format("bench{}", index);
+    options.identifier = fmt::format("BENCH-{:04}", index);
+    auto device = mock_accel::MockAccel::create(options);
+    if (!device) die(device.error().message());
+    return std::move(*device);
+}
+
+// An accelerator behind a root port and a switch, as in a server with eight of them.
+std::unique_ptr<pci::Function> make_fabric() {
+    auto endpoint = vmd::Vmd::create({.name = "bench"});
+    if (!endpoint) die(endpoint.error().message());
+    pci::Fabric& fabric = (*endpoint)->fabric();
+    auto root = fabric.add_bridge(nullptr, 0, {.name = "root"}, 1, 8);
+    if (!root) die(root.error().message());
+    auto up = fabric.add_bridge(*root, 0, {.name = "up", .type = pci::PciePortType::kUpstreamPort},
+                                2, 8);
+    if (!up) die(up.error().message());
+    auto down = fabric.add_bridge(
+        *up, 0, {.name = "down", .type = pci::PciePortType::kDownstreamPort}, 3, 3);
+    if (!down) die(down.error().message());
+    if (auto added = fabric.add_function(*down, 0, make_accel(0)); !added) {
+        die(added.error().message());
+    }
+    return std::move(*endpoint);
+}
+
 [[noreturn]] void serve_mimic(const ChildOptions& options, const std::string& folder,
                               int report_fd) {
     const double before = resident_bytes();
@@ -78,15 +107,14 @@ std::string socket_path(const std::string& folder, unsigned device) {
     if (!loop) die(loop.error().message());
     if (options.spin) (*loop)->set_spin(kSpin);
     vfio_user::LoopContext context(**loop);
-    std::vector<std::unique_ptr<mock_accel::MockAccel>> devices;
+    std::vector<std::unique_ptr<pci::Function>> devices;
     std::vector<std::unique_ptr<vfio_user::Server>> servers;
     for (unsigned i = 0; i < options.devices; ++i) {
-        mock_accel::Options accel;
-        accel.name = fmt::format("bench{}", i);
-        accel.identifier = fmt::format("BENCH-{:04}", i);
-        auto device = mock_accel::MockAccel::create(accel);
-        if (!device) die(device.error().message());
-        devices.push_back(std::move(*device));
+        if (options.kind == Kind::kFabric) {
+            devices.push_back(make_fabric());
+        } else {
+            devices.push_back(make_accel(i));
+        }
         auto server = vfio_user::Server::create(context, *devices.back(),
                                                 {socket_path(folder, i), {}});
         if (!server) die(server.error().message());
@@ -119,7 +147,7 @@ Child Child::start(const ChildOptions& options) {
     }
     ::close(pair[1]);
     child.fd_.reset(pair[0]);
-    if (options.kind == Kind::kMimic) {
+    if (options.kind != Kind::kBare) {
         Report report;
         if (!receive_exactly(child.fd(), reinterpret_cast<uint8_t*>(&report), sizeof report))
             die("the server did not start");

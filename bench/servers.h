@@ -12,8 +12,10 @@
 namespace mimic::bench {
 
 enum class Kind : uint8_t {
-    kBare,   // recv and send of messages of the same sizes, no protocol: the baseline
-    kMimic,  // vfio_user::Server with mock accelerators
+    kBare,    // recv and send of messages of the same sizes, no protocol: the baseline
+    kMimic,   // vfio_user::Server with mock accelerators
+    kFabric,  // vfio_user::Server with a VMD: root port 00:00.0, switch 01:00.0 with a port
+              // 02:00.0, mock accelerator 03:00.0
 };
 
 struct ChildOptions {

@@ -34,9 +34,12 @@ inline Bytes region_read(uint64_t offset, uint32_t region = 0) {
 }
 
 /// 36 bytes, no reply.
-inline Bytes posted_write(uint64_t offset, uint32_t region = 0) {
-    return message(vfio_user::Command::kRegionWrite, vfio_user::RegionAccessBody{offset, region, 4},
-                   4, vfio_user::kFlagNoReply);
+inline Bytes posted_write(uint64_t offset, uint32_t region = 0, uint32_t value = 0) {
+    Bytes bytes = message(vfio_user::Command::kRegionWrite,
+                          vfio_user::RegionAccessBody{offset, region, 4}, 4,
+                          vfio_user::kFlagNoReply);
+    std::memcpy(bytes.data() + bytes.size() - sizeof value, &value, sizeof value);
+    return bytes;
 }
 
 inline bool send_all(int fd, const Bytes& bytes) {

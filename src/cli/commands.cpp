@@ -6,7 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "cli/control_commands.h"
 #include "cli/guest_commands.h"
+#include "cli/kernel_commands.h"
 #include "cli/version.h"
 #include "machine/console.h"
 #include "machine/device_host.h"
@@ -39,6 +41,11 @@ void add_up(CLI::App& app, Action& action) {
         ->check(CLI::IsMember({"6.1", "6.12", "newest"}));
     command->add_option("--accel", options->accel, "tcg or kvm, in place of the file's")
         ->check(CLI::IsMember({"tcg", "kvm"}));
+    command
+        ->add_option("--qemu-arg", options->qemu_args,
+                     "One more argument for QEMU, as it is; may be repeated")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     command->add_flag("--foreground", options->foreground, "Stay until ^C, then take all down");
     command->callback([options, timeout, &action] {
         options->timeout = std::chrono::seconds(*timeout);
@@ -102,6 +109,7 @@ void add_serve(CLI::App& app, Action& action) {
                      "Look for the next request this long before sleeping; 0: never (50)")
         ->envname("MIMIC_SPIN_US")
         ->check(CLI::Range(0u, 10'000u));
+    serve->add_option("--control", options->control, "Socket of the control API (none)");
     serve->add_option("--ready-fd", options->ready_fd, "Descriptor that gets the line \"ready N\"");
     serve->callback(
         [options, &action] { action = [options] { return machine::run_serve(*options); }; });
@@ -198,7 +206,9 @@ void add_commands(CLI::App& app, Action& action) {
     add_down_ps_logs(app, action);
     add_guest_commands(app, action);
     add_console_and_doctor(app, action);
+    add_control_commands(app, action);
     add_plan(app, action);
+    add_kernel_commands(app, action);
     add_serve(app, action);
     add_help_and_version(app, action);
 }

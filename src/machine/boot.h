@@ -23,8 +23,9 @@ struct BootOptions {
     std::string file;           // its absolute path, for people
     Qemu qemu;
     topology::Accel accel = topology::Accel::kTcg;
-    GuestImage image;        // of a direct boot
-    std::string disk_image;  // of an image boot: the user's file, absolute
+    GuestImage image;                    // of a direct boot
+    std::vector<std::string> qemu_args;  // the user's own, appended as they are
+    std::string disk_image;              // of an image boot: the user's file, absolute
 };
 
 /// Thread-bound; may be made on one thread and used on another.

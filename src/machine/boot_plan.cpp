@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "machine/cloud_init.h"
+#include "machine/device_host.h"
 #include "machine/private_files.h"
 #include "machine/process.h"
 
@@ -72,6 +73,7 @@ Result<LaunchPlan> BootPlanner::make_all() {
     MIMIC_TRY(write_copies());
     context_.qemu = options_.qemu.program;
     context_.accel = options_.accel;
+    context_.extra_qemu_args = options_.qemu_args;
     context_.console_log = plan_.state_dir + "/console.log";
     context_.pid_file.clear();  // the supervisor knows its child
     if (machine_.kernel.image.empty()) {
@@ -101,6 +103,8 @@ Status BootPlanner::check_socket_paths() const {
     std::string longest = context_.console_socket;
     for (const auto& [name, path] : context_.device_sockets)
         if (path.size() > longest.size()) longest = path;
+    const std::string control = control_socket_path(run_dir_, machine_.devices.size());
+    if (control.size() > longest.size()) longest = control;
     if (longest.size() <= kMaxSocketPath) return {};
     return fail(std::errc::filename_too_long,
                 "socket paths would be too long: {} has {} bytes, at most {} fit. Set "
@@ -158,20 +162,29 @@ std::vector<DeviceHostPlan> BootPlanner::device_hosts() const {
                                         run_dir_};
     std::vector<DeviceHostPlan> hosts;
     std::vector<std::string> shared;
-    for (const auto& device : machine_.devices) {
-        if (device.isolation == topology::Isolation::kShared) {
-            shared.insert(shared.end(), {"--device", device.name});
-            continue;
+    size_t sharing = 0;
+    size_t all = 0;
+    const auto add = [&](const std::string& name, topology::Isolation isolation) {
+        ++all;
+        if (isolation == topology::Isolation::kShared) {
+            ++sharing;
+            shared.insert(shared.end(), {"--device", name});
+            return;
         }
         hosts.push_back({base});
-        hosts.back().argv.insert(hosts.back().argv.end(), {"--device", device.name});
-    }
+        hosts.back().argv.insert(hosts.back().argv.end(), {"--device", name});
+    };
+    for (const auto& device : machine_.devices)
+        if (!device.on_fabric) add(device.name, device.isolation);
+    for (const auto& fabric : machine_.fabrics) add(fabric.name, fabric.isolation);
     if (!shared.empty()) {
         hosts.push_back({base});
         // All of them is the default, and a short command line.
-        if (shared.size() != 2 * machine_.devices.size())
+        if (sharing != all)
             hosts.back().argv.insert(hosts.back().argv.end(), shared.begin(), shared.end());
     }
+    for (size_t i = 0; i < hosts.size(); ++i)
+        hosts[i].argv.insert(hosts[i].argv.end(), {"--control", control_socket_path(run_dir_, i)});
     return hosts;
 }
 

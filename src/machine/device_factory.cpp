@@ -8,20 +8,34 @@
 namespace mimic::machine {
 namespace {
 
-Result<std::unique_ptr<pci::Function>> make_mock_accel(const topology::Device& device,
-                                                       const topology::Function& function) {
+mock_accel::Options mock_accel_options(const topology::Device& device,
+                                       const topology::Function& function) {
     mock_accel::Options options;
     options.name = function.name;
     options.role = function.is_vf() ? mock_accel::Role::kVf : mock_accel::Role::kPf;
     options.identifier = function.identifier.text;
     options.memory_size_bytes = function.memory_size;
     options.capabilities = function.capabilities;
-    options.total_vfs = function.total_vfs;
+    options.total_vfs = device.native_sriov ? 0 : function.total_vfs;
     options.vf_index = function.is_vf() ? function.vf_index : 0;
-    options.multifunction = !function.is_vf() && device.functions.size() > 1;
+    options.multifunction = !function.is_vf() && !device.native_sriov &&
+                            device.functions.size() > 1;
     options.class_code = function.class_code;
     options.link_speed = static_cast<pci::LinkSpeed>(device.link.generation);
     options.link_width = device.link.width;
+    options.rings = function.rings;
+    options.memory_bar_bytes = function.memory_bar();
+    return options;
+}
+
+Result<std::unique_ptr<pci::Function>> make_mock_accel(const topology::Device& device,
+                                                       const topology::Function& function) {
+    mock_accel::Options options = mock_accel_options(device, function);
+    if (device.native_sriov && !function.is_vf()) {
+        options.native_sriov = true;
+        for (size_t i = 1; i < device.functions.size(); ++i)
+            options.vfs.push_back(mock_accel_options(device, device.functions[i]));
+    }
     return mock_accel::MockAccel::create(options);
 }
 

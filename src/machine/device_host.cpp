@@ -1,11 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/device_host.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "base/log.h"
+
 namespace mimic::machine {
+namespace {
+
+// host-crash. The note comes first: whoever sees the process dead can read why.
+void crash(const std::string& note) {
+    MIMIC_LOG("control", kWarn, "The process kills itself, as an injected fault asks");
+    if (!note.empty()) {
+        const UniqueFd made(
+            ::open(note.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+        if (!made) MIMIC_LOG("control", kError, "Cannot make {}", note);
+    }
+    ::kill(::getpid(), SIGKILL);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> endpoints,
                                                        const Options& options) {
@@ -13,10 +32,12 @@ Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> end
     host->size_ = endpoints.size();
     MIMIC_ASSIGN_OR_RETURN(host->pool_, LoopPool::create(std::max(1u, options.threads)));
     for (unsigned i = 0; i < host->pool_->size(); ++i)
-        host->shards_.push_back(std::make_unique<Shard>(host->pool_->loop(i)));
+        host->shards_.push_back(std::make_unique<Shard>(
+            host->pool_->loop(i), [note = options.crash_note] { crash(note); }));
     for (size_t i = 0; i < endpoints.size(); ++i)
         host->shards_[i % host->shards_.size()]->endpoints.push_back(std::move(endpoints[i]));
     MIMIC_TRY(host->serve_all(options.spin));
+    if (!options.control_socket.empty()) MIMIC_TRY(host->serve_control(options.control_socket));
     return host;
 }
 
@@ -32,6 +53,7 @@ Status DeviceHost::serve_all(Duration spin) {
                     first = tl::unexpected(std::move(server).error());
                     return;
                 }
+                shard->targets.add(*endpoint.function, **server, endpoint.fabric);
                 shard->servers.push_back(std::move(*server));
             }
         });
@@ -40,15 +62,33 @@ Status DeviceHost::serve_all(Duration spin) {
     return first;
 }
 
+Status DeviceHost::serve_control(const std::string& socket_path) {
+    std::vector<control::TargetGroup*> groups;
+    for (const auto& shard : shards_) groups.push_back(&shard->targets);
+    MIMIC_ASSIGN_OR_RETURN(control_,
+                           control::ControlServer::create({.socket_path = socket_path}, groups));
+    return {};
+}
+
 DeviceHost::~DeviceHost() {
+    control_.reset();  // nobody asks for targets any more
     for (auto& shard : shards_) {
         LoopPool::run_on(shard->context.loop, [&shard] {
+            shard->targets.clear();
             shard->servers.clear();
             shard->endpoints.clear();
         });
     }
     // The contexts outlive the loops' threads.
     pool_.reset();
+}
+
+std::string crash_note_path(const std::string& run_dir, pid_t pid) {
+    return fmt::format("{}/crashed-{}", run_dir, pid);
+}
+
+std::string control_socket_path(const std::string& run_dir, size_t index) {
+    return fmt::format("{}/control-{}.sock", run_dir, index);
 }
 
 void raise_descriptor_limit() {

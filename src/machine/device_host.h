@@ -3,12 +3,18 @@
 // a pool.
 #pragma once
 
+#include <sys/types.h>
+
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/loop_pool.h"
 #include "base/result.h"
+#include "control/api.h"
+#include "machine/control_targets.h"
+#include "pci/fabric.h"
 #include "pci/function.h"
 #include "topology/model.h"
 #include "vfio_user/server.h"
@@ -26,16 +32,20 @@ public:
     struct Endpoint {
         std::unique_ptr<pci::Function> function;
         std::string socket_path;
+        pci::Fabric* fabric = nullptr;  // behind `function`, which owns it; nullptr: none
     };
 
     struct Options {
         unsigned threads = 1;          // event loops; 0 counts as 1
         Duration spin = kDefaultSpin;  // EventLoop::set_spin()
+
+        std::string control_socket{};  // the control API; empty: none
+        std::string crash_note{};      // file that host-crash makes before it kills; empty: none
     };
 
-    /// Starts the loops and serves all endpoints. Errors: those of
-    /// vfio_user::Server::create(), for the first endpoint that fails; then none is served and no
-    /// socket file is left.
+    /// Starts the loops and serves all endpoints and the control API. Errors: those of
+    /// vfio_user::Server::create(), for the first endpoint that fails, and of
+    /// control::ControlServer::create(); then none is served and no socket file is left.
     static Result<std::unique_ptr<DeviceHost>> create(std::vector<Endpoint> endpoints,
                                                       const Options& options);
 
@@ -47,17 +57,21 @@ public:
 private:
     // One loop and what lives on it.
     struct Shard {
-        explicit Shard(EventLoop& loop) : context(loop) {}
+        Shard(EventLoop& loop, std::function<void()> crash)
+            : context(loop), targets(loop, std::move(crash)) {}
         vfio_user::LoopContext context;
+        ControlTargets targets;
         std::vector<Endpoint> endpoints;
         std::vector<std::unique_ptr<vfio_user::Server>> servers;
     };
 
     DeviceHost() = default;
     Status serve_all(Duration spin);
+    Status serve_control(const std::string& socket_path);
 
     std::unique_ptr<LoopPool> pool_;
     std::vector<std::unique_ptr<Shard>> shards_;
+    std::unique_ptr<control::ControlServer> control_;
     size_t size_ = 0;
 };
 
@@ -72,8 +86,16 @@ struct ServeOptions {
     std::string run_dir = ".";         // sockets are <run_dir>/<function>.sock
     unsigned threads = 0;              // 0: by the number of CPUs and devices
     unsigned spin_us = 50;             // kDefaultSpin; 0: sleep at once
-    int ready_fd = -1;  // gets "ready N\n" and is closed once all are served; -1: stdout
+    int ready_fd = -1;    // gets "ready N\n" and is closed once all are served; -1: stdout
+    std::string control;  // socket of the control API; empty: none
 };
+
+/// The file in `run_dir` with which a device host says that it, process `pid`, dies by an injected
+/// fault: its supervisor then keeps the machine, so that the guest notices.
+std::string crash_note_path(const std::string& run_dir, pid_t pid);
+
+/// The control socket of device host `index` of a machine.
+std::string control_socket_path(const std::string& run_dir, size_t index);
 
 /// `mimic serve`: serves until SIGTERM or SIGINT; returns the exit status. Main thread only.
 int run_serve(const ServeOptions& options);

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <map>
+#include <vector>
 
 #include "machine/cache_file.h"
 #include "machine/host_tool.h"
@@ -17,25 +18,33 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kRecipe = "guest-image-1";  // raise when this file lays things out
+constexpr std::string_view kRecipe = "guest-image-3";  // raise when this file lays things out
                                                        // differently
 constexpr size_t kMaxSmallFile = 64u << 20;
 constexpr int kKeepDays = 14;  // arbitrary
+
+/// Our programs, each built by the Makefile of guest/NAME.
+constexpr const char* kTools[] = {"mock-accel-bench", "mock-accel-ctl"};
 
 /// Modules that are loaded at boot, besides our driver. vmd serves fabrics; its file is loaded only
 /// if one is there.
 constexpr const char* kWantedModules[] = {"virtio_pci", "virtio_console", "vmd"};
 
+/// Modules that are there but not loaded: fake-sriov-vgpu needs the first, its tests the second.
+constexpr const char* kSpareModules[] = {"configfs", "vfio_pci"};
+
 /// Where the ingredients are, and what they are.
 struct Ingredients {
     std::string kernel_dir;
     std::string guest_dir;
-    std::string init_dir;    // guest/init
-    std::string ctl_dir;     // guest/mock-accel-ctl
-    std::string driver_dir;  // kernel/mock-accel
+    std::string init_dir;                      // guest/init
+    std::map<std::string, std::string> tools;  // guest/NAME of each of kTools, by NAME
+    std::string driver_dir;                    // kernel/mock-accel
+    std::string fake_sriov_dir;                // kernel/fake-sriov-vgpu
     std::string release;
     std::string series;
     std::string module;      // content of mock-accel.ko
+    std::string fake_sriov;  // content of fake-sriov-vgpu.ko
     std::string kernel_key;  // hash of the kernel package
     std::string initrd_key;  // hash of all that goes into the initramfs
 };
@@ -106,11 +115,13 @@ bool is_source(const std::string& name) {
     return name.ends_with(".c") || name.ends_with(".h") || name == "Makefile";
 }
 
-Result<std::string> build_module(const Ingredients& in, const std::string& debs,
-                                 const std::string& images) {
+/// Content of FOLDER/NAME.ko, built for the kernel, where `folder` is kernel/NAME.
+Result<std::string> build_module(const std::string& series, const std::string& folder,
+                                 const std::string& debs, const std::string& images) {
     MIMIC_ASSIGN_OR_RETURN(const Scratch scratch, Scratch::create(images));
-    MIMIC_TRY(run_tool({debs, "module", in.series, in.driver_dir, scratch.path()}, true));
-    const std::string path = scratch.path() + "/mock-accel.ko";
+    MIMIC_TRY(run_tool({debs, "module", series, folder, scratch.path()}, true));
+    const std::string path = fmt::format("{}/{}.ko", scratch.path(),
+                                         fs::path(folder).filename().string());
     // Debug information is four fifths of the file, and the guest copies all of it.
     MIMIC_TRY(run_tool({"strip", "--strip-debug", path}, false));
     return read_host_file(path, kMaxSmallFile);
@@ -122,26 +133,36 @@ Result<Ingredients> gather(const topology::Kernel& kernel, const std::string& im
     in.series = kernel.release;
     MIMIC_ASSIGN_OR_RETURN(const std::string debs, find_support_file("tools/debs"));
     MIMIC_ASSIGN_OR_RETURN(in.init_dir, find_support_file("guest/init"));
-    MIMIC_ASSIGN_OR_RETURN(in.ctl_dir, find_support_file("guest/mock-accel-ctl"));
+    for (const char* name : kTools) {
+        MIMIC_ASSIGN_OR_RETURN(in.tools[name], find_support_file(fmt::format("guest/{}", name)));
+    }
+    MIMIC_ASSIGN_OR_RETURN(const std::string library, find_support_file("guest/libmockaccel"));
     MIMIC_ASSIGN_OR_RETURN(in.driver_dir, find_support_file("kernel/mock-accel"));
+    MIMIC_ASSIGN_OR_RETURN(in.fake_sriov_dir, find_support_file("kernel/fake-sriov-vgpu"));
     progress.step("");  // tools/debs says itself what takes long
     MIMIC_ASSIGN_OR_RETURN(in.kernel_dir, run_tool({debs, "kernel", in.series}, true));
     MIMIC_ASSIGN_OR_RETURN(in.guest_dir, run_tool({debs, "guest"}, true));
-    MIMIC_ASSIGN_OR_RETURN(in.module, build_module(in, debs, images));
+    MIMIC_ASSIGN_OR_RETURN(in.module, build_module(in.series, in.driver_dir, debs, images));
+    MIMIC_ASSIGN_OR_RETURN(in.fake_sriov, build_module(in.series, in.fake_sriov_dir, debs, images));
+    MIMIC_ASSIGN_OR_RETURN(
+        const std::string setup,
+        read_host_file(in.fake_sriov_dir + "/setup-fake-sriov.sh", kMaxSmallFile));
     MIMIC_ASSIGN_OR_RETURN(in.release, read_host_file(in.kernel_dir + "/release", kMaxSmallFile));
     while (!in.release.empty() && in.release.back() == '\n') in.release.pop_back();
 
     MIMIC_ASSIGN_OR_RETURN(const std::string kernel_identity, identity(in.kernel_dir));
     MIMIC_ASSIGN_OR_RETURN(const std::string guest_identity, identity(in.guest_dir));
     MIMIC_ASSIGN_OR_RETURN(const auto init, read_folder(in.init_dir));
-    MIMIC_ASSIGN_OR_RETURN(const auto ctl, read_folder(in.ctl_dir));
-    MIMIC_ASSIGN_OR_RETURN(const auto driver, read_folder(in.driver_dir));
-    std::string all = fmt::format("{}\n{}\n{}\n{}\n", kRecipe, kernel_identity, guest_identity,
-                                  sha256_hex(in.module));
+    std::vector<std::string> source_folders = {in.driver_dir, library};
+    for (const auto& [name, folder] : in.tools) source_folders.push_back(folder);
+    std::string all = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n", kRecipe, kernel_identity,
+                                  guest_identity, sha256_hex(in.module), sha256_hex(in.fake_sriov),
+                                  sha256_hex(setup));
     for (const auto& [name, text] : init)
         all += fmt::format("init {} {}\n", name, sha256_hex(text));
-    for (const auto* folder : {&ctl, &driver}) {
-        for (const auto& [name, text] : *folder) {
+    for (const std::string& folder : source_folders) {
+        MIMIC_ASSIGN_OR_RETURN(const auto sources, read_folder(folder));
+        for (const auto& [name, text] : sources) {
             if (is_source(name)) all += fmt::format("source {} {}\n", name, sha256_hex(text));
         }
     }
@@ -158,8 +179,11 @@ Status add_modules(const Ingredients& in, Initramfs& root) {
                            read_host_file(folder + "modules.builtin", kMaxSmallFile));
     MIMIC_ASSIGN_OR_RETURN(const auto paths, resolve_modules(index, {std::begin(kWantedModules),
                                                                      std::end(kWantedModules)}));
+    MIMIC_ASSIGN_OR_RETURN(const auto spare, resolve_modules(index, {std::begin(kSpareModules),
+                                                                     std::end(kSpareModules)}));
     std::string list;
-    for (const std::string& path : paths) {
+    std::string spare_list;
+    const auto add = [&](const std::string& path, std::string& names) -> Status {
         MIMIC_ASSIGN_OR_RETURN(const std::string packed,
                                read_host_file(folder + path, kMaxSmallFile));
         const bool plain = path.ends_with(".ko");
@@ -168,12 +192,21 @@ Status add_modules(const Ingredients& in, Initramfs& root) {
             MIMIC_ASSIGN_OR_RETURN(content, decompress(packed, kMaxSmallFile));
         }
         const std::string name = module_name(path) + ".ko";
-        root.add_file("lib/mimic/modules/" + name, std::move(content));
-        list += name + "\n";
-    }
+        names += name + "\n";
+        if (!root.contains("lib/mimic/modules/" + name)) {
+            root.add_file("lib/mimic/modules/" + name, std::move(content));
+        }
+        return {};
+    };
+    for (const std::string& path : paths) MIMIC_TRY(add(path, list));
+    for (const std::string& path : spare) MIMIC_TRY(add(path, spare_list));
     root.add_file("lib/mimic/modules/mock_accel.ko", in.module);
     root.add_file("lib/mimic/modules/order", list + "mock_accel.ko\n");
-    return {};
+    // Beside each other, as setup-fake-sriov.sh looks for the module.
+    root.add_file("lib/mimic/modules/fake-sriov-vgpu.ko", in.fake_sriov);
+    root.add_file("lib/mimic/modules/spare", spare_list);
+    return root.add_host_file("lib/mimic/modules/setup-fake-sriov.sh",
+                              in.fake_sriov_dir + "/setup-fake-sriov.sh");
 }
 
 Status add_programs(const Ingredients& in, Initramfs& root, const std::string& scratch) {
@@ -191,9 +224,13 @@ Status add_programs(const Ingredients& in, Initramfs& root, const std::string& s
     for (const char* name : {"init", "poweroff", "reboot", "halt", "insmod", "rmmod", "modprobe"}) {
         root.add_link(fmt::format("sbin/{}", name), "../bin/busybox");
     }
-    MIMIC_TRY(run_tool({"make", "-s", "-C", in.ctl_dir, "OUT=" + scratch}, false));
-    MIMIC_TRY(run_tool({"strip", scratch + "/mock-accel-ctl"}, false));
-    return root.add_host_file("usr/bin/mock-accel-ctl", scratch + "/mock-accel-ctl");
+    for (const auto& [name, folder] : in.tools) {
+        const std::string program = scratch + "/" + name;
+        MIMIC_TRY(run_tool({"make", "-s", "-C", folder, "OUT=" + scratch}, false));
+        MIMIC_TRY(run_tool({"strip", program}, false));
+        MIMIC_TRY(root.add_host_file("usr/bin/" + name, program));
+    }
+    return {};
 }
 
 /// guest/init: which file goes where.

@@ -25,7 +25,8 @@ struct ProcessId {
 
 struct MachineState {
     std::string name;
-    std::string phase = "starting";  // "starting", "running" or "stopping"
+    std::string phase = "starting";  // "starting", "running", "stopping"; "degraded": runs without
+                                     // a device host that died by an injected fault
     std::string file;                // the topology file, absolute
     std::string accel;               // "tcg" or "kvm"
     std::string kernel;              // "6.1", or the image's path

@@ -10,6 +10,8 @@
 //       <name>/topology.yaml    copy of the file, so that the machine outlives edits
 //       <name>/plan.json        the expected device tree
 //       <name>/{qmp,qga,console}.sock  <name>/<function>.sock
+//       <name>/control-<n>.sock control API of device host n
+//       <name>/crashed-<pid>    a device host says that it dies by an injected fault
 //   ${XDG_STATE_HOME:-~/.local/state}/mimic/<name>/
 //       console.log qemu.log device-host.log supervisor.log exit-reason
 #pragma once

@@ -10,6 +10,7 @@
 #include "base/unix_socket.h"
 #include "machine/device_factory.h"
 #include "machine/device_host.h"
+#include "machine/fabric_factory.h"
 #include "machine/up_source.h"
 #include "topology/topology.h"
 
@@ -33,19 +34,38 @@ Result<const topology::Machine*> choose_machine(const topology::Model& model,
                 did_you_mean(wanted, names));
 }
 
+// What has sockets of its own: devices that are endpoints, and fabrics with all that is on them.
+std::vector<std::string> servable(const topology::Machine& machine) {
+    std::vector<std::string> names;
+    for (const auto& device : machine.devices)
+        if (!device.on_fabric) names.push_back(device.name);
+    for (const auto& fabric : machine.fabrics) names.push_back(fabric.name);
+    return names;
+}
+
 Result<std::vector<DeviceHost::Endpoint>> make_endpoints(const topology::Machine& machine,
                                                          const ServeOptions& options) {
-    std::vector<std::string> names;
-    for (const auto& device : machine.devices) names.push_back(device.name);
+    const std::vector<std::string> names = servable(machine);
     for (const auto& wanted : options.devices)
         if (std::find(names.begin(), names.end(), wanted) == names.end())
             return fail(std::errc::invalid_argument, "machine {} has no device \"{}\"{}",
                         machine.name, wanted, did_you_mean(wanted, names));
+    const auto is_wanted = [&](const std::string& name) {
+        return options.devices.empty() || std::find(options.devices.begin(), options.devices.end(),
+                                                    name) != options.devices.end();
+    };
     std::vector<DeviceHost::Endpoint> endpoints;
+    for (const auto& fabric : machine.fabrics) {
+        if (!is_wanted(fabric.name)) continue;
+        DeviceHost::Endpoint endpoint;
+        MIMIC_ASSIGN_OR_RETURN(auto vmd, make_fabric(machine, fabric));
+        endpoint.fabric = &vmd->fabric();
+        endpoint.function = std::move(vmd);
+        endpoint.socket_path = options.run_dir + "/" + fabric.name + ".sock";
+        endpoints.push_back(std::move(endpoint));
+    }
     for (const auto& device : machine.devices) {
-        if (!options.devices.empty() && std::find(options.devices.begin(), options.devices.end(),
-                                                  device.name) == options.devices.end())
-            continue;
+        if (device.on_fabric || !is_wanted(device.name)) continue;
         for (const auto& function : device.functions) {
             DeviceHost::Endpoint endpoint;
             MIMIC_ASSIGN_OR_RETURN(endpoint.function, make_function(device, function));
@@ -82,9 +102,12 @@ Status serve(const ServeOptions& options) {
     ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
     MIMIC_ASSIGN_OR_RETURN(
-        const auto host, DeviceHost::create(std::move(endpoints),
-                                            {.threads = threads,
-                                             .spin = std::chrono::microseconds(options.spin_us)}));
+        const auto host,
+        DeviceHost::create(std::move(endpoints),
+                           {.threads = threads,
+                            .spin = std::chrono::microseconds(options.spin_us),
+                            .control_socket = options.control,
+                            .crash_note = crash_note_path(options.run_dir, ::getpid())}));
     MIMIC_TRY(say_ready(options.ready_fd, count));
     int number = 0;
     ::sigwait(&stop, &number);

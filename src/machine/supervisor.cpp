@@ -18,6 +18,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "machine/device_host.h"
 #include "machine/launch_plan.h"
 #include "machine/private_files.h"
 #include "machine/process.h"
@@ -82,6 +83,7 @@ private:
     End supervise();
     std::optional<End> wait_once(std::optional<Duration> limit);
     std::optional<End> ended_child();
+    bool died_by_fault(const Child& child, pid_t pid, const ExitState& state);
     std::optional<End> read_control();
     Result<Process> spawn(std::vector<std::string> argv, const std::string& log,
                           std::vector<std::pair<int, int>> pass_fds);
@@ -97,6 +99,7 @@ private:
     LaunchPlan plan_;
     std::vector<Child> children_;  // device hosts, then QEMU
     bool released_ = false;
+    bool degraded_ = false;  // a device host died by an injected fault
 };
 
 Status Supervisor::prepare() {
@@ -182,14 +185,30 @@ Status Supervisor::start_qemu() {
 
 std::optional<End> Supervisor::ended_child() {
     for (auto& child : children_) {
+        const pid_t pid = child.process.pid();
         const auto state = child.process.poll();
-        if (!state) continue;
+        if (!state || died_by_fault(child, pid, *state)) continue;
         if (&child == &children_.back() && child.what == "QEMU" && state->ok())
             return End{false, "the guest powered off or rebooted (QEMU ended with exit status 0)",
                        plan_.state_dir + "/console.log"};
         return End{false, child.what + " " + state->str(), child.log};
     }
     return std::nullopt;
+}
+
+// Whether the child is a device host that killed itself because it was asked to (host-crash). The
+// machine goes on without it: what the guest makes of that is the point of the fault.
+bool Supervisor::died_by_fault(const Child& child, pid_t pid, const ExitState& state) {
+    if (child.what == "QEMU" || state.signal != SIGKILL ||
+        ::unlink(crash_note_path(run_dir_, pid).c_str()) != 0)
+        return false;
+    MIMIC_LOG("supervisor", kWarn, "Machine {}: {} was killed by an injected fault",
+              plan_.state.name, child.what);
+    degraded_ = true;
+    if (released_) plan_.state.phase = "degraded";
+    // For ps only.
+    [[maybe_unused]] const Status noted = write_machine_state(run_dir_, plan_.state);
+    return true;
 }
 
 std::optional<End> Supervisor::read_control() {
@@ -200,7 +219,7 @@ std::optional<End> Supervisor::read_control() {
     if (std::string_view(buffer.data(), static_cast<size_t>(count)).starts_with("release")) {
         released_ = true;
         control_.reset();
-        plan_.state.phase = "running";
+        plan_.state.phase = degraded_ ? "degraded" : "running";
         if (auto written = write_machine_state(run_dir_, plan_.state); !written)
             return End{false, written.error().message(), ""};
     }

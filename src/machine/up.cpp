@@ -114,6 +114,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     options.topology_text = source_.text;
     options.file = source_.path;
     options.qemu = qemu_;
+    options.qemu_args = options_.qemu_args;
     std::string probe_kernel;
     if (machine.kernel.image.empty()) {
         auto& image = images[machine.kernel.release];

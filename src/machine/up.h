@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/task_runner.h"
 
@@ -12,9 +13,10 @@ struct UpOptions {
     std::string file;                            // "-": standard input
     std::string machine;                         // only this one; empty: all of the file
     Duration timeout = std::chrono::minutes(5);  // for one guest to boot
-    std::string kernel;       // overrides the file's kernel release; empty: does not
-    std::string accel;        // "tcg" or "kvm" override the file; empty: does not
-    bool foreground = false;  // stay until ^C, then take the machines down
+    std::string kernel;                  // overrides the file's kernel release; empty: does not
+    std::string accel;                   // "tcg" or "kvm" override the file; empty: does not
+    std::vector<std::string> qemu_args;  // appended to QEMU's command line, unchecked
+    bool foreground = false;             // stay until ^C, then take the machines down
 };
 
 /// Boots the machines and returns the exit status: 0 all are up, 1 failure (nothing is left

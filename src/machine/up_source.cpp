@@ -10,23 +10,6 @@
 namespace mimic::machine {
 namespace {
 
-// Levenshtein's distance, one row at a time.
-size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t above = row[j];
-            row[j] = std::min(
-                {row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
 Status keep_one(topology::Model& model, const std::string& name) {
     std::vector<std::string> names;
     for (const auto& machine : model.machines) names.push_back(machine.name);
@@ -49,22 +32,6 @@ Status override_kernel(topology::Model& model, const std::string& kernel) {
 }
 
 }  // namespace
-
-std::string did_you_mean(const std::string& name, const std::vector<std::string>& candidates) {
-    const std::string* best = nullptr;
-    size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
-    for (const auto& candidate : candidates) {
-        const size_t distance = edit_distance(name, candidate);
-        if (distance < best_distance) {
-            best = &candidate;
-            best_distance = distance;
-        }
-    }
-    if (best != nullptr) return fmt::format("; did you mean {}?", *best);
-    if (candidates.empty()) return "";
-    return fmt::format("; there {} {}", candidates.size() == 1 ? "is" : "are",
-                       fmt::join(candidates, ", "));
-}
 
 std::string UpSource::resolve(const std::string& name) const {
     return name.starts_with('/') ? name : folder + "/" + name;

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/nearest.h"
 #include "base/result.h"
 #include "machine/up.h"
 #include "topology/model.h"
@@ -24,8 +25,5 @@ struct UpSource {
 /// Errors: those of topology::parse(), as a report of several lines; invalid_argument for options
 /// that do not fit the file, with the nearest name.
 Result<UpSource> load_up_source(const UpOptions& options);
-
-/// "; did you mean X?" with the candidate that is nearest to `name`, or nothing if none is near.
-std::string did_you_mean(const std::string& name, const std::vector<std::string>& candidates);
 
 }  // namespace mimic::machine

@@ -3,13 +3,14 @@
 // only ever compared as text or parsed strictly.
 #include "machine/verify.h"
 
-#include <charconv>
+#include <algorithm>
 #include <optional>
 #include <set>
 
 #include <nlohmann/json.hpp>
 
 #include "machine/verify_checks.h"
+#include "machine/verify_fabric.h"
 
 namespace mimic::machine {
 namespace {
@@ -76,6 +77,23 @@ void check_nodes(const Json& nodes, const Probe& probe, Checker& check) {
     }
 }
 
+/// The plan's device with the names that its class devices have now: where devices come and go,
+/// Linux hands out numbers in the order of arrival.
+Json with_current_names(Json device, const Probe& probe) {
+    const std::string bdf = device.at("functions").front().at("bdf").get<std::string>();
+    for (const auto& [name, record] : probe.class_devices) {
+        const std::string* const at = record.find("device");
+        if (at == nullptr || *at != bdf) continue;
+        for (Json& function : device.at("functions")) {
+            const std::string planned = function.at("sysfs").at("name").get<std::string>();
+            const size_t tail = std::min(planned.find('_'), planned.size());
+            function.at("sysfs").at("name") = name + planned.substr(tail);
+        }
+        break;
+    }
+    return device;
+}
+
 FunctionVerdict check_function(const Json& device, const Json& function, const Probe& probe) {
     FunctionVerdict verdict;
     const Json& pf = device.at("functions").front();
@@ -89,11 +107,18 @@ FunctionVerdict check_function(const Json& device, const Json& function, const P
                                device.at("link").at("width").get<unsigned>());
     const std::string& vf_index =
         function.at("registers").at("VF_INDEX").get_ref<const std::string&>();
-    verdict.visible = verdict.kind == "pf" ||
-                      parse_number(vf_index).value_or(UINT64_MAX) < enabled_vfs(probe, pf_sysfs);
-
+    const Presence presence = presence_of(device, function, probe);
+    verdict.present = presence == Presence::kPresent;
+    verdict.in_empty_slot = presence == Presence::kEmptySlot;
     Checker check(verdict.differences, verdict.checks);
+    if (!verdict.present) {
+        check_absent(function, probe, check);
+        return verdict;
+    }
+    verdict.visible = verdict.kind == "pf" || device.at("sriov") == "native" ||
+                      parse_number(vf_index).value_or(UINT64_MAX) < enabled_vfs(probe, pf_sysfs);
     check_pci(device, function, probe, check);
+    check_sriov(device, function, probe, check);
     check_registers(function, probe, check);
     if (verdict.visible) {
         check_class_device(function, pf_sysfs, probe, check);
@@ -101,6 +126,16 @@ FunctionVerdict check_function(const Json& device, const Json& function, const P
         check_state(function, probe, check);
     }
     return verdict;
+}
+
+std::string name_shown(const FunctionVerdict& function) {
+    if (function.visible) return function.sysfs;
+    return function.present ? "(hidden)" : "(absent)";
+}
+
+std::string result_of(const FunctionVerdict& function) {
+    if (!function.differences.empty()) return fmt::format("{} differ", function.differences.size());
+    return function.in_empty_slot ? "ok, absent (hot-plug slot)" : "ok";
 }
 
 OrderedJson differences_json(const std::vector<Difference>& differences) {
@@ -124,12 +159,21 @@ Result<Verdict> compare_with_plan(const std::string& tree, const std::string& ma
         Verdict verdict;
         verdict.machine = machine;
         verdict.kernel = probe.kernel;
-        for (const Json& device : planned.at("devices")) {
+        const Json& devices = planned.at("devices");
+        const bool has_hotplug = std::any_of(
+            devices.begin(), devices.end(),
+            [](const Json& device) { return device.at("hotplug").get<bool>(); });
+        for (const Json& one : devices) {
+            const Json device = has_hotplug ? with_current_names(one, probe) : one;
             for (const Json& function : device.at("functions")) {
                 verdict.functions.push_back(check_function(device, function, probe));
             }
         }
         Checker check(verdict.differences, verdict.checks);
+        for (const Json& fabric : planned.at("fabrics")) {
+            check_fabric(fabric, devices, probe, check);
+        }
+        check_extra_ports(planned.at("fabrics"), probe, check);
         check_nodes(planned.at("numa_nodes"), probe, check);
         check_extra(probe, verdict, check);
         verdict.differing = verdict.differences.size();
@@ -151,11 +195,8 @@ std::string verdict_table(const Verdict& verdict) {
                                   "FUNCTION", name_width, "BDF", "SYSFS", "NUMA", "LINK", "CHECKS");
     for (const FunctionVerdict& function : verdict.functions) {
         out += fmt::format("{:<{}}  {:<12}  {:<10}  {:>4}  {:<12}  {:>6}  {}\n", function.name,
-                           name_width, function.bdf, function.visible ? function.sysfs : "(hidden)",
-                           function.numa_node, function.link, function.checks,
-                           function.differences.empty()
-                               ? "ok"
-                               : fmt::format("{} differ", function.differences.size()));
+                           name_width, function.bdf, name_shown(function), function.numa_node,
+                           function.link, function.checks, result_of(function));
     }
     const auto list = [&out](std::string_view of, const std::vector<Difference>& differences) {
         for (const Difference& difference : differences) {
@@ -182,6 +223,7 @@ std::string verdict_json(const Verdict& verdict) {
                              {"bdf", function.bdf},
                              {"sysfs", function.sysfs},
                              {"visible", function.visible},
+                             {"present", function.present},
                              {"checks", function.checks},
                              {"differences", differences_json(function.differences)}});
     }

@@ -25,8 +25,10 @@ struct FunctionVerdict {
     std::string name;
     std::string kind;  // "pf" or "vf"
     std::string bdf;
-    std::string sysfs;     // name in /sys/class/mock-accel
-    bool visible = false;  // it should have, and was checked for, a class device
+    std::string sysfs;           // name in /sys/class/mock-accel
+    bool visible = false;        // it should have, and was checked for, a class device
+    bool present = true;         // it should be on the bus
+    bool in_empty_slot = false;  // not present, because its hot-plug slot is empty
     std::string numa_node;
     std::string link;  // "16 GT/s x16"
     size_t checks = 0;
@@ -47,8 +49,9 @@ struct Verdict {
 
 /// Compares. `tree` is the text of topology::tree_json(). Errors: invalid_argument if it has no
 /// machine of this name. A static VF must always be on the bus, and have a class device exactly
-/// while sriov_numvfs of its PF covers it. STATUS and NUM_VFS are state, not plan: they must be the
-/// same through every layer. Pure.
+/// while sriov_numvfs of its PF covers it; a native one must be on the bus exactly then. A device
+/// in a hot-plug slot may be absent. STATUS and NUM_VFS are state, not plan: they must be the same
+/// through every layer. Pure.
 Result<Verdict> compare_with_plan(const std::string& tree, const std::string& machine,
                                   const Probe& probe);
 

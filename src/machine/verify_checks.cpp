@@ -24,27 +24,6 @@ std::string text_of(const Json& object, const char* key) {
     return object.at(key).get<std::string>();
 }
 
-std::string or_nothing(const std::string* text) {
-    return text != nullptr ? *text : "nothing";
-}
-
-/// The record of that name; if there is none, says so in `check` and returns nullptr. A record
-/// without facts gives the guest's own words.
-const ProbeRecord* find_record(const std::map<std::string, ProbeRecord>& records,
-                               const std::string& name, const std::string& what, Checker& check) {
-    const auto found = records.find(name);
-    if (found == records.end()) {
-        check.differs(what, "present", "nothing");
-        return nullptr;
-    }
-    if (found->second.facts.empty()) {
-        const auto& complaints = found->second.complaints;
-        check.differs(what, "readable", complaints.empty() ? "nothing" : complaints.front());
-        return nullptr;
-    }
-    return &found->second;
-}
-
 /// "16" of "16.0 GT/s PCIe" and of "16 GT/s".
 std::string speed_number(std::string_view text) {
     const std::string_view number = text.substr(0, text.find(' '));
@@ -132,6 +111,37 @@ std::optional<uint64_t> parse_number(std::string_view text) {
     return value;
 }
 
+std::string or_nothing(const std::string* text) {
+    return text != nullptr ? *text : "nothing";
+}
+
+const ProbeRecord* find_record(const std::map<std::string, ProbeRecord>& records,
+                               const std::string& name, const std::string& what, Checker& check) {
+    const auto found = records.find(name);
+    if (found == records.end()) {
+        check.differs(what, "present", "nothing");
+        return nullptr;
+    }
+    if (found->second.facts.empty()) {
+        const auto& complaints = found->second.complaints;
+        check.differs(what, "readable", complaints.empty() ? "nothing" : complaints.front());
+        return nullptr;
+    }
+    return &found->second;
+}
+
+void check_link(const Json& link, LinkState state, const std::string& layer,
+                const ProbeRecord& record, Checker& check) {
+    const std::string speed = speed_number(text_of(link, "speed"));
+    const std::string width = fmt::format("{}", link.at("width").get<unsigned>());
+    for (const std::string prefix : {"current", "max"}) {
+        if (prefix == "current" && state == LinkState::kDown) continue;
+        check.equal(layer + prefix + "_link_speed", speed,
+                    speed_number(or_nothing(record.find(prefix + "_link_speed"))));
+        check.fact(record, layer, prefix + "_link_width", width);
+    }
+}
+
 void Checker::equal(const std::string& what, const std::string& expected, const std::string& got) {
     if (expected == got) {
         ++checks_;
@@ -164,17 +174,15 @@ void check_pci(const Json& device, const Json& function, const Probe& probe, Che
     }
     check.fact(*record, "PCI ", "numa_node",
                fmt::format("{}", function.at("numa_node").get<int>()));
-    check.fact(*record, "PCI ", "parent", text_of(device.at("root_port"), "bdf"));
+    check.fact(*record, "PCI ", "parent", text_of(device, "port"));
     check.fact(*record, "PCI ", "driver", "mock-accel");
-    const Json& link = device.at("link");
-    for (const char* key : {"current_link_speed", "max_link_speed"}) {
-        check.equal(std::string("PCI ") + key, speed_number(text_of(link, "speed")),
-                    speed_number(or_nothing(record->find(key))));
-    }
-    for (const char* key : {"current_link_width", "max_link_width"}) {
-        check.fact(*record, "PCI ", key, fmt::format("{}", link.at("width").get<unsigned>()));
+    // Link Status of a native VF is reserved (PCIe 6.0, 9.3.5): the link is its PF's.
+    if (device.at("sriov") != "native" || function.at("kind") != "vf") {
+        check_link(device.at("link"), LinkState::kTrained, "PCI ", *record, check);
     }
     check_bars(function.at("bars"), *record, check);
+    check.equal("PCI resource0", "a file",
+                record->find("has_resource0") != nullptr ? "a file" : "nothing");
 }
 
 void check_registers(const Json& function, const Probe& probe, Checker& check) {

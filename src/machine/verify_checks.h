@@ -38,7 +38,21 @@ private:
     size_t& checks_;
 };
 
-/// Ids, class, NUMA node, root port, link, BARs and driver of /sys/bus/pci/devices/BDF.
+/// The fact's text, or "nothing". Pure.
+std::string or_nothing(const std::string* text);
+
+/// The record called `name`; if there is none, says so in `check` and returns nullptr. A record
+/// without facts gives the guest's own words.
+const ProbeRecord* find_record(const std::map<std::string, ProbeRecord>& records,
+                               const std::string& name, const std::string& what, Checker& check);
+
+enum class LinkState : uint8_t { kTrained, kDown };
+
+/// Maximum, and where it is trained current, speed and width. `layer` as in "PCI ".
+void check_link(const nlohmann::json& link, LinkState state, const std::string& layer,
+                const ProbeRecord& record, Checker& check);
+
+/// Ids, class, NUMA node, port above, link, BARs and driver of /sys/bus/pci/devices/BDF.
 void check_pci(const nlohmann::json& device, const nlohmann::json& function, const Probe& probe,
                Checker& check);
 

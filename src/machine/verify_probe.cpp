@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kMaxText = 16u << 20;  // 4096 functions print 8 MiB
 constexpr size_t kMaxRecords = 8192 * 2;
-constexpr size_t kMaxFacts = 256;  // in a record; the longest has 50
+constexpr size_t kMaxFacts = 256;  // in a record; the longest has 90
 constexpr size_t kMaxValue = 512;
 constexpr size_t kMaxComplaints = 3;
 
@@ -56,6 +56,9 @@ private:
                                                           : kind == "class" ? &probe_.class_devices
                                                           : kind == "info"  ? &probe_.info
                                                           : kind == "node"  ? &probe_.nodes
+                                                          : kind == "vmd"   ? &probe_.vmds
+                                                          : kind == "port"  ? &probe_.ports
+                                                          : kind == "slot"  ? &probe_.slots
                                                                             : nullptr;
         if (place == nullptr) return broken(number, "a record of unknown kind");
         if (++records_ > kMaxRecords) return broken(number, "too many records");

@@ -28,6 +28,9 @@ struct Probe {
     std::map<std::string, ProbeRecord> class_devices;  // by name in /sys/class/mock-accel
     std::map<std::string, ProbeRecord> info;           // by same: what the driver's ioctl says
     std::map<std::string, ProbeRecord> nodes;          // by "node0": NUMA nodes
+    std::map<std::string, ProbeRecord> vmds;           // by BDF: endpoints of fabrics
+    std::map<std::string, ProbeRecord> ports;          // by BDF: what else is in their domains
+    std::map<std::string, ProbeRecord> slots;          // by name in /sys/bus/pci/slots
 };
 
 /// Parses a probe's output. Errors: protocol_error for text that is too long, has no first line or

@@ -46,7 +46,15 @@ Result<PcieOptions> checked(PcieOptions options) {
         return fail(std::errc::invalid_argument, "max payload {}: want a power of two, 128..4096",
                     options.max_payload_bytes);
     }
+    if (options.slot && (options.slot_number == 0 || options.slot_number > 8191)) {
+        return fail(std::errc::invalid_argument, "slot number {}: want 1..8191",
+                    options.slot_number);
+    }
     return options;
+}
+
+bool has_link_below(PciePortType type) {
+    return type == PciePortType::kRootPort || type == PciePortType::kDownstreamPort;
 }
 
 }  // namespace
@@ -85,27 +93,35 @@ Result<uint32_t> CapabilityBuilder::add_pcie(const PcieOptions& wanted) {
                            config.add_capability(CAP_ID_PCIE, PCIE_SIZE, options.at));
     const auto payload = static_cast<uint32_t>(std::countr_zero(options.max_payload_bytes)) - 7;
 
-    config.define_u16(cap + PCIE_CAPABILITIES, {.reset = PCIE_CAPABILITIES_VERSION |
-                                                         static_cast<uint32_t>(options.type) << 4});
+    config.define_u16(
+        cap + PCIE_CAPABILITIES,
+        {.reset = PCIE_CAPABILITIES_VERSION | static_cast<uint32_t>(options.type) << 4 |
+                  (options.slot ? PCIE_CAPABILITIES_SLOT : 0)});
     config.define_u32(cap + DEVCAP, {.reset = payload | DEVCAP_ROLE_BASED_ERROR_REPORTING |
                                               (options.extended_tag ? DEVCAP_EXTENDED_TAG : 0) |
                                               (options.flr ? DEVCAP_FLR : 0)});
-    // FLR keeps MAX_PAYLOAD_SIZE (6.6.2). INITIATE_FLR always reads zero, so it is in no mask.
-    config.define_u16(
-        cap + DEVCTL,
-        {.reset = DEVCTL_RELAXED_ORDERING | DEVCTL_NO_SNOOP | DEVCTL_MAX_READ_REQUEST_512,
-         .writable = DEVCTL_ERROR_REPORTING | DEVCTL_RELAXED_ORDERING | DEVCTL_MAX_PAYLOAD_SIZE |
-                     DEVCTL_NO_SNOOP | DEVCTL_MAX_READ_REQUEST_SIZE |
-                     (options.extended_tag ? DEVCTL_EXTENDED_TAG : 0),
-         .sticky = DEVCTL_MAX_PAYLOAD_SIZE});
+    // FLR keeps MAX_PAYLOAD_SIZE (6.6.2). INITIATE_FLR always reads zero, so it is in no mask. For
+    // VFs the PF's settings hold (9.3.5.4), of the link too (9.3.5.6).
+    const bool is_vf = function_.options_.virtual_function;
+    if (!is_vf)
+        config.define_u16(
+            cap + DEVCTL,
+            {.reset = DEVCTL_RELAXED_ORDERING | DEVCTL_NO_SNOOP | DEVCTL_MAX_READ_REQUEST_512,
+             .writable = DEVCTL_ERROR_REPORTING | DEVCTL_RELAXED_ORDERING |
+                         DEVCTL_MAX_PAYLOAD_SIZE | DEVCTL_NO_SNOOP | DEVCTL_MAX_READ_REQUEST_SIZE |
+                         (options.extended_tag ? DEVCTL_EXTENDED_TAG : 0),
+             .sticky = DEVCTL_MAX_PAYLOAD_SIZE});
     config.define_u16(cap + DEVSTA, {.w1c = DEVSTA_ERRORS});
     // A function that can run at 16 GT/s must complete 10-bit tags (2.2.6.2).
     config.define_u32(
         cap + DEVCAP2,
         {.reset = DEVCAP2_COMPLETION_TIMEOUT_AB | DEVCAP2_COMPLETION_TIMEOUT_DISABLE |
-                  (options.max_speed >= LinkSpeed::kGen4 ? DEVCAP2_10_BIT_TAG_COMPLETER : 0)});
-    config.define_u16(cap + DEVCTL2, {.writable = DEVCTL2_COMPLETION_TIMEOUT |
-                                                  DEVCTL2_COMPLETION_TIMEOUT_DISABLE});
+                  (options.max_speed >= LinkSpeed::kGen4 ? DEVCAP2_10_BIT_TAG_COMPLETER : 0) |
+                  (options.ari_forwarding ? DEVCAP2_ARI_FORWARDING : 0)});
+    config.define_u16(cap + DEVCTL2,
+                      {.writable = DEVCTL2_COMPLETION_TIMEOUT | DEVCTL2_COMPLETION_TIMEOUT_DISABLE |
+                                   (options.ari_forwarding ? DEVCTL2_ARI_FORWARDING : 0)});
+    if (has_link_below(options.type)) define_slot(cap, options);
     if (options.type != PciePortType::kRootComplexIntegratedEndpoint) define_link(cap, options);
     function_.bind_pcie(cap, options.flr);
     return cap;
@@ -115,13 +131,18 @@ void CapabilityBuilder::define_link(uint32_t cap, const PcieOptions& options) {
     using namespace regs;
     ConfigSpace& config = function_.config_;
     const auto max_speed = static_cast<uint32_t>(options.max_speed);
+    const bool below = has_link_below(options.type);
     config.define_u32(cap + LNKCAP,
-                      {.reset = max_speed | (options.max_width << 4) | LNKCAP_ASPM_OPTIONALITY});
-    // All of it is exempt from FLR (6.6.2). Link Disable and Retrain Link are reserved in
-    // endpoints.
-    constexpr uint32_t kControl = LNKCTL_ASPM_CONTROL | LNKCTL_RCB | LNKCTL_COMMON_CLOCK |
-                                  LNKCTL_EXTENDED_SYNCH | LNKCTL_HW_AUTONOMOUS_WIDTH_DISABLE;
-    config.define_u16(cap + LNKCTL, {.writable = kControl, .sticky = kControl});
+                      {.reset = max_speed | (options.max_width << 4) | LNKCAP_ASPM_OPTIONALITY |
+                                (below ? LNKCAP_DLL_ACTIVE | LNKCAP_SURPRISE_DOWN : 0)});
+    // All of it is exempt from FLR (6.6.2). Link Disable and Retrain Link (always reads zero) are
+    // reserved in endpoints.
+    const uint32_t kControl = LNKCTL_ASPM_CONTROL | LNKCTL_RCB | LNKCTL_COMMON_CLOCK |
+                              LNKCTL_EXTENDED_SYNCH | LNKCTL_HW_AUTONOMOUS_WIDTH_DISABLE |
+                              (below ? LNKCTL_LINK_DISABLE : 0);
+    if (!function_.options_.virtual_function) {
+        config.define_u16(cap + LNKCTL, {.writable = kControl, .sticky = kControl});
+    }
     // The link does not retrain for an FLR, so a state that the device side set stays.
     config.define_u16(cap + LNKSTA,
                       {.reset = static_cast<uint32_t>(options.speed) | (options.width << 4) |
@@ -140,6 +161,24 @@ void CapabilityBuilder::define_link(uint32_t cap, const PcieOptions& options) {
                       {.reset = equalized,
                        .w1c = LNKSTA2_LINK_EQUALIZATION_REQUEST,
                        .sticky = LNKSTA2_EQUALIZATION | LNKSTA2_LINK_EQUALIZATION_REQUEST});
+}
+
+void CapabilityBuilder::define_slot(uint32_t cap, const PcieOptions& options) {
+    using namespace regs;
+    ConfigSpace& config = function_.config_;
+    if (options.type == PciePortType::kRootPort) {
+        config.define_u16(cap + ROOTCTL, {.writable = ROOTCTL_WRITABLE});
+    }
+    if (!options.slot) return;
+    const uint32_t hot_plug = options.hot_plug
+                                  ? SLTCAP_HOT_PLUG | SLTCAP_SURPRISE | SLTCAP_NO_COMMAND_COMPLETED
+                                  : 0;
+    config.define_u32(cap + SLTCAP,
+                      {.reset = hot_plug | (options.slot_number << SLTCAP_SLOT_NUMBER_SHIFT)});
+    if (!options.hot_plug) return;
+    config.define_u16(cap + SLTCTL, {.writable = SLTCTL_EVENTS | SLTCTL_HOT_PLUG_INTERRUPT |
+                                                 SLTCTL_INDICATORS | SLTCTL_DLL_STATE_CHANGED});
+    config.define_u16(cap + SLTSTA, {.w1c = SLTSTA_EVENTS});
 }
 
 Result<uint32_t> CapabilityBuilder::add_aer(const AerOptions& options) {
@@ -162,21 +201,27 @@ Result<uint32_t> CapabilityBuilder::add_aer(const AerOptions& options) {
     }
     ConfigSpace& config = function_.config_;
     MIMIC_TRY(require_single_extended(EXT_CAP_ID_AER));
+    const uint32_t size = options.root ? AER_ROOT_SIZE : AER_SIZE;
     MIMIC_ASSIGN_OR_RETURN(const uint32_t cap,
-                           config.add_extended_capability(EXT_CAP_ID_AER, 2, AER_SIZE, options.at));
+                           config.add_extended_capability(EXT_CAP_ID_AER, 2, size, options.at));
     config.define_u32(cap + AER_UNCORRECTABLE_STATUS, {.w1c = errors, .sticky = errors});
-    config.define_u32(
-        cap + AER_UNCORRECTABLE_MASK,
-        {.reset = errors & AER_UNCORRECTABLE_INTERNAL, .writable = errors, .sticky = errors});
-    config.define_u32(cap + AER_UNCORRECTABLE_SEVERITY,
-                      {.reset = errors & kFatalByDefault, .writable = errors, .sticky = errors});
+    // Masks and severities of a VF are its PF's (9.3.6.1).
+    const bool is_vf = function_.options_.virtual_function;
+    if (!is_vf) {
+        config.define_u32(
+            cap + AER_UNCORRECTABLE_MASK,
+            {.reset = errors & AER_UNCORRECTABLE_INTERNAL, .writable = errors, .sticky = errors});
+        config.define_u32(
+            cap + AER_UNCORRECTABLE_SEVERITY,
+            {.reset = errors & kFatalByDefault, .writable = errors, .sticky = errors});
+        config.define_u32(
+            cap + AER_CORRECTABLE_MASK,
+            {.reset = kCorrectableMasked, .writable = kCorrectable, .sticky = kCorrectable});
+    }
     config.define_u32(cap + AER_CORRECTABLE_STATUS, {.w1c = kCorrectable, .sticky = kCorrectable});
-    config.define_u32(
-        cap + AER_CORRECTABLE_MASK,
-        {.reset = kCorrectableMasked, .writable = kCorrectable, .sticky = kCorrectable});
-    const uint32_t enables = options.ecrc ? AER_CONTROL_ECRC_GENERATION_ENABLE |
-                                                AER_CONTROL_ECRC_CHECK_ENABLE
-                                          : 0;
+    const uint32_t enables = options.ecrc && !is_vf ? AER_CONTROL_ECRC_GENERATION_ENABLE |
+                                                          AER_CONTROL_ECRC_CHECK_ENABLE
+                                                    : 0;
     const uint32_t able = options.ecrc
                               ? AER_CONTROL_ECRC_GENERATION_CAPABLE | AER_CONTROL_ECRC_CHECK_CAPABLE
                               : 0;
@@ -186,6 +231,18 @@ Result<uint32_t> CapabilityBuilder::add_aer(const AerOptions& options) {
     for (uint32_t i = 0; i < 4; ++i) {
         config.define_u32(cap + AER_HEADER_LOG + 4 * i, {.sticky = 0xffff'ffff});
     }
+    if (options.root) {
+        constexpr uint32_t kStatus = AER_ROOT_STATUS_CORRECTABLE |
+                                     AER_ROOT_STATUS_MULTIPLE_CORRECTABLE |
+                                     AER_ROOT_STATUS_UNCORRECTABLE |
+                                     AER_ROOT_STATUS_MULTIPLE_UNCORRECTABLE |
+                                     AER_ROOT_STATUS_FIRST_FATAL | AER_ROOT_STATUS_NON_FATAL |
+                                     AER_ROOT_STATUS_FATAL;
+        config.define_u32(cap + AER_ROOT_COMMAND, {.writable = AER_ROOT_COMMAND_ENABLES});
+        config.define_u32(cap + AER_ROOT_STATUS, {.w1c = kStatus, .sticky = kStatus});
+        config.define_u32(cap + AER_ROOT_SOURCE, {.sticky = 0xffff'ffff});
+    }
+    function_.aer_cap_ = cap;
     return cap;
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Capabilities of a type-0 function: each CapabilityBuilder member lays one structure into config
+// Capabilities of a function: each CapabilityBuilder member lays one structure into config
 // space with the masks, reset values and sticky bits of its specification, and binds the behaviour
 // that Function has for it. PCIe Base Specification 6.0, 7.5.2 to 7.9; PCI Bus Power
 // Management 1.2.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -44,6 +45,9 @@ struct MsixOptions {
 enum class PciePortType : uint8_t {
     kEndpoint = 0x0,
     kLegacyEndpoint = 0x1,
+    kRootPort = 0x4,
+    kUpstreamPort = 0x5,
+    kDownstreamPort = 0x6,
     kRootComplexIntegratedEndpoint = 0x9,  // has no link: link registers read zero
 };
 
@@ -61,6 +65,13 @@ struct PcieOptions {
     bool flr = true;
     bool extended_tag = true;
     bool slot_clock = true;
+    bool ari_forwarding = false;  // root and downstream ports
+
+    // The slot below a root or downstream port. No command takes time (No Command Completed
+    // Support), and there is no power controller, attention button or latch.
+    bool slot = false;
+    uint32_t slot_number = 0;  // 1 .. 8191, unique in the machine
+    bool hot_plug = false;     // Hot-Plug Capable, Surprise
     uint32_t at = 0;
 };
 
@@ -81,7 +92,19 @@ struct AerOptions {
     uint32_t uncorrectable = kEndpointUncorrectableErrors;  // implemented bits of the three
                                                             // registers
     bool ecrc = true;                                       // can generate and check ECRC
-    uint32_t at = 0;  // wanted offset in 0x100..0xfff; 0: first that fits
+    bool root = false;  // with the root error registers, for root ports
+    uint32_t at = 0;    // wanted offset in 0x100..0xfff; 0: first that fits
+};
+
+/// Single Root I/O Virtualization. NumVFs, VF Enable and the VF BARs get their behaviour from
+/// Sriov (sriov.h); the VFs come from Function::make_vf().
+struct SriovOptions {
+    uint16_t total_vfs = 0;                // 1 .. 0xff00; InitialVFs is the same
+    uint16_t vf_device_id = 0;             // not ffff
+    std::array<Bar, kBarCount> vf_bars{};  // of one VF; memory only
+    uint16_t first_offset = 1;             // routing ids, from the PF's on, in an ARI hierarchy
+    uint16_t stride = 1;
+    uint32_t at = 0;
 };
 
 /// Vendor-Specific capability: `body` follows the length byte. Both spans are copied.
@@ -133,6 +156,15 @@ public:
     /// 7.8.4.
     Result<uint32_t> add_aer(const AerOptions& options);
 
+    /// 7.8.8. `next_function`: number of the device's next function; 0: this is the last.
+    Result<uint32_t> add_ari(uint8_t next_function = 0, uint32_t at = 0);
+
+    /// 7.7.11, for root ports, downstream ports and functions that take part in access control.
+    Result<uint32_t> add_acs(uint32_t at = 0);
+
+    /// 9.3.3. The function becomes a PF.
+    Result<uint32_t> add_sriov(const SriovOptions& options);
+
     /// 7.9.3. `serial`: 64-bit EUI-64, most significant byte of the company id highest.
     Result<uint32_t> add_device_serial_number(uint64_t serial, uint32_t at = 0);
 
@@ -147,6 +179,7 @@ private:
     Status require_single_extended(uint16_t id) const;
     Status check_msix(const MsixOptions& options) const;
     void define_link(uint32_t cap, const PcieOptions& options);
+    void define_slot(uint32_t cap, const PcieOptions& options);
 
     Function& function_;
 };

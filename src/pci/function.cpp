@@ -9,9 +9,12 @@
 
 #include "base/check.h"
 #include "pci/pci_regs.h"
+#include "pci/sriov.h"
 
 namespace mimic::pci {
 namespace {
+
+constexpr unsigned kBridgeBarCount = 2;
 
 constexpr uint64_t kPage = 4096;                  // granularity of mappable areas
 constexpr uint64_t kMaxIoBar = 256;               // PCI 3.0, 6.2.5.1
@@ -90,8 +93,15 @@ Status Function::validate(const FunctionOptions& options) {
         return fail(std::errc::invalid_argument, "config space of {} bytes: want 256 or 4096",
                     options.config_size);
     }
+    if (options.header == HeaderType::kBridge && options.virtual_function) {
+        return fail(std::errc::invalid_argument, "a bridge cannot be a VF");
+    }
     for (unsigned i = 0; i < kBarCount; ++i) {
         MIMIC_TRY(validate_bar(i, options.bars[i]));
+        if (options.header == HeaderType::kBridge && i >= kBridgeBarCount &&
+            options.bars[i].type != BarType::kNone) {
+            return fail(std::errc::invalid_argument, "BAR{}: a bridge has two", i);
+        }
         if (options.bars[i].type != BarType::kMemory64) continue;
         if (i + 1 == kBarCount || options.bars[i + 1].type != BarType::kNone) {
             return fail(std::errc::invalid_argument, "BAR{}: 64 bits need the next slot empty", i);
@@ -111,27 +121,63 @@ Function::~Function() = default;
 
 void Function::build_header() {
     using namespace regs;
-    config_.define_u16(VENDOR_ID, {.reset = options_.vendor_id});
-    config_.define_u16(DEVICE_ID, {.reset = options_.device_id});
-    config_.define_u16(COMMAND, {.writable = COMMAND_IO_SPACE | COMMAND_MEMORY_SPACE |
-                                             COMMAND_BUS_MASTER | COMMAND_PARITY_ERROR_RESPONSE |
-                                             COMMAND_SERR_ENABLE | COMMAND_INTERRUPT_DISABLE});
+    const bool is_vf = options_.virtual_function;
+    // The ids of a VF are in its PF's SR-IOV capability (9.3.4.1.1).
+    config_.define_u16(VENDOR_ID, {.reset = is_vf ? 0xffffU : options_.vendor_id});
+    config_.define_u16(DEVICE_ID, {.reset = is_vf ? 0xffffU : options_.device_id});
+    // A VF has no I/O, no pin, and its memory enable is the PF's (9.3.4.1.3).
+    constexpr uint32_t kCommand = COMMAND_IO_SPACE | COMMAND_MEMORY_SPACE | COMMAND_BUS_MASTER |
+                                  COMMAND_PARITY_ERROR_RESPONSE | COMMAND_SERR_ENABLE |
+                                  COMMAND_INTERRUPT_DISABLE;
+    config_.define_u16(COMMAND, {.writable = is_vf ? COMMAND_BUS_MASTER : kCommand});
     config_.define_u16(STATUS,
                        {.w1c = STATUS_MASTER_DATA_PARITY_ERROR | STATUS_SIGNALED_TARGET_ABORT |
                                STATUS_RECEIVED_TARGET_ABORT | STATUS_RECEIVED_MASTER_ABORT |
                                STATUS_SIGNALED_SYSTEM_ERROR | STATUS_DETECTED_PARITY_ERROR});
     config_.define_u32(REVISION_ID, {.reset = options_.revision | (options_.class_code << 8)});
-    config_.define_u8(CACHE_LINE_SIZE, {.writable = 0xff});
+    if (!is_vf) config_.define_u8(CACHE_LINE_SIZE, {.writable = 0xff});
     config_.define_u8(HEADER_TYPE,
-                      {.reset = options_.multifunction ? HEADER_TYPE_MULTI_FUNCTION : 0});
-    config_.define_u16(SUBSYSTEM_VENDOR_ID, {.reset = options_.subsystem_vendor_id});
-    config_.define_u16(SUBSYSTEM_ID, {.reset = options_.subsystem_id});
-    config_.define_u8(INTERRUPT_LINE, {.writable = 0xff});
-    config_.define_u8(INTERRUPT_PIN, {.reset = options_.interrupt_pin});
+                      {.reset = static_cast<uint32_t>(options_.header) |
+                                (options_.multifunction ? HEADER_TYPE_MULTI_FUNCTION : 0)});
+    if (!is_vf) {
+        config_.define_u8(INTERRUPT_LINE, {.writable = 0xff});
+        config_.define_u8(INTERRUPT_PIN, {.reset = options_.interrupt_pin});
+    }
+    options_.header == HeaderType::kBridge ? build_bridge_header() : build_endpoint_header();
     config_.on_write(COMMAND, 2, [this](const ConfigWrite&) { interrupt_control_written(); });
 }
 
+void Function::build_endpoint_header() {
+    config_.define_u16(regs::SUBSYSTEM_VENDOR_ID, {.reset = options_.subsystem_vendor_id});
+    config_.define_u16(regs::SUBSYSTEM_ID, {.reset = options_.subsystem_id});
+}
+
+void Function::build_bridge_header() {
+    using namespace regs;
+    config_.define_u8(PRIMARY_BUS, {.writable = 0xff});
+    config_.define_u8(SECONDARY_BUS, {.writable = 0xff});
+    config_.define_u8(SUBORDINATE_BUS, {.writable = 0xff});
+    config_.define_u16(SECONDARY_STATUS,
+                       {.w1c = STATUS_MASTER_DATA_PARITY_ERROR | STATUS_SIGNALED_TARGET_ABORT |
+                               STATUS_RECEIVED_TARGET_ABORT | STATUS_RECEIVED_MASTER_ABORT |
+                               STATUS_SIGNALED_SYSTEM_ERROR | STATUS_DETECTED_PARITY_ERROR});
+    // No I/O window: its registers read zero, which says so (7.5.1.3.6).
+    config_.define_u16(MEMORY_BASE, {.writable = MEMORY_WINDOW_ADDRESS});
+    config_.define_u16(MEMORY_LIMIT, {.writable = MEMORY_WINDOW_ADDRESS});
+    config_.define_u16(PREFETCHABLE_BASE,
+                       {.reset = PREFETCHABLE_64_BIT, .writable = MEMORY_WINDOW_ADDRESS});
+    config_.define_u16(PREFETCHABLE_LIMIT,
+                       {.reset = PREFETCHABLE_64_BIT, .writable = MEMORY_WINDOW_ADDRESS});
+    config_.define_u32(PREFETCHABLE_BASE_UPPER, {.writable = ~0U});
+    config_.define_u32(PREFETCHABLE_LIMIT_UPPER, {.writable = ~0U});
+    config_.define_u16(
+        BRIDGE_CONTROL,
+        {.writable = BRIDGE_CONTROL_PARITY | BRIDGE_CONTROL_SERR | BRIDGE_CONTROL_ISA |
+                     BRIDGE_CONTROL_VGA | BRIDGE_CONTROL_VGA_16 | BRIDGE_CONTROL_BUS_RESET});
+}
+
 void Function::build_bars() {
+    if (options_.virtual_function) return;  // they read zero (9.3.4.1.11)
     for (unsigned i = 0; i < kBarCount; ++i) {
         const Bar& bar = options_.bars[i];
         const uint32_t offset = regs::BAR0 + 4 * i;
@@ -173,10 +219,14 @@ void Function::build_rom() {
 // --- Access ----------------------------------------------------------------------------------
 
 void Function::config_read(uint32_t offset, std::span<uint8_t> data) {
+    if (faults_ && faults_->read(FunctionFaults::kConfigSpace, offset, data)) [[unlikely]]
+        return;
     config_.read(offset, data);
 }
 
 void Function::config_write(uint32_t offset, std::span<const uint8_t> data) {
+    if (faults_ && faults_->write(FunctionFaults::kConfigSpace, offset, data)) [[unlikely]]
+        return;
     config_.write(offset, data);
 }
 
@@ -186,12 +236,28 @@ bool Function::bus_master_enabled() const {
 
 bool Function::bar_accessible(unsigned bar) const {
     if (!in_d0_ || bar >= kBarCount || options_.bars[bar].type == BarType::kNone) return false;
+    if (options_.virtual_function) {
+        return physfn_ != nullptr && physfn_->sriov_->memory_enabled() && physfn_->in_d0();
+    }
     const uint32_t enable = options_.bars[bar].type == BarType::kIo ? regs::COMMAND_IO_SPACE
                                                                     : regs::COMMAND_MEMORY_SPACE;
     return (config_.u32(regs::COMMAND) & enable) != 0;
 }
 
+uint64_t Function::bar_address(unsigned bar) const {
+    if (physfn_ != nullptr) return physfn_->sriov_->vf_bar_address(*this, bar);
+    const uint32_t offset = regs::BAR0 + 4 * bar;
+    const uint64_t low = config_.u32(offset) & regs::BAR_MEMORY_ADDRESS;
+    if (options_.bars[bar].type != BarType::kMemory64) return low;
+    return low | (uint64_t{config_.u32(offset + 4)} << 32);
+}
+
 DmaSpace* Function::dma() {
+    DmaSpace* const real = real_dma();
+    return faults_ ? faults_->dma(real) : real;
+}
+
+DmaSpace* Function::real_dma() {
     return upstream_ != nullptr && in_d0_ && bus_master_enabled() ? &upstream_->dma() : nullptr;
 }
 
@@ -207,6 +273,7 @@ void Function::attach(Upstream& upstream) {
     upstream_ = &upstream;
     pin_ = false;
     update_intx();
+    on_attach();
 }
 
 void Function::detach() {
@@ -220,8 +287,11 @@ void Function::detach() {
 void Function::reset(ResetKind kind) {
     if (resetting_) return;
     resetting_ = true;
+    // VFs end with their PF's configuration, before it is gone (9.2.2).
+    if (sriov_) sriov_->disable();
     const bool keep_sticky = kind == ResetKind::kFunctionLevel || kind == ResetKind::kPower;
     config_.reset(keep_sticky ? ConfigReset::kKeepSticky : ConfigReset::kAll);
+    if (sriov_) sriov_->registers_reset();
     in_d0_ = true;
     intx_level_ = false;
     if (msix_table_) msix_table_->reset();

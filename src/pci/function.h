@@ -6,18 +6,25 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "base/task_runner.h"
+#include "pci/aer.h"
 #include "pci/config_space.h"
 #include "pci/dma.h"
+#include "pci/function_faults.h"
 #include "pci/msix_table.h"
 
 namespace mimic::pci {
+
+class Function;
+class Sriov;
 
 inline constexpr unsigned kBarCount = 6;
 
@@ -76,7 +83,19 @@ public:
 
     /// Time and deferred work, on the loop that owns the function.
     virtual TaskRunner& runner() = 0;
+
+    /// Sends an error message towards the root complex; the function has checked its own enables.
+    /// Endpoints of a VMM, whose root ports are not ours, have nobody to tell.
+    virtual void send_error(ErrorMessage) {}
+
+    /// `pf` has made its VFs (Function::sriov()), which want an upstream each; or is about to
+    /// destroy them. An upstream that cannot show VFs ignores both.
+    virtual void vfs_created(Function& /*pf*/) {}
+    virtual void vfs_removing(Function& /*pf*/) {}
 };
+
+/// Layout of the configuration header (7.5.1).
+enum class HeaderType : uint8_t { kEndpoint = 0, kBridge = 1 };
 
 /// Everything config space needs to know about a function at its birth.
 struct FunctionOptions {
@@ -91,9 +110,14 @@ struct FunctionOptions {
     std::array<Bar, kBarCount> bars{};
     uint32_t config_size = 4096;  // 4096 for PCI Express, 256 for conventional PCI
     bool multifunction = false;   // HEADER_TYPE bit 7: the device has more functions than number 0
+    HeaderType header = HeaderType::kEndpoint;  // a bridge has BAR0 and BAR1 only
+
+    /// A VF that the SR-IOV capability of a PF brings: ids read as ones, BARs and COMMAND as 9.3.4
+    /// says. `bars` then are its shares of the PF's VF BARs.
+    bool virtual_function = false;
 };
 
-/// One type-0 function: config space, BARs, interrupts, resets. Thread-bound to the loop that owns
+/// One PCI function: config space, BARs, interrupts, resets. Thread-bound to the loop that owns
 /// it.
 ///
 /// A model derives from it, adds capabilities in its factory (capabilities.h) and overrides
@@ -119,9 +143,22 @@ public:
     /// Writes config space. Side effects (FLR, power state, MSI-X enable) happen before it returns.
     void config_write(uint32_t offset, std::span<const uint8_t> data);
 
-    /// Reads or writes data.size() bytes (1..8 from a guest, more from tools) of BAR `bar` at
-    /// `offset`; the transport has checked that [offset, offset + size) lies inside the BAR. Data
-    /// is little endian, as on the wire.
+    /// Reads or writes a BAR for a guest: the model's bar_read() or bar_write(), but for faults
+    /// that stand in between.
+    void read_bar(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+        if (faults_ && faults_->read(bar, offset, data)) [[unlikely]]
+            return;
+        bar_read(bar, offset, data);
+    }
+    void write_bar(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+        if (faults_ && faults_->write(bar, offset, data)) [[unlikely]]
+            return;
+        bar_write(bar, offset, data);
+    }
+
+    /// The model's side of a BAR: data.size() bytes (1..8 from a guest, more from tools) of BAR
+    /// `bar` at `offset`; the transport has checked that [offset, offset + size) lies inside the
+    /// BAR. Data is little endian, as on the wire.
     virtual void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) = 0;
     virtual void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) = 0;
 
@@ -134,10 +171,28 @@ public:
     /// nothing.
     void reset(ResetKind kind);
 
+    /// A conventional reset that the link below a port brings: AER's sticky registers keep what
+    /// they hold.
+    void hot_reset();
+
     /// Plugs the function into `upstream` (borrowed until detach()). detach() resets it with
     /// kDetach.
     void attach(Upstream& upstream);
     void detach();
+
+    /// Detects `error`: sets status bits and logs, and tells the root complex if the guest has
+    /// enabled that (6.2). A function without AER has only DEVSTA to show it.
+    void report_error(const AerError& error);
+
+    // --- Faults ------------------------------------------------------------------------------
+
+    /// What FunctionFaults needs of this function; the hooks for its slot and its process are the
+    /// caller's to add.
+    FunctionFaults::Hooks fault_hooks();
+
+    /// Lets `faults` stand between the guest and the function from now on; nullptr: nothing does.
+    void set_faults(std::unique_ptr<FunctionFaults> faults) { faults_ = std::move(faults); }
+    FunctionFaults* faults() { return faults_.get(); }
 
     // --- Facts -------------------------------------------------------------------------------
 
@@ -169,6 +224,22 @@ public:
     /// The MSI-X table and PBA, or nullptr without the capability.
     const MsixTable* msix_table() const { return msix_table_ ? &*msix_table_ : nullptr; }
 
+    /// The SR-IOV capability of a PF, or nullptr.
+    Sriov* sriov() { return sriov_.get(); }
+    const Sriov* sriov() const { return sriov_.get(); }
+
+    /// The PF of a VF that exists, else nullptr.
+    Function* physical_function() { return physfn_; }
+
+    /// Offset of the PCI Express capability in config space; 0: none.
+    uint32_t pcie_capability() const { return pcie_cap_; }
+
+    /// Bus address that the guest gave memory BAR `bar`.
+    uint64_t bar_address(unsigned bar) const;
+
+    /// The slot, or nullptr while nothing is attached.
+    Upstream* upstream() { return upstream_; }
+
     /// Heap bytes of config space and MSI-X state, for the memory budget.
     size_t heap_bytes() const;
 
@@ -177,6 +248,22 @@ protected:
 
     /// The model's own state back to its reset values; config space is done already.
     virtual void on_reset(ResetKind kind) = 0;
+
+    /// Whether a write of `bar` at `offset` rings a doorbell, for the fault that loses those.
+    virtual bool is_doorbell(unsigned /*bar*/, uint64_t /*offset*/) const { return false; }
+
+    /// The function was plugged in: upstream() is there from now until on_reset(kDetach).
+    virtual void on_attach() {}
+
+    /// Makes VF `index` (0 .. NumVFs - 1) of a PF with an SR-IOV capability; `virtual_function` is
+    /// set in its options, and its BARs are those of the capability. nullptr: the VF does not
+    /// come to be. The guest may end a VF while its DMA is under way: what the VF passed to a
+    /// DmaSpace must not rely on it.
+    virtual std::unique_ptr<Function> make_vf(uint32_t /*index*/) { return nullptr; }
+
+    /// The guest enabled `enabled` VFs, or disabled them (0). Called after the VFs were made, and
+    /// before they go.
+    virtual void on_vfs_changed(uint32_t /*enabled*/) {}
 
     /// Raises MSI-X vector or MSI message `vector` if the guest has enabled that and bus mastering,
     /// and the function is in D0; else nothing happens, as the specification says. One that the
@@ -198,11 +285,9 @@ protected:
     /// while detached.
     DmaSpace* dma();
 
-    /// The slot, or nullptr while nothing is attached.
-    Upstream* upstream() { return upstream_; }
-
 private:
     friend class CapabilityBuilder;
+    friend class Sriov;
 
     // Where the MSI-X structures lie, and how many bytes each has.
     struct MsixPlace {
@@ -216,6 +301,8 @@ private:
     };
 
     void build_header();
+    void build_endpoint_header();
+    void build_bridge_header();
     void build_bars();
     void build_rom();
 
@@ -225,6 +312,12 @@ private:
     void bind_msix(uint32_t cap, uint32_t vectors, MsixPlace table, MsixPlace pba);
     void bind_pcie(uint32_t cap, bool flr);
 
+    DmaSpace* real_dma();
+    Function& error_controls();
+    bool is_fatal(const AerError& error);
+    bool log_error(const AerError& error);
+    void send_msix(uint32_t vector);
+    void send_msi(uint32_t vector);
     void power_state_written(const ConfigWrite& write);
     bool msi_enabled() const;
     bool msix_enabled() const;
@@ -249,10 +342,15 @@ private:
     uint32_t msi_cap_ = 0;
     uint32_t pm_cap_ = 0;
     uint32_t pcie_cap_ = 0;
-    bool in_d0_ = true;        // PMCSR.POWER_STATE is 0; read by transports at each BAR access
-    bool intx_level_ = false;  // the model's
-    bool pin_ = false;         // as last driven at the upstream
-    bool resetting_ = false;   // hooks of a config write that resets must not reset again
+    uint32_t aer_cap_ = 0;
+    bool aer_log_valid_ = false;  // the header log is that of the First Error Pointer
+    std::unique_ptr<Sriov> sriov_;
+    std::unique_ptr<FunctionFaults> faults_;
+    Function* physfn_ = nullptr;  // set by the PF's Sriov, which outlives its VFs
+    bool in_d0_ = true;           // PMCSR.POWER_STATE is 0; read by transports at each BAR access
+    bool intx_level_ = false;     // the model's
+    bool pin_ = false;            // as last driven at the upstream
+    bool resetting_ = false;      // hooks of a config write that resets must not reset again
 };
 
 }  // namespace mimic::pci

@@ -30,6 +30,16 @@ void Function::interrupt_control_written() {
     deliver_pending_msix();
 }
 
+void Function::send_msix(uint32_t vector) {
+    if (faults_ && faults_->message(true, vector)) return;
+    upstream_->send_msix(vector);
+}
+
+void Function::send_msi(uint32_t vector) {
+    if (faults_ && faults_->message(false, vector)) return;
+    upstream_->send_msi(vector);
+}
+
 // --- INTx ------------------------------------------------------------------------------------
 
 void Function::set_intx(bool asserted) {
@@ -82,7 +92,7 @@ void Function::raise_msi(uint32_t vector) {
         config_.set_bits(mask + 4, 4, 1U << message, ~0U);  // Pending Bits follow Mask Bits
         return;
     }
-    if (can_send_messages()) upstream_->send_msi(message);
+    if (can_send_messages()) send_msi(message);
 }
 
 void Function::deliver_pending_msi() {
@@ -93,7 +103,7 @@ void Function::deliver_pending_msi() {
         const uint32_t bit = 1U << message;
         if ((config_.u32(mask + 4) & ~config_.u32(mask) & bit) == 0) continue;
         config_.set_bits(mask + 4, 4, bit, 0);
-        upstream_->send_msi(message);
+        send_msi(message);
     }
 }
 
@@ -134,7 +144,7 @@ void Function::raise_msix(uint32_t vector) {
         msix_table_->set_pending(vector, true);
         return;
     }
-    if (can_send_messages()) upstream_->send_msix(vector);
+    if (can_send_messages()) send_msix(vector);
 }
 
 void Function::deliver_pending_msix() {
@@ -145,7 +155,7 @@ void Function::deliver_pending_msix() {
          vector = msix_table_->next_pending(vector + 1)) {
         if (msix_masked(vector)) continue;
         msix_table_->set_pending(vector, false);
-        upstream_->send_msix(vector);
+        send_msix(vector);
     }
 }
 

@@ -7,7 +7,11 @@ namespace mimic::topology {
 RunContext default_context(const Machine& machine, const std::string& run_dir) {
     RunContext out;
     out.accel = machine.accel;
+    for (const Fabric& fabric : machine.fabrics) {
+        out.device_sockets[fabric.name] = run_dir + "/" + fabric.name + ".sock";
+    }
     for (const Device& device : machine.devices) {
+        if (device.on_fabric) continue;
         for (const Function& function : device.functions) {
             out.device_sockets[function.name] = run_dir + "/" + function.name + ".sock";
         }

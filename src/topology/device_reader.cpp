@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads `devices:`: PF, static VFs, link, identifiers. docs/topology.md, "Device".
+// Reads `devices:`: PF, VFs, link, identifiers. docs/topology.md, "Device".
 #include <algorithm>
+#include <bit>
 
 #include <fmt/format.h>
 
@@ -50,6 +51,25 @@ void read_identifier(const Fields& fields, const std::string& fallback, Function
     function.identifier = std::move(*identifier);
 }
 
+/// class: Linux gives "unclassified" devices and host bridges no addresses, because firmware knows
+/// better (__dev_sort_resources() in drivers/pci/setup-bus.c). A fabric has no firmware, and with
+/// VFs to find room for, the same code stops in a BUG().
+void read_class(const Fields& fields, const ModelFacts& facts, Device& device) {
+    Function& pf = device.functions.front();
+    if (device.on_fabric) pf.class_code = facts.fabric_class_code;
+    const auto code = fields.number("class", {0, 0xffffff});
+    if (!code) return;
+    pf.class_code = static_cast<uint32_t>(*code);
+    constexpr uint32_t kUnclassified = 0x0000;
+    constexpr uint32_t kHostBridge = 0x0600;
+    const uint32_t kind = pf.class_code >> 8;
+    if (!device.on_fabric || (kind != kUnclassified && kind != kHostBridge)) return;
+    fields.problem(fields.where("class"),
+                   fmt::format("class {:#08x} on a fabric, where Linux gives such a device no "
+                               "addresses; expected another, such as {:#08x}",
+                               pf.class_code, facts.fabric_class_code));
+}
+
 Function make_function(const ModelFacts& facts, bool is_vf) {
     Function out;
     out.vendor_id = facts.vendor_id;
@@ -58,57 +78,55 @@ Function make_function(const ModelFacts& facts, bool is_vf) {
     out.bars.assign(facts.bars.begin(), facts.bars.end());
     out.memory_size = is_vf ? facts.vf_memory : facts.pf_memory;
     out.capabilities = facts.capabilities;
+    out.rings = is_vf ? facts.vf_rings : facts.pf_rings;
     return out;
 }
 
-/// memory, capabilities: the keys that PF, `vfs:` and one VF share.
+/// memory_bar: adds the BAR that is device memory.
+void read_memory_bar(const Fields& fields, Function& function) {
+    const auto size = fields.size("memory_bar", {0, kMaxMemoryBar});
+    if (!size || *size == 0) return;
+    if (*size < kMinMemoryBar || !std::has_single_bit(*size)) {
+        fields.problem(fields.where("memory_bar"),
+                       fmt::format("memory_bar is {}; expected a power of two, {} to {}, or 0",
+                                   fields.find("memory_bar")->describe(),
+                                   format_size(kMinMemoryBar), format_size(kMaxMemoryBar)));
+        return;
+    }
+    function.bars.push_back(
+        {.index = kMemoryBarIndex, .size = *size, .is_64bit = true, .prefetchable = true});
+}
+
+/// memory, memory_bar, rings, capabilities: the keys that PF, `vfs:` and one VF share.
 void read_properties(const Fields& fields, Function& function) {
     function.memory_size = fields.size("memory", kMemoryRange).value_or(function.memory_size);
     function.capabilities = static_cast<uint32_t>(
         fields.number("capabilities", kCapabilitiesRange).value_or(function.capabilities));
-}
-
-Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state) {
-    Link link;
-    const Fields fields(node, "link", kLinkKeys, scope, state.diagnostics);
-    if (const auto text = fields.text("speed", "gen1 to gen6, or '16 GT/s'")) {
-        const auto generation = std::find(kLinkGenerations.begin(), kLinkGenerations.end(), *text);
-        const auto speed = std::find(kLinkSpeeds.begin(), kLinkSpeeds.end(), *text);
-        if (generation != kLinkGenerations.end()) {
-            link.generation = static_cast<unsigned>(generation - kLinkGenerations.begin()) + 1;
-        } else if (speed != kLinkSpeeds.end()) {
-            link.generation = static_cast<unsigned>(speed - kLinkSpeeds.begin()) + 1;
-        } else {
-            fields.problem(
-                fields.where("speed"),
-                fmt::format("speed is {}; expected {}, or {}", fields.find("speed")->describe(),
-                            join_or(kLinkGenerations), join_or(kLinkSpeeds)));
-        }
-    }
-    if (const auto width = fields.choice("width", kLinkWidths)) {
-        link.width = static_cast<unsigned>(parse_number(kLinkWidths[*width]).value_or(16));
-    }
-    return link;
+    function.rings = static_cast<unsigned>(
+        fields.number("rings", {0, kMaxRings}).value_or(function.rings));
+    read_memory_bar(fields, function);
 }
 
 /// Reads `vfs:`, a mapping for VFs that are alike or a list with a mapping for each, behind the PF.
 void read_vfs(const YamlPtr& node, Scope scope, const ModelFacts& facts, Device& device,
               ReadState& state) {
     const bool is_list = node->kind == YamlNode::Kind::kSequence;
+    const std::string_view kind = device.native_sriov ? "native" : "static";
+    const unsigned most = device.native_sriov ? facts.max_native_vfs : facts.max_static_vfs;
     unsigned count = 0;
     if (is_list) {
         count = static_cast<unsigned>(std::min<size_t>(node->items.size(), 1000));
-        if (count == 0 || count > facts.max_vfs) {
-            state.diagnostics.add(node->where,
-                                  fmt::format("{} static VFs; expected 1 to {}, functions 1 to 7 "
-                                              "of the PF's slot",
-                                              node->items.size(), facts.max_vfs));
+        if (count == 0 || count > most) {
+            state.diagnostics.add(
+                node->where,
+                fmt::format("{} {} VFs; expected 1 to {}{}", node->items.size(), kind, most,
+                            device.native_sriov ? "" : ", functions 1 to 7 of the PF's slot"));
             return;
         }
     } else {
         const Fields fields(node, "vfs mapping", kVfsKeys, scope, state.diagnostics);
-        fields.require("count", fmt::format("the number of static VFs, 1 to {}", facts.max_vfs));
-        const auto given = fields.number("count", {1, facts.max_vfs});
+        fields.require("count", fmt::format("the number of {} VFs, 1 to {}", kind, most));
+        const auto given = fields.number("count", {1, most});
         if (!given) return;
         count = static_cast<unsigned>(*given);
     }
@@ -127,44 +145,14 @@ void read_vfs(const YamlPtr& node, Scope scope, const ModelFacts& facts, Device&
         if (!is_list && state.problem_count() != before) break;
     }
     device.functions.front().total_vfs = static_cast<uint32_t>(device.functions.size() - 1);
-}
-
-void read_numa_node(const Fields& fields, const Machine& machine, Device& device) {
-    if (!fields.find("numa_node")) return;
-    if (!machine.has_numa) {
-        fields.problem(fields.where("numa_node"),
-                       "'numa_node' on a machine without 'numa:'; expected a list of nodes there");
-        return;
+    const bool same = std::all_of(
+        device.functions.begin() + 1, device.functions.end(),
+        [&](const Function& vf) { return vf.memory_bar() == device.functions[1].memory_bar(); });
+    if (device.native_sriov && !same) {
+        state.diagnostics.add(node->where,
+                              "VFs of one PF with different 'memory_bar'; expected the same size, "
+                              "because native SR-IOV has one VF BAR for all");
     }
-    if (const auto node = fields.number("numa_node", {0, machine.nodes.size() - 1})) {
-        device.numa_node = static_cast<unsigned>(*node);
-    }
-}
-
-/// QEMU's id of the root port, empty: chosen by placement.
-void read_root_port(const Fields& fields, Device& device) {
-    const auto id = fields.pattern("root_port", "a name");
-    if (!id) return;
-    const bool good = is_label(*id) && id->size() <= 31 && id->front() >= 'a' &&
-                      !id->starts_with("numa") && !id->starts_with("mimic-") &&
-                      !id->starts_with("dev-");
-    if (!good) {
-        fields.problem(fields.where("root_port"),
-                       fmt::format("root_port is '{}'; expected 1 to 31 of a-z, 0-9 and '-', "
-                                   "starting with a letter and not with numa, mimic- or dev-",
-                                   id->substr(0, 40)));
-        return;
-    }
-    device.port.id = *id;
-}
-
-void read_attachment(const Fields& fields) {
-    const YamlNode* node = fields.find("attach");
-    if (node && node->kind == YamlNode::Kind::kScalar && node->text == "fabric") {
-        fields.problem(node->where, "attach: fabric is not implemented yet; expected endpoint");
-        return;
-    }
-    fields.choice("attach", kAttachments);
 }
 
 /// One replica. `scope.index` and `scope.device_index` are its number.
@@ -189,16 +177,13 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     device.model = facts.name;
     Function pf = make_function(facts, false);
     pf.name = device.name;
-    pf.class_code = static_cast<uint32_t>(
-        fields.number("class", {0, 0xffffff}).value_or(pf.class_code));
     read_properties(fields, pf);
     if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
         read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
     }
     device.functions.push_back(std::move(pf));
-    read_numa_node(fields, machine, device);
-    read_root_port(fields, device);
-    read_attachment(fields);
+    read_attachment(fields, machine, device);
+    read_class(fields, facts, device);
     if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
     if (const auto isolation = fields.choice("isolation", kIsolations)) {
         device.isolation = static_cast<Isolation>(*isolation);
@@ -209,6 +194,40 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
 }
 
 }  // namespace
+
+Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state) {
+    Link link;
+    const Fields fields(node, "link", kLinkKeys, scope, state.diagnostics);
+    if (const auto text = fields.text("speed", "gen1 to gen6, or '16 GT/s'")) {
+        const auto generation = std::find(kLinkGenerations.begin(), kLinkGenerations.end(), *text);
+        const auto speed = std::find(kLinkSpeeds.begin(), kLinkSpeeds.end(), *text);
+        if (generation != kLinkGenerations.end()) {
+            link.generation = static_cast<unsigned>(generation - kLinkGenerations.begin()) + 1;
+        } else if (speed != kLinkSpeeds.end()) {
+            link.generation = static_cast<unsigned>(speed - kLinkSpeeds.begin()) + 1;
+        } else {
+            fields.problem(
+                fields.where("speed"),
+                fmt::format("speed is {}; expected {}, or {}", fields.find("speed")->describe(),
+                            join_or(kLinkGenerations), join_or(kLinkSpeeds)));
+        }
+    }
+    if (const auto width = fields.choice("width", kLinkWidths)) {
+        link.width = static_cast<unsigned>(parse_number(kLinkWidths[*width]).value_or(16));
+    }
+    return link;
+}
+
+std::optional<unsigned> read_numa_node(const Fields& fields, const Machine& machine) {
+    if (!fields.find("numa_node")) return std::nullopt;
+    if (!machine.has_numa) {
+        fields.problem(fields.where("numa_node"),
+                       "'numa_node' on a machine without 'numa:'; expected a list of nodes there");
+        return std::nullopt;
+    }
+    const auto node = fields.number("numa_node", {0, machine.nodes.size() - 1});
+    return node ? std::optional<unsigned>(static_cast<unsigned>(*node)) : std::nullopt;
+}
 
 bool read_device_item(const YamlPtr& item, const Scope& scope, Machine& machine, ReadState& state) {
     const YamlPtr node = state.templates.apply(item);

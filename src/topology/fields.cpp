@@ -122,6 +122,11 @@ std::optional<size_t> Fields::choice(std::string_view key, Words words) const {
     return std::nullopt;
 }
 
+std::optional<bool> Fields::truth(std::string_view key) const {
+    const auto word = choice(key, kTruths);
+    return word ? std::optional<bool>(*word == 1) : std::nullopt;
+}
+
 const YamlNode* Fields::list(std::string_view key, std::string_view expected) const {
     const YamlNode* node = find(key);
     if (!node || node->kind == YamlNode::Kind::kSequence) return node;

@@ -57,6 +57,9 @@ public:
     /// The index of the scalar in `words`.
     std::optional<size_t> choice(std::string_view key, Words words) const;
 
+    /// `true` or `false`.
+    std::optional<bool> truth(std::string_view key) const;
+
     /// A list, or nullptr.
     const YamlNode* list(std::string_view key, std::string_view expected) const;
 

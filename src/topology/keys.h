@@ -13,23 +13,29 @@ using Words = std::span<const std::string_view>;
 
 inline constexpr std::array<std::string_view, 4> kFileKeys = {"version", "machine", "machines",
                                                               "templates"};
-inline constexpr std::array<std::string_view, 12> kMachineKeys = {
-    "name", "count",  "template", "arch",        "cpus",  "memory",
-    "numa", "kernel", "image",    "kernel_args", "accel", "devices"};
+inline constexpr std::array<std::string_view, 13> kMachineKeys = {
+    "name",   "count", "template",    "arch",  "cpus",     "memory", "numa",
+    "kernel", "image", "kernel_args", "accel", "switches", "devices"};
 inline constexpr std::array<std::string_view, 3> kNumaKeys = {"cpus", "memory", "distances"};
-inline constexpr std::array<std::string_view, 14> kDeviceKeys = {
-    "name",  "count",     "template",  "model", "uuid", "memory",    "capabilities",
-    "class", "numa_node", "root_port", "link",  "vfs",  "isolation", "attach"};
+inline constexpr std::array<std::string_view, 7> kSwitchKeys = {
+    "name", "count", "template", "numa_node", "parent", "link", "acs"};
+inline constexpr std::array<std::string_view, 23> kDeviceKeys = {
+    "name",         "count",   "template",  "model",  "uuid",      "memory", "memory_bar", "rings",
+    "capabilities", "class",   "numa_node", "attach", "root_port", "switch", "slot",       "link",
+    "hotplug",      "plugged", "acs",       "ari",    "sriov",     "vfs",    "isolation"};
 inline constexpr std::array<std::string_view, 2> kLinkKeys = {"speed", "width"};
-inline constexpr std::array<std::string_view, 4> kVfsKeys = {"count", "uuid", "memory",
-                                                             "capabilities"};
-inline constexpr std::array<std::string_view, 3> kVfKeys = {"uuid", "memory", "capabilities"};
+inline constexpr std::array<std::string_view, 6> kVfsKeys = {"count",      "uuid",  "memory",
+                                                             "memory_bar", "rings", "capabilities"};
+inline constexpr std::array<std::string_view, 5> kVfKeys = {"uuid", "memory", "memory_bar", "rings",
+                                                            "capabilities"};
 
 inline constexpr std::array<std::string_view, 1> kArchs = {"x86_64"};
 inline constexpr std::array<std::string_view, 3> kAccels = {"auto", "tcg", "kvm"};
 inline constexpr std::array<std::string_view, 3> kKernels = {"6.1", "6.12", "newest"};
 inline constexpr std::array<std::string_view, 2> kIsolations = {"shared", "process"};
-inline constexpr std::array<std::string_view, 1> kAttachments = {"endpoint"};
+inline constexpr std::array<std::string_view, 2> kAttachments = {"endpoint", "fabric"};
+inline constexpr std::array<std::string_view, 2> kSriovKinds = {"static", "native"};
+inline constexpr std::array<std::string_view, 2> kTruths = {"false", "true"};
 inline constexpr std::array<std::string_view, 6> kLinkGenerations = {"gen1", "gen2", "gen3",
                                                                      "gen4", "gen5", "gen6"};
 inline constexpr std::array<std::string_view, 6> kLinkSpeeds = {"2.5 GT/s", "5 GT/s",  "8 GT/s",

@@ -20,7 +20,7 @@ struct ControllerIndexes {
     size_t bus(size_t host_bus) const {
         return host_bus == 0 ? 0 : machine.host_buses.size() - host_bus;
     }
-    size_t port(size_t device) const { return machine.host_buses.size() + device; }
+    size_t port(size_t qemu_port) const { return machine.host_buses.size() + qemu_port; }
 
     const Machine& machine;  // outlives this: both live in one call
 };
@@ -91,8 +91,9 @@ std::string controllers(const Machine& machine, const ControllerIndexes& indexes
             indexes.bus(i), bus.number, *bus.numa_node);
         out += address({0, 0, bus.pxb_slot, 0}, 0) + "    </controller>\n";
     }
-    for (size_t i = 0; i < machine.devices.size(); ++i) {
-        const Device::RootPort& port = machine.devices[i].port;
+    const std::vector<QemuPort> ports = qemu_ports(machine);
+    for (size_t i = 0; i < ports.size(); ++i) {
+        const Device::RootPort& port = ports[i].port;
         out += fmt::format(
             "    <controller type='pci' index='{}' model='pcie-root-port'>\n"
             "      <model name='pcie-root-port'/>\n"
@@ -148,21 +149,21 @@ std::string channels(const RunContext& context) {
 /// The vfio-user devices, and link speed and width, for which libvirt has no attribute.
 std::string qemu_parts(const Machine& machine, const RunContext& context,
                        const ControllerIndexes& indexes) {
-    if (machine.devices.empty()) return {};
+    const std::vector<QemuPort> ports = qemu_ports(machine);
+    if (ports.empty()) return {};
     std::string out = "  <qemu:commandline>\n";
-    for (size_t i = 0; i < machine.devices.size(); ++i) {
-        Device device = machine.devices[i];
-        device.port.id = fmt::format("pci.{}", indexes.port(i));
-        for (const Function& function : device.functions) {
-            const std::string json = function_device_json(device, function,
+    for (size_t i = 0; i < ports.size(); ++i) {
+        const std::string port_id = fmt::format("pci.{}", indexes.port(i));
+        for (const QemuFunction& function : ports[i].functions) {
+            const std::string json = function_device_json(port_id, function,
                                                           context.device_sockets.at(function.name));
             out += fmt::format("    <qemu:arg value='-device'/>\n    <qemu:arg value='{}'/>\n",
                                escape_xml(json));
         }
     }
     out += "  </qemu:commandline>\n  <qemu:override>\n";
-    for (size_t i = 0; i < machine.devices.size(); ++i) {
-        const Link& link = machine.devices[i].link;
+    for (size_t i = 0; i < ports.size(); ++i) {
+        const Link& link = ports[i].link;
         out += fmt::format(
             "    <qemu:device alias='pci.{}'>\n      <qemu:frontend>\n"
             "        <qemu:property name='x-speed' type='string' value='{}'/>\n"

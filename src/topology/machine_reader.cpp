@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads `machines:`: CPUs, memory, NUMA nodes, what to boot. docs/topology.md, "Machine".
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -143,6 +144,8 @@ void read_kernel(const Fields& fields, Machine& machine) {
 void check_names(const Fields& fields, const Machine& machine) {
     std::set<std::string_view> functions;
     std::set<std::string_view> ports;
+    std::set<std::string_view> switches;
+    for (const Switch& one : machine.switches) switches.insert(one.name);
     for (const Device& device : machine.devices) {
         for (const Function& function : device.functions) {
             if (functions.insert(function.name).second || function.name.empty()) continue;
@@ -152,12 +155,47 @@ void check_names(const Fields& fields, const Machine& machine) {
                                        "gpu{{index}})",
                                        machine.name, function.name));
         }
+        if (!device.name.empty() && switches.contains(device.name)) {
+            fields.problem(fields.where("devices"),
+                           fmt::format("a switch and a device of machine '{}' are called '{}'; "
+                                       "expected unique names",
+                                       machine.name, device.name));
+        }
         if (!device.port.id.empty() && !ports.insert(device.port.id).second) {
             fields.problem(fields.where("devices"),
                            fmt::format("two devices of machine '{}' are on root port '{}'; "
                                        "expected a root port for each",
                                        machine.name, device.port.id));
         }
+    }
+}
+
+/// A fabric's name is that of its socket, and stands beside names of functions.
+void check_fabric_names(const Fields& fields, const Machine& machine) {
+    for (const Fabric& fabric : machine.fabrics) {
+        const bool taken = machine.find_function(fabric.name) ||
+                           std::any_of(machine.switches.begin(), machine.switches.end(),
+                                       [&](const Switch& one) { return one.name == fabric.name; });
+        if (!taken) continue;
+        fields.problem(fields.where("devices"),
+                       fmt::format("'{}' is the name of a fabric of machine '{}'; expected another "
+                                   "name for the device or switch",
+                                   fabric.name, machine.name));
+    }
+}
+
+/// Slot numbers that the file gives are unique in a machine; the others are chosen around them.
+void check_slots(const Fields& fields, const Machine& machine) {
+    std::map<unsigned, std::string_view> devices;
+    for (const Device& device : machine.devices) {
+        if (device.slot == 0) continue;
+        const auto [first, is_new] = devices.try_emplace(device.slot, device.name);
+        if (is_new) continue;
+        fields.problem(fields.where("devices"),
+                       fmt::format("devices '{}' and '{}' of machine '{}' are in slot {}; expected "
+                                   "a number for each (with 'count', a pattern such as "
+                                   "\"{{index+1}}\"), or no 'slot'",
+                                   first->second, device.name, machine.name, device.slot));
     }
 }
 
@@ -196,10 +234,13 @@ void read_machine(const YamlPtr& node, Scope scope, Model& model, ReadState& sta
     read_numa(fields, scope, machine, state);
     read_totals(fields, machine);
     read_kernel(fields, machine);
+    read_switches(fields, scope, machine, state);
     read_devices(fields, scope, machine, state);
     check_names(fields, machine);
+    check_slots(fields, machine);
     if (state.problem_count() == before) {
         if (const auto problem = place(machine)) fields.problem(fields.where("devices"), *problem);
+        check_fabric_names(fields, machine);
     }
     model.machines.push_back(std::move(machine));
 }
@@ -223,7 +264,7 @@ bool read_machine_item(const YamlPtr& item, Model& model, ReadState& state) {
         read_machine(node, scope, model, state);
         if (state.problem_count() != before) break;  // replicas would only repeat it
     }
-    return state.functions <= kMaxFunctions;
+    return state.functions <= kMaxFunctions && state.switches <= kMaxSwitches;
 }
 
 }  // namespace mimic::topology

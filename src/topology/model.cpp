@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "topology/topology.h"
 
 namespace mimic::topology {
@@ -18,6 +19,12 @@ std::string_view Link::gigatransfers() const {
     return kSpeeds[std::clamp(generation, 1u, 6u) - 1];
 }
 
+uint64_t Function::memory_bar() const {
+    const auto found = std::find_if(bars.begin(), bars.end(),
+                                    [](const Bar& bar) { return bar.index == kMemoryBarIndex; });
+    return found == bars.end() ? 0 : found->size;
+}
+
 const Function* Machine::find_function(std::string_view function_name) const {
     for (const Device& device : devices) {
         for (const Function& function : device.functions) {
@@ -27,6 +34,11 @@ const Function* Machine::find_function(std::string_view function_name) const {
     return nullptr;
 }
 
+Bdf Machine::port_above(const Device& device) const {
+    return device.fabric ? fabrics.at(*device.fabric).ports.at(device.fabric_port).bdf
+                         : device.port.bdf;
+}
+
 const Machine* Model::find_machine(std::string_view machine_name) const {
     const auto found = std::find_if(machines.begin(), machines.end(), [&](const Machine& machine) {
         return machine.name == machine_name;
@@ -34,12 +46,27 @@ const Machine* Model::find_machine(std::string_view machine_name) const {
     return found == machines.end() ? nullptr : &*found;
 }
 
+namespace {
+
+/// True if `other` is probed before `device`: devices that are there at boot come first, each kind
+/// in order of addresses.
+bool is_probed_before(const Device& other, const Device& device) {
+    if (other.plugged != device.plugged) return other.plugged;
+    return other.functions.front().bdf < device.functions.front().bdf;
+}
+
+}  // namespace
+
 std::string sysfs_name(const Machine& machine, const Function& function) {
-    unsigned index = 0;
-    for (const Device& device : machine.devices) {
-        const Function& pf = device.functions.front();
-        if (pf.bdf < Bdf{function.bdf.domain, function.bdf.bus, function.bdf.device, 0}) ++index;
-    }
+    const auto owner = std::find_if(
+        machine.devices.begin(), machine.devices.end(), [&](const Device& device) {
+            return std::any_of(device.functions.begin(), device.functions.end(),
+                               [&](const Function& own) { return own.bdf == function.bdf; });
+        });
+    MIMIC_CHECK(owner != machine.devices.end());
+    const auto index = std::count_if(
+        machine.devices.begin(), machine.devices.end(),
+        [&](const Device& other) { return is_probed_before(other, *owner); });
     return function.is_vf() ? fmt::format("mock{}_vf{}", index, function.vf_index)
                             : fmt::format("mock{}", index);
 }

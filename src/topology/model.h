@@ -26,10 +26,19 @@ inline constexpr unsigned kMaxFunctions = 4096;  // in one file
 inline constexpr unsigned kMaxCpus = 255;        // xAPIC ids are eight bits and 255 is broadcast
 inline constexpr unsigned kMaxNumaNodes = 15;    // bus numbers 0x10, 0x20 .. 0xf0 (placement.h)
 inline constexpr unsigned kMaxStaticVfs = 7;     // functions 1..7 of a PCI device
+inline constexpr unsigned kMaxNativeVfs = 64;    // of a PF with the SR-IOV capability
+inline constexpr unsigned kMaxSwitches = 4096;   // in one file
+inline constexpr unsigned kMaxRings = 8;         // DMA rings of a function
+inline constexpr unsigned kMaxSlot = 8191;       // 13 bits in Slot Capabilities (PCIe 6.0, 7.5.3.9)
+inline constexpr unsigned kBusesPerDomain = 256;
 inline constexpr uint64_t kMinMachineMemory = 128ull << 20;
 inline constexpr uint64_t kMaxMachineMemory = 4ull << 40;
 inline constexpr uint64_t kMaxDeviceMemory = 1ull << 60;  // only a number in a register
-inline constexpr uint32_t kNoVfIndex = 0xffffffff;        // VF_INDEX register of a PF
+inline constexpr uint64_t kMinMemoryBar = 4096;
+inline constexpr uint64_t kMaxMemoryBar = 64ull << 30;
+inline constexpr unsigned kMemoryBarIndex = 2;           // the BAR that is device memory
+inline constexpr uint32_t kFirstFabricDomain = 0x10000;  // Linux's vmd driver: above all of ACPI
+inline constexpr uint32_t kNoVfIndex = 0xffffffff;       // VF_INDEX register of a PF
 
 enum class Arch : uint8_t { kX86_64 };
 
@@ -49,14 +58,14 @@ struct Kernel {
 
 /// A PCI address. Immutable value, ordered as lspci orders.
 struct Bdf {
-    uint16_t domain = 0;
+    uint32_t domain = 0;  // 16 bits, but 0x10000 and up for what Linux makes (VMD)
     uint8_t bus = 0;
     uint8_t device = 0;    // 0..31
     uint8_t function = 0;  // 0..7
 
     auto operator<=>(const Bdf&) const = default;
 
-    /// "0000:11:00.0", as in /sys/bus/pci/devices.
+    /// "0000:11:00.0" or "10000:01:00.0", as in /sys/bus/pci/devices.
     std::string str() const;
 };
 
@@ -88,25 +97,29 @@ struct Identifier {
     std::string label;                // the LABEL register block; empty for a UUID
 };
 
-/// One PCI function: one socket, one vfio-user-pci. Function 0 of a device is its PF, 1..N are its
-/// static VFs.
+/// One PCI function. Of an endpoint: one socket, one vfio-user-pci; function 0 is the PF, 1..N are
+/// its static VFs. On a fabric a VF is there while the PF's SR-IOV capability covers it.
 struct Function {
     std::string name;  // unique in its machine: the device's name, VFs "<device>-vf<index>"
-    Bdf bdf;           // as the guest's firmware will number it
+    Bdf bdf;           // as the guest will number it
     uint16_t vendor_id = 0;
     uint16_t device_id = 0;
     uint32_t class_code = 0;  // 24 bits
-    std::vector<Bar> bars;
+    std::vector<Bar> bars;    // of a native VF: its own share of the PF's VF BARs
     Identifier identifier;
     uint64_t memory_size = 0;        // MEMORY_SIZE register; no host memory is used
     uint32_t capabilities = 0;       // CAPABILITIES register
     uint32_t total_vfs = 0;          // TOTAL_VFS register of a PF; 0 for a VF
     uint32_t vf_index = kNoVfIndex;  // 0-based for a VF
+    unsigned rings = 0;              // RING_COUNT register: DMA rings, 0..kMaxRings
 
     bool is_vf() const { return vf_index != kNoVfIndex; }
+
+    /// Bytes of device memory: the size of BAR kMemoryBarIndex, 0 if there is none.
+    uint64_t memory_bar() const;
 };
 
-/// A device on a root port of its own.
+/// A device: on a root port of QEMU's of its own (an endpoint), or below a port of a fabric.
 struct Device {
     std::string name;   // RFC 1123 label, unique in its machine
     std::string model;  // "mock-accel"
@@ -115,7 +128,19 @@ struct Device {
     Isolation isolation = Isolation::kShared;
     std::vector<Function> functions;  // PF first, then VFs by index; never empty
 
-    /// The root port that holds it. `id` is QEMU's; (chassis, slot) is unique in the machine.
+    bool on_fabric = false;
+    std::optional<size_t> parent_switch;  // index into Machine::switches
+    std::optional<size_t> fabric;         // index into Machine::fabrics; has a value if on_fabric
+    size_t fabric_port = 0;               // index into Fabric::ports: the port above
+    unsigned slot = 0;                    // physical slot number, 1..kMaxSlot
+    bool hotplug = false;                 // the slot above is hot-plug capable
+    bool plugged = true;                  // false: the slot is empty at boot
+    bool acs = true;                      // the port above has Access Control Services
+    bool ari = true;                      // the port above forwards ARI
+    bool native_sriov = false;            // the PF has the SR-IOV capability; false: static VFs
+
+    /// The root port of QEMU's that holds an endpoint. `id` is QEMU's; (chassis, slot) is unique in
+    /// the machine.
     struct RootPort {
         std::string id;
         Bdf bdf;               // of the port itself
@@ -124,7 +149,53 @@ struct Device {
         uint8_t secondary_bus = 0;
         size_t host_bus = 0;  // index into Machine::host_buses
     };
-    RootPort port;
+    RootPort port;  // without meaning on a fabric
+};
+
+/// A PCIe switch of a fabric: an upstream port and a downstream port for each switch and device
+/// that is attached to it.
+struct Switch {
+    std::string name;  // RFC 1123 label, unique in its machine
+    std::optional<unsigned> numa_node;
+    std::optional<size_t> parent;  // index into Machine::switches; none: on a root port
+    Link link;                     // above it
+    bool acs = true;               // of its downstream ports
+};
+
+/// A PCI-PCI bridge of a fabric, with the bus numbers that it has at start.
+struct FabricPort {
+    enum class Kind : uint8_t { kRootPort, kSwitchUpstream, kSwitchDownstream };
+
+    /// "<device or switch>.port" for the port above that, "<switch>.up" for an upstream port. No
+    /// device can have such a name.
+    std::string name;
+    Kind kind = Kind::kRootPort;
+    std::optional<size_t> parent;  // index into Fabric::ports; none: on bus 0
+    Bdf bdf;
+    uint8_t secondary_bus = 0;
+    uint8_t subordinate_bus = 0;
+    Link link;
+    unsigned slot = 0;  // physical slot number; 0: no slot
+    bool hotplug = false;
+    bool acs = false;              // never of an upstream port
+    bool ari = false;              // ARI forwarding; never of an upstream port
+    std::optional<size_t> device;  // index into Machine::devices of what is plugged below
+};
+
+/// A whole PCI domain behind one vfio-user endpoint, which the guest's vmd driver takes for an
+/// Intel Volume Management Device. Bus 0 of the domain holds the root ports.
+struct Fabric {
+    std::string name;  // "fabric", or "fabric<node>" on a NUMA node; its socket's name
+    std::optional<unsigned> numa_node;
+    Isolation isolation = Isolation::kShared;
+    Device::RootPort port;  // of QEMU's, id "rpf<n>", holds the VMD endpoint
+    Bdf bdf;                // of the VMD endpoint, in domain 0
+    uint32_t domain = kFirstFabricDomain;
+    unsigned buses = 1;              // highest bus number plus one
+    uint64_t config_bar_size = 0;    // BAR0 of the VMD endpoint: ECAM, 1 MiB a bus
+    uint64_t memory32_bar_size = 0;  // BAR2: window of 32-bit BARs
+    uint64_t memory64_bar_size = 0;  // BAR4: window of 64-bit prefetchable BARs
+    std::vector<FabricPort> ports;   // a port comes before those below it
 };
 
 /// CPUs and memory that are close to each other. `first_cpu`..`first_cpu + cpus - 1` are the
@@ -156,11 +227,16 @@ struct Machine {
     std::vector<NumaNode> nodes;     // never empty; one node for a machine without `numa:`
     bool has_numa = false;           // false: `nodes` is one node that the guest is not told about
     Kernel kernel;
+    std::vector<Switch> switches;     // in file order
     std::vector<Device> devices;      // in file order
+    std::vector<Fabric> fabrics;      // by domain, which is by BDF of the VMD endpoint
     std::vector<HostBus> host_buses;  // pcie.0 first, then by number
 
     /// The function called `name`, or nullptr.
     const Function* find_function(std::string_view name) const;
+
+    /// The bridge above `device`: a root port of QEMU's, or a port of its fabric.
+    Bdf port_above(const Device& device) const;
 };
 
 /// A whole file.

@@ -16,11 +16,15 @@ constexpr std::array<ModelFacts, 1> kCatalog = {
         .vendor_id = 0x1de5,
         .pf_device_id = 0x0001,
         .vf_device_id = 0x0002,
-        .class_code = 0x000000,  // seed 001 shows "Non-VGA unclassified device"
+        .class_code = 0x000000,         // seed 001 shows "Non-VGA unclassified device"
+        .fabric_class_code = 0x120000,  // processing accelerator: read_class() says why
         .pf_memory = 16ull << 30,
         .vf_memory = 2ull << 30,
         .capabilities = 0x00000001,
-        .max_vfs = kMaxStaticVfs,
+        .pf_rings = 4,
+        .vf_rings = 1,
+        .max_static_vfs = kMaxStaticVfs,
+        .max_native_vfs = kMaxNativeVfs,
         .bars = kMockAccelBars,
     },
 };

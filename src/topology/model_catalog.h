@@ -20,12 +20,16 @@ struct ModelFacts {
     uint16_t vendor_id = 0;
     uint16_t pf_device_id = 0;
     uint16_t vf_device_id = 0;
-    uint32_t class_code = 0;  // default of `class`
+    uint32_t class_code = 0;         // default of `class`, of an endpoint
+    uint32_t fabric_class_code = 0;  // the same on a fabric
     uint64_t pf_memory = 0;
     uint64_t vf_memory = 0;
     uint32_t capabilities = 0;
-    unsigned max_vfs = 0;
-    std::span<const Bar> bars;  // of PF and VF
+    unsigned pf_rings = 0;
+    unsigned vf_rings = 0;
+    unsigned max_static_vfs = 0;
+    unsigned max_native_vfs = 0;
+    std::span<const Bar> bars;  // of PF and VF, without device memory
 };
 
 /// mock-accel's registers with constant values, as a fresh device shows them (seed 001).

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // picture_svg(): the PCIe tree by NUMA node. A panel per machine; in it a box per NUMA node, at
 // most two beside each other; in that, one row per root port: the port, its link, and the device
-// with a line per function.
+// with a line per function, or a fabric.
 #include <algorithm>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "topology/picture_parts.h"
 #include "topology/scalars.h"
 #include "topology/topology.h"
 #include "topology/xml_text.h"
@@ -14,20 +15,13 @@
 namespace mimic::topology {
 namespace {
 
+using namespace picture;
+
 // Pixels. All arbitrary, chosen by eye.
 constexpr unsigned kMargin = 24;
-constexpr unsigned kBoxWidth = 640;
 constexpr unsigned kGap = 20;
 constexpr unsigned kPanelHeader = 52;
 constexpr unsigned kBoxHeader = 56;
-constexpr unsigned kPad = 16;
-constexpr unsigned kPortWidth = 118;
-constexpr unsigned kPortHeight = 50;
-constexpr unsigned kLinkWidth = 74;
-constexpr unsigned kDeviceWidth = kBoxWidth - 2 * kPad - kPortWidth - kLinkWidth;
-constexpr unsigned kDeviceHeader = 28;
-constexpr unsigned kLine = 24;
-constexpr unsigned kRowGap = 14;
 constexpr unsigned kEmptyBody = 34;
 constexpr size_t kBoxesPerRow = 2;
 
@@ -62,43 +56,20 @@ constexpr std::string_view kStyle = R"(<style>
 </style>
 )";
 
-/// A root bus with its devices, or a NUMA node without any.
+/// A root bus with its endpoints and its fabric, or a NUMA node without any.
 struct Box {
     std::string title;
     std::string detail;
     std::vector<const Device*> devices;
+    const Fabric* fabric = nullptr;
 };
 
-std::string shortened(const std::string& text, size_t characters) {
-    return text.size() <= characters ? text : text.substr(0, characters - 1) + "\xe2\x80\xa6";
-}
-
-std::string text_at(unsigned x, unsigned y, std::string_view classes, std::string_view content) {
-    return fmt::format("<text x=\"{}\" y=\"{}\" class=\"{}\">{}</text>\n", x, y, classes,
-                       escape_xml(content));
-}
-
-std::string rect(unsigned x, unsigned y, unsigned width, unsigned height,
-                 std::string_view classes) {
-    return fmt::format(
-        "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"6\" class=\"{}\"/>\n", x, y, width,
-        height, classes);
-}
-
-/// "11:00.0": the domain is always 0 here.
-std::string short_bdf(const Bdf& bdf) {
-    return bdf.str().substr(5);
-}
-
-unsigned device_height(const Device& device) {
-    const unsigned lines = static_cast<unsigned>(device.functions.size()) * kLine;
-    return std::max(kDeviceHeader + lines + 6, kPortHeight);
-}
-
-unsigned box_height(const Box& box) {
+unsigned box_height(const Machine& machine, const Box& box) {
     unsigned height = kBoxHeader + kPad;
     for (const Device* device : box.devices) height += device_height(*device) + kRowGap;
-    return box.devices.empty() ? height + kEmptyBody - kPad : height - kRowGap;
+    if (box.fabric) height += fabric_height(machine, *box.fabric) + kRowGap;
+    const bool empty = box.devices.empty() && !box.fabric;
+    return empty ? height + kEmptyBody - kPad : height - kRowGap;
 }
 
 std::string cpu_range(const NumaNode& node) {
@@ -117,67 +88,48 @@ std::vector<Box> make_boxes(const Machine& machine) {
         boxes.push_back(std::move(box));
     }
     if (machine.has_numa) {
-        const bool loose = std::any_of(machine.devices.begin(), machine.devices.end(),
-                                       [](const Device& d) { return !d.numa_node; });
-        if (loose) {
+        const auto is_loose = [](const auto& one) { return !one.numa_node; };
+        if (std::any_of(machine.devices.begin(), machine.devices.end(), is_loose) ||
+            std::any_of(machine.fabrics.begin(), machine.fabrics.end(), is_loose)) {
             boxes.push_back({.title = "No NUMA node", .detail = "numa_node is -1", .devices = {}});
         }
     }
-    for (const Device& device : machine.devices) {
-        const size_t at = device.numa_node ? *device.numa_node : boxes.size() - 1;
-        Box& box = boxes[at];
-        if (box.devices.empty()) {
-            const HostBus& bus = machine.host_buses[device.port.host_bus];
+    const auto box_of = [&](std::optional<unsigned> node, const Device::RootPort& port) -> Box& {
+        Box& box = boxes[node ? *node : boxes.size() - 1];
+        if (box.devices.empty() && !box.fabric) {
+            const HostBus& bus = machine.host_buses[port.host_bus];
             box.detail += fmt::format("; {}, bus {:02x}", bus.id, bus.number);
         }
-        box.devices.push_back(&device);
+        return box;
+    };
+    for (const Device& device : machine.devices) {
+        if (!device.on_fabric) box_of(device.numa_node, device.port).devices.push_back(&device);
+    }
+    for (const Fabric& fabric : machine.fabrics) {
+        box_of(fabric.numa_node, fabric.port).fabric = &fabric;
     }
     return boxes;
 }
 
-std::string draw_function(const Function& function, unsigned x, unsigned y) {
-    const unsigned bottom = y + 16;
-    std::string out = rect(x + 6, y, kDeviceWidth - 12, kLine - 3, function.is_vf() ? "vf" : "pf");
-    out += text_at(x + 14, bottom, "mono", short_bdf(function.bdf));
-    out += text_at(x + 74, bottom, "dim",
-                   function.is_vf() ? fmt::format("VF{}", function.vf_index) : "PF");
-    out += fmt::format("<g><title>{}</title>\n", escape_xml(function.identifier.text));
-    out += text_at(x + 104, bottom, "mono", shortened(function.identifier.text, 36)) + "</g>\n";
-    return out +
-           text_at(x + kDeviceWidth - 14, bottom, "dim end", format_size(function.memory_size));
+std::string draw_endpoint(const Device& device, unsigned x, unsigned y) {
+    return draw_port(device.port.id, device.port.bdf, device.link, "port", x, y) +
+           draw_device_box(device, x + kPortWidth + kLinkWidth, y, kDeviceWidth);
 }
 
-std::string draw_device(const Device& device, unsigned x, unsigned y) {
-    const unsigned height = device_height(device);
-    const unsigned middle = y + kPortHeight / 2;
-    const unsigned device_x = x + kPortWidth + kLinkWidth;
-    std::string out = rect(x, y, kPortWidth, kPortHeight, "port");
-    out += text_at(x + kPortWidth / 2, y + 20, "mid", shortened(device.port.id, 14));
-    out += text_at(x + kPortWidth / 2, y + 38, "mono mid", short_bdf(device.port.bdf));
-    out += fmt::format("<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" class=\"link\"/>\n",
-                       x + kPortWidth, middle, device_x, middle);
-    out += text_at(x + kPortWidth + kLinkWidth / 2, middle - 6, "dim mid",
-                   fmt::format("gen{} x{}", device.link.generation, device.link.width));
-    out += rect(device_x, y, kDeviceWidth, height, "device");
-    out += text_at(device_x + 14, y + 19, "head", shortened(device.name, 34));
-    out += text_at(device_x + kDeviceWidth - 14, y + 19, "dim end", device.model);
-    for (size_t i = 0; i < device.functions.size(); ++i) {
-        out += draw_function(device.functions[i], device_x,
-                             y + kDeviceHeader + static_cast<unsigned>(i) * kLine);
-    }
-    return out;
-}
-
-std::string draw_box(const Box& box, unsigned x, unsigned y, unsigned height) {
+std::string draw_box(const Machine& machine, const Box& box, unsigned x, unsigned y,
+                     unsigned height) {
     std::string out = rect(x, y, kBoxWidth, height, "node");
     out += text_at(x + kPad, y + 24, "head", box.title);
     out += text_at(x + kPad, y + 43, "dim", box.detail);
     unsigned row = y + kBoxHeader;
-    if (box.devices.empty()) out += text_at(x + kPad, row + 16, "dim", "no devices");
+    if (box.devices.empty() && !box.fabric) {
+        out += text_at(x + kPad, row + 16, "dim", "no devices");
+    }
     for (const Device* device : box.devices) {
-        out += draw_device(*device, x + kPad, row);
+        out += draw_endpoint(*device, x + kPad, row);
         row += device_height(*device) + kRowGap;
     }
+    if (box.fabric) out += draw_fabric(machine, *box.fabric, x + kPad, row);
     return out;
 }
 
@@ -190,10 +142,12 @@ std::string draw_machine(const Machine& machine, unsigned columns, unsigned& y) 
     for (size_t first = 0; first < boxes.size(); first += kBoxesPerRow) {
         const size_t end = std::min(first + kBoxesPerRow, boxes.size());
         unsigned height = 0;
-        for (size_t i = first; i < end; ++i) height = std::max(height, box_height(boxes[i]));
+        for (size_t i = first; i < end; ++i)
+            height = std::max(height, box_height(machine, boxes[i]));
         for (size_t i = first; i < end; ++i) {
             const auto column = static_cast<unsigned>(i - first);
-            body += draw_box(boxes[i], kMargin + kGap + column * (kBoxWidth + kGap), row, height);
+            body += draw_box(machine, boxes[i], kMargin + kGap + column * (kBoxWidth + kGap), row,
+                             height);
         }
         row += height + kGap;
     }
@@ -225,6 +179,10 @@ std::string picture_svg(const Model& model) {
         "viewBox=\"0 0 {0} {1}\" role=\"img\">\n<title>PCIe tree of {2}</title>\n",
         width, height, escape_xml(model.file_name));
     out += kStyle;
+    if (std::any_of(model.machines.begin(), model.machines.end(),
+                    [](const Machine& machine) { return !machine.fabrics.empty(); })) {
+        out += fabric_style();
+    }
     out += fmt::format("<rect width=\"{}\" height=\"{}\" class=\"back\"/>\n", width, height);
     return out + body + "</svg>\n";
 }

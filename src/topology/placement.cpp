@@ -6,30 +6,42 @@
 
 #include <fmt/format.h>
 
+#include "topology/fabric_placement.h"
+#include "topology/scalars.h"
+
 namespace mimic::topology {
 namespace {
 
-/// A root bus and the devices that go below it, as indexes into Machine::devices.
+/// A root bus and what goes below it: endpoints, as indexes into Machine::devices, and then a
+/// fabric, as one into Machine::fabrics.
 struct Group {
     HostBus bus;
     std::vector<size_t> devices;
+    std::optional<size_t> fabric;
+
+    size_t ports() const { return devices.size() + (fabric ? 1 : 0); }
 };
 
 std::vector<Group> make_groups(const Machine& machine) {
-    std::vector<Group> groups(1);
-    groups[0].bus.id = "pcie.0";
-    std::vector<std::vector<size_t>> by_node(machine.nodes.size());
+    std::vector<Group> by_node(machine.nodes.size() + 1);  // first: no node
+    const auto group_of = [&](std::optional<unsigned> node) -> Group& {
+        return by_node[node ? *node + 1 : 0];
+    };
     for (size_t i = 0; i < machine.devices.size(); ++i) {
-        const auto node = machine.devices[i].numa_node;
-        (node ? by_node[*node] : groups[0].devices).push_back(i);
+        if (machine.devices[i].on_fabric) continue;
+        group_of(machine.devices[i].numa_node).devices.push_back(i);
     }
-    for (unsigned node = 0; node < by_node.size(); ++node) {
-        if (by_node[node].empty()) continue;
-        Group group;
+    for (size_t i = 0; i < machine.fabrics.size(); ++i) {
+        group_of(machine.fabrics[i].numa_node).fabric = i;
+    }
+    by_node[0].bus.id = "pcie.0";
+    std::vector<Group> groups = {by_node[0]};
+    for (unsigned node = 0; node < machine.nodes.size(); ++node) {
+        Group& group = by_node[node + 1];
+        if (group.ports() == 0) continue;
         group.bus.id = fmt::format("numa{}", node);
         group.bus.numa_node = node;
         group.bus.pxb_slot = static_cast<uint8_t>(kFirstPxbSlot + node);
-        group.devices = std::move(by_node[node]);
         groups.push_back(std::move(group));
     }
     return groups;
@@ -44,7 +56,7 @@ bool number_buses(std::vector<Group>& groups, bool spread) {
         if (group.bus.numa_node && spread) {
             number = std::max((next + 0xfu) & ~0xfu, 0x10u * (*group.bus.numa_node + 1));
         }
-        const size_t last = number + group.devices.size();
+        const size_t last = number + group.ports();
         if (last > 0xff) return false;
         group.bus.number = static_cast<uint8_t>(number);
         group.bus.last_bus = static_cast<uint8_t>(last);
@@ -67,51 +79,139 @@ std::optional<Bdf> port_address(const HostBus& bus, size_t index, size_t count) 
                .function = static_cast<uint8_t>(packed ? index % 8 : 0)};
 }
 
-/// "rp<index>", or with letters behind it if a file took that name.
-std::string port_id(size_t index, const std::set<std::string>& taken) {
-    std::string id = fmt::format("rp{}", index);
-    while (taken.contains(id)) id += 'x';
-    return id;
+/// `name`, or with letters behind it if a file took that name.
+std::string port_id(std::string name, const std::set<std::string>& taken) {
+    while (taken.contains(name)) name += 'x';
+    return name;
+}
+
+/// Hands out physical slot numbers, ascending, around those that the file gives.
+class SlotNumbers {
+public:
+    explicit SlotNumbers(const Machine& machine) {
+        for (const Device& device : machine.devices) taken_.insert(device.slot);
+    }
+
+    unsigned next() {
+        while (taken_.contains(next_)) ++next_;
+        return next_++;
+    }
+
+private:
+    std::set<unsigned> taken_;
+    unsigned next_ = 1;
+};
+
+/// Ids and slot numbers of QEMU's root ports and of the slots on fabrics. QEMU's are below 256, as
+/// there are so many buses, and all together at most kMaxFunctions.
+void number_slots(Machine& machine) {
+    std::set<std::string> taken;
+    for (const Device& device : machine.devices) taken.insert(device.port.id);
+    SlotNumbers slots(machine);
+    unsigned chassis = 0;
+    for (size_t i = 0; i < machine.devices.size(); ++i) {
+        Device& device = machine.devices[i];
+        if (device.on_fabric) continue;
+        if (device.port.id.empty()) device.port.id = port_id(fmt::format("rp{}", i), taken);
+        device.port.chassis = ++chassis;
+        device.port.slot = slots.next();
+        device.slot = device.port.slot;
+    }
+    for (size_t i = 0; i < machine.fabrics.size(); ++i) {
+        Device::RootPort& port = machine.fabrics[i].port;
+        port.id = port_id(fmt::format("rpf{}", i), taken);
+        port.chassis = ++chassis;
+        port.slot = slots.next();
+    }
+    for (Device& device : machine.devices) {
+        if (device.on_fabric && device.slot == 0) device.slot = slots.next();
+    }
+}
+
+/// Address and bus of root port `index` of a group that is placed on host bus `host_bus`.
+std::optional<std::string> place_port(const Group& group, size_t index, size_t host_bus,
+                                      Device::RootPort& port) {
+    const auto address = port_address(group.bus, index, group.ports());
+    if (!address) {
+        return fmt::format(
+            "{} devices{} without a NUMA node; expected at most {}, or 'numa_node' on some",
+            group.devices.size(), group.fabric ? " and a fabric" : "", kPcie0PortSlots * 8);
+    }
+    port.bdf = *address;
+    port.secondary_bus = static_cast<uint8_t>(group.bus.number + 1 + index);
+    port.host_bus = host_bus;
+    return std::nullopt;
+}
+
+void set_addresses(Device& device) {
+    for (size_t f = 0; f < device.functions.size(); ++f) {
+        device.functions[f].bdf = {.domain = 0,
+                                   .bus = device.port.secondary_bus,
+                                   .device = 0,
+                                   .function = static_cast<uint8_t>(f)};
+    }
+}
+
+/// BARs of the whole machine, which QEMU's firmware places in one window below 4 GiB and one above.
+std::optional<std::string> check_addresses(const Machine& machine) {
+    uint64_t low = 0;
+    uint64_t high = 0;
+    for (const Fabric& fabric : machine.fabrics) {
+        low += fabric.memory32_bar_size;
+        high += fabric.memory64_bar_size;
+    }
+    for (const Device& device : machine.devices) {
+        if (device.on_fabric) continue;
+        for (const Function& function : device.functions) high += function.memory_bar();
+    }
+    if (low > kMaxLowAddresses) {
+        return fmt::format(
+            "the {} fabrics need {} of addresses below 4 GiB for 32-bit BARs; expected at most "
+            "{}: fewer devices, or fewer nodes with a fabric",
+            machine.fabrics.size(), format_size(low), format_size(kMaxLowAddresses));
+    }
+    if (high <= kMaxMemoryBars) return std::nullopt;
+    return fmt::format("the machine needs {} of addresses for 'memory_bar'; expected at most {}",
+                       format_size(high), format_size(kMaxMemoryBars));
 }
 
 }  // namespace
 
 std::optional<std::string> place(Machine& machine) {
+    if (auto problem = make_fabrics(machine)) return problem;
     std::vector<Group> groups = make_groups(machine);
     if (!number_buses(groups, true) && !number_buses(groups, false)) {
         return fmt::format("{} devices need more than the 256 buses of a PCI domain",
                            machine.devices.size());
     }
-    std::set<std::string> taken;
-    for (const Device& device : machine.devices) taken.insert(device.port.id);
+    number_slots(machine);
+    for (Fabric& fabric : machine.fabrics) {
+        for (FabricPort& port : fabric.ports) {
+            if (port.device) port.slot = machine.devices[*port.device].slot;
+        }
+    }
     machine.host_buses.clear();
+    uint32_t domain = kFirstFabricDomain;
     for (const Group& group : groups) {
+        const size_t host_bus = machine.host_buses.size();
         for (size_t i = 0; i < group.devices.size(); ++i) {
-            const auto address = port_address(group.bus, i, group.devices.size());
-            if (!address) {
-                return fmt::format(
-                    "{} devices without a NUMA node; expected at most {}, or "
-                    "'numa_node' on some",
-                    group.devices.size(), kPcie0PortSlots * 8);
-            }
             Device& device = machine.devices[group.devices[i]];
-            Device::RootPort& port = device.port;
-            if (port.id.empty()) port.id = port_id(group.devices[i], taken);
-            port.bdf = *address;
-            port.chassis = static_cast<unsigned>(group.devices[i]) + 1;
-            port.slot = port.chassis;
-            port.secondary_bus = static_cast<uint8_t>(group.bus.number + 1 + i);
-            port.host_bus = machine.host_buses.size();
-            for (size_t f = 0; f < device.functions.size(); ++f) {
-                device.functions[f].bdf = {.domain = 0,
-                                           .bus = port.secondary_bus,
-                                           .device = 0,
-                                           .function = static_cast<uint8_t>(f)};
-            }
+            if (auto problem = place_port(group, i, host_bus, device.port)) return problem;
+            set_addresses(device);
+        }
+        if (group.fabric) {
+            Fabric& fabric = machine.fabrics[*group.fabric];
+            auto problem = place_port(group, group.devices.size(), host_bus, fabric.port);
+            if (problem) return problem;
+            fabric.bdf = {
+                .domain = 0, .bus = fabric.port.secondary_bus, .device = 0, .function = 0};
+            fabric.domain = domain++;
+            problem = number_fabric(machine, fabric);
+            if (problem) return problem;
         }
         machine.host_buses.push_back(group.bus);
     }
-    return std::nullopt;
+    return check_addresses(machine);
 }
 
 }  // namespace mimic::topology

@@ -147,21 +147,20 @@ void add_host_buses(const Machine& machine, Args& args) {
 
 /// hotplug=off: QEMU 11.1 aborts when a vfio-user device with MSI-X is unplugged, and without it
 /// firmware reserves no I/O windows, of which there are only 15 or so.
-void add_root_ports(const Machine& machine, Args& args) {
-    for (const Device& device : machine.devices) {
-        const Device::RootPort& port = device.port;
-        const HostBus& bus = machine.host_buses[port.host_bus];
+void add_root_ports(const Machine& machine, const std::vector<QemuPort>& ports, Args& args) {
+    for (const QemuPort& one : ports) {
+        const Device::RootPort& port = one.port;
         const bool shares_slot = std::any_of(
-            machine.devices.begin(), machine.devices.end(), [&](const Device& other) {
+            ports.begin(), ports.end(), [&](const QemuPort& other) {
                 return other.port.bdf.bus == port.bdf.bus &&
                        other.port.bdf.device == port.bdf.device && other.port.bdf.function > 0;
             });
         add(args, "-device",
             fmt::format("pcie-root-port,id={},bus={},addr={:#x}.{},chassis={},slot={},hotplug=off,"
                         "x-speed={},x-width={}{}",
-                        port.id, bus.id, port.bdf.device, port.bdf.function, port.chassis,
-                        port.slot, root_port_speed(device.link), device.link.width,
-                        shares_slot ? ",multifunction=on" : ""));
+                        port.id, machine.host_buses[port.host_bus].id, port.bdf.device,
+                        port.bdf.function, port.chassis, port.slot, root_port_speed(one.link),
+                        one.link.width, shares_slot ? ",multifunction=on" : ""));
     }
 }
 
@@ -178,9 +177,30 @@ CpuTopology cpu_topology(const Machine& machine) {
     return {machine.cpus, 1};
 }
 
-Status check_sockets(const Machine& machine, const RunContext& context) {
+std::vector<QemuPort> qemu_ports(const Machine& machine) {
+    std::vector<QemuPort> out;
     for (const Device& device : machine.devices) {
+        if (device.on_fabric) continue;
+        QemuPort one{.port = device.port, .link = device.link, .functions = {}};
         for (const Function& function : device.functions) {
+            one.functions.push_back(
+                {.name = function.name,
+                 .bdf = function.bdf,
+                 .multifunction = function.bdf.function == 0 && device.functions.size() > 1});
+        }
+        out.push_back(std::move(one));
+    }
+    for (const Fabric& fabric : machine.fabrics) {
+        out.push_back({.port = fabric.port,
+                       .link = {},
+                       .functions = {{.name = fabric.name, .bdf = fabric.bdf}}});
+    }
+    return out;
+}
+
+Status check_sockets(const Machine& machine, const RunContext& context) {
+    for (const QemuPort& port : qemu_ports(machine)) {
+        for (const QemuFunction& function : port.functions) {
             const auto found = context.device_sockets.find(function.name);
             if (found == context.device_sockets.end() || found->second.empty()) {
                 return fail(std::errc::invalid_argument, "{}: function {} has no socket",
@@ -197,14 +217,14 @@ Status check_sockets(const Machine& machine, const RunContext& context) {
     return {};
 }
 
-std::string function_device_json(const Device& device, const Function& function,
+std::string function_device_json(const std::string& port_id, const QemuFunction& function,
                                  const std::string& socket_path) {
     nlohmann::ordered_json json;
     json["driver"] = "vfio-user-pci";
     json["id"] = "dev-" + function.name;
-    json["bus"] = device.port.id;
+    json["bus"] = port_id;
     json["addr"] = fmt::format("{}.{}", function.bdf.device, function.bdf.function);
-    if (function.bdf.function == 0 && device.functions.size() > 1) json["multifunction"] = true;
+    if (function.multifunction) json["multifunction"] = true;
     json["socket"] = {{"type", "unix"}, {"path", socket_path}};
     return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -219,12 +239,14 @@ std::string root_port_speed(const Link& link) {
 /// bound, and `mimic verify` reads registers both ways. panic=-1 with -no-reboot: a guest that
 /// panics ends QEMU. quiet: printing the boot's messages through an emulated UART is a tenth of the
 /// boot's time; `kernel_args: loglevel=7` brings them back. The other two skip self tests that tell
-/// nothing about a described machine. mimic.hostname is for the initramfs.
+/// nothing about a described machine. mimic.hostname is for the initramfs. pcie_ports=native: no
+/// firmware hands the ports of a fabric to Linux, which then would leave AER and hot-plug alone.
 std::string kernel_command_line(const Machine& machine) {
     std::string out = fmt::format(
         "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests no_timer_check "
         "mimic.hostname={}",
         machine.name);
+    if (!machine.fabrics.empty()) out += " pcie_ports=native";
     if (!machine.kernel.args.empty()) out += " " + machine.kernel.args;
     return out;
 }
@@ -237,11 +259,13 @@ Result<std::vector<std::string>> qemu_args(const Machine& machine, const RunCont
     add_boot(machine, context, args);
     add_channels(context, args);
     add_host_buses(machine, args);
-    add_root_ports(machine, args);
-    for (const Device& device : machine.devices) {
-        for (const Function& function : device.functions) {
+    const std::vector<QemuPort> ports = qemu_ports(machine);
+    add_root_ports(machine, ports, args);
+    for (const QemuPort& port : ports) {
+        for (const QemuFunction& function : port.functions) {
             add(args, "-device",
-                function_device_json(device, function, context.device_sockets.at(function.name)));
+                function_device_json(port.port.id, function,
+                                     context.device_sockets.at(function.name)));
         }
     }
     args.insert(args.end(), context.extra_qemu_args.begin(), context.extra_qemu_args.end());

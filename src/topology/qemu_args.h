@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "topology/model.h"
 #include "topology/topology.h"
@@ -16,11 +17,29 @@ struct CpuTopology {
 };
 CpuTopology cpu_topology(const Machine& machine);
 
-/// The socket of each function exists in `context` and fits into sockaddr_un.
+/// A function that QEMU sees, with a vfio-user socket of its own: one of an endpoint, or the VMD
+/// endpoint of a fabric.
+struct QemuFunction {
+    std::string name;  // its key in RunContext::device_sockets
+    Bdf bdf;
+    bool multifunction = false;  // function 0 of several
+};
+
+/// A root port of QEMU's and what is plugged into it.
+struct QemuPort {
+    Device::RootPort port;
+    Link link;
+    std::vector<QemuFunction> functions;
+};
+
+/// All root ports: endpoints' in file order, then fabrics'.
+std::vector<QemuPort> qemu_ports(const Machine& machine);
+
+/// The socket of each QEMU function exists in `context` and fits into sockaddr_un.
 Status check_sockets(const Machine& machine, const RunContext& context);
 
-/// `-device` JSON of one function.
-std::string function_device_json(const Device& device, const Function& function,
+/// `-device` JSON of one function that is plugged into the root port called `port_id`.
+std::string function_device_json(const std::string& port_id, const QemuFunction& function,
                                  const std::string& socket_path);
 
 /// Value of pcie-root-port's x-speed property: "2_5", "5", "8", "16", "32" or "64".

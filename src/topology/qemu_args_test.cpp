@@ -106,6 +106,42 @@ TEST(QemuArgs, NodeBoundaryIsSocketBoundary) {
     EXPECT_EQ(topology("numa: [{cpus: 85}, {cpus: 85}, {cpus: 85}]"), std::pair(255u, 1u));
 }
 
+TEST(QemuArgs, FabricIsOneEndpointBehindTheOthers) {
+    const Model model = parsed(
+        "version: 1\nmachine:\n  name: m\n  kernel_args: pcie_ports=compat\n  devices:\n"
+        "    - {name: near, model: mock-accel, attach: fabric}\n"
+        "    - {name: flat, model: mock-accel}\n"
+        "    - {name: pf, model: mock-accel, sriov: native, vfs: {count: 64}}\n");
+    const Machine& machine = model.machines[0];
+    RunContext context = default_context(machine, "/r");
+    EXPECT_THAT(context.device_sockets,
+                testing::UnorderedElementsAre(testing::Pair("flat", "/r/flat.sock"),
+                                              testing::Pair("fabric", "/r/fabric.sock")));
+    const auto args = qemu_args(machine, context);
+    ASSERT_TRUE(args);
+    const auto devices = values(*args, "-device");
+    EXPECT_THAT(
+        devices,
+        Contains(StartsWith("pcie-root-port,id=rp1,bus=pcie.0,addr=0x8.0,chassis=1,slot=1,")));
+    EXPECT_THAT(devices, Contains("pcie-root-port,id=rpf0,bus=pcie.0,addr=0x9.0,chassis=2,slot=2,"
+                                  "hotplug=off,x-speed=16,x-width=16"));
+    EXPECT_THAT(devices, Contains(HasSubstr(R"("id":"dev-fabric","bus":"rpf0","addr":"0.0",)")));
+    EXPECT_EQ(std::count_if(devices.begin(), devices.end(),
+                            [](const std::string& one) { return one.starts_with("{"); }),
+              2);
+    EXPECT_TRUE(kernel_command_line(machine).ends_with(" pcie_ports=native pcie_ports=compat"));
+    context.device_sockets.erase("fabric");
+    EXPECT_FALSE(qemu_args(machine, context));
+    EXPECT_FALSE(libvirt_xml(machine, context));
+}
+
+TEST(QemuArgs, FileMayNameARootPortAsAFabricsIsCalled) {
+    const Model model = parsed(
+        "version: 1\nmachine: {name: m, devices: [{name: a, model: mock-accel, root_port: rpf0}, "
+        "{name: b, model: mock-accel, slot: 9}]}");
+    EXPECT_EQ(model.machines[0].fabrics.at(0).port.id, "rpf0x");
+}
+
 TEST(QemuArgs, ImageBootsFromDiskWithSshForward) {
     const Model model = parsed("version: 1\nmachine: {name: m, image: a.qcow2, accel: kvm}");
     const Machine& machine = model.machines[0];

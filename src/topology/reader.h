@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Readers: mappings of a topology file -> Machine and Device values, before placement. Shared state
-// of one parse() is in ReadState; nothing outlives the call.
+// Readers: mappings of a topology file -> Machine, Switch and Device values, before placement.
+// Shared state of one parse() is in ReadState; nothing outlives the call.
 #pragma once
 
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "topology/diagnostics.h"
@@ -20,10 +21,24 @@ struct ReadState {
     Diagnostics& diagnostics;                     // owned by parse()
     Templates& templates;                         // owned by parse()
     size_t functions = 0;                         // so far, of all machines
+    size_t switches = 0;                          // so far, of all machines
     std::map<std::string, Location> identifiers;  // uuids and labels so far
 
     size_t problem_count() const { return diagnostics.problems().size() + diagnostics.dropped(); }
 };
+
+/// Reads a `link:` mapping.
+Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state);
+
+/// `numa_node` of an object of `machine`.
+std::optional<unsigned> read_numa_node(const Fields& fields, const Machine& machine);
+
+/// Reads `switches:` of a machine into `machine.switches`, with their parents and NUMA nodes.
+void read_switches(const Fields& fields, const Scope& scope, Machine& machine, ReadState& state);
+
+/// Reads where `device` goes: attach, root_port, switch, slot, hotplug, plugged, acs, ari, sriov,
+/// and the NUMA node. `machine.switches` is complete. Wants to know whether there are VFs.
+void read_attachment(const Fields& fields, const Machine& machine, Device& device);
 
 /// Reads one item of `devices:` (with its count) into `machine.devices`. False: stop, there are too
 /// many functions. `scope` has the machine's name and index.

@@ -131,6 +131,28 @@ TEST(Robustness, LongTemplateChainIsRefused) {
     expect_quick_refusal(text, "template chain");
 }
 
+TEST(Robustness, SwitchesInChainsLoopsAndCrowdsAreRefusedQuickly) {
+    const std::string head = "version: 1\nmachine:\n  name: m\n  switches:\n";
+    std::string chain = head;
+    for (unsigned i = 0; i < kMaxSwitches; ++i) {
+        chain += "    - {name: s" + std::to_string(i) + ", parent: s" + std::to_string(i + 1) +
+                 "}\n";
+    }
+    expect_quick_refusal(chain, "the last parent is missing");
+    const std::string last = "    - {name: s" + std::to_string(kMaxSwitches);
+    expect_quick_refusal(chain + last + "}\n", "one too many");
+    const std::string loop = chain.substr(0, chain.rfind("    - ")) + "    - {name: s" +
+                             std::to_string(kMaxSwitches - 1) + ", parent: s0}\n";
+    expect_quick_refusal(loop, "loop");
+    const std::string deep = chain.substr(0, chain.rfind("    - ")) + "    - {name: s" +
+                             std::to_string(kMaxSwitches - 1) + "}\n";
+    const auto model = parse(deep, "deep.yaml");
+    ASSERT_FALSE(model);
+    EXPECT_THAT(model.error().str(), testing::HasSubstr("needs 8193 buses"));
+    expect_quick_refusal(head + repeated("    - {name: \"s{index}\", count: 256}\n", 900000),
+                         "crowd");
+}
+
 TEST(Robustness, ZeroByteIsRefused) {
     const auto model = parse(std::string_view("version: 1\n\0", 12), "zero.yaml");
     ASSERT_FALSE(model);

@@ -27,6 +27,7 @@ private:
         if (type == "object") return value.is_object();
         if (type == "array") return value.is_array();
         if (type == "string") return value.is_string();
+        if (type == "boolean") return value.is_boolean();
         if (type == "integer") return value.is_number_integer();
         return false;
     }

@@ -36,6 +36,7 @@ Json to_json(const YAML::Node& node) {
     const std::string& text = node.Scalar();
     if (node.Tag() == "!") return text;  // quoted
     if (const auto number = parse_number(text)) return *number;
+    if (text == "true" || text == "false") return text == "true";
     if (text == "6.1" || text == "6.12") return std::stod(text);
     return text;
 }
@@ -60,6 +61,7 @@ const Object kObjects[] = {
     {"", "## File", kFileKeys},
     {"machine", "## Machine", kMachineKeys},
     {"numaNode", "## NUMA node", kNumaKeys},
+    {"switch", "## Switch", kSwitchKeys},
     {"device", "## Device", kDeviceKeys},
     {"link", "## Link", kLinkKeys},
     {"vfs", "## VFs", kVfsKeys},
@@ -79,9 +81,10 @@ TEST(Schema, HasTheParsersKeys) {
     }
 }
 
-TEST(Schema, TemplatesTakeMachineAndDeviceKeys) {
+TEST(Schema, TemplatesTakeKeysOfMachineSwitchAndDevice) {
     const Json schema = read_schema();
     std::set<std::string> keys(kMachineKeys.begin(), kMachineKeys.end());
+    keys.insert(kSwitchKeys.begin(), kSwitchKeys.end());
     keys.insert(kDeviceKeys.begin(), kDeviceKeys.end());
     const auto allowed = schema["$defs"]["templateFields"]["propertyNames"]["enum"]
                              .get<std::set<std::string>>();
@@ -102,6 +105,7 @@ TEST(Schema, HasTheParsersWords) {
     EXPECT_EQ(words("machine", "kernel"), strings(kKernels));
     EXPECT_EQ(words("device", "isolation"), strings(kIsolations));
     EXPECT_EQ(words("device", "attach"), strings(kAttachments));
+    EXPECT_EQ(words("device", "sriov"), strings(kSriovKinds));
     EXPECT_EQ(words("device", "model"), strings(model_names()));
     auto speeds = strings(kLinkGenerations);
     const auto more = strings(kLinkSpeeds);
@@ -127,7 +131,8 @@ TEST(Schema, RefusesWhatASchemaCanSee) {
     const SchemaChecker checker(schema);
     for (const char* name : {"both-machine-forms", "capabilities", "cpus", "link", "no-machine",
                              "no-version", "template-unknown", "top-level-list", "unknown-keys",
-                             "version", "vfs", "wrong-types", "attach-fabric", "kernel"}) {
+                             "version", "vfs", "wrong-types", "attach-fabric", "kernel", "hotplug",
+                             "memory-bar", "sriov", "switches", "switch-names"}) {
         const auto file = kTestData / "bad" / (std::string(name) + ".yaml");
         EXPECT_NE(checker.check(to_json(YAML::LoadFile(file.string()))), "") << name;
     }

@@ -48,10 +48,11 @@ void Templates::read(const YamlPtr& node) {
         return;
     }
     std::vector<std::string_view> keys(kMachineKeys.begin(), kMachineKeys.end());
-    std::copy_if(kDeviceKeys.begin(), kDeviceKeys.end(), std::back_inserter(keys),
-                 [&](std::string_view key) {
-                     return std::find(keys.begin(), keys.end(), key) == keys.end();
-                 });
+    for (const Words more : {Words(kSwitchKeys), Words(kDeviceKeys)}) {
+        std::copy_if(more.begin(), more.end(), std::back_inserter(keys), [&](std::string_view key) {
+            return std::find(keys.begin(), keys.end(), key) == keys.end();
+        });
+    }
     const Scope scope;
     for (const YamlEntry& entry : node->entries) {
         const Fields check(entry.value, "template", keys, scope, diagnostics_);

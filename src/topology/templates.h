@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Templates: named mappings of fields that machines and devices take with `template: NAME`. An
-// object's own fields win; mappings inside (link, vfs) are merged field by field, everything else
-// is replaced.
+// Templates: named mappings of fields that machines, switches and devices take with
+// `template: NAME`. An object's own fields win; mappings inside (link, vfs) are merged field by
+// field, everything else is replaced.
 #pragma once
 
 #include <map>

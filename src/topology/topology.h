@@ -34,7 +34,8 @@ struct RunContext {
     std::string qemu = "qemu-system-x86_64";
     Accel accel = Accel::kTcg;  // kTcg or kKvm; kAuto lets QEMU try KVM, then TCG
 
-    /// vfio-user socket by function name. Each function of the machine needs one.
+    /// vfio-user socket by name of function or fabric. Each function of an endpoint and each fabric
+    /// of the machine needs one.
     std::map<std::string, std::string> device_sockets;
 
     std::string kernel;  // bzImage and initramfs of a direct boot; ignored if the machine boots an
@@ -55,12 +56,12 @@ struct RunContext {
 
 /// A context with the paths that `mimic up` uses for `machine` in `run_dir` (docs/topology.md has
 /// the table):
-/// `<run_dir>/<function>.sock`, `qmp.sock`, `qga.sock`, `console.sock`, `console.log`, `qemu.pid`,
-/// `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`.
+/// `<run_dir>/<function or fabric>.sock`, `qmp.sock`, `qga.sock`, `console.sock`, `console.log`,
+/// `qemu.pid`, `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`.
 RunContext default_context(const Machine& machine, const std::string& run_dir);
 
-/// QEMU's arguments, without the program itself. Fails if a function has no socket, or a socket
-/// path does not fit into sockaddr_un (107 bytes).
+/// QEMU's arguments, without the program itself. Fails if a function of an endpoint or a fabric has
+/// no socket, or a socket path does not fit into sockaddr_un (107 bytes).
 Result<std::vector<std::string>> qemu_args(const Machine& machine, const RunContext& context);
 
 /// The kernel command line that qemu_args() passes for a direct boot.
@@ -76,8 +77,8 @@ std::string tree_json(const Model& model);
 /// The PCIe tree by NUMA node as an SVG document.
 std::string picture_svg(const Model& model);
 
-/// Name in /sys/class/mock-accel of `function`: PFs are mock0, mock1 .. in BDF order, VF M of mockN
-/// is mockN_vfM.
+/// Name in /sys/class/mock-accel of `function`, one of `machine`'s: PFs are mock0, mock1 .. in BDF
+/// order, those that are not plugged at boot behind the others; VF M of mockN is mockN_vfM.
 std::string sysfs_name(const Machine& machine, const Function& function);
 
 enum class Format : uint8_t { kQemu, kLibvirt, kTree, kSvg };

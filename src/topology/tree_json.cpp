@@ -23,8 +23,20 @@ std::string hex_bytes(const std::array<uint8_t, 16>& bytes) {
     return out;
 }
 
-int numa_node_of(const Device& device) {
-    return device.numa_node ? static_cast<int>(*device.numa_node) : -1;
+int numa_node_of(std::optional<unsigned> node) {
+    return node ? static_cast<int>(*node) : -1;
+}
+
+Json link_json(const Link& link) {
+    return {{"generation", link.generation},
+            {"speed", fmt::format("{} GT/s", link.gigatransfers())},
+            {"width", link.width}};
+}
+
+/// "native", "static", or null for a device without VFs.
+Json sriov_of(const Device& device) {
+    if (device.functions.size() < 2) return nullptr;
+    return device.native_sriov ? "native" : "static";
 }
 
 Json registers(const Function& function) {
@@ -40,6 +52,8 @@ Json registers(const Function& function) {
         {"VF_INDEX", hex32(function.vf_index)},
         {"NUM_VFS", hex32(0)},
         {"LABEL", function.identifier.label},
+        {"RING_COUNT", hex32(function.rings)},
+        {"LOCAL_MEMORY_SIZE", fmt::format("0x{:016x}", function.memory_bar())},
     };
 }
 
@@ -49,7 +63,7 @@ Json attributes(const Device& device, const Function& function) {
     Json out = {
         {"uuid", function.identifier.text},
         {"memory_size", fmt::format("{}", function.memory_size)},
-        {"numa_node", fmt::format("{}", numa_node_of(device))},
+        {"numa_node", fmt::format("{}", numa_node_of(device.numa_node))},
         {"capabilities", hex32(function.capabilities)},
         {"fw_version", hex32(kMockAccelFwVersion)},
         {"status", hex32(0)},
@@ -80,8 +94,9 @@ Json function_json(const Machine& machine, const Device& device, const Function&
         {"vendor", fmt::format("0x{:04x}", function.vendor_id)},
         {"device", fmt::format("0x{:04x}", function.device_id)},
         {"class", fmt::format("0x{:06x}", function.class_code)},
-        {"numa_node", numa_node_of(device)},
+        {"numa_node", numa_node_of(device.numa_node)},
         {"bars", bars(function)},
+        {"rings", function.rings},
         {"registers", registers(function)},
         {"sysfs",
          {{"name", sysfs_name(machine, function)}, {"attributes", attributes(device, function)}}},
@@ -93,17 +108,66 @@ Json device_json(const Machine& machine, const Device& device) {
     for (const Function& function : device.functions) {
         functions.push_back(function_json(machine, device, function));
     }
-    return {
+    Json out = {
         {"name", device.name},
         {"model", device.model},
-        {"numa_node", numa_node_of(device)},
+        {"numa_node", numa_node_of(device.numa_node)},
         {"isolation", device.isolation == Isolation::kShared ? "shared" : "process"},
-        {"root_port", {{"id", device.port.id}, {"bdf", device.port.bdf.str()}}},
-        {"link",
-         {{"generation", device.link.generation},
-          {"speed", fmt::format("{} GT/s", device.link.gigatransfers())},
-          {"width", device.link.width}}},
-        {"functions", std::move(functions)},
+        {"attach", device.on_fabric ? "fabric" : "endpoint"},
+    };
+    if (device.fabric) {
+        out["fabric"] = machine.fabrics.at(*device.fabric).name;
+    } else {
+        out["root_port"] = {{"id", device.port.id}, {"bdf", device.port.bdf.str()}};
+    }
+    out["port"] = machine.port_above(device).str();
+    out["slot"] = device.slot;
+    out["hotplug"] = device.hotplug;
+    out["plugged"] = device.plugged;
+    out["sriov"] = sriov_of(device);
+    out["link"] = link_json(device.link);
+    out["functions"] = std::move(functions);
+    return out;
+}
+
+std::string_view kind_name(FabricPort::Kind kind) {
+    switch (kind) {
+        case FabricPort::Kind::kRootPort:
+            return "root_port";
+        case FabricPort::Kind::kSwitchUpstream:
+            return "switch_upstream";
+        case FabricPort::Kind::kSwitchDownstream:
+            break;
+    }
+    return "switch_downstream";
+}
+
+Json fabric_json(const Fabric& fabric) {
+    Json ports = Json::array();
+    for (const FabricPort& port : fabric.ports) {
+        ports.push_back({
+            {"name", port.name},
+            {"kind", kind_name(port.kind)},
+            {"bdf", port.bdf.str()},
+            {"parent", port.parent ? Json(fabric.ports[*port.parent].bdf.str()) : Json(nullptr)},
+            {"secondary", port.secondary_bus},
+            {"subordinate", port.subordinate_bus},
+            {"link", link_json(port.link)},
+            {"slot", port.slot},
+            {"hotplug", port.hotplug},
+            {"acs", port.acs},
+            {"ari", port.ari},
+        });
+    }
+    return {
+        {"name", fabric.name},
+        {"numa_node", numa_node_of(fabric.numa_node)},
+        {"isolation", fabric.isolation == Isolation::kShared ? "shared" : "process"},
+        {"root_port", {{"id", fabric.port.id}, {"bdf", fabric.port.bdf.str()}}},
+        {"bdf", fabric.bdf.str()},
+        {"domain", fmt::format("{:04x}", fabric.domain)},
+        {"buses", fabric.buses},
+        {"ports", std::move(ports)},
     };
 }
 
@@ -124,10 +188,13 @@ Json machine_json(const Machine& machine) {
     }
     Json devices = Json::array();
     for (const Device& device : machine.devices) devices.push_back(device_json(machine, device));
+    Json fabrics = Json::array();
+    for (const Fabric& fabric : machine.fabrics) fabrics.push_back(fabric_json(fabric));
     return {
         {"name", machine.name},           {"arch", "x86_64"},
         {"cpus", machine.cpus},           {"memory", machine.memory},
-        {"numa_nodes", std::move(nodes)}, {"devices", std::move(devices)},
+        {"numa_nodes", std::move(nodes)}, {"fabrics", std::move(fabrics)},
+        {"devices", std::move(devices)},
     };
 }
 

@@ -159,7 +159,7 @@ void Session::read_region(uint32_t region, uint64_t offset, std::span<uint8_t> d
     ++counters_.region_reads;
     if (region < pci::kBarCount) {
         if (function_.in_d0())
-            function_.bar_read(region, offset, data);
+            function_.read_bar(region, offset, data);
         else
             std::memset(data.data(), 0xff, data.size());
     } else if (region == kRegionConfig) {
@@ -174,7 +174,7 @@ void Session::write_region(uint32_t region, uint64_t offset, std::span<const uin
     if (region == kRegionConfig)
         function_.config_write(static_cast<uint32_t>(offset), data);
     else if (function_.in_d0())
-        function_.bar_write(region, offset, data);
+        function_.write_bar(region, offset, data);
 }
 
 void Session::on_region_read(const Message& message) {

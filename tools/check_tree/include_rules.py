@@ -9,21 +9,23 @@ from tree import Breach
 # Which folders of src/ the files of a folder may include besides their own. This is the picture of the layers.
 LOWEST = {"base"}
 REG = LOWEST | {"reg"}
-FRAMEWORK = {"pci", "vfio_user", "virtio", "sim"}
+FRAMEWORK = {"pci", "control", "vfio_user", "virtio", "sim"}
 MAY_INCLUDE = {
     "base": set(),
     "reg": LOWEST,
     "pci": REG,
+    "control": REG | {"pci"},
     "vfio_user": REG | {"pci"},
     "virtio": REG,
     "sim": REG,
     # A device model knows neither its transport nor its process.
-    "devices": REG | FRAMEWORK - {"vfio_user"},
-    "topology": REG | FRAMEWORK,
-    "machine": REG | FRAMEWORK | {"devices", "topology"},
+    "devices": REG | FRAMEWORK - {"control", "vfio_user"},
+    "topology": REG | FRAMEWORK - {"control"},
+    "kernelbus": LOWEST | {"topology"},
+    "machine": REG | FRAMEWORK | {"devices", "topology", "kernelbus"},
     "mediator": REG | FRAMEWORK | {"devices", "topology"},
     "dra": REG | FRAMEWORK | {"devices", "topology"},
-    "cli": REG | FRAMEWORK | {"devices", "topology", "machine", "mediator", "dra"},
+    "cli": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "machine", "mediator", "dra"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

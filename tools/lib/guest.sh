@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# tools/debs guest: the files of a small root file system for an initramfs: static busybox, QEMU's guest agent, lspci and
+# tools/debs guest: the files of a small root file system for an initramfs: static busybox, QEMU's guest agent, lspci, setpci and
 # exactly the shared libraries that these name. What Debian's dependencies add for installation (perl, dpkg) is left out.
 
-GUEST_RECIPE=guest-1
-GUEST_PROGRAMS=(bin/busybox usr/sbin/qemu-ga usr/bin/lspci)
+GUEST_RECIPE=guest-2
+GUEST_PROGRAMS=(bin/busybox usr/sbin/qemu-ga usr/bin/lspci usr/bin/setpci)
 
 cmd_guest() {
     if ! is_ready "$GUEST_RECIPE"; then

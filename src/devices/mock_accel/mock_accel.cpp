@@ -2,7 +2,11 @@
 #include "devices/mock_accel/mock_accel.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
+
+#include "pci/sriov.h"
 
 namespace mimic::mock_accel {
 namespace {
@@ -33,7 +37,13 @@ Result<std::unique_ptr<MockAccel>> MockAccel::create(const Options& options) {
     auto identifier = parse_identifier(options.identifier);
     if (!identifier) return in_context(std::move(identifier).error());
     if (Status status = check(options); !status) return in_context(std::move(status).error());
-    std::unique_ptr<MockAccel> device(new MockAccel(options, *identifier));
+    std::unique_ptr<DeviceMemory> memory;
+    if (options.memory_bar_bytes != 0) {
+        auto created = DeviceMemory::create(options.name, options.memory_bar_bytes);
+        if (!created) return in_context(std::move(created).error());
+        memory = std::move(*created);
+    }
+    std::unique_ptr<MockAccel> device(new MockAccel(options, *identifier, std::move(memory)));
     if (Status status = device->add_capabilities(options); !status) {
         return in_context(std::move(status).error());
     }
@@ -50,58 +60,145 @@ Status MockAccel::check(const Options& options) {
         return fail(std::errc::invalid_argument, "{} VFs, at most {} fit in a slot",
                     options.total_vfs, kMaxVfs);
     }
-    if (options.role == Role::kVf && options.vf_index >= kMaxVfs) {
+    const uint32_t most = options.virtual_function ? kMaxNativeVfs : kMaxVfs;
+    if (options.role == Role::kVf && options.vf_index >= most) {
         return fail(std::errc::invalid_argument, "VF index {}, the last one possible is {}",
-                    options.vf_index, kMaxVfs - 1);
+                    options.vf_index, most - 1);
     }
     if (options.memory_size_bytes == 0) {
         return fail(std::errc::invalid_argument, "memory size is 0");
     }
-    return validate(function_options(options));
+    if (options.rings.value_or(0) > kMaxRings) {
+        return fail(std::errc::invalid_argument, "{} rings, at most {} are possible",
+                    *options.rings, kMaxRings);
+    }
+    if (options.memory_bar_bytes != 0 && (!std::has_single_bit(options.memory_bar_bytes) ||
+                                          options.memory_bar_bytes < kMinMemoryBarBytes)) {
+        return fail(std::errc::invalid_argument,
+                    "device memory of {} bytes: want a power of two from {} on",
+                    options.memory_bar_bytes, kMinMemoryBarBytes);
+    }
+    MIMIC_TRY(check_vfs(options));
+    return validate(function_options(options, nullptr));
 }
 
-pci::FunctionOptions MockAccel::function_options(const Options& options) {
+Status MockAccel::check_vfs(const Options& options) {
+    if (!options.native_sriov) {
+        if (options.vfs.empty()) return {};
+        return fail(std::errc::invalid_argument, "{} VFs, but no native SR-IOV",
+                    options.vfs.size());
+    }
+    if (options.role != Role::kPf || options.total_vfs != 0 || options.vfs.empty() ||
+        options.vfs.size() > kMaxNativeVfs) {
+        return fail(std::errc::invalid_argument,
+                    "native SR-IOV: want a PF without static VFs and with 1 to {} others",
+                    kMaxNativeVfs);
+    }
+    for (size_t i = 0; i < options.vfs.size(); ++i) {
+        const Options vf = vf_options(options.vfs, i);
+        if (vf.role != Role::kVf || vf.native_sriov ||
+            vf.memory_bar_bytes != options.vfs.front().memory_bar_bytes) {
+            return fail(std::errc::invalid_argument,
+                        "{}: want a VF with as much device memory as the others of its PF",
+                        vf.name);
+        }
+        if (const auto identifier = parse_identifier(vf.identifier); !identifier) {
+            return fail(std::errc::invalid_argument, "{}: {}", vf.name,
+                        identifier.error().message());
+        }
+        MIMIC_TRY(check(vf));
+    }
+    return {};
+}
+
+// A VF's options as make_vf() uses them.
+Options MockAccel::vf_options(const std::vector<Options>& vfs, size_t index) {
+    Options result = vfs[index];
+    result.virtual_function = true;
+    result.vf_index = static_cast<uint32_t>(index);
+    return result;
+}
+
+pci::FunctionOptions MockAccel::function_options(const Options& options,
+                                                 const DeviceMemory* memory) {
     pci::FunctionOptions result;
     result.name = options.name;
     result.vendor_id = kVendorId;
     result.device_id = options.role == Role::kPf ? kPfDeviceId : kVfDeviceId;
     result.class_code = options.class_code;
     result.multifunction = options.multifunction;
-    result.bars[0] = {.type = pci::BarType::kMemory32, .size = kBarSizeBytes};
+    result.virtual_function = options.virtual_function;
+    result.bars = bars_for(options, memory);
     return result;
 }
 
-MockAccel::MockAccel(const Options& options, const Identifier& identifier)
-    : Function(function_options(options)),
+std::array<pci::Bar, pci::kBarCount> MockAccel::bars_for(const Options& options,
+                                                         const DeviceMemory* memory) {
+    std::array<pci::Bar, pci::kBarCount> result;
+    result[0] = {.type = pci::BarType::kMemory32, .size = kBarSizeBytes};
+    if (options.memory_bar_bytes == 0) return result;
+    pci::Bar& bar = result[kMemoryBar];
+    bar = {.type = pci::BarType::kMemory64, .prefetchable = true, .size = options.memory_bar_bytes};
+    if (memory != nullptr) {
+        bar.fd = memory->fd();
+        bar.areas = {{0, options.memory_bar_bytes}};
+    }
+    return result;
+}
+
+MockAccel::MockAccel(const Options& options, const Identifier& identifier,
+                     std::unique_ptr<DeviceMemory> memory)
+    : Function(function_options(options, memory.get())),
       role_(options.role),
       identifier_(identifier),
-      bank_(options.name) {
+      rings_(options.rings.value_or(options.role == Role::kPf ? kDefaultPfRings : kDefaultVfRings)),
+      vfs_(options.vfs),
+      bank_(options.name),
+      memory_(std::move(memory)) {
     const bool is_pf = role_ == Role::kPf;
     bank_.set_bytes<UUID>(identifier_.uuid);
     bank_.set_bytes<LABEL>(identifier_.label);
     bank_.set<MEMORY_SIZE, "VALUE">(options.memory_size_bytes);
     bank_.set<CAPABILITIES, "VALUE">(options.capabilities);
-    bank_.set<TOTAL_VFS, "VALUE">(is_pf ? options.total_vfs : 0);
+    const uint64_t total_vfs = vfs_.empty() ? options.total_vfs : vfs_.size();
+    bank_.set<TOTAL_VFS, "VALUE">(is_pf ? total_vfs : 0);
     bank_.set<VF_INDEX, "VALUE">(is_pf ? kNoVfIndex : options.vf_index);
     bank_.on_write<STATUS>([this](const reg::WriteEvent& event) { status_written(event); });
     bank_.on_write<NUM_VFS>([this](const reg::WriteEvent& event) { num_vfs_written(event); });
+    bank_.set<RING_COUNT, "VALUE">(rings_);
+    bank_.set<ENGINE_CAPS, "DEVICE_MEMORY">(memory_ ? 1 : 0);
+    bank_.set<LOCAL_MEMORY_SIZE, "VALUE">(options.memory_bar_bytes);
+    bind_rings();
 }
 
 Status MockAccel::add_capabilities(const Options& options) {
     pci::CapabilityBuilder builder(*this);
     MIMIC_TRY(builder.add_power_management({}));
-    MIMIC_TRY(builder.add_msix({.vectors = 1,
+    MIMIC_TRY(builder.add_msix({.vectors = kFirstRingVector + rings_,
                                 .table_bar = 0,
                                 .table_offset = kMsixTableOffset,
                                 .pba_bar = 0,
                                 .pba_offset = kMsixPbaOffset}));
     MIMIC_TRY(builder.add_pcie({.max_speed = options.link_speed, .max_width = options.link_width}));
     MIMIC_TRY(builder.add_aer({}));
-    MIMIC_TRY(builder.add_device_serial_number(identifier_.serial_number()));
+    const bool native = options.native_sriov || options.virtual_function;
+    if (native) MIMIC_TRY(builder.add_ari());
+    // The serial number is the device's, and its PF shows it.
+    if (!options.virtual_function) {
+        MIMIC_TRY(builder.add_device_serial_number(identifier_.serial_number()));
+    }
+    if (!options.native_sriov) return {};
+    MIMIC_TRY(builder.add_sriov({.total_vfs = static_cast<uint16_t>(options.vfs.size()),
+                                 .vf_device_id = kVfDeviceId,
+                                 .vf_bars = bars_for(options.vfs.front(), nullptr)}));
     return {};
 }
 
 void MockAccel::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+    if (bar == kMemoryBar && memory_) {
+        std::memcpy(data.data(), memory_->bytes().data() + offset, data.size());
+        return;
+    }
     if (offset < kMsixTableOffset && data.size() <= kMsixTableOffset - offset) [[likely]] {
         return bank_.read(offset, data);
     }
@@ -112,6 +209,10 @@ void MockAccel::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data)
 }
 
 void MockAccel::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+    if (bar == kMemoryBar && memory_) {
+        std::memcpy(memory_->bytes().data() + offset, data.data(), data.size());
+        return;
+    }
     for_each_area(offset, data.size(), [&](uint64_t at, size_t first, size_t size) {
         const std::span<const uint8_t> part = data.subspan(first, size);
         if (!msix_write(bar, at, part)) bank_.write(at, part);
@@ -138,11 +239,29 @@ Status MockAccel::restore(const reg::Snapshot& snapshot) {
         return fail(std::errc::invalid_argument, "{}: the snapshot's NUM_VFS is {}, of {} VFs",
                     name(), num_vfs->second, bank_.get<TOTAL_VFS, "VALUE">());
     }
-    return bank_.restore(snapshot);
+    MIMIC_TRY(check_rings(snapshot));
+    MIMIC_TRY(bank_.restore(snapshot));
+    if (engine_) engine_->stop_all();
+    for (uint32_t ring = 0; ring < rings_; ++ring) {
+        bank_.set<RING_CONTROL, "ENABLE">(0, ring);
+        bank_.set<RING_STATUS, "HALTED">(0, ring);
+    }
+    show_native_vfs();
+    return {};
 }
 
-void MockAccel::on_reset(pci::ResetKind) {
+void MockAccel::on_reset(pci::ResetKind kind) {
+    if (engine_) engine_->stop_all();
     bank_.reset();
+    show_native_vfs();
+    // As a device that loses power, or whose next client must not see what the last one left.
+    const bool loses_memory = kind == pci::ResetKind::kConventional ||
+                              kind == pci::ResetKind::kDetach;
+    if (memory_ && loses_memory) memory_->clear();
+}
+
+std::span<std::byte> MockAccel::device_memory() {
+    return memory_ ? memory_->bytes() : std::span<std::byte>{};
 }
 
 void MockAccel::status_written(const reg::WriteEvent& event) {
@@ -151,7 +270,30 @@ void MockAccel::status_written(const reg::WriteEvent& event) {
 
 void MockAccel::num_vfs_written(const reg::WriteEvent& event) {
     // TOTAL_VFS of a VF is 0, so this is what makes a VF ignore every write.
-    if (event.now > bank_.get<TOTAL_VFS, "VALUE">()) bank_.set<NUM_VFS, "VALUE">(event.old);
+    if (!vfs_.empty() || event.now > bank_.get<TOTAL_VFS, "VALUE">()) {
+        bank_.set<NUM_VFS, "VALUE">(event.old);
+    }
+}
+
+// --- Native SR-IOV ---------------------------------------------------------------------------
+
+std::unique_ptr<pci::Function> MockAccel::make_vf(uint32_t index) {
+    if (index >= vfs_.size()) return nullptr;
+    auto vf = create(vf_options(vfs_, index));
+    if (vf) return std::move(*vf);
+    // Its options were checked with the PF's, so what is missing is a resource: device memory.
+    MIMIC_LOG("mock_accel", kError, "{}: VF {} does not come to be: {}", name(), index,
+              vf.error().message());
+    return nullptr;
+}
+
+void MockAccel::on_vfs_changed(uint32_t enabled) {
+    bank_.set<NUM_VFS, "VALUE">(enabled);
+}
+
+// NUM_VFS of a native PF, after registers were reset or restored.
+void MockAccel::show_native_vfs() {
+    if (sriov() != nullptr) bank_.set<NUM_VFS, "VALUE">(sriov()->num_vfs());
 }
 
 }  // namespace mimic::mock_accel

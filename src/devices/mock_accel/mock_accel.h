@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // MockAccel: an accelerator that computes nothing and tells the truth about itself: identity,
-// memory size, place among its VFs, and a status word with an interrupt. The device of seeds 000
-// and 001; README.md describes it.
+// memory size, place among its VFs, and a status word with an interrupt; and that moves memory, by
+// a DMA engine with rings. The device of seeds 000 and 001; README.md describes it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/identifier.h"
+#include "base/log.h"
 #include "base/result.h"
+#include "devices/mock_accel/device_memory.h"
+#include "devices/mock_accel/engine.h"
+#include "devices/mock_accel/engine_port.h"
 #include "devices/mock_accel/registers.h"
 #include "pci/capabilities.h"
 #include "pci/function.h"
@@ -21,11 +28,17 @@ namespace mimic::mock_accel {
 inline constexpr uint16_t kVendorId = 0x1de5;
 inline constexpr uint16_t kPfDeviceId = 0x0001;
 inline constexpr uint16_t kVfDeviceId = 0x0002;
-inline constexpr uint32_t kMaxVfs = 7;  // functions 1 to 7 of the slot
+inline constexpr uint32_t kMaxVfs = 7;         // static ones: functions 1 to 7 of the slot
+inline constexpr uint32_t kMaxNativeVfs = 64;  // arbitrary: what a native PF of ours may have
 inline constexpr uint64_t kDefaultPfMemoryBytes = uint64_t{16} << 30;
 inline constexpr uint64_t kDefaultVfMemoryBytes = uint64_t{2} << 30;
 inline constexpr uint32_t kDefaultCapabilities = 0x00000001;  // compute
 inline constexpr uint32_t kStatusVector = 0;
+inline constexpr uint32_t kFirstRingVector = 1;  // ring i has vector 1 + i
+inline constexpr uint32_t kDefaultPfRings = 4;
+inline constexpr uint32_t kDefaultVfRings = 1;
+inline constexpr unsigned kMemoryBar = 2;
+inline constexpr uint64_t kMinMemoryBarBytes = 4096;
 
 enum class Role : uint8_t { kPf, kVf };
 
@@ -36,17 +49,27 @@ struct Options {
     std::string identifier;  // a UUID or a label: base/identifier.h
     uint64_t memory_size_bytes = kDefaultPfMemoryBytes;
     uint32_t capabilities = kDefaultCapabilities;
-    uint32_t total_vfs = 0;      // PF only: 0 to 7
-    uint32_t vf_index = 0;       // VF only: 0 to 6
+    uint32_t total_vfs = 0;      // PF only: static VFs, 0 to 7
+    uint32_t vf_index = 0;       // VF only: 0 to 6, 0 to 63 for a native one
     bool multifunction = false;  // the slot has more functions: set it on function 0
     uint32_t class_code = 0;     // 24 bits; seed 001 shows 0x000000 ("Non-VGA unclassified device")
     pci::LinkSpeed link_speed = pci::LinkSpeed::kGen4;
-    uint32_t link_width = 16;  // lanes: 1, 2, 4, 8, 12, 16 or 32
+    uint32_t link_width = 16;         // lanes: 1, 2, 4, 8, 12, 16 or 32
+    std::optional<uint32_t> rings{};  // of the DMA engine, 0 to 8; left out: 4 for a PF, 1 for a VF
+    uint64_t memory_bar_bytes = 0;    // BAR2, device memory: a power of two from 4096 on; 0: none
+
+    /// PF only: an SR-IOV capability, for a slot that can show VFs (the fabric). `vfs` then has one
+    /// entry a VF, 1 to 64 of role kVf and all with the same memory_bar_bytes; total_vfs stays 0.
+    bool native_sriov = false;
+    std::vector<Options> vfs{};
+
+    /// VF only: brought by the SR-IOV capability of a PF; set by the PF.
+    bool virtual_function = false;
 };
 
 /// One function, PF or VF. Thread-bound to the loop that owns it. The guest side is
 /// pci::Function's.
-class MockAccel final : public pci::Function {
+class MockAccel final : public pci::Function, private EnginePort {
 public:
     /// Error invalid_argument, beginning with the device's name, for options out of range.
     static Result<std::unique_ptr<MockAccel>> create(const Options& options);
@@ -58,7 +81,7 @@ public:
     uint32_t status() const;
     void set_status(uint32_t status);
 
-    /// NUM_VFS, as the driver left it.
+    /// NUM_VFS, as the driver left it; of a native PF, VFs that exist.
     uint32_t num_vfs() const;
 
     Role role() const { return role_; }
@@ -70,24 +93,63 @@ public:
     /// The registers, for dumps (reg::dump) and snapshots. Without side effects.
     const reg::BankCore& registers() const { return bank_; }
 
-    /// All register values; config space is not among them. restore() raises no interrupt. Errors:
-    /// those of reg::BankCore::restore(), and invalid_argument for a NUM_VFS above TOTAL_VFS.
+    /// Device memory, the bytes of BAR2; empty without.
+    std::span<std::byte> device_memory() override;
+
+    /// All register values; config space and device memory are not among them. restore() raises no
+    /// interrupt, and leaves every ring disabled: memory, where its descriptors are, is not part of
+    /// a snapshot, so the driver has to enable it again. Errors: those of reg::BankCore::restore(),
+    /// and invalid_argument for a NUM_VFS above TOTAL_VFS and for rings that cannot be so.
     reg::Snapshot snapshot() const { return bank_.snapshot(); }
     Status restore(const reg::Snapshot& snapshot);
 
 private:
-    MockAccel(const Options& options, const Identifier& identifier);
+    MockAccel(const Options& options, const Identifier& identifier,
+              std::unique_ptr<DeviceMemory> memory);
 
     static Status check(const Options& options);
-    static pci::FunctionOptions function_options(const Options& options);
+    static Status check_vfs(const Options& options);
+    static Options vf_options(const std::vector<Options>& vfs, size_t index);
+    static std::array<pci::Bar, pci::kBarCount> bars_for(const Options& options,
+                                                         const DeviceMemory* memory);
+    static pci::FunctionOptions function_options(const Options& options,
+                                                 const DeviceMemory* memory);
     Status add_capabilities(const Options& options);
     void on_reset(pci::ResetKind kind) override;
+    std::unique_ptr<pci::Function> make_vf(uint32_t index) override;
+    void on_vfs_changed(uint32_t enabled) override;
+    bool is_doorbell(unsigned bar, uint64_t offset) const override;
     void status_written(const reg::WriteEvent& event);
     void num_vfs_written(const reg::WriteEvent& event);
+    void show_native_vfs();
+
+    // Rings (mock_accel_rings.cpp).
+    void bind_rings();
+    bool ring_enabled(uint32_t ring) const;
+    template <const reg::Register& Reg>
+    void setup_written(const reg::WriteEvent& event);
+    void control_written(const reg::WriteEvent& event);
+    void tail_written(const reg::WriteEvent& event);
+    void enable_ring(uint32_t ring);
+    void clear_counters();
+    Status check_rings(const reg::Snapshot& snapshot) const;
+    template <const reg::Register& Counter>
+    void count(uint64_t more);
+
+    // EnginePort.
+    pci::DmaSpace* dma_space() override { return dma(); }
+    TaskRunner* task_runner() override;
+    void raise_ring(uint32_t ring) override { raise_msix(kFirstRingVector + ring); }
+    void ring_progressed(uint32_t ring, const RingState& state, const RingCounts& counts) override;
 
     Role role_;
     Identifier identifier_;
+    uint32_t rings_;
+    std::vector<Options> vfs_;  // of a native PF
     reg::Bank<kMap> bank_;
+    std::unique_ptr<DeviceMemory> memory_;  // behind BAR2, if there is one
+    std::unique_ptr<Engine> engine_;        // from the first time that a ring is enabled
+    log::RateLimit halts_;
 };
 
 }  // namespace mimic::mock_accel

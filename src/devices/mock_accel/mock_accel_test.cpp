@@ -126,7 +126,7 @@ TEST(MockAccelTest, CapabilitiesAreThoseOfTheReadme) {
     EXPECT_NE(rig.capability(0x01), 0U);  // PM
     const uint32_t msix = rig.capability(0x11);
     ASSERT_NE(msix, 0U);
-    EXPECT_EQ(rig.config(msix + 2, 2), 0U);   // one vector
+    EXPECT_EQ(rig.config(msix + 2, 2), 4U);   // STATUS and four rings
     EXPECT_EQ(rig.config(msix + 4), 0x800U);  // table in BAR0
     EXPECT_EQ(rig.config(msix + 8), 0xc00U);  // PBA in BAR0
     const uint32_t pcie = rig.capability(0x10);

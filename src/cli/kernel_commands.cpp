@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/kernel_commands.h"
+
+#include <memory>
+#include <string>
+
+#include "machine/bus_commands.h"
+
+namespace mimic::cli {
+namespace {
+
+CLI::Validator a_count() {
+    return CLI::Range(0u, 4096u) | CLI::IsMember({"all"});
+}
+
+unsigned parse_vfs(const std::string& text) {
+    return text == "all" ? machine::kAllVfs : static_cast<unsigned>(std::stoul(text));
+}
+
+void add_tree(CLI::App& app, Action& action) {
+    auto options = std::make_shared<machine::TreeOptions>();
+    auto vfs = std::make_shared<std::string>("0");
+    auto* tree = app.add_subcommand("tree", "Write a machine as a sysfs folder, without a VM");
+    tree->add_option("FILE", options->file, "Topology file (YAML); - for standard input")
+        ->required();
+    tree->add_option("DIR", options->dir, "Folder to write; empty, or not there")->required();
+    tree->add_option("--machine", options->machine, "Machine, if the file has several");
+    tree->add_option("--numvfs", *vfs, "Virtual functions to enable of each device: N or all (0)")
+        ->check(a_count());
+    tree->add_flag("--force", options->force, "Replace what mimic tree wrote there before");
+    tree->callback([options, vfs, &action] {
+        options->vfs = parse_vfs(*vfs);
+        action = [options] { return machine::run_tree(*options); };
+    });
+}
+
+using machine::KernelOptions;
+
+/// Options that say which buses are meant.
+void add_plan_options(CLI::App& command, const std::shared_ptr<KernelOptions>& options) {
+    command.add_option("FILE", options->file, "Topology file (YAML); - for standard input")
+        ->required();
+    command.add_option("--machine", options->machine, "Machine, if the file has several");
+    command
+        .add_option("--domain", options->plan.first_domain,
+                    "First PCI domain; each NUMA node takes one (16)")
+        ->check(CLI::Range(0u, kernelbus::kMaxKernelDomain));
+}
+
+void add_up_options(CLI::App& command, const std::shared_ptr<KernelOptions>& options) {
+    add_plan_options(command, options);
+    command
+        .add_option_function<std::string>(
+            "--numvfs", [options](const std::string& text) { options->plan.vfs = parse_vfs(text); },
+            "Virtual functions to enable of each device: N or all (0)")
+        ->check(a_count());
+    command
+        .add_option_function<std::string>(
+            "--driver",
+            [options](const std::string& name) {
+                options->plan.driver = name == "nvidia" ? kernelbus::KernelDriver::kNvidia
+                                                        : kernelbus::KernelDriver::kMockAccel;
+            },
+            "mock-accel (default), or nvidia: GPUs with vGPUs in place of the devices")
+        ->check(CLI::IsMember({"mock-accel", "nvidia"}));
+}
+
+void add_kernel(CLI::App& app, Action& action) {
+    auto* kernel = app.add_subcommand("kernel", "A machine as PCI buses of this kernel, no VM");
+    kernel->require_subcommand(1);
+    const auto options = std::make_shared<KernelOptions>();
+
+    auto* up = kernel->add_subcommand("up", "Make the buses (root)");
+    add_up_options(*up, options);
+    up->add_option("--module", options->module, "fake-sriov-vgpu.ko, if modprobe lacks it");
+    up->add_option("--driver-module", options->driver_module, "mock-accel.ko, the same");
+    up->callback([options, &action] {
+        action = [options] { return machine::run_kernel_script(*options, "up"); };
+    });
+    for (const char* name : {"down", "status"}) {
+        auto* command = kernel->add_subcommand(
+            name, std::string(name) == "down" ? "Remove the buses (root)" : "Say which are there");
+        add_plan_options(*command, options);
+        command->callback([options, name, &action] {
+            action = [options, name] { return machine::run_kernel_script(*options, name); };
+        });
+    }
+    auto* verify = kernel->add_subcommand("verify", "Compare this kernel with what the file says");
+    add_plan_options(*verify, options);
+    verify->add_option("--probe", options->probe,
+                       "What guest/init/probe printed elsewhere; - for standard input");
+    verify->add_flag("--json", options->json, "As JSON");
+    verify->callback([options, &action] {
+        action = [options] { return machine::run_kernel_verify(*options); };
+    });
+    auto* plan = kernel->add_subcommand("plan", "Print the shell script that up and down run");
+    add_up_options(*plan, options);
+    plan->callback(
+        [options, &action] { action = [options] { return machine::run_kernel_plan(*options); }; });
+}
+
+}  // namespace
+
+void add_kernel_commands(CLI::App& app, Action& action) {
+    add_tree(app, action);
+    add_kernel(app, action);
+}
+
+}  // namespace mimic::cli

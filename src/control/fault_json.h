@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Faults as the control API writes them: the body of POST .../faults and the list that GET gives.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "pci/function_faults.h"
+
+namespace mimic::control {
+
+/// What is wrong with a request. A value.
+struct ApiError {
+    int status = 400;
+    std::string code;
+    std::string message;
+    std::vector<std::string> nearest{};
+};
+
+template <typename T>
+using ApiResult = tl::expected<T, ApiError>;
+
+/// {"error": {"code", "message", "nearest"}}. Bytes that are no UTF-8 become U+FFFD.
+std::string error_body(const ApiError& error);
+
+/// The fault that a body asks for: {"fault": name, "options": {...}, "at_us": n,
+/// "after_accesses": n, "seed": n}; all but "fault" may be left out. Errors: 400 bad_json,
+/// bad_request, unknown_fault. `body` may be anything. Thread-safe.
+ApiResult<pci::Fault> parse_fault_body(const std::string& body);
+
+/// The body that parse_fault_body() makes `name`, `options` and the triggers of `fault` of.
+std::string fault_body(const std::string& name, const pci::FaultOptions& options,
+                       const pci::Fault& triggers);
+
+/// One element of "faults".
+nlohmann::ordered_json fault_report_json(const pci::FaultReport& report);
+
+}  // namespace mimic::control

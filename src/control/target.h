@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the control API can reach by name: targets (a function, a slot) that live on event loops,
+// and call_on(), which takes work there and waits no longer than a deadline.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/task_runner.h"
+#include "pci/function_faults.h"
+
+namespace mimic::control {
+
+/// What GET /v1/devices says of a target.
+struct TargetInfo {
+    std::string name;
+    std::string kind;  // "endpoint", "function", "port", ...
+    bool connected = false;
+    std::map<std::string, uint64_t> counters;
+};
+
+/// One thing that faults can be injected into, as a handle that is made when it is asked for.
+/// Thread-bound to the loop of its group.
+class FaultTarget {
+public:
+    virtual ~FaultTarget() = default;
+
+    virtual TargetInfo info() const = 0;
+
+    /// Errors: those of pci::FunctionFaults::arm().
+    virtual Status inject(const pci::Fault& fault) = 0;
+    virtual std::vector<pci::FaultReport> faults() const = 0;
+    virtual void clear_faults() = 0;
+};
+
+/// The targets of one loop, which may come and go (virtual functions do). All but runner() are
+/// called on the loop.
+class TargetGroup {
+public:
+    virtual ~TargetGroup() = default;
+
+    /// The loop. Thread-safe.
+    virtual TaskRunner& runner() = 0;
+
+    virtual std::vector<std::string> names() = 0;
+
+    /// nullptr if there is none. Valid until the caller returns to the loop.
+    virtual std::unique_ptr<FaultTarget> find(const std::string& name) = 0;
+
+    /// All of them.
+    virtual std::vector<TargetInfo> infos() = 0;
+};
+
+/// Runs `work` on `runner` and returns what it returned, or nullopt if `deadline` passed. Work that
+/// has not begun by then never does; work that has may still be at it. Not from a task of `runner`.
+template <typename T>
+std::optional<T> call_on(TaskRunner& runner, std::function<T()> work, Duration deadline) {
+    struct Call {
+        std::mutex mutex;
+        std::condition_variable changed;
+        bool abandoned = false;
+        bool begun = false;
+        std::optional<T> result;
+    };
+    // Shared: whoever is last, the loop or the caller, frees it.
+    const auto call = std::make_shared<Call>();
+    runner.post([call, work = std::move(work)] {
+        {
+            const std::lock_guard lock(call->mutex);
+            if (call->abandoned) return;
+            call->begun = true;
+        }
+        T result = work();
+        const std::lock_guard lock(call->mutex);
+        call->result.emplace(std::move(result));
+        call->changed.notify_all();
+    });
+    std::unique_lock lock(call->mutex);
+    const auto done = [&call] { return call->result.has_value(); };
+    if (!call->changed.wait_for(lock, deadline, done)) {
+        if (call->begun) call->changed.wait_for(lock, deadline, done);
+        call->abandoned = true;
+    }
+    return std::move(call->result);
+}
+
+}  // namespace mimic::control

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Engine: the rings of one device and the turns that they take on its loop. README.md, "DMA
+// engine". A doorbell only notes what it brought; the work is posted, so that the register access
+// is answered first, and bounded, so that the other devices of the loop are served in between.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "devices/mock_accel/engine_port.h"
+#include "devices/mock_accel/registers.h"
+#include "devices/mock_accel/ring.h"
+
+namespace mimic::mock_accel {
+
+/// What a device does in one turn of the loop. Arbitrary: about a millisecond of copying.
+inline constexpr uint32_t kTurnDescriptors = 256;
+inline constexpr uint64_t kTurnBytes = 4U << 20;
+
+/// Thread-bound. Ring numbers are below kMaxRings; the device has checked them.
+class Engine {
+public:
+    /// `port` is borrowed; it outlives the engine.
+    explicit Engine(EnginePort& port) : port_(port) {}
+    ~Engine() { stop_all(); }
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    /// Starts ring config.index with head and tail 0. One that ran there is stopped.
+    void enable(const RingConfig& config);
+
+    /// Stops a ring: descriptors that have not completed do not.
+    void disable(uint32_t ring);
+
+    /// Stops all, and forgets the turn that was posted: a detached runner may never run it.
+    void stop_all();
+
+    void set_interrupts(uint32_t ring, bool enabled);
+
+    /// A write of RING_TAIL. False: to be ignored, as Ring::doorbell() says, or not enabled.
+    bool doorbell(uint32_t ring, uint32_t tail);
+
+    // --- For rings ---------------------------------------------------------------------------
+
+    EnginePort& port() { return port_; }
+
+    /// Posts a turn unless one is posted.
+    void schedule();
+
+private:
+    void turn();
+
+    EnginePort& port_;
+    std::array<std::shared_ptr<Ring>, kMaxRings> rings_;  // shared: see Ring
+    uint32_t first_ = 0;                                  // ring that the next turn begins with
+    bool scheduled_ = false;
+    // What posted turns hold weakly: stop_all() replaces it, the engine's end ends it.
+    std::shared_ptr<bool> lease_ = std::make_shared<bool>(true);
+};
+
+}  // namespace mimic::mock_accel

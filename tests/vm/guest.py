@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A booted topology for a test: up, exec, cp, verify and down through the mimic program, in folders of its own."""
 import contextlib
+import http.client
 import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -144,6 +147,35 @@ class Topology:
         verdict = json.loads(done.out)
         check(verdict["agrees"] and verdict["checks"] > 0, f"verify {machine}: {done.out}")
         return verdict
+
+    def inject(self, machine, device, fault, *options):
+        done = self.run("inject", machine, device, fault, *options)
+        check(done.status == 0, f"inject {machine} {device} {fault} {options}: {done}")
+
+    def counters(self, machine, device):
+        """Counters of a device, by the control API of the device host that serves it."""
+        folder = pathlib.Path(self.environment["XDG_RUNTIME_DIR"]) / "mimic" / machine
+        for path in sorted(folder.glob("control-*.sock")):
+            connection = http.client.HTTPConnection("localhost", timeout=10)
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            with contextlib.closing(connection):
+                connection.sock.connect(str(path))
+                connection.request("GET", f"/v1/devices/{device}")
+                response = connection.getresponse()
+                if response.status == 200:
+                    return json.load(response)["counters"]
+        raise Failure(f"no control socket knows {device}")
+
+    def wait_for(self, machine, condition):
+        """Waits, in the guest and for at most a minute, until a shell condition holds."""
+        self.shell(machine, f"""
+            tries=0
+            until {condition}; do
+                tries=$((tries + 1))
+                [ $tries -lt 600 ] || {{ echo never: {shlex.quote(condition)} >&2; dmesg | tail -20 >&2; exit 1; }}
+                usleep 100000
+            done
+        """)
 
     def check_dmesg(self, machine):
         bad = [line for line in self.shell(machine, "dmesg").splitlines() if KERNEL_COMPLAINTS.search(line)]

@@ -10,6 +10,10 @@ import sys
 import tempfile
 import time
 
+import fabric_scenarios
+import fault_scenarios
+import kernel_bus_scenarios
+import kernel_scenarios
 from guest import Failure, Topology, check, equal
 
 CLASS = "/sys/class/mock-accel"
@@ -202,6 +206,10 @@ SCENARIOS = {
     "sriov": (sriov, "sriov-static.yaml"),
     "cluster": (cluster, "two-node-cluster.yaml"),
     "isolated": (isolated, "../tests/vm/isolated.yaml"),
+    **fabric_scenarios.SCENARIOS,
+    **fault_scenarios.SCENARIOS,
+    **kernel_bus_scenarios.SCENARIOS,
+    **kernel_scenarios.SCENARIOS,
 }
 
 

@@ -1,0 +1,212 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# mimic inject and the control socket of mimic serve, without a guest: names, options, errors, a host that hangs or dies.
+# shellcheck source=/dev/null
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+mimic=$BIN/mimic
+cat >"$SANDBOX/box.yaml" <<'YAML'
+version: 1
+machine:
+  name: box
+  devices:
+    - name: gpu0
+      model: mock-accel
+      vfs: {count: 2}
+    - name: gpu1
+      model: mock-accel
+YAML
+
+# A machine without QEMU: its folder with the lock held, and a device host.
+dir=$XDG_RUNTIME_DIR/mimic/box
+mkdir -m 700 "$XDG_RUNTIME_DIR/mimic" "$dir"
+control=$dir/control-0.sock
+exec 8>"$dir/lock"
+flock 8
+start() {
+    rm -f "$SANDBOX/served"
+    "$mimic" serve "$SANDBOX/box.yaml" --run-dir "$dir" --control "$control" --threads 2 8>&- \
+        >"$SANDBOX/served" 2>"$SANDBOX/served.err" &
+    pid=$!
+    eventually grep -q '^ready' "$SANDBOX/served" || cat "$SANDBOX/served.err"
+}
+# api METHOD PATH [BODY]: the status goes to $status, the answer to out.
+api() {
+    status=$(python3 - "$control" "$@" <<'PY' 2>"$SANDBOX/err"
+import http.client, os, socket, sys
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(sys.argv[1])
+link = Unix("localhost")
+body = sys.argv[4] if len(sys.argv) > 4 else None
+link.request(sys.argv[2], sys.argv[3], body, {"Content-Type": "application/json"})
+answer = link.getresponse()
+with open(os.environ["OUT"], "wb") as out:
+    out.write(answer.read())
+print(answer.status)
+PY
+    )
+}
+export OUT=$SANDBOX/out
+expect() { [ "$status" = "$1" ] || bad "status $status, expected $1"; }
+
+begin 'the list of faults'
+run 0 "$mimic" inject --list
+for name in poisoned-tlp remove irq-lost doorbell-stuck dma-corrupt host-crash clear; do
+    grep -q "^$name " "$SANDBOX/out" || bad "no $name in the list"
+done
+[ "$(wc -l <"$SANDBOX/out")" -eq 39 ] || bad 'not 39 faults'
+
+begin 'usage'
+run 2 "$mimic" inject
+run 2 "$mimic" inject box gpu0
+run 2 "$mimic" inject box gpu0 irq-lost count
+run 2 "$mimic" inject box gpu0 irq-lost =1
+run 2 "$mimic" inject box gpu0 irq-lost count=1 count=2
+run 2 "$mimic" inject box gpu0 irq-lost --at 1ms --after 3
+run 2 "$mimic" inject box gpu0 irq-lost --at soon
+run 2 "$mimic" inject box gpu0 irq-lost --after -1
+run 2 "$mimic" inject box gpu0 irq-lost --seed x
+
+begin 'a device host with a control socket'
+start
+[ "$(stat -c %a "$control")" = 600 ] || bad 'the socket is open to others'
+api GET /v1/devices
+expect 200
+for name in gpu0 gpu0-vf0 gpu0-vf1 gpu1; do has out "\"$name\""; done
+api GET /v1/devices/gpu1
+has out '"kind":"endpoint"'
+has out '"connected":false'
+api GET /v1/openapi.json
+cmp -s "$SANDBOX/out" "$SRC/docs/openapi/control-v1.json" || bad 'not the document of the tree'
+
+begin 'faults are armed, seen and cleared'
+run 0 "$mimic" inject box gpu1 all-ones
+has out 'gpu1: all-ones active'
+run 0 "$mimic" inject box gpu1 irq-late delay=20ms vector=1 count=2 --after 100 --seed 7
+has out 'irq-late armed, strikes after 100 accesses'
+run 0 "$mimic" inject box gpu0-vf1 dma-corrupt --at 3600s
+has out 'dma-corrupt armed, strikes in 3600000000 us'
+api GET /v1/devices/gpu1/faults
+has out '"accesses_left":100'
+has out '"delay_us":20000'
+has out '"seed":7'
+run 0 "$mimic" inject box gpu1 clear
+api GET /v1/devices/gpu1/faults
+lacks out '"active"'
+lacks out '"armed"'
+api GET /v1/devices/gpu0-vf1/faults
+has out '"armed"'
+api DELETE /v1/devices/gpu0-vf1/faults
+expect 200
+lacks out '"armed"'
+
+begin 'unknown names get the nearest'
+run 1 "$mimic" inject bax gpu0 irq-lost
+has err 'did you mean box?'
+run 1 "$mimic" inject box gpu7 irq-lost
+has err 'did you mean gpu'
+run 1 "$mimic" inject box gpu0 irq-lots
+has err 'did you mean irq-lost?'
+run 1 "$mimic" inject box gpu0 irq-lost cuont=1
+has err 'did you mean count?'
+run 1 "$mimic" inject box gpu0 irq-lost count=many
+has err 'from 0 to 1000000'
+run 1 "$mimic" inject box ../../x irq-lost
+has err 'no device'
+run 1 "$mimic" inject ../box gpu0 irq-lost
+has err 'no machine name'
+
+begin 'what a device cannot do'
+run 1 "$mimic" inject box gpu0 remove
+has err 'no hotplug slot'
+
+begin 'hostile requests'
+api POST /v1/devices/gpu0/faults '{"fault": "irq-lost", "options": {"count": -1}}'
+expect 400
+api POST /v1/devices/gpu9/faults '{"fault": "irq-lost"}'
+expect 404
+has out '"nearest":["gpu0","gpu1"'
+api PUT /v1/devices
+expect 405
+
+begin 'a loop that hangs says so, the other serves, and it comes back'
+run 0 "$mimic" inject box gpu0 host-hang delay=12s
+has out 'host-hang armed'
+sleep 0.2
+api GET /v1/devices
+expect 200
+has out '"busy_loops":1'
+run 1 "$mimic" inject box gpu0 irq-lost
+has err 'does not answer'
+eventually "$mimic" inject box gpu0 irq-lost
+
+begin 'host-crash: the process is killed and leaves a note'
+run 0 "$mimic" inject box gpu0 host-crash
+wait "$pid"
+status=$?
+[ "$status" -eq 137 ] || bad "exit status $status"
+[ -e "$dir/crashed-$pid" ] || bad 'no note'
+run 1 "$mimic" inject box gpu0 irq-lost
+has err 'does not answer'
+exec 8>&-
+run 1 "$mimic" inject box gpu0 irq-lost
+has err 'does not run'
+
+begin 'SIGTERM removes the control socket; a taken one is an error'
+start
+run 1 "$mimic" serve "$SANDBOX/box.yaml" --device gpu1 --run-dir "$SANDBOX" --control "$control"
+has err 'in use'
+absent "$SANDBOX/gpu1.sock"
+kill -TERM "$pid"
+wait "$pid"
+absent "$control"
+begin 'host-crash below a supervisor: the machine goes on, degraded, and comes down cleanly'
+state=$SANDBOX/logs
+mkdir -p "$state"
+rm -rf "$dir"
+mkdir -m 700 "$dir"
+# What mimic up would write, with a program in the place of QEMU that only waits.
+python3 - "$mimic" "$dir" "$state" "$SANDBOX/box.yaml" <<'PY' &
+import fcntl, json, os, socket, sys
+mimic, folder, state, yaml = sys.argv[1:]
+none = {"pid": 0, "start_time": 0}
+host = lambda name, n: [mimic, "serve", yaml, "--run-dir", folder, "--device", name,
+                        "--control", "%s/control-%d.sock" % (folder, n)]
+with open(folder + "/launch.json", "w") as plan:
+    json.dump({"state": {"name": "box", "phase": "starting", "file": yaml, "accel": "tcg", "kernel": "6.1",
+                         "started": "", "functions": 4, "ssh_port": 0, "supervisor": none, "qemu": none,
+                         "device_hosts": []},
+               "state_dir": state, "qmp_socket": folder + "/qmp.sock", "device_hosts": [host("gpu0", 0), host("gpu1", 1)],
+               "qemu": ["sleep", "600"], "shut_down_guest": False, "temporary_files": []}, plan)
+lock = os.open(folder + "/lock", os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.flock(lock, fcntl.LOCK_EX)
+ours, theirs = socket.socketpair()
+a, b = os.dup(lock), os.dup(theirs.fileno())
+keep = fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD, 20)
+lock, theirs_fd = fcntl.fcntl(a, fcntl.F_DUPFD, 20), fcntl.fcntl(b, fcntl.F_DUPFD, 20)
+if os.fork() == 0:
+    os.dup2(lock, 3)
+    os.dup2(theirs_fd, 4)
+    os.closerange(5, 64)
+    os.execv(mimic, [mimic, "supervise", folder])
+os.read(keep, 1000)
+os.write(keep, b"release\n")
+os.wait()
+PY
+up=$!
+phase_is() { [ "$("$mimic" ps --json | tr -d ' \n' | sed -n 's/.*"phase":"\([a-z]*\)".*/\1/p')" = "$1" ]; }
+eventually phase_is running
+run 0 "$mimic" inject box gpu1 host-crash
+eventually phase_is degraded
+run 0 "$mimic" ps
+has out degraded
+run 0 "$mimic" inject box gpu0 all-ones
+run 1 "$mimic" inject box gpu1 all-ones
+[ -z "$(ls "$dir"/crashed-* 2>/dev/null)" ] || bad 'the note was not taken'
+run 0 "$mimic" down box
+wait "$up"
+nothing_left
+[ "$(head -n 1 "$state/exit-reason")" = 'stopped on request' ] || bad "reason: $(cat "$state/exit-reason")"

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kernel/fake-sriov-vgpu in a guest without devices: what users of the older module do, what KubeVirt looks for, SR-IOV
+by the PCI core, vGPU types, machines by configfs, bad input, and many loads and changes at once."""
+from fabric_scenarios import fails
+from guest import check, equal
+
+MACHINE = "bare"
+PCI = "/sys/bus/pci/devices"
+CONTROL = "/sys/class/fake-sriov-vgpu/control"
+CONFIGFS = "/sys/kernel/config/fake-sriov-vgpu"
+MODULES = "/lib/mimic/modules"
+SETUP = f"{MODULES}/setup-fake-sriov.sh"
+PF = "0001:00:1f.0"
+SPLATS = "fake-sriov-vgpu: .* pages were not given back|still in use|has no memory"
+
+
+def prepare(vm):
+    """configfs, vfio-pci and what they need are in the guest, not loaded."""
+    vm.shell(MACHINE, f"while read -r m; do insmod {MODULES}/$m; done <{MODULES}/spare; "
+                      "mount -t configfs none /sys/kernel/config")
+
+
+def no_splats(vm):
+    vm.check_dmesg(MACHINE)
+    equal("complaints of the module", "", vm.shell(MACHINE, f"dmesg | grep -E '{SPLATS}' || true"))
+
+
+def functions(vm):
+    """What a walk over sysfs finds: by address, a dict of what discovery looks at."""
+    script = f"""
+        for dir in {PCI}/*; do
+            driver=$(readlink $dir/driver); type=$(cat $dir/nvidia/current_vgpu_type 2>/dev/null)
+            virtfns=$(ls $dir | grep -c '^virtfn'); physfn=$(readlink $dir/physfn)
+            echo "${{dir##*/}} $(cat $dir/vendor) $(cat $dir/device) ${{driver##*/}}- ${{type}}- $virtfns ${{physfn##*/}}-"
+        done
+    """
+    found = {}
+    for line in vm.shell(MACHINE, script).splitlines():
+        name, vendor, device, driver, vgpu, virtfns, physfn = line.split()
+        found[name] = {"id": f"{vendor[2:]}:{device[2:]}", "driver": driver[:-1], "type": vgpu[:-1],
+                       "virtfns": int(virtfns), "physfn": physfn[:-1]}
+    return found
+
+
+def discovered(vm):
+    """Addresses that KubeVirt would offer for selector 10de:1eb8: VFs of driver nvidia that have a vGPU."""
+    return sorted(name for name, function in functions(vm).items()
+                  if function["id"] == "10de:1eb8" and function["driver"] == "nvidia" and function["physfn"]
+                  and function["virtfns"] == 0 and function["type"] not in ("", "0"))
+
+
+def seed_scenarios(vm):
+    """setup, a VF without a profile, a profile that changes, remove-vf, status, cleanup."""
+    addresses = [f"0001:00:0{slot}.0" for slot in range(4)]
+    equal("setup", [f"{a} vgpu_type=256" for a in addresses], vm.shell(MACHINE, f"{SETUP} setup").splitlines())
+    equal("discovered after setup", addresses, discovered(vm))
+    vm.shell(MACHINE, f"{SETUP} create-vf 5 0 256; {SETUP} create-vf 6 0 0; echo 512 >{PCI}/0001:00:00.0/nvidia/current_vgpu_type")
+    equal("the one without a profile is skipped", addresses + ["0001:00:05.0"], discovered(vm))
+    equal("ids", "0x10de 0x1eb8 0x030000 0x10de 0x12a2",
+          vm.shell(MACHINE, f"cd {PCI}/0001:00:00.0; echo $(cat vendor device class subsystem_vendor subsystem_device)"))
+    vm.shell(MACHINE, f"{SETUP} remove-vf 5 0")
+    equal("status", ["0001:00:00.0 vgpu_type=512"] + [f"{a} vgpu_type=256" for a in addresses[1:]] +
+          ["0001:00:06.0 vgpu_type=0"], vm.shell(MACHINE, f"{SETUP} status").splitlines())
+    vm.shell(MACHINE, f"{SETUP} cleanup; ! [ -e {CONTROL} ]; ! [ -e {PCI}/0001:00:00.0 ]")
+    vm.shell(MACHINE, f"FAKE_SRIOV_VFS=2 FAKE_SRIOV_VGPU_TYPE=0 {SETUP} setup")
+    equal("discovered without profiles", [], discovered(vm))
+    vm.shell(MACHINE, f"echo 1 >{CONTROL}/clear")
+    equal("cleared", "(no VFs created)", vm.shell(MACHINE, f"cat {CONTROL}/list"))
+
+
+def core_makes_vfs(vm):
+    """sriov_* are the PCI core's; VFs are discovered once they have a vGPU."""
+    folder = f"{PCI}/{PF}"
+    equal("at first", "16 0", vm.shell(MACHINE, f"echo $(cat {folder}/sriov_totalvfs {folder}/sriov_numvfs)"))
+    vm.shell(MACHINE, f"echo 16 >{folder}/sriov_numvfs")
+    for number in (0, 15):
+        vf = f"0001:01:{number // 8:02x}.{number % 8}"
+        equal("links", f"{vf} {PF}", vm.shell(MACHINE, f"echo $(basename $(readlink {folder}/virtfn{number})) "
+                                                      f"$(basename $(readlink {PCI}/{vf}/physfn))"))
+    equal("PF is no VF", 16, functions(vm)[PF]["virtfns"])
+    equal("none has a vGPU", [], discovered(vm))
+    vm.shell(MACHINE, f"echo 230 >{folder}/virtfn3/nvidia/current_vgpu_type")
+    equal("discovered", ["0001:01:00.3"], discovered(vm))
+    fails(vm, MACHINE, f"echo 4 >{folder}/sriov_numvfs", "resource busy")
+    fails(vm, MACHINE, f"echo 17 >{folder}/sriov_numvfs", "out of range")
+    text = vm.shell(MACHINE, "lspci -vvv -s 0001:00: 2>&1; lspci -vvv -s 0001:01: 2>&1")
+    equal("functions that lspci shows", 17, text.count("Kernel driver in use: nvidia"))
+    for complaint in ("!!!", "Unknown", "unassigned", "<access denied>", "pcilib:"):
+        check(complaint not in text, f"lspci -vvv says {complaint}: {text}")
+    check("Single Root I/O Virtualization" in text and "LnkSta:\tSpeed 8GT/s, Width x16" in text, text)
+
+
+def types_share_capacity(vm):
+    """16 GiB in all: what one VF takes, others cannot create; 0 gives it back; what is not creatable is EINVAL."""
+    vf = [f"{PCI}/0001:01:00.{number}/nvidia" for number in range(4)]
+
+    def creatable(number):
+        lines = vm.shell(MACHINE, f"cat {vf[number]}/creatable_vgpu_types").splitlines()
+        equal("header", "ID    : vGPU Name", lines[0])
+        return [int(line.split(":")[0]) for line in lines[1:]]
+
+    vm.shell(MACHINE, f"echo 0 >{vf[3]}/current_vgpu_type")
+    everything = creatable(0)
+    check({222, 230, 234, 256, 512} <= set(everything), f"creatable: {everything}")
+    events = "read -r a </sys/kernel/uevent_seqnum; {}; read -r b </sys/kernel/uevent_seqnum; echo $((b - a))"
+    equal("uevents of a change", "1", vm.shell(MACHINE, events.format(f"echo 233 >{vf[0]}/current_vgpu_type")))
+    equal("beside 8 GiB", [t for t in everything if t != 234], creatable(1))
+    fails(vm, MACHINE, f"echo 234 >{vf[1]}/current_vgpu_type", "Invalid argument")
+    vm.shell(MACHINE, f"echo 233 >{vf[1]}/current_vgpu_type")
+    equal("nothing is left", [], creatable(2))
+    fails(vm, MACHINE, f"echo 256 >{vf[2]}/current_vgpu_type", "Invalid argument")
+    vm.shell(MACHINE, f"echo 0 >{vf[0]}/current_vgpu_type; echo 232 >{vf[2]}/current_vgpu_type")
+    for bad in ("7", "-1", "x", "4294967296", "222 1", ""):
+        fails(vm, MACHINE, f"echo '{bad}' >{vf[2]}/current_vgpu_type", "Invalid argument")
+    equal("type after garbage", "232", vm.shell(MACHINE, f"cat {vf[2]}/current_vgpu_type"))
+    equal("others", ["0", "0", "0"], vm.shell(MACHINE, f"cd {vf[2]}; cat gpu_instance_id placement_id warm_update").split())
+    vm.shell(MACHINE, f"echo frame_rate_limiter=0 >{vf[2]}/vgpu_params; echo 1 >{vf[2]}/warm_update")
+    equal("params", "frame_rate_limiter=0 1", vm.shell(MACHINE, f"echo $(cat {vf[2]}/vgpu_params {vf[2]}/warm_update)"))
+    fails(vm, MACHINE, f"echo a=1 >{vf[0]}/vgpu_params", "not permitted")
+    fails(vm, MACHINE, f"echo 3 >{vf[2]}/placement_id", "busy")
+    # A vGPU survives unbind and bind, and ends with VF Enable.
+    driver = "/sys/bus/pci/drivers/nvidia"
+    vm.shell(MACHINE, f"echo 0001:01:00.2 >{driver}/unbind; ! [ -e {vf[2]} ]; echo 0001:01:00.2 >{driver}/bind")
+    equal("type after bind", "232", vm.shell(MACHINE, f"cat {vf[2]}/current_vgpu_type"))
+    vm.shell(MACHINE, f"echo 0 >{PCI}/{PF}/sriov_numvfs; echo 4 >{PCI}/{PF}/sriov_numvfs")
+    equal("all free again", everything, creatable(2))
+
+
+def bad_input(vm):
+    """The errnos of the older module, and no flood of messages."""
+    vm.shell(MACHINE, f"echo 0 >{PCI}/{PF}/sriov_numvfs; echo 7 1 >{CONTROL}/create")
+    for line in ("32 0", "0 8", "-1 0", "x", "", "1", "1 2 3 4", "1 0 7", "1 0x", "1 0 99999999999"):
+        fails(vm, MACHINE, f"echo '{line}' >{CONTROL}/create", "Invalid argument")
+    fails(vm, MACHINE, f"echo 7 1 >{CONTROL}/create", "File exists")
+    fails(vm, MACHINE, f"echo 31 0 >{CONTROL}/create", "File exists")
+    for line in ("32 0", "1", "x y", "1 0 0"):
+        fails(vm, MACHINE, f"echo '{line}' >{CONTROL}/remove", "Invalid argument")
+    fails(vm, MACHINE, f"echo 8 0 >{CONTROL}/remove", "No such file")
+    fails(vm, MACHINE, f"echo 31 0 >{CONTROL}/remove", "No such file")
+    vm.shell(MACHINE, f"for slot in $(seq 0 30); do echo $slot 0 >{CONTROL}/create || exit 1; done")
+    fails(vm, MACHINE, f"echo 5 5 >{CONTROL}/create", "No space left")
+    lines = int(vm.shell(MACHINE, f"""
+        a=$(dmesg | wc -l); i=0
+        while [ $i -lt 300 ]; do echo x >{CONTROL}/create; i=$((i + 1)); done 2>/dev/null
+        echo $(($(dmesg | wc -l) - a))
+    """))
+    check(lines < 60, f"300 refusals made {lines} lines in the kernel log")
+    # Removal and unload while files of the device are open.
+    vm.shell(MACHINE, f"""
+        exec 5<{PCI}/0001:00:03.0/nvidia/current_vgpu_type 6<{PCI}/0001:00:03.0/config 7<>{PCI}/{PF}/resource0
+        exec 8</proc/bus/pci/0001:00/03.0 9>{CONTROL}/create
+        echo 3 0 >{CONTROL}/remove || exit 1
+        ! cat <&5 2>/dev/null || exit 1
+        rmmod fake_sriov_vgpu || exit 1
+        ! [ -e {PCI}/{PF} ] || exit 1
+        ! echo 1 0 >&9 || exit 1
+    """)
+    for parameters in ("domain=0", "domain=-1", "domain=65536", "pfs=9", "total_vfs=65", "numa_node=99", "gpu=nonsense"):
+        fails(vm, MACHINE, f"insmod {MODULES}/fake-sriov-vgpu.ko {parameters}", "Device or resource busy", "Invalid ")
+    equal("nothing is left", "", vm.shell(MACHINE, f"ls {PCI} | grep -v ^0000 || true"))
+
+
+def machines_by_configfs(vm):
+    """A described accelerator on node 1, claimed by mock-accel, which reads the image through BAR0."""
+    vm.shell(MACHINE, f"insmod {MODULES}/fake-sriov-vgpu.ko domain=7 driver_name=other gpu=1234:5678")
+    vm.shell(MACHINE, f"mkdir {CONFIGFS}/m {CONFIGFS}/m/a {CONFIGFS}/m/g")
+    fails(vm, MACHINE, f"mkdir {CONFIGFS}/e; echo 1 >{CONFIGFS}/e/live", "No such device or address")
+    fails(vm, MACHINE, f"echo 1 >{CONFIGFS}/m/live", "Invalid argument")  # two functions at 00.0
+    for name, value in (("slot", 32), ("function", 8), ("vendor", 0), ("class", "0x1000000"), ("total_vfs", 65),
+                        ("link_speed", 7), ("bar0_size", 8 << 20), ("driver", "x"), ("msix_vectors", 65), ("slot", "x")):
+        fails(vm, MACHINE, f"echo {value} >{CONFIGFS}/m/a/{name}", "Invalid argument")
+    vm.shell(MACHINE, f"""
+        set -e
+        cd {CONFIGFS}/m; echo 1 >numa_node; echo 5 >domain; echo 3 >g/slot; cd a
+        echo 0x1de5 >vendor; echo 1 >device; echo 2 >vf_device; echo 0 >class; echo none >driver
+        echo 4096 >bar0_size; echo 4096 >vf_bar0_size; echo 2 >total_vfs
+        printf '\\113\\103\\117\\115' >/tmp/image; cp /tmp/image bar0_image
+        dd if=/tmp/image of=/tmp/images bs=4096 conv=sync; dd if=/tmp/image of=/tmp/images bs=4096 seek=1 conv=sync
+        cp /tmp/images vf_bar0_image
+        echo 1 >../live
+    """)
+    for bad in (f"echo 5 >{CONFIGFS}/m/a/slot", f"mkdir {CONFIGFS}/m/b", f"echo 6 >{CONFIGFS}/m/domain"):
+        fails(vm, MACHINE, bad, "busy")
+    equal("address, node, driver", "0005:00:00.0 1 mock-accel",
+          vm.shell(MACHINE, f"cd {PCI}/0005:00:00.0; echo $(cat {CONFIGFS}/m/a/address numa_node) $(basename $(readlink driver))"))
+    vm.shell(MACHINE, f"echo 2 >{PCI}/0005:00:00.0/sriov_numvfs; echo 1 >{PCI}/0005:00:03.0/sriov_numvfs")
+    equal("class devices", "mock0 mock0_vf0 mock0_vf1", vm.shell(MACHINE, "echo $(ls /sys/class/mock-accel)"))
+    equal("drivers of both VFs", "mock-accel other",
+          vm.shell(MACHINE, f"echo $(basename $(readlink {PCI}/0005:01:00.0/driver)) $(basename $(readlink {PCI}/0005:02:00.0/driver))"))
+    equal("DEVICE_ID through resource0", "0x4d4f434b", vm.shell(MACHINE, "mock-accel-ctl peek 0005:01:00.1 0 32"))
+    fails(vm, MACHINE, f"mkdir {CONFIGFS}/n {CONFIGFS}/n/f; echo 5 >{CONFIGFS}/n/domain; echo 1 >{CONFIGFS}/n/live", "busy")
+    vm.shell(MACHINE, f"for a in 0005:00:00.0 0005:00:03.0; do echo 1 >{PCI}/$a/remove; done; echo 1 >/sys/bus/pci/rescan")
+    equal("DEVICE_ID after remove and rescan", "0x4d4f434b", vm.shell(MACHINE, "mock-accel-ctl peek 0005:00:00.0 0 32"))
+    fails(vm, MACHINE, "rmmod fake_sriov_vgpu", "temporarily unavailable", "in use")
+    vm.shell(MACHINE, f"""
+        echo 1 >{PCI}/0005:00:00.0/sriov_numvfs
+        rmdir {CONFIGFS}/m/a {CONFIGFS}/m/g {CONFIGFS}/m {CONFIGFS}/n/f {CONFIGFS}/n {CONFIGFS}/e && rmmod fake_sriov_vgpu
+    """)
+    equal("nothing is left", "", vm.shell(MACHINE, f"ls {PCI} | grep -v ^0000 || true"))
+
+
+def groups_and_vfio(vm):
+    """A group of its own for each function; vfio-pci takes it or says EINVAL (since 6.0), and the driver gets it back."""
+    vm.shell(MACHINE, f"insmod {MODULES}/fake-sriov-vgpu.ko iommu_groups=1; echo 2 >{PCI}/{PF}/sriov_numvfs")
+    vfs = ["0001:01:00.0", "0001:01:00.1"]
+    groups = vm.shell(MACHINE, f"for a in {PF} {' '.join(vfs)}; do basename $(readlink {PCI}/$a/iommu_group); done").split()
+    equal("groups of three functions", 3, len(set(groups)))
+    vm.shell(MACHINE, f"""
+        echo {vfs[0]} >/sys/bus/pci/drivers/nvidia/unbind || exit 1
+        echo vfio-pci >{PCI}/{vfs[0]}/driver_override; echo {vfs[0]} >/sys/bus/pci/drivers_probe
+        [ ! -e {PCI}/{vfs[0]}/driver ] || echo {vfs[0]} >/sys/bus/pci/drivers/vfio-pci/unbind || exit 1
+        echo >{PCI}/{vfs[0]}/driver_override; echo {vfs[0]} >/sys/bus/pci/drivers_probe
+    """)
+    equal("driver afterwards", "nvidia", functions(vm)[vfs[0]]["driver"])
+    vm.shell(MACHINE, "rmmod fake_sriov_vgpu")
+    equal("groups left", "0", vm.shell(MACHINE, "ls /sys/kernel/iommu_groups | wc -l"))
+
+
+def kernel_vgpu(vm):
+    prepare(vm)
+    seed_scenarios(vm)
+    core_makes_vfs(vm)
+    types_share_capacity(vm)
+    bad_input(vm)
+    machines_by_configfs(vm)
+    groups_and_vfio(vm)
+    no_splats(vm)
+
+
+def usage(vm):
+    """Objects of each kmalloc cache of a KiB and more, and pages of vmalloc and in use, after caches were dropped."""
+    text = vm.shell(MACHINE, """
+        for i in 1 2 3; do sync; echo 3 >/proc/sys/vm/drop_caches; usleep 300000; done
+        awk '/^kmalloc-[0-9]*k / { print $1, $2 }' /proc/slabinfo
+        awk '/^(VmallocUsed|Percpu):/ { print $1, int($2 / 4) }' /proc/meminfo
+        awk '/^MemFree:/ { print $1, int(-$2 / 4) }' /proc/meminfo
+    """)
+    return {name: int(value) for name, value in (line.split() for line in text.splitlines())}
+
+
+def no_growth(before, after, limits):
+    """What grew by more than its limit, with both numbers."""
+    grown = {name: (before.get(name, 0), value) for name, value in after.items()
+             if value - before.get(name, 0) > limits.get(name, limits["objects"])}
+    equal("memory that grew (objects or pages, before and after)", {}, grown)
+
+
+def loads_and_unloads(vm, count):
+    vm.shell(MACHINE, f"""
+        i=0
+        while [ $i -lt {count} ]; do
+            insmod {MODULES}/fake-sriov-vgpu.ko || exit 1
+            echo 1 0 >{CONTROL}/create && echo 2 0 >{CONTROL}/create || exit 1
+            rmmod fake_sriov_vgpu || exit 1
+            i=$((i + 1))
+        done
+    """)
+
+
+def four_at_once(vm, seconds):
+    """Two that create and remove, one that changes types and VFs, one that removes, rescans and starts machines. It
+    removes a function of its own: the PCI core's `remove` uses a device that somebody else removes meanwhile."""
+    counts = vm.shell(MACHINE, f"""
+        insmod {MODULES}/fake-sriov-vgpu.ko; mkdir {CONFIGFS}/m {CONFIGFS}/m/f; echo 2 >{CONFIGFS}/m/f/total_vfs
+        read -r now rest </proc/uptime; end=$((${{now%.*}} + {seconds}))
+        going() {{ read -r now rest </proc/uptime; [ ${{now%.*}} -lt $end ]; }}
+        churn() {{ n=0; while going; do
+            slot=$((RANDOM % 6)); echo $slot 0 $((RANDOM % 2 * 256)) >{CONTROL}/create && n=$((n + 1))
+            echo $((RANDOM % 6)) 0 >{CONTROL}/remove; done 2>/dev/null; echo $n; }}
+        types() {{ n=0; while going; do
+            echo $((RANDOM % 5)) >{PCI}/{PF}/sriov_numvfs; for f in {PCI}/0001:*/nvidia/current_vgpu_type; do
+                echo $((RANDOM % 2 * 512)) >$f && n=$((n + 1)); cat $f >/dev/null; done
+            echo 0 >{PCI}/{PF}/sriov_numvfs; done 2>/dev/null; echo $n; }}
+        plug() {{ n=0; while going; do
+            echo 1 >{CONFIGFS}/m/live && n=$((n + 1)); lspci -vv >/dev/null; echo 1 >{PCI}/0003:00:00.0/remove
+            echo 1 >/sys/bus/pci/rescan; cat {CONTROL}/list >/dev/null; echo 0 >{CONFIGFS}/m/live; done 2>/dev/null; echo $n; }}
+        churn & churn & types & plug & wait
+        rmdir {CONFIGFS}/m/f {CONFIGFS}/m; rmmod fake_sriov_vgpu || echo failed
+    """).split()
+    check(len(counts) == 4 and all(int(count) > 0 for count in counts), f"work done by each of four: {counts}")
+    print(f"four at once for {seconds} s did {counts}")
+
+
+def kernel_stress(vm, seconds=20):
+    prepare(vm)
+    loads_and_unloads(vm, 30)  # caches of the kernel fill
+    four_at_once(vm, 5)
+    before = usage(vm)
+    loads_and_unloads(vm, 200)
+    # A leak of one object in each round would be 200.
+    middle = usage(vm)
+    no_growth(before, middle, {"objects": 100, "MemFree:": 1024, "VmallocUsed:": 512, "Percpu:": 512})
+    four_at_once(vm, seconds)
+    no_growth(middle, usage(vm), {"objects": 100, "MemFree:": 2048, "VmallocUsed:": 512, "Percpu:": 512})
+    no_splats(vm)
+
+
+SCENARIOS = {
+    "kernel-vgpu": (kernel_vgpu, "../tests/vm/bare.yaml"),
+    "kernel-stress": (kernel_stress, "../tests/vm/bare.yaml"),
+    "kernel-stress-long": (lambda vm: kernel_stress(vm, 60), "../tests/vm/bare.yaml"),
+}

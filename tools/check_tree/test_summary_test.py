@@ -15,6 +15,8 @@ SKIPPED = ('<testcase name="absent" status="notrun"><skipped message="SKIP_RETUR
            "<system-out>SKIP: no /dev/kvm here\n</system-out></testcase>")
 NOT_RUN = ('<testcase name="unbuilt" status="notrun"><skipped message="Unable to find executable"/>'
            "<system-out></system-out></testcase>")
+CACHED = ('<testcase name="vm" status="run"><system-out>CACHED: single on 6.1: passed with the same inputs at noon\n'
+          "</system-out></testcase>")
 GOOGLE = """<testcase name="suite" status="run"><system-out>[ RUN      ] A.B
 [       OK ] A.B (0 ms)
 [ RUN      ] A.C
@@ -51,6 +53,11 @@ class Summary(unittest.TestCase):
         status, lines = summary(PASSED, FAILED, SKIPPED)
         self.assertEqual(status, 1)
         self.assertEqual(lines, ["Failed: bad", "Skipped: absent: no /dev/kvm here", "1 passed, 1 failed, 1 skipped"])
+
+    def test_names_how_many_did_not_run_again(self):
+        status, lines = summary(PASSED, CACHED)
+        self.assertEqual((status, lines[-1]), (0, "2 passed, 0 failed, 0 skipped"))
+        self.assertIn("1 of the passed VM tests", lines[0])
 
     def test_unbuilt_test_is_a_failure(self):
         status, lines = summary(PASSED, NOT_RUN)

@@ -8,7 +8,7 @@ import pathlib
 import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
-SOURCES = ("examples", "guest", "kernel", "tests/vm", "tools", "web")
+SOURCES = ("examples", "guest", "kernel", "tests/vm", "tests/web", "tools", "web")
 # Found where the sources of a module are, and no inputs.
 BUILT = {"__pycache__", "node_modules", ".mypy_cache"}
 

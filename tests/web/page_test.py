@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The page of mimic web (web/dist) in headless Chromium, against MockApi: what it shows, sends and survives."""
+import json
+import sys
+import unittest
+
+from browser import Browser, find_browser
+from mock_api import MockApi, MockMachine
+
+ROWS = "[...document.querySelectorAll('#tree [role=treeitem]')]"
+ACTIVE = "document.getElementById(document.querySelector('#tree').getAttribute('aria-activedescendant'))"
+LABELS = f"{ROWS}.map(row => row.querySelector('.label').textContent)"
+# Lowest contrast of text with what is behind it, and the text (WCAG 2.1, 1.4.3).
+CONTRAST = """(() => {
+    const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+    const luminance = ([r, g, b]) => [r, g, b].map(v => v / 255)
+        .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = parse(getComputedStyle(at).backgroundColor);
+            if (colour.length < 4 || colour[3] > 0) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const found = [...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && e.tagName !== 'OPTION' &&
+        [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())).map(e => {
+            const [a, b] = [luminance(parse(getComputedStyle(e).color)), luminance(behind(e))];
+            return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.textContent.slice(0, 40)];
+        });
+    return found.sort((a, b) => a[0] - b[0])[0];
+})()"""
+# Controls without a name for those who cannot see them.
+NAMELESS = """[...document.querySelectorAll('button, input, select, [role=treeitem], [role=tab]')].filter(e =>
+    !(e.getAttribute('aria-label') || e.textContent.trim() || (e.labels && e.labels.length))).map(e => e.outerHTML)"""
+
+
+def row(name):
+    return f"document.getElementById('row-device:{name}')"
+
+
+class PageTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.browser = Browser()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+
+    def setUp(self):
+        self.machine = MockMachine(vfs=2)
+        self.api = MockApi([self.machine])
+        self.addCleanup(self.api.stop)
+        self.browser.events.clear()
+        self.browser.resize(1440, 900)
+        self.browser.prefer(prefers_color_scheme="light", prefers_reduced_motion="no-preference")
+
+    def tearDown(self):
+        self.assertEqual([], self.browser.complaints())
+        for url in self.browser.requests():
+            self.assertRegex(url, r"^(http://127\.0\.0\.1:\d+/|about:|blob:)")
+        self.browser.open("about:blank")
+
+    def open(self):
+        self.browser.open("about:blank")
+        self.browser.open(self.api.url)
+        self.browser.wait(f"{ROWS}.length > 5", "the tree has rows")
+
+    def choose(self, name, tab="overview"):
+        self.browser.wait(f"{row(name)} !== null", f"{name} is in sight")
+        self.browser.click(f"[id='row-device:{name}'] .label")
+        self.browser.click(f"#tab-{tab}")
+
+    def test_shows_the_tree_with_levels_states_and_rates(self):
+        self.open()
+        labels = self.browser.js(LABELS)
+        self.assertEqual(["NUMA node 0", "rpf0", "fabric0", "sw0.port", "sw0.up", "gpu0.port", "gpu0", "gpu0-vf0",
+                          "gpu0-vf1", "gpu1.port"], labels[:10])
+        self.assertEqual("7 8", self.browser.js(
+            f"{row('gpu0')}.getAttribute('aria-level') + ' ' + {row('gpu0-vf0')}.getAttribute('aria-level')"))
+        self.assertEqual("2 of 2", self.browser.js(
+            f"{row('gpu0-vf1')}.getAttribute('aria-posinset') + ' of ' + {row('gpu0-vf1')}.getAttribute('aria-setsize')"))
+        self.assertEqual("active", self.browser.js(f"{row('gpu0')}.querySelector('.state').textContent"))
+        number = f"parseFloat({row('gpu0')}.querySelector('.number').textContent)"
+        self.browser.wait(f"{number} > 0", "accesses per second")
+        # The rate changes and the line moves.
+        first = self.browser.js(f"{row('gpu0')}.querySelector('canvas').toDataURL()")
+        self.browser.wait(f"{row('gpu0')}.querySelector('canvas').toDataURL() !== {json.dumps(first)}", "the line moves")
+
+    def test_token_leaves_the_address_bar_and_is_asked_for_when_wrong(self):
+        self.open()
+        self.assertEqual(f"http://127.0.0.1:{self.api.port}/", self.browser.js("location.href"))
+        self.browser.js("sessionStorage.clear()")
+        self.browser.open(f"http://127.0.0.1:{self.api.port}/#token=wrong")
+        self.browser.wait("document.querySelector('#token') !== null", "the form for the token")
+        self.assertIn("the token is wrong or missing", self.browser.text())
+        self.browser.js("document.querySelector('#token').value = 'mock-token'")
+        self.browser.click("form.token button")
+        self.browser.wait(f"{ROWS}.length > 5", "the tree after the right token")
+
+    def test_folds_and_walks_by_keyboard(self):
+        self.open()
+        browser = self.browser
+        browser.js("document.querySelector('#tree').focus()")
+        active = f"{ACTIVE}.querySelector('.label').textContent"
+        browser.key("End")
+        self.assertEqual(MockMachine.HOSTILE, browser.js(active))
+        browser.key("Home")
+        self.assertEqual("NUMA node 0", browser.js(active))
+        browser.key("ArrowLeft")
+        self.assertEqual("false", browser.js(f"{ACTIVE}.getAttribute('aria-expanded')"))
+        self.assertEqual(["NUMA node 0", "NUMA node 1"], browser.js(LABELS)[:2])
+        browser.key("ArrowRight", "ArrowRight", "ArrowDown")
+        self.assertEqual("fabric0", browser.js(active))
+        browser.key("ArrowLeft", "ArrowLeft")
+        self.assertEqual("rpf0", browser.js(active))
+        browser.key("ArrowLeft")
+        self.assertEqual(["NUMA node 0", "rpf0", "NUMA node 1"], browser.js(LABELS)[:3])
+        browser.key("*")  # unfolds all on this level: rpf0 alone; fabric0 below it stays folded
+        self.assertEqual(["NUMA node 0", "rpf0", "fabric0", "NUMA node 1"], browser.js(LABELS)[:4])
+        browser.click("#unfold")
+        self.assertIn("gpu0-vf1", browser.js(LABELS))
+        browser.click("#fold")
+        self.assertEqual(["NUMA node 0", "NUMA node 1", "Machine"], browser.js(LABELS))
+        browser.click("[id='row-numa:1'] .twist")
+        self.assertEqual(["NUMA node 0", "NUMA node 1", "rpf1", "Machine"], browser.js(LABELS))
+
+    def test_type_ahead_and_enter_open_a_device(self):
+        self.open()
+        browser = self.browser
+        browser.js("document.querySelector('#tree').focus()")
+        browser.key(*"gpu1-vf1", "Enter")
+        browser.wait("document.querySelector('#details-title')?.textContent === 'gpu1-vf1'")
+        self.assertEqual("tab-overview", browser.js("document.activeElement.id"))
+        browser.key("ArrowRight")
+        self.assertEqual("tab-registers", browser.js("document.activeElement.id"))
+        browser.key("End")
+        self.assertEqual("tab-faults", browser.js("document.activeElement.id"))
+        browser.key("ArrowRight", "Escape")
+        self.assertEqual("tree", browser.js("document.activeElement.id"))
+
+    def test_vfs_appear_and_go(self):
+        self.open()
+        self.assertIsNone(self.browser.js(row("gpu0-vf3")))
+        self.machine.set_vfs("gpu0", 4)
+        self.api.event("vfs", machine="rack", device="gpu0", count=4)
+        self.browser.wait(f"{row('gpu0-vf3')} !== null", "the fourth VF")
+        self.browser.wait(f"{row('gpu0')}.textContent.includes('4/64 VFs')")
+        self.browser.wait("document.querySelector('#events').textContent.includes('has 4 virtual functions')")
+        self.machine.set_vfs("gpu0", 0)
+        self.browser.wait(f"{row('gpu0-vf0')} === null", "no VF")
+
+    def test_256_functions_stay_cheap(self):
+        self.machine = MockMachine(vfs=31)
+        self.api.machines = {"rack": self.machine}
+        self.open()
+        self.browser.wait("document.querySelector('#tree-sum').textContent.startsWith('271 devices')")
+        self.assertLess(self.browser.js(f"{ROWS}.length"), 60)
+        self.browser.js("document.querySelector('#tree').focus()")
+        self.browser.key(*"gpu7-vf30")
+        self.assertEqual("gpu7-vf30", self.browser.js(f"{ACTIVE}.querySelector('.label').textContent"))
+        self.assertIn("gpu7-vf30", self.browser.js(LABELS))
+        # Time that scripts and layout take while a few polls go by; all of it on one of two slow cores.
+        metrics = [self.metrics()]
+        seen = "document.querySelector('#tree-sum').textContent"
+        for _ in range(3):
+            self.browser.wait(f"{seen} !== {json.dumps(self.browser.js(seen))}")
+        metrics.append(self.metrics())
+        busy = metrics[1]["TaskDuration"] - metrics[0]["TaskDuration"]
+        self.assertLess(busy / (metrics[1]["Timestamp"] - metrics[0]["Timestamp"]), 0.5)
+        print(f"256 functions: {100 * busy / (metrics[1]['Timestamp'] - metrics[0]['Timestamp']):.1f} % of a core")
+
+    def metrics(self):
+        self.browser.call("Performance.enable")
+        return {entry["name"]: entry["value"] for entry in self.browser.call("Performance.getMetrics")["metrics"]}
+
+    def test_registers_are_decoded_and_changes_are_marked(self):
+        self.open()
+        self.choose("gpu0", "registers")
+        self.browser.wait("document.querySelector('.register[data-name=command]') !== null")
+        command = "document.querySelector('.register[data-name=command]')"
+        self.assertIn("Bus Master Enable", self.browser.js(f"{command}.querySelector('summary').textContent"))
+        self.browser.click(".register[data-name=command] summary")
+        self.machine.registers["COMMAND"] = 2
+        self.browser.wait(f"{command}.classList.contains('changed')", "the change is marked")
+        self.assertEqual("0x2", self.browser.js(f"{command}.querySelector('.value').textContent"))
+        self.assertTrue(self.browser.js(f"{command}.open"), "a refresh must not fold what was unfolded")
+        self.browser.js("(() => { const e = document.querySelector('input[type=search]'); e.value = 'link';"
+                        " e.dispatchEvent(new Event('input')); })()")
+        self.assertIn("32 GT/s", self.browser.js("document.querySelector('.registers').innerText"))
+        self.assertFalse(self.browser.js(f"{command}.checkVisibility()"))
+
+    def test_trace_records_shows_and_pauses(self):
+        self.open()
+        self.choose("gpu0", "trace")
+        self.browser.wait("document.querySelector('#panel').innerText.includes('not recorded')")
+        self.browser.click("#panel .tools button")
+        self.browser.wait("document.querySelectorAll('.trace tbody tr').length > 3", "events")
+        self.assertEqual(["gpu0"], self.machine.trace["devices"])
+        self.assertIn("STATUS", self.browser.js("document.querySelector('.trace').innerText"))
+        self.browser.click("#panel .tools button:nth-of-type(2)")
+        rows = "document.querySelectorAll('.trace tbody tr').length"
+        paused = self.browser.js(rows)
+        before = self.browser.js("document.querySelector('#tree-sum').textContent")
+        self.browser.wait(f"document.querySelector('#tree-sum').textContent !== {json.dumps(before)}")
+        self.assertLessEqual(self.browser.js(rows), paused + 3)  # one request may have been under way
+
+    def test_fault_buttons_send_what_they_say(self):
+        self.open()
+        self.choose("gpu0", "faults")
+        self.browser.wait("document.querySelectorAll('form.fault').length === 4", "a button for each fault")
+        self.browser.js("document.querySelector('[aria-label=\"delay of irq-late\"]').value = '20ms'")
+        self.browser.js("document.querySelector('[aria-label=\"count of irq-late\"]').value = '3'")
+        self.browser.click("[aria-label='Inject irq-late']")
+        self.browser.wait("document.querySelector('.standing').innerText.includes('irq-late')")
+        self.assertEqual([("gpu0", {"fault": "irq-late", "options": {"delay": "20ms", "count": "3"}})], self.machine.posted)
+        self.browser.wait(f"{row('gpu0')}.querySelector('.state').textContent === 'fault'", "the row says it")
+        self.browser.wait("document.querySelector('#events').innerText.includes('fault irq-late is active')")
+        self.browser.click("#panel .tools button")
+        self.browser.wait(f"{row('gpu0')}.querySelector('.state').textContent === 'active'", "cleared")
+        self.browser.js("(() => { const e = document.querySelector('#fault-when'); e.value = 'after_accesses';"
+                        " e.dispatchEvent(new Event('change')); })()")
+        self.browser.click("[aria-label='Inject all-ones']")
+        self.browser.wait("document.querySelector('.said').textContent === 'Injected all-ones.'")
+        self.assertEqual({"fault": "all-ones", "options": {}, "after_accesses": 100}, self.machine.posted[1][1])
+
+    def test_errors_of_the_api_are_said_in_words(self):
+        self.open()
+        self.choose("gpu0", "faults")
+        self.browser.wait("document.querySelectorAll('form.fault').length === 4")
+        self.browser.js("document.querySelector('[aria-label=\"severity of poisoned-tlp\"]').value = 'fatal'")
+        self.browser.click("[aria-label='Inject poisoned-tlp']")
+        self.browser.wait("document.querySelector('#panel [role=alert]')?.textContent === 'this device has no AER'")
+        self.assertEqual([], self.machine.posted)
+
+    def test_hostile_names_stay_text(self):
+        self.open()
+        self.browser.key("End")
+        self.browser.js("document.querySelector('#tree').scrollTop = 1e6")
+        name = json.dumps(MockMachine.HOSTILE)
+        self.browser.wait(f"{LABELS}.includes({name})")
+        self.browser.js(f"{ROWS}.find(e => e.querySelector('.label').textContent === {name}).click()")
+        self.browser.wait(f"document.querySelector('#details-title').textContent === {name}")
+        self.api.event("machine", machine=MockMachine.HOSTILE, state=MockMachine.HOSTILE)
+        self.browser.wait("document.querySelector('#events').textContent.includes('onerror')")
+        self.assertEqual(1, self.browser.js("document.querySelectorAll('img').length"))  # the icon
+
+    def test_finds_the_server_again(self):
+        self.open()
+        self.api.stop()
+        self.browser.wait("!document.querySelector('#banner').hidden", "the page says that the server is away")
+        self.assertIn("does not answer", self.browser.js("document.querySelector('#banner').textContent"))
+        self.assertEqual("not connected", self.browser.js("document.querySelector('#connection').textContent"))
+        self.api.start()
+        self.browser.wait("document.querySelector('#connection').textContent === 'live'", "connected again")
+        self.assertTrue(self.browser.js("document.querySelector('#banner').hidden"))
+
+    def test_machines_come_and_go(self):
+        self.api.machines = {}
+        self.browser.open(self.api.url)
+        self.browser.wait("document.querySelector('#empty').innerText.includes('mimic up FILE')", "what to do")
+        self.api.machines = {"rack": self.machine, "other": MockMachine("other", gpus=2)}
+        self.browser.wait(f"{ROWS}.length > 5", "the machine appears by itself")
+        self.browser.js("(() => { const e = document.querySelector('#machines'); e.value = 'other';"
+                        " e.dispatchEvent(new Event('change')); })()")
+        self.browser.wait("document.querySelector('#tree-sum').textContent.startsWith('11 devices')", "the other machine")
+        self.api.machines = {}
+        self.browser.wait("document.querySelector('#empty').checkVisibility()")
+        self.assertIn("No machine runs", self.browser.text())
+        self.assertEqual(0, self.browser.js(f"{ROWS}.length"))
+
+    def test_dark_and_light_can_be_read(self):
+        for scheme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(25, 31, 39)")):
+            self.browser.prefer(prefers_color_scheme=scheme)
+            self.open()
+            self.choose("gpu0", "overview")
+            colour = "getComputedStyle(document.querySelector('.tree-pane')).backgroundColor"
+            self.assertEqual(background, self.browser.js(colour))
+            for tab in ("overview", "registers", "trace", "faults"):
+                self.browser.click(f"#tab-{tab}")
+                self.browser.wait("document.querySelector('#panel').innerText.length > 20")
+                contrast, text = self.browser.js(CONTRAST)
+                self.assertGreaterEqual(contrast, 4.5, f"{scheme}, {tab}: {text}")
+        self.browser.click("#theme")  # overrules the system: light
+        self.browser.wait(f"{colour} === 'rgb(255, 255, 255)'")
+        self.browser.js("localStorage.clear()")
+
+    def test_controls_have_names_and_roles(self):
+        self.open()
+        for tab in ("overview", "registers", "trace", "faults"):
+            self.choose("gpu0", tab)
+            self.browser.wait("document.querySelector('#panel').innerText.length > 20")
+            self.assertEqual([], self.browser.js(NAMELESS))
+        self.assertEqual("gpu0, function, active", self.browser.js(f"{row('gpu0')}.getAttribute('aria-label')"))
+        roles = {node["role"]["value"] for node in self.browser.call("Accessibility.getFullAXTree")["nodes"]}
+        self.assertLessEqual({"tree", "treeitem", "tablist", "tab", "tabpanel", "log", "main", "banner"}, roles)
+
+    def test_narrow_window_shows_one_thing_at_a_time(self):
+        self.browser.resize(480, 800)
+        self.open()
+        self.assertEqual(480, self.browser.js("document.documentElement.scrollWidth"))
+        self.choose("gpu0")
+        self.assertFalse(self.browser.js("document.querySelector('#tree').checkVisibility({visibilityProperty: true})"))
+        self.browser.click(".back")
+        self.browser.wait("document.querySelector('#tree').checkVisibility({visibilityProperty: true})")
+
+
+if __name__ == "__main__":
+    if not find_browser():
+        print("SKIP: there is no Chromium (tools/setup test installs chromium-headless-shell)")
+        sys.exit(77)
+    unittest.main(verbosity=2)

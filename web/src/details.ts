@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// The pane of the device that was chosen: its name and state, and four tabs (ARIA tabs pattern). A tab is made when it
+// is shown and ended when another is, so that only what is seen is asked for.
+import type { Api } from "./api";
+import { h, setAttribute, setText } from "./dom";
+import { faultsTab } from "./faults_tab";
+import type { Live } from "./live";
+import { overviewTab } from "./overview_tab";
+import { registersTab } from "./registers_tab";
+import { kindText, stateOf, type TreeNode } from "./topology";
+import { traceTab } from "./trace_tab";
+
+/** What a tab is given. */
+export interface TabContext {
+    api: Api;
+    live: Live;
+    node: TreeNode;
+    device: string;
+    panel: HTMLElement;
+    signal: AbortSignal; // aborts when the tab is left
+    changed: () => void; // something was done that other views should show at once
+}
+
+/** A tab fills its panel, and may return what to do after each poll of the devices. */
+export type Tab = (context: TabContext) => (() => void) | void;
+
+const kTabs: [string, string, Tab][] = [
+    ["overview", "Overview", overviewTab],
+    ["registers", "Registers", registersTab],
+    ["trace", "Trace", traceTab],
+    ["faults", "Faults", faultsTab],
+];
+
+export class Details {
+    private node: TreeNode | null = null;
+    private live: Live | null = null;
+    private tab = "overview";
+    private leave = new AbortController();
+    private update: (() => void) | void = undefined;
+    private title = h("h2", { id: "details-title", tabindex: "-1" });
+    private state = h("span", { class: "state" });
+
+    constructor(private readonly root: HTMLElement, private readonly api: Api,
+                private readonly changed: () => void, private readonly back: () => void) {
+        root.addEventListener("keydown", (event) => {
+            if (event.key === "Escape" && !event.defaultPrevented) this.back();
+        });
+        this.show(null, null);
+    }
+
+    /** Another device, or none. */
+    show(live: Live | null, node: TreeNode | null): void {
+        if (node && this.node && node.id === this.node.id && live === this.live) return;
+        this.live = live;
+        this.node = node;
+        this.leave.abort();
+        this.update = undefined;
+        if (!node || !live) {
+            this.root.replaceChildren(h("p", { class: "empty" },
+                "Choose a function, port or fabric to see its registers, its trace and its faults."));
+            return;
+        }
+        const tabs = h("div", { role: "tablist", class: "tabs", "aria-label": "Views of the device" });
+        for (const [id, text] of kTabs) {
+            tabs.append(h("button", {
+                type: "button", role: "tab", id: `tab-${id}`, "aria-controls": "panel", onclick: () => this.open(id),
+            }, text));
+        }
+        tabs.addEventListener("keydown", (event) => this.onTabKey(event));
+        setText(this.title, node.label);
+        this.root.replaceChildren(
+            h("div", { class: "pane-head" }, this.title, h("span", { class: "muted" }, kindText(node.kind)), this.state,
+              h("span", { class: "gap" }),
+              h("button", { type: "button", class: "quiet back", onclick: () => this.back() }, "Back to the tree")),
+            tabs, h("div", { role: "tabpanel", id: "panel", class: "panel", tabindex: "0" }));
+        this.open(this.tab);
+    }
+
+    /** After each poll. */
+    refresh(): void {
+        if (!this.node || !this.live) return;
+        const state = stateOf(this.live.devices.get(this.node.device ?? ""));
+        setText(this.state, state.text);
+        setAttribute(this.state, "data-tone", state.tone);
+        if (this.update) this.update();
+    }
+
+    focus(): void {
+        if (this.node) this.root.querySelector<HTMLElement>("[role=tab][aria-selected=true]")?.focus();
+    }
+
+    private open(id: string): void {
+        this.tab = id;
+        this.leave.abort();
+        this.leave = new AbortController();
+        for (const tab of this.root.querySelectorAll("[role=tab]")) {
+            const is_open = tab.id === `tab-${id}`;
+            setAttribute(tab, "aria-selected", String(is_open));
+            setAttribute(tab, "tabindex", is_open ? "0" : "-1");
+        }
+        const panel = this.root.querySelector<HTMLElement>("[role=tabpanel]")!;
+        panel.replaceChildren();
+        setAttribute(panel, "aria-labelledby", `tab-${id}`);
+        const make = kTabs.find(([name]) => name === id)![2];
+        this.update = make({
+            api: this.api, live: this.live!, node: this.node!, device: this.node!.device!, panel,
+            signal: this.leave.signal, changed: this.changed,
+        });
+        this.refresh();
+    }
+
+    private onTabKey(event: KeyboardEvent): void {
+        const at = kTabs.findIndex(([id]) => id === this.tab);
+        const moves: Record<string, number> = {
+            ArrowRight: (at + 1) % kTabs.length, ArrowLeft: (at + kTabs.length - 1) % kTabs.length,
+            Home: 0, End: kTabs.length - 1,
+        };
+        const to = moves[event.key];
+        if (to === undefined) return;
+        event.preventDefault();
+        this.open(kTabs[to]![0]);
+        this.focus();
+    }
+}
+
+/** Calls `work` now and then every `interval_ms` until `signal` aborts; never two at a time, never unseen. */
+export async function repeat(signal: AbortSignal, interval_ms: number, work: () => Promise<void>): Promise<void> {
+    while (!signal.aborted) {
+        if (!document.hidden) await work();
+        await new Promise((done) => setTimeout(done, interval_ms));
+    }
+}

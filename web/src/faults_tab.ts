@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// Faults: those that stand and the last that ended, and a button for each fault there is. Names, texts and options come
+// from the API, so a new fault needs nothing here.
+import { devicePath, messageOf } from "./api";
+import { repeat, type Tab, type TabContext } from "./details";
+import { errorBox, h, setText } from "./dom";
+import { duration } from "./format";
+import type { FaultName, FaultReport } from "./types";
+
+const kInterval_ms = 1000;
+
+const kHints: Record<string, string> = { count: "strikes", delay: "such as 20ms", vector: "number" };
+
+// "AER correctable: a bad symbol" -> group "AER correctable", text "a bad symbol".
+function split(fault: FaultName): [string, string] {
+    const at = fault.text.indexOf(": ");
+    return at > 0 && fault.text.startsWith("AER") ? [fault.text.slice(0, at), fault.text.slice(at + 2)]
+                                                  : ["Device, link and host", fault.text];
+}
+
+function describe(report: FaultReport): string {
+    const parts = [
+        report.severity ?? "",
+        report.vector === undefined ? "" : `vector ${report.vector}`,
+        report.delay_us === undefined ? "" : `delay ${duration(report.delay_us)}`,
+        report.at_us === undefined ? "" : `at ${duration(report.at_us)}`,
+        report.accesses_left === undefined ? "" : `after ${report.accesses_left} more accesses`,
+        `${report.strikes} of ${report.count === 0 ? "unlimited" : report.count} struck`,
+        report.note ?? "",
+    ];
+    return parts.filter(Boolean).join(", ");
+}
+
+class FaultsView {
+    private readonly list = h("tbody");
+    private readonly standing = h("table", { class: "standing", hidden: true },
+        h("caption", {}, "Injected"),
+        h("thead", {}, h("tr", {}, ...["Fault", "State", "How"].map((text) => h("th", { scope: "col" }, text)))), this.list);
+    private readonly none = h("p", { class: "muted" }, "No fault was injected.");
+    private readonly problem = h("div");
+    private readonly said = h("p", { class: "said", role: "status" });
+    private readonly when = h("select", { id: "fault-when" },
+        h("option", { value: "now" }, "at once"), h("option", { value: "at_us" }, "after a time (ms)"),
+        h("option", { value: "after_accesses" }, "after accesses"));
+    private readonly amount = h("input", { type: "number", min: 0, value: 100, "aria-label": "How long or how many" });
+    private shown = "";
+
+    constructor(private readonly context: TabContext) {
+        const clear = h("button", { type: "button", onclick: () => void this.act("DELETE") }, "Clear all");
+        this.amount.hidden = true;
+        this.when.addEventListener("change", () => { this.amount.hidden = this.when.value === "now"; });
+        context.panel.append(
+            h("div", { class: "tools" }, h("label", { for: "fault-when" }, "Strike"), this.when, this.amount,
+              h("span", { class: "gap" }), clear),
+            this.said, this.problem, this.standing, this.none);
+        void this.offer();
+        void repeat(context.signal, kInterval_ms, () => this.load());
+    }
+
+    private get path(): string {
+        return `${devicePath(this.context.live.machine, this.context.device)}/faults`;
+    }
+
+    private async offer(): Promise<void> {
+        const { api, panel, signal } = this.context;
+        try {
+            const { faults } = await api.get<{ faults: FaultName[] }>("/v1/faults", signal);
+            const groups = new Map<string, HTMLElement>();
+            for (const fault of faults) {
+                if (fault.name === "clear") continue;
+                const [group, text] = split(fault);
+                if (!groups.has(group)) {
+                    const box = h("fieldset", { class: "faults" }, h("legend", {}, group));
+                    groups.set(group, box);
+                    panel.append(box);
+                }
+                groups.get(group)!.append(this.form(fault, text));
+            }
+        } catch (error) {
+            if (!signal.aborted) this.problem.replaceChildren(errorBox(messageOf(error)));
+        }
+    }
+
+    private form(fault: FaultName, text: string): HTMLElement {
+        const inputs = fault.options.map((option) => this.input(fault.name, option));
+        const form = h("form", { class: "fault" },
+            h("button", { type: "submit", "aria-label": `Inject ${fault.name}` }, fault.name), h("span", { class: "muted" }, text),
+            h("span", { class: "options" }, ...inputs.map(([label]) => label)));
+        form.addEventListener("submit", (event) => {
+            event.preventDefault();
+            const options: Record<string, string> = {};
+            for (const [, input] of inputs) if (input.value !== "") options[input.name] = input.value;
+            void this.act("POST", this.body(fault.name, options));
+        });
+        return form;
+    }
+
+    private input(fault: string, option: string): [HTMLElement, HTMLInputElement | HTMLSelectElement] {
+        const name = `${option} of ${fault}`;
+        const input = option === "severity"
+            ? h("select", { name: option, "aria-label": name }, h("option", { value: "" }, "as the guest set it"),
+                h("option", {}, "nonfatal"), h("option", {}, "fatal"))
+            : h("input", { name: option, size: 8, placeholder: kHints[option] ?? "", "aria-label": name, autocomplete: "off" });
+        return [h("label", {}, `${option} `, input), input];
+    }
+
+    private body(fault: string, options: Record<string, string>): Record<string, unknown> {
+        const body: Record<string, unknown> = { fault, options };
+        const amount = Number(this.amount.value);
+        if (this.when.value === "at_us") body.at_us = Math.round(amount * 1000);
+        if (this.when.value === "after_accesses") body.after_accesses = Math.round(amount);
+        return body;
+    }
+
+    private async act(method: "POST" | "DELETE", body?: Record<string, unknown>): Promise<void> {
+        try {
+            const answer = await this.context.api.send<{ faults: FaultReport[] }>(method, this.path, body);
+            this.problem.replaceChildren();
+            setText(this.said, body ? `Injected ${body.fault}.` : "Cleared all faults.");
+            this.show(answer.faults);
+            this.context.changed();
+        } catch (error) {
+            setText(this.said, "");
+            this.problem.replaceChildren(errorBox(messageOf(error)));
+        }
+    }
+
+    private async load(): Promise<void> {
+        const { api, signal } = this.context;
+        try {
+            this.show((await api.get<{ faults: FaultReport[] }>(this.path, signal)).faults);
+        } catch (error) {
+            if (!signal.aborted) this.problem.replaceChildren(errorBox(messageOf(error)));
+        }
+    }
+
+    private show(faults: FaultReport[]): void {
+        const text = JSON.stringify(faults);
+        if (text === this.shown) return;
+        this.shown = text;
+        this.none.hidden = faults.length > 0;
+        this.standing.hidden = faults.length === 0;
+        this.list.replaceChildren(...faults.map((fault) => h("tr", { "data-state": fault.state },
+            h("th", { scope: "row" }, fault.fault), h("td", {}, fault.state), h("td", { class: "muted" }, describe(fault)))));
+    }
+}
+
+export const faultsTab: Tab = (context) => {
+    new FaultsView(context);
+};

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page: which machine is shown, the polls that keep it live, and the way back when the server was away.
+import { Api, ApiError, keepToken, machinePath, messageOf, takeToken } from "./api";
+import { Details } from "./details";
+import { byId, errorBox, h, setAttribute, setText } from "./dom";
+import { EventLog } from "./event_log";
+import { amount, bytes, uptime } from "./format";
+import { Live } from "./live";
+import { setUpTheme } from "./theme";
+import { planOf } from "./topology";
+import { TreeView } from "./tree_view";
+import type { LiveEvent, Machine } from "./types";
+
+const kPoll_ms = 1000;
+const kSoon_ms = 500; // after an event: the next poll, never more than two a second
+const kRetry_ms = [500, 1000, 2000, 5000];
+
+class Page {
+    private readonly api = new Api();
+    private readonly picker = byId<HTMLSelectElement>("machines");
+    private readonly log = new EventLog(byId("events"));
+    private readonly tree: TreeView;
+    private readonly details: Details;
+    private live: Live | null = null;
+    private machines: Machine[] = [];
+    private wake: (() => void) | null = null;
+    private failures = 0;
+    private stream_open = false;
+
+    constructor() {
+        this.tree = new TreeView(byId("tree"), byId("rows"), (node, by_keyboard) => {
+            this.details.show(this.live, node);
+            document.body.classList.add("has-details");
+            if (by_keyboard) this.details.focus();
+        });
+        this.details = new Details(byId("details"), this.api, () => this.wake?.(), () => {
+            document.body.classList.remove("has-details");
+            this.tree.focus();
+        });
+        byId("fold").addEventListener("click", () => this.tree.foldAll(true));
+        byId("unfold").addEventListener("click", () => this.tree.foldAll(false));
+        byId("clear-events").addEventListener("click", () => this.log.clear());
+        this.picker.addEventListener("change", () => { this.choose(this.picker.value); this.wake?.(); });
+        document.addEventListener("visibilitychange", () => this.wake?.());
+        window.addEventListener("hashchange", () => { this.api.token = takeToken(); this.wake?.(); });
+        setUpTheme(byId("theme"));
+    }
+
+    run(): void {
+        this.api.token = takeToken();
+        void this.pollForEver();
+        void this.listenForEver();
+    }
+
+    private async pollForEver(): Promise<void> {
+        for (;;) {
+            let wait = kPoll_ms;
+            try {
+                if (!document.hidden) await this.poll();
+                this.failures = 0;
+            } catch (error) {
+                wait = kRetry_ms[Math.min(this.failures++, kRetry_ms.length - 1)]!;
+                this.showFailure(error, wait);
+            }
+            this.showConnection();
+            await this.pause(wait);
+        }
+    }
+
+    // Until `wait_ms` have passed or somebody wakes us, but at least kSoon_ms: no storm of events makes a storm of polls.
+    private async pause(wait_ms: number): Promise<void> {
+        const started = performance.now();
+        await new Promise<void>((done) => {
+            this.wake = done;
+            setTimeout(done, wait_ms);
+        });
+        this.wake = null;
+        const rest = kSoon_ms - (performance.now() - started);
+        if (rest > 0) await new Promise((done) => setTimeout(done, rest));
+    }
+
+    private async poll(): Promise<void> {
+        const never = new AbortController().signal;
+        const { machines } = await this.api.get<{ machines: Machine[] }>("/v1/machines");
+        this.showMachines(machines);
+        const current = machines.find((machine) => machine.name === this.picker.value);
+        if (!current || current.state === "ended") {
+            this.showNothing(current);
+            return;
+        }
+        if (!this.live || this.live.machine !== current.name) {
+            const whole = await this.api.get<Machine>(machinePath(current.name));
+            this.live = new Live(current.name, planOf(whole.plan, current.name));
+            this.details.show(null, null);
+            this.tree.show(this.live);
+        }
+        const changed = await this.live.poll(this.api, never);
+        byId("empty").hidden = true;
+        if (changed) this.tree.reshape();
+        else this.tree.paint();
+        this.details.refresh();
+        this.showSums(current);
+    }
+
+    private showMachines(machines: Machine[]): void {
+        const names = machines.map((machine) => machine.name);
+        if (names.join("\n") !== this.machines.map((machine) => machine.name).join("\n")) {
+            const chosen = this.picker.value || sessionStorage.getItem("mimic-machine") || "";
+            this.picker.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+            this.picker.value = names.includes(chosen) ? chosen : names[0] ?? "";
+        }
+        this.picker.disabled = names.length === 0;
+        this.machines = machines;
+    }
+
+    private choose(name: string): void {
+        sessionStorage.setItem("mimic-machine", name);
+    }
+
+    private showNothing(ended: Machine | undefined): void {
+        this.live = null;
+        this.tree.show(null);
+        this.details.show(null, null);
+        setText(byId("machine-state"), "");
+        setText(byId("tree-sum"), "");
+        const words = ended ? `The machine ${ended.name} has ended. ${ended.reason ?? ""}` : "No machine runs.";
+        const hint = h("p", {}, "Start one with ", h("code", {}, "mimic up FILE"), "; it appears here by itself.");
+        this.fillEmpty(`nothing ${words}`, () => [h("p", {}, h("b", {}, words)), hint]);
+    }
+
+    // Replaces the words in place of the tree unless they stand there already: what is typed there must survive polls.
+    private fillEmpty(key: string, make: () => HTMLElement[]): void {
+        const empty = byId("empty");
+        if (empty.dataset.key !== key || empty.hidden) empty.replaceChildren(...make());
+        empty.dataset.key = key;
+        empty.hidden = false;
+    }
+
+    private showFailure(error: unknown, wait_ms: number): void {
+        const status = error instanceof ApiError ? error.status : 0;
+        if (status === 404) this.live = null; // the machine went between two requests
+        if (status === 401 || status === 403) {
+            this.live = null;
+            this.tree.show(null);
+            this.fillEmpty("token", () => this.tokenForm(messageOf(error)));
+        } else if (!this.live) {
+            this.fillEmpty(messageOf(error), () => [errorBox(messageOf(error))]);
+        }
+        setText(byId("banner"), `${messageOf(error)} Trying again every ${Math.ceil(wait_ms / 1000)} s.`);
+    }
+
+    private tokenForm(message: string): HTMLElement[] {
+        const input = h("input", { type: "password", id: "token", autocomplete: "off", required: true });
+        const form = h("form", { class: "token" }, h("label", { for: "token" }, "Token"), input, h("button", {}, "Use it"));
+        form.addEventListener("submit", (event) => {
+            event.preventDefault();
+            keepToken(input.value.trim());
+            this.api.token = input.value.trim();
+            this.wake?.();
+        });
+        return [errorBox(message), h("p", {}, "Open the address that ", h("code", {}, "mimic web"), " printed, or enter its token."), form];
+    }
+
+    private showConnection(): void {
+        const element = byId("connection");
+        const away = this.failures > 0;
+        setText(element, away ? "not connected" : this.stream_open ? "live" : "live, no events");
+        setAttribute(element, "data-tone", away ? "bad" : this.stream_open ? "ok" : "warn");
+        byId("banner").hidden = !away;
+        document.body.classList.toggle("stale", away);
+    }
+
+    private showSums(machine: Machine): void {
+        const live = this.live!;
+        const rates = live.tree.roots.map((root) => live.ratesOf(root));
+        const sum = (of: "accesses" | "interrupts" | "dma") => rates.reduce((total, one) => total + one[of], 0);
+        const busy = live.busy_loops ? `, ${live.busy_loops} loops do not answer` : "";
+        setText(byId("tree-sum"), `${live.devices.size} devices, ${amount(sum("accesses"))} accesses/s, ` +
+            `${amount(sum("interrupts"))} interrupts/s, ${bytes(sum("dma"))}/s DMA${busy}`);
+        const since = machine.started_us ? `, up ${uptime(Date.now() / 1000 - machine.started_us / 1e6)}` : "";
+        setText(byId("machine-state"), `${machine.state}${since}${machine.reason ? `: ${machine.reason}` : ""}`);
+    }
+
+    private async listenForEver(): Promise<void> {
+        const never = new AbortController().signal;
+        for (let failures = 0;; ++failures) {
+            try {
+                await this.api.events("/v1/events", () => {
+                    failures = 0;
+                    this.stream_open = true;
+                    this.showConnection();
+                }, (event) => this.onEvent(event), never);
+            } catch {
+                // Whatever it was, pollForEver() meets it too and says it.
+            }
+            this.stream_open = false;
+            this.showConnection();
+            await new Promise((done) => setTimeout(done, kRetry_ms[Math.min(failures, kRetry_ms.length - 1)]));
+        }
+    }
+
+    private onEvent(event: LiveEvent): void {
+        this.log.add(event);
+        this.wake?.();
+    }
+}
+
+new Page().run();

@@ -22,10 +22,12 @@ MAY_INCLUDE = {
     "devices": REG | FRAMEWORK - {"control", "vfio_user"},
     "topology": REG | FRAMEWORK - {"control"},
     "kernelbus": LOWEST | {"topology"},
-    "machine": REG | FRAMEWORK | {"devices", "topology", "kernelbus"},
+    # Files of a page as bytes.
+    "web": set(),
+    "machine": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "web"},
     "mediator": REG | FRAMEWORK | {"devices", "topology"},
     "dra": REG | FRAMEWORK | {"devices", "topology"},
-    "cli": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "machine", "mediator", "dra"},
+    "cli": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "web", "machine", "mediator", "dra"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

@@ -1,28 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// ControlApi: the routes of the control API, version 1. What they take and give is
-// docs/openapi/control-v1.json, which is also served; a test compares the two.
+// ControlApi: the control API of a device host, version 1. What its routes (routes.h) take and give
+// is docs/openapi/control-v1.json, which is also served; a test compares the two.
 #pragma once
 
-#include <functional>
-#include <map>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "control/fault_json.h"
 #include "control/http_server.h"
+#include "control/router.h"
 #include "control/target.h"
+#include "control/targets.h"
 
 namespace mimic::control {
-
-/// One operation, as in the OpenAPI document.
-struct Route {
-    std::string_view method;
-    std::string_view path;  // "/v1/devices/{name}"
-};
 
 /// The OpenAPI 3 document, JSON. Immutable.
 std::string_view openapi_document();
@@ -31,39 +23,19 @@ std::string_view openapi_document();
 /// groups.
 class ControlApi {
 public:
-    /// `groups` are borrowed and outlive this; the names in them are unique. A loop that does not
-    /// answer within `deadline` is reported as busy.
+    /// As for Targets.
     ControlApi(std::vector<TargetGroup*> groups, Duration deadline);
+    ControlApi(const ControlApi&) = delete;
+    ControlApi& operator=(const ControlApi&) = delete;
 
-    HttpResponse handle(const HttpRequest& request);
+    HttpResponse handle(const HttpRequest& request) { return router_.handle(request); }
 
     /// All operations that handle() knows.
-    static std::vector<Route> routes();
-
-    /// An answer that says what is wrong.
-    static HttpResponse refuse(const ApiError& error);
+    std::vector<Route> routes() const { return router_.routes(); }
 
 private:
-    struct Entry;
-    // What is done with a target, on its loop. Owns all that it needs.
-    using Work = std::function<HttpResponse(FaultTarget& target)>;
-
-    static std::span<const Entry> entries();
-
-    HttpResponse version(const HttpRequest& request, const std::string& name);
-    HttpResponse document(const HttpRequest& request, const std::string& name);
-    HttpResponse devices(const HttpRequest& request, const std::string& name);
-    HttpResponse device(const HttpRequest& request, const std::string& name);
-    HttpResponse faults(const HttpRequest& request, const std::string& name);
-    HttpResponse inject(const HttpRequest& request, const std::string& name);
-    HttpResponse clear(const HttpRequest& request, const std::string& name);
-
-    HttpResponse on_target(const std::string& name, const Work& work);
-    HttpResponse no_such_target(const std::string& name);
-
-    const std::vector<TargetGroup*> groups_;
-    const Duration deadline_;
-    TargetGroup* last_ = nullptr;  // where the last target was found: tools ask again and again
+    Targets targets_;
+    Router router_;  // its handlers use targets_
 };
 
 /// The API of one process, served on a socket.

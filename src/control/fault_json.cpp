@@ -54,13 +54,6 @@ ApiResult<pci::FaultOptions> options_of(const Json& body) {
 
 }  // namespace
 
-std::string error_body(const ApiError& error) {
-    return Json{{"error",
-                 {{"code", error.code}, {"message", error.message}, {"nearest", error.nearest}}}}
-               .dump(-1, ' ', false, kReplace) +
-           "\n";
-}
-
 ApiResult<pci::Fault> parse_fault_body(const std::string& text) {
     const Json body = Json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (body.is_discarded()) return bad("bad_json", "the body is no JSON");

@@ -6,24 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "base/result.h"
+#include "control/api_error.h"
 #include "pci/function_faults.h"
 
 namespace mimic::control {
-
-/// What is wrong with a request. A value.
-struct ApiError {
-    int status = 400;
-    std::string code;
-    std::string message;
-    std::vector<std::string> nearest{};
-};
-
-template <typename T>
-using ApiResult = tl::expected<T, ApiError>;
-
-/// {"error": {"code", "message", "nearest"}}. Bytes that are no UTF-8 become U+FFFD.
-std::string error_body(const ApiError& error);
 
 /// The fault that a body asks for: {"fault": name, "options": {...}, "at_us": n,
 /// "after_accesses": n, "seed": n}; all but "fault" may be left out. Errors: 400 bad_json,

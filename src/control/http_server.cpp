@@ -41,6 +41,18 @@ bool peer_is_allowed(MHD_Connection* connection) {
     return peer.uid == 0 || peer.uid == ::geteuid();
 }
 
+// False if there are more parameters than are taken.
+bool read_query(MHD_Connection* connection, HttpRequest& request) {
+    const auto add = [](void* to, MHD_ValueKind /*kind*/, const char* key, const char* value) {
+        auto& query = *static_cast<std::multimap<std::string, std::string>*>(to);
+        if (query.size() > kMaxHttpQuery) return MHD_NO;
+        query.emplace(key, value != nullptr ? value : "");
+        return MHD_YES;
+    };
+    MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add, &request.query);
+    return request.query.size() <= kMaxHttpQuery;
+}
+
 bool announces_too_much(const std::string& length) {
     if (length.empty()) return false;
     size_t value = 0;
@@ -110,6 +122,9 @@ struct HttpCallbacks {
         auto arriving = std::make_unique<Arriving>();
         arriving->request.method = method;
         arriving->request.path = url;
+        if (!read_query(connection, arriving->request))
+            return send(connection,
+                        server.refuse_(400, "bad_request", "too many parameters in the query"));
         arriving->request.content_type = header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
         *state = arriving.release();
         return MHD_YES;

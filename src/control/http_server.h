@@ -11,30 +11,11 @@
 
 #include "base/result.h"
 #include "base/unix_socket.h"
+#include "control/http.h"
 
 struct MHD_Daemon;
 
 namespace mimic::control {
-
-/// A request whose body has arrived. `path` is percent-decoded and has no query.
-struct HttpRequest {
-    std::string method;
-    std::string path;
-    std::string content_type;
-    std::string body;
-};
-
-struct HttpResponse {
-    int status = 200;
-    std::string body;
-    std::string content_type = "application/json";
-    std::string allow;  // of a 405: the methods that there are; else empty
-};
-
-inline constexpr size_t kMaxHttpBody = 64 * 1024;
-inline constexpr size_t kMaxHttpHead = 32 * 1024;    // request line and headers, and their parsing
-inline constexpr unsigned kMaxHttpConnections = 32;  // arbitrary; more wait
-inline constexpr unsigned kHttpIdleSeconds = 10;     // arbitrary
 
 /// Serves until it is destroyed. Create and destroy it on one thread. The handler runs on a thread
 /// of the server, one call at a time, so a handler that waits holds up other clients but no one

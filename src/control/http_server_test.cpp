@@ -139,6 +139,33 @@ TEST_F(HttpServerTest, HeadsAreBounded) {
     expect_alive();
 }
 
+TEST_F(HttpServerTest, QueriesAreDecodedAndBounded) {
+    HttpRequest seen;
+    const auto other = *HttpServer::create(
+        dir + "/query.sock",
+        [&seen](const HttpRequest& request) {
+            seen = request;
+            return HttpResponse{};
+        },
+        [](int status, const char* code, const char* sentence) {
+            return refuse({status, code, sentence});
+        });
+    const auto get = [&](const std::string& path) {
+        return send_request({dir + "/query.sock", "GET", path, "", 20s})->status;
+    };
+    EXPECT_EQ(get("/x%20y?a=1&b=two%20words&a=%26&empty=&bare"), 200);
+    EXPECT_EQ(seen.path, "/x y");
+    EXPECT_THAT(seen.query,
+                testing::ElementsAre(testing::Pair("a", "1"), testing::Pair("a", "&"),
+                                     testing::Pair("b", "two words"), testing::Pair("bare", ""),
+                                     testing::Pair("empty", "")));
+    std::string most = "/?";
+    for (size_t i = 0; i < kMaxHttpQuery; ++i) most += "a=&";
+    most.pop_back();
+    EXPECT_EQ(get(most), 200);
+    EXPECT_EQ(get(most + "&a="), 400);
+}
+
 TEST_F(HttpServerTest, HostileBytes) {
     const std::string zeros(100, '\0');
     for (const std::string& bytes :

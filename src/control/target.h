@@ -17,6 +17,10 @@
 #include "base/task_runner.h"
 #include "pci/function_faults.h"
 
+namespace mimic::pci {
+class Function;
+}
+
 namespace mimic::control {
 
 /// What GET /v1/devices says of a target.
@@ -27,13 +31,17 @@ struct TargetInfo {
     std::map<std::string, uint64_t> counters;
 };
 
-/// One thing that faults can be injected into, as a handle that is made when it is asked for.
+/// One thing that can be looked at and made to fail, as a handle that is made when it is asked for.
 /// Thread-bound to the loop of its group.
-class FaultTarget {
+class Target {
 public:
-    virtual ~FaultTarget() = default;
+    virtual ~Target() = default;
 
     virtual TargetInfo info() const = 0;
+
+    /// The function itself, for what only reads it (registers); nullptr if there is none behind the
+    /// name.
+    virtual pci::Function* function() = 0;
 
     /// Errors: those of pci::FunctionFaults::arm().
     virtual Status inject(const pci::Fault& fault) = 0;
@@ -53,7 +61,7 @@ public:
     virtual std::vector<std::string> names() = 0;
 
     /// nullptr if there is none. Valid until the caller returns to the loop.
-    virtual std::unique_ptr<FaultTarget> find(const std::string& name) = 0;
+    virtual std::unique_ptr<Target> find(const std::string& name) = 0;
 
     /// All of them.
     virtual std::vector<TargetInfo> infos() = 0;

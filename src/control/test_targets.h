@@ -30,12 +30,13 @@ private:
     }
 };
 
-class FakeTarget final : public FaultTarget {
+class FakeTarget final : public Target {
 public:
     explicit FakeTarget(FakeDevice& device) : device_(device) {}
     TargetInfo info() const override {
         return {device_.name, "function", true, {{"accesses", device_.faults.accesses()}}};
     }
+    pci::Function* function() override { return nullptr; }
     Status inject(const pci::Fault& fault) override { return device_.faults.arm(fault); }
     std::vector<pci::FaultReport> faults() const override { return device_.faults.report(); }
     void clear_faults() override { device_.faults.clear(); }
@@ -56,7 +57,7 @@ public:
         for (const auto& device : devices) all.push_back(device->name);
         return all;
     }
-    std::unique_ptr<FaultTarget> find(const std::string& name) override {
+    std::unique_ptr<Target> find(const std::string& name) override {
         for (const auto& device : devices)
             if (device->name == name) return std::make_unique<FakeTarget>(*device);
         return nullptr;

@@ -35,9 +35,9 @@ const char* kind_in_fabric(pci::Function& function) {
 
 }  // namespace
 
-class ControlTargets::Target final : public control::FaultTarget {
+class ControlTargets::Handle final : public control::Target {
 public:
-    Target(ControlTargets& owner, const Source& source, pci::Function& function)
+    Handle(ControlTargets& owner, const Source& source, pci::Function& function)
         : owner_(owner), source_(source), function_(function) {}
 
     const std::string& name() const { return function_.name(); }
@@ -55,6 +55,8 @@ public:
         }
         return info;
     }
+
+    pci::Function* function() override { return &function_; }
 
     Status inject(const pci::Fault& fault) override {
         // Before the first fault nothing stands between the guest and the function.
@@ -120,13 +122,13 @@ void ControlTargets::add(pci::Function& function, const vfio_user::Server& serve
     sources_.push_back({&function, &server, fabric});
 }
 
-void ControlTargets::for_each(const std::function<void(Target& target)>& visit) {
+void ControlTargets::for_each(const std::function<void(Handle& target)>& visit) {
     for (const auto& source : sources_) {
-        Target endpoint(*this, source, *source.function);
+        Handle endpoint(*this, source, *source.function);
         visit(endpoint);
         if (source.fabric == nullptr) continue;
         source.fabric->for_each([&](pci::Function& function, uint16_t /*routing_id*/) {
-            Target target(*this, source, function);
+            Handle target(*this, source, function);
             visit(target);
         });
     }
@@ -134,25 +136,25 @@ void ControlTargets::for_each(const std::function<void(Target& target)>& visit) 
 
 std::vector<std::string> ControlTargets::names() {
     std::vector<std::string> names;
-    for_each([&names](const Target& target) { names.push_back(target.name()); });
+    for_each([&names](const Handle& target) { names.push_back(target.name()); });
     return names;
 }
 
-std::unique_ptr<control::FaultTarget> ControlTargets::find(const std::string& name) {
+std::unique_ptr<control::Target> ControlTargets::find(const std::string& name) {
     for (const auto& source : sources_) {
         if (source.function->name() == name)
-            return std::make_unique<Target>(*this, source, *source.function);
+            return std::make_unique<Handle>(*this, source, *source.function);
         // find() also knows what is out of its slot, which for_each() need not show.
         pci::Function* const function = source.fabric != nullptr ? source.fabric->find(name)
                                                                  : nullptr;
-        if (function != nullptr) return std::make_unique<Target>(*this, source, *function);
+        if (function != nullptr) return std::make_unique<Handle>(*this, source, *function);
     }
     return nullptr;
 }
 
 std::vector<control::TargetInfo> ControlTargets::infos() {
     std::vector<control::TargetInfo> infos;
-    for_each([&infos](const Target& target) { infos.push_back(target.info()); });
+    for_each([&infos](const Handle& target) { infos.push_back(target.info()); });
     return infos;
 }
 

@@ -29,7 +29,7 @@ public:
 
     TaskRunner& runner() override { return runner_; }
     std::vector<std::string> names() override;
-    std::unique_ptr<control::FaultTarget> find(const std::string& name) override;
+    std::unique_ptr<control::Target> find(const std::string& name) override;
     std::vector<control::TargetInfo> infos() override;
 
 private:
@@ -38,10 +38,10 @@ private:
         const vfio_user::Server* server;
         pci::Fabric* fabric;
     };
-    class Target;
+    class Handle;
 
     // Every target, in the order of the topology.
-    void for_each(const std::function<void(Target& target)>& visit);
+    void for_each(const std::function<void(Handle& target)>& visit);
 
     TaskRunner& runner_;
     std::function<void()> crash_;

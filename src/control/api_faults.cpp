@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// /v1/devices/{name}/faults: arm, list, clear.
+#include <nlohmann/json.hpp>
+
+#include "control/fault_json.h"
+#include "control/routes.h"
+
+namespace mimic::control {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+HttpResponse fault_list(const Target& target, int status = 200) {
+    Json list = Json::array();
+    for (const auto& report : target.faults()) list.push_back(fault_report_json(report));
+    return answer({{"device", target.info().name}, {"faults", std::move(list)}}, status);
+}
+
+// The status and code of an error of inject().
+ApiError injection_error(const Error& error) {
+    if (error.code() == std::errc::not_supported) return {409, "not_possible", error.message()};
+    if (error.code() == std::errc::resource_unavailable_try_again)
+        return {409, "too_many_faults", error.message()};
+    if (error.code() == std::errc::invalid_argument) return {400, "bad_request", error.message()};
+    return {409, "refused", error.message()};
+}
+
+HttpResponse inject(Targets& targets, const HttpRequest& request, const std::string& name) {
+    const auto body = json_object(request);
+    if (!body) return refuse(body.error());
+    const auto fault = parse_fault_body(request.body);
+    if (!fault) return refuse(fault.error());
+    return targets.on(name, [fault = *fault](Target& target) {
+        if (const auto injected = target.inject(fault); !injected)
+            return refuse(injection_error(injected.error()));
+        return fault_list(target, 201);
+    });
+}
+
+}  // namespace
+
+void add_fault_routes(Router& router, Targets& targets) {
+    constexpr std::string_view kPath = "/v1/devices/{name}/faults";
+    router.add({"GET", kPath}, [&targets](const HttpRequest& /*request*/, const PathNames& names) {
+        return targets.on(names[0], [](Target& target) { return fault_list(target); });
+    });
+    router.add({"POST", kPath}, [&targets](const HttpRequest& request, const PathNames& names) {
+        return inject(targets, request, names[0]);
+    });
+    router.add({"DELETE", kPath},
+               [&targets](const HttpRequest& /*request*/, const PathNames& names) {
+                   return targets.on(names[0], [](Target& target) {
+                       target.clear_faults();
+                       return fault_list(target);
+                   });
+               });
+}
+
+}  // namespace mimic::control

@@ -50,11 +50,15 @@ export class Details {
 
     /** Another device, or none. */
     show(live: Live | null, node: TreeNode | null): void {
-        if (node && this.node && node.id === this.node.id && live === this.live) return;
+        if (node && this.node && node.id === this.node.id && live === this.live) {
+            document.body.classList.add("has-details");
+            return;
+        }
         this.live = live;
         this.node = node;
         this.leave.abort();
         this.update = undefined;
+        document.body.classList.toggle("has-details", node !== null); // where there is room for one pane only
         if (!node || !live) {
             this.root.replaceChildren(h("p", { class: "empty" },
                 "Choose a function, port or fabric to see its registers, its trace and its faults."));

@@ -5,6 +5,7 @@ import { clock } from "./format";
 import type { LiveEvent } from "./types";
 
 const kKept = 200;
+const kBatch_ms = 200; // a storm of events is shown in bursts, and only what stays in the list
 
 function sentence(event: LiveEvent): string {
     switch (event.type) {
@@ -23,22 +24,34 @@ function sentence(event: LiveEvent): string {
 const kTones: Record<string, string> = { error: "bad", fault: "warn", dropped: "warn", disconnected: "off", vfs: "ok", connected: "ok" };
 
 export class EventLog {
+    private waiting: LiveEvent[] = [];
+
     constructor(private readonly list: HTMLElement) {
         this.clear();
     }
 
     add(event: LiveEvent): void {
+        if (this.waiting.length === 0) setTimeout(() => this.flush(), kBatch_ms);
+        this.waiting.push(event);
+        if (this.waiting.length > kKept) this.waiting.shift();
+    }
+
+    private flush(): void {
         this.list.querySelector(".placeholder")?.remove();
-        const time = event.time_us ? event.time_us / 1000 : Date.now();
-        const who = [event.machine, event.device].filter(Boolean).join(" / ");
-        const item = h("li", { "data-type": event.type },
-            h("time", {}, clock(time)), h("span", { class: "tag", "data-tone": kTones[event.type] ?? "idle" }, event.type),
-            h("span", {}, h("b", {}, who), ` ${sentence(event)}`));
-        this.list.prepend(item);
+        this.list.prepend(...this.waiting.reverse().map(itemOf));
+        this.waiting = [];
         while (this.list.childElementCount > kKept) this.list.lastElementChild!.remove();
     }
 
     clear(): void {
         this.list.replaceChildren(h("li", { class: "placeholder muted" }, "Nothing has happened since this page was opened."));
     }
+}
+
+function itemOf(event: LiveEvent): HTMLElement {
+    const time = event.time_us ? event.time_us / 1000 : Date.now();
+    const who = [event.machine, event.device].filter(Boolean).join(" / ");
+    return h("li", { "data-type": event.type },
+        h("time", {}, clock(time)), h("span", { class: "tag", "data-tone": kTones[event.type] ?? "idle" }, event.type),
+        h("span", {}, h("b", {}, who), ` ${sentence(event)}`));
 }

@@ -46,17 +46,19 @@ export class Live {
         const path = `${machinePath(this.machine)}/devices`;
         const answer = await api.get<{ devices: Device[]; busy_loops?: number }>(path, signal);
         const now = performance.now();
+        const is_first = this.last === 0;
         this.busy_loops = answer.busy_loops ?? 0;
         this.measure(answer.devices, (now - this.last) / 1000);
         this.last = now;
         this.devices = new Map(answer.devices.map((device) => [device.name, device]));
         const shape = answer.devices.map((device) => `${device.name}\0${device.pf ?? device.parent ?? ""}`).join("\n");
-        const changed = shape !== this.shape || this.last === 0;
+        const changed = shape !== this.shape || is_first;
         if (changed) {
             this.shape = shape;
             this.tree = new TreeBuilder(this.plan, answer.devices);
         }
-        for (const root of this.tree.roots) this.record(root);
+        // One poll has no rates yet, and a line that begins with a nought would tell a lie.
+        if (!is_first) for (const root of this.tree.roots) this.record(root);
         return changed;
     }
 

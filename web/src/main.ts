@@ -30,7 +30,6 @@ class Page {
     constructor() {
         this.tree = new TreeView(byId("tree"), byId("rows"), (node, by_keyboard) => {
             this.details.show(this.live, node);
-            document.body.classList.add("has-details");
             if (by_keyboard) this.details.focus();
         });
         this.details = new Details(byId("details"), this.api, () => this.wake?.(), () => {

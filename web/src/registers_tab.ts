@@ -8,12 +8,14 @@ import { bytes } from "./format";
 import type { Field, Register, Registers } from "./types";
 
 const kInterval_ms = 1000;
+const kMarked_ms = 4000; // how long a change can be seen
 
 interface Shown {
     element: HTMLElement;
     value: HTMLElement;
     text: HTMLElement;
     fields: Map<string, HTMLElement>;
+    changed_at: number;
 }
 
 interface Group {
@@ -52,9 +54,9 @@ function fieldText(field: Field): string {
 
 // The fields that say something, in a line.
 function summary(register: Register): string {
-    const named = register.fields.filter((field) => BigInt(field.value) !== 0n);
-    return named.map((field) => `${field.name}${field.text ? `=${field.text}` : field.value === "0x1" && field.hi === field.lo
-        ? "" : `=${field.value}`}`).join(" ");
+    const set = register.fields.filter((field) => !/^0x0*$/.test(field.value));
+    const is_flag = (field: Field) => field.hi === field.lo && !field.text;
+    return set.map((field) => (is_flag(field) ? field.name : `${field.name}=${field.text ?? field.value}`)).join(", ");
 }
 
 class RegistersView {
@@ -124,15 +126,15 @@ class RegistersView {
             ? h("details", { class: "register" }, h("summary", {}, ...head), list)
             : h("div", { class: "register plain" }, ...head);
         element.dataset.name = register.name.toLowerCase();
-        this.shown.set(key, { element, value, text, fields });
+        this.shown.set(key, { element, value, text, fields, changed_at: -kMarked_ms });
         return element;
     }
 
     private fill(key: string, register: Register, is_new: boolean): void {
         const row = this.shown.get(key);
         if (!row) return;
-        const changed = !is_new && row.value.textContent !== register.value;
-        row.element.classList.toggle("changed", changed);
+        if (!is_new && row.value.textContent !== register.value) row.changed_at = performance.now();
+        row.element.classList.toggle("changed", performance.now() - row.changed_at < kMarked_ms);
         setText(row.value, register.value);
         setText(row.text, summary(register));
         for (const field of register.fields) {

@@ -184,6 +184,9 @@ void Fabric::update_link(Segment& segment) {
 void Fabric::show_link(Segment& segment) {
     segment.bridge->set_presence(segment.plugged && !segment.nodes.empty());
     segment.bridge->set_link_active(segment.has_link());
+    segment.bridge->notify({.kind = FunctionEventKind::kSlot,
+                            .present = segment.plugged && !segment.nodes.empty(),
+                            .link_up = segment.has_link()});
 }
 
 Fabric::Node* Fabric::find_node(Segment& segment, std::string_view name) {

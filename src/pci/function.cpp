@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "pci/observed_dma.h"
 #include "pci/pci_regs.h"
 #include "pci/sriov.h"
 
@@ -219,15 +220,28 @@ void Function::build_rom() {
 // --- Access ----------------------------------------------------------------------------------
 
 void Function::config_read(uint32_t offset, std::span<uint8_t> data) {
-    if (faults_ && faults_->read(FunctionFaults::kConfigSpace, offset, data)) [[unlikely]]
-        return;
-    config_.read(offset, data);
+    ++counters_.config_reads;
+    const bool faulted = faults_ && faults_->read(FunctionFaults::kConfigSpace, offset, data);
+    if (!faulted) config_.read(offset, data);
+    if (tracer_ == nullptr) return;
+    trace({.kind = TraceKind::kConfigRead,
+           .flags = faulted ? kTraceFaulted : uint8_t{0},
+           .address = offset,
+           .size = data.size(),
+           .data = data});
 }
 
 void Function::config_write(uint32_t offset, std::span<const uint8_t> data) {
-    if (faults_ && faults_->write(FunctionFaults::kConfigSpace, offset, data)) [[unlikely]]
-        return;
-    config_.write(offset, data);
+    ++counters_.config_writes;
+    const bool faulted = faults_ && faults_->write(FunctionFaults::kConfigSpace, offset, data);
+    if (tracer_ != nullptr) {
+        trace({.kind = TraceKind::kConfigWrite,
+               .flags = faulted ? kTraceFaulted : uint8_t{0},
+               .address = offset,
+               .size = data.size(),
+               .data = data});
+    }
+    if (!faulted) config_.write(offset, data);
 }
 
 bool Function::bus_master_enabled() const {
@@ -254,7 +268,11 @@ uint64_t Function::bar_address(unsigned bar) const {
 
 DmaSpace* Function::dma() {
     DmaSpace* const real = real_dma();
-    return faults_ ? faults_->dma(real) : real;
+    DmaSpace* const space = faults_ ? faults_->dma(real) : real;
+    if (space == nullptr) return nullptr;
+    // Outside of the faults: what is traced is what the model sees.
+    if (!observed_dma_) observed_dma_ = std::make_unique<ObservedDma>(counters_);
+    return &observed_dma_->refresh(*space, tracer_, trace_source_);
 }
 
 DmaSpace* Function::real_dma() {
@@ -272,6 +290,7 @@ void Function::attach(Upstream& upstream) {
     build_rom();
     upstream_ = &upstream;
     pin_ = false;
+    notify({.kind = FunctionEventKind::kAttach});
     update_intx();
     on_attach();
 }
@@ -279,6 +298,7 @@ void Function::attach(Upstream& upstream) {
 void Function::detach() {
     if (upstream_ == nullptr) return;
     reset(ResetKind::kDetach);
+    notify({.kind = FunctionEventKind::kDetach});
     upstream_ = nullptr;
 }
 
@@ -287,6 +307,7 @@ void Function::detach() {
 void Function::reset(ResetKind kind) {
     if (resetting_) return;
     resetting_ = true;
+    notify({.kind = FunctionEventKind::kReset, .value = static_cast<uint64_t>(kind)});
     // VFs end with their PF's configuration, before it is gone (9.2.2).
     if (sriov_) sriov_->disable();
     const bool keep_sticky = kind == ResetKind::kFunctionLevel || kind == ResetKind::kPower;
@@ -330,6 +351,7 @@ void Function::power_state_written(const ConfigWrite& write) {
         return;
     }
     in_d0_ = to == 0;
+    notify({.kind = FunctionEventKind::kPower, .value = to});
     constexpr uint32_t kD3Hot = 3;
     if (from == kD3Hot && (write.new_value & regs::PMCSR_NO_SOFT_RESET) == 0) {
         reset(ResetKind::kPower);

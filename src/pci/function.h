@@ -18,12 +18,20 @@
 #include "pci/aer.h"
 #include "pci/config_space.h"
 #include "pci/dma.h"
+#include "pci/function_counters.h"
+#include "pci/function_events.h"
 #include "pci/function_faults.h"
 #include "pci/msix_table.h"
+#include "pci/tracer.h"
+
+namespace mimic::reg {
+class BankCore;
+}
 
 namespace mimic::pci {
 
 class Function;
+class ObservedDma;
 class Sriov;
 
 inline constexpr unsigned kBarCount = 6;
@@ -94,6 +102,14 @@ public:
     virtual void vfs_removing(Function& /*pf*/) {}
 };
 
+/// Registers of a model that lie in a BAR, for tools that read them by name.
+struct RegisterBlock {
+    unsigned bar = 0;
+    uint64_t offset = 0;                       // of the bank's offset 0 in the BAR
+    std::string name;                          // "mock-accel"; of several of one kind each its own
+    const reg::BankCore* registers = nullptr;  // borrowed from the function
+};
+
 /// Layout of the configuration header (7.5.1).
 enum class HeaderType : uint8_t { kEndpoint = 0, kBridge = 1 };
 
@@ -144,15 +160,15 @@ public:
     void config_write(uint32_t offset, std::span<const uint8_t> data);
 
     /// Reads or writes a BAR for a guest: the model's bar_read() or bar_write(), but for faults
-    /// that stand in between.
+    /// that stand in between and a tracer that writes it down.
     void read_bar(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
-        if (faults_ && faults_->read(bar, offset, data)) [[unlikely]]
-            return;
+        ++counters_.bar_reads;
+        if (watched_) return watched_read(bar, offset, data);
         bar_read(bar, offset, data);
     }
     void write_bar(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
-        if (faults_ && faults_->write(bar, offset, data)) [[unlikely]]
-            return;
+        ++counters_.bar_writes;
+        if (watched_) return watched_write(bar, offset, data);
         bar_write(bar, offset, data);
     }
 
@@ -191,8 +207,28 @@ public:
     FunctionFaults::Hooks fault_hooks();
 
     /// Lets `faults` stand between the guest and the function from now on; nullptr: nothing does.
-    void set_faults(std::unique_ptr<FunctionFaults> faults) { faults_ = std::move(faults); }
+    void set_faults(std::unique_ptr<FunctionFaults> faults);
     FunctionFaults* faults() { return faults_.get(); }
+    const FunctionFaults* faults() const { return faults_.get(); }
+
+    // --- Instruments -------------------------------------------------------------------------
+
+    const FunctionCounters& counters() const { return counters_; }
+
+    /// Who hears of rare events, and who writes down all accesses, messages and DMA, from now on;
+    /// nullptr: nobody. Borrowed: both outlive the function or are taken away first. VFs get those
+    /// that their PF has when they are made.
+    void set_observer(FunctionObserver* observer) { observer_ = observer; }
+    FunctionObserver* observer() const { return observer_; }
+    void set_tracer(Tracer* tracer);
+    Tracer* tracer() const { return tracer_; }
+
+    /// The function's registers by name; empty for a model that declares none. The pointers live as
+    /// long as the function.
+    virtual std::vector<RegisterBlock> register_blocks() const { return {}; }
+
+    /// Tells observer and tracer of `event`. For what the function does not see itself: its slot.
+    void notify(const FunctionEvent& event);
 
     // --- Facts -------------------------------------------------------------------------------
 
@@ -313,6 +349,11 @@ private:
     void bind_pcie(uint32_t cap, bool flr);
 
     DmaSpace* real_dma();
+    void watched_read(unsigned bar, uint64_t offset, std::span<uint8_t> data);
+    void watched_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
+    void trace(const TraceEvent& event);
+    void trace_message(TraceKind kind, uint32_t vector, bool swallowed);
+    void fault_changed(const FaultReport& report, std::string_view state);
     Function& error_controls();
     bool is_fatal(const AerError& error);
     bool log_error(const AerError& error);
@@ -345,6 +386,12 @@ private:
     uint32_t aer_cap_ = 0;
     bool aer_log_valid_ = false;  // the header log is that of the First Error Pointer
     std::unique_ptr<Sriov> sriov_;
+    FunctionCounters counters_;
+    Tracer* tracer_ = nullptr;
+    FunctionObserver* observer_ = nullptr;
+    uint32_t trace_source_ = 0;
+    bool watched_ = false;  // there are faults or a tracer: accesses take the longer way
+    std::unique_ptr<ObservedDma> observed_dma_;  // from the first DMA on
     std::unique_ptr<FunctionFaults> faults_;
     Function* physfn_ = nullptr;  // set by the PF's Sriov, which outlives its VFs
     bool in_d0_ = true;           // PMCSR.POWER_STATE is 0; read by transports at each BAR access

@@ -58,6 +58,11 @@ void Function::report_error(const AerError& error) {
     using namespace regs;
     MIMIC_CHECK(std::has_single_bit(error.bit));
     const bool fatal = is_fatal(error);
+    ++counters_.errors;
+    notify({.kind = FunctionEventKind::kError,
+            .value = error.bit,
+            .correctable = error.correctable,
+            .fatal = fatal});
     const bool unsupported = !error.correctable && error.bit == AER_UNSUPPORTED_REQUEST;
     const uint32_t detected = (error.correctable ? DEVSTA_CORRECTABLE
                                : fatal           ? DEVSTA_FATAL
@@ -113,6 +118,9 @@ FunctionFaults::Hooks Function::fault_hooks() {
     }
     hooks.is_doorbell = [this](unsigned bar, uint64_t offset) { return is_doorbell(bar, offset); };
     hooks.dma = [this] { return real_dma(); };
+    hooks.changed = [this](const FaultReport& report, std::string_view state) {
+        fault_changed(report, state);
+    };
     return hooks;
 }
 

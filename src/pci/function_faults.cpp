@@ -110,6 +110,7 @@ Status FunctionFaults::arm(const Fault& fault) {
     standing->report.fault = fault;
     standing_.push_back(std::move(standing));
     const uint64_t id = last_id_;
+    changed(standing_.back()->report, "armed");
     if (fault.at) {
         fire_later(id, *fault.at);
         return {};
@@ -164,15 +165,15 @@ Status FunctionFaults::fire(uint64_t id) {
     if (standing == nullptr || standing->report.state != FaultState::kArmed) return {};
     const Fault fault = standing->report.fault;
     if (stays(fault.kind)) {
-        standing->report.state = FaultState::kActive;
+        activate(*standing);
         return {};
     }
     if (fault.kind == FaultKind::kIrqSpurious) {
-        standing->report.state = FaultState::kActive;
+        activate(*standing);
         strike_spurious(id);
         return {};
     }
-    standing->report.strikes = 1;
+    note_strike(*standing);
     end(id, FaultState::kDone);
     switch (fault.kind) {
         case FaultKind::kCorrectable:
@@ -222,9 +223,19 @@ void FunctionFaults::strike_spurious(uint64_t id) {
     if (can) send(messages.msix, vector);
 }
 
+void FunctionFaults::activate(Standing& standing) {
+    standing.report.state = FaultState::kActive;
+    changed(standing.report, "active");
+}
+
+// Only the first is news.
+void FunctionFaults::note_strike(Standing& standing) {
+    if (++standing.report.strikes == 1) changed(standing.report, "struck");
+}
+
 // Counts a strike; false if it was the last: `standing` is gone then.
 bool FunctionFaults::strike(Standing& standing) {
-    ++standing.report.strikes;
+    note_strike(standing);
     if (standing.report.fault.count == 0 || standing.report.strikes < standing.report.fault.count)
         return true;
     end(standing.report.id, FaultState::kDone);
@@ -236,6 +247,7 @@ void FunctionFaults::end(uint64_t id, FaultState state) {
                                  [id](const auto& standing) { return standing->report.id == id; });
     if (at == standing_.end()) return;
     (*at)->report.state = state;
+    changed((*at)->report, fault_state_name(state));
     ended_.push_back(std::move((*at)->report));
     if (ended_.size() > kEndedKept) ended_.pop_front();
     standing_.erase(at);
@@ -261,7 +273,7 @@ void FunctionFaults::count_access() {
         if (accesses_ == standing->due_access)
             fire_later(standing->report.id, Duration::zero());
         else if (accesses_ > standing->due_access && stays(standing->report.fault.kind))
-            standing->report.state = FaultState::kActive;
+            activate(*standing);
     }
 }
 

@@ -73,6 +73,9 @@ public:
         /// host-hang: keeps the loop from running for so long. host-crash: ends the process.
         std::function<void(Duration time)> hang;
         std::function<void()> crash;
+        /// A fault was "armed", became "active", "struck" for the first time, is "done" or was
+        /// "cleared". The only one that is called from anywhere, and it must not call back.
+        std::function<void(const FaultReport& report, std::string_view state)> changed;
     };
 
     /// Faults that are armed or active at once.
@@ -113,6 +116,9 @@ public:
     /// nullptr. Ask again in each turn of the loop.
     DmaSpace* dma(DmaSpace* real);
 
+    /// True while a message is sent that a fault held up or made: it passes message().
+    bool sending() const { return sending_; }
+
     /// Accesses counted so far.
     uint64_t accesses() const { return accesses_; }
 
@@ -134,6 +140,11 @@ private:
     void fire_later(uint64_t id, Duration delay);
     void strike_spurious(uint64_t id);
     bool strike(Standing& standing);
+    void note_strike(Standing& standing);
+    void changed(const FaultReport& report, std::string_view state) const {
+        if (hooks_.changed) hooks_.changed(report, state);
+    }
+    void activate(Standing& standing);
     void end(uint64_t id, FaultState state);
     void send(bool msix, uint32_t vector);
     bool has_active(FaultKind kind) const;

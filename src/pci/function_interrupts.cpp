@@ -31,13 +31,15 @@ void Function::interrupt_control_written() {
 }
 
 void Function::send_msix(uint32_t vector) {
-    if (faults_ && faults_->message(true, vector)) return;
-    upstream_->send_msix(vector);
+    const bool swallowed = faults_ && faults_->message(true, vector);
+    trace_message(TraceKind::kMsix, vector, swallowed);
+    if (!swallowed) upstream_->send_msix(vector);
 }
 
 void Function::send_msi(uint32_t vector) {
-    if (faults_ && faults_->message(false, vector)) return;
-    upstream_->send_msi(vector);
+    const bool swallowed = faults_ && faults_->message(false, vector);
+    trace_message(TraceKind::kMsi, vector, swallowed);
+    if (!swallowed) upstream_->send_msi(vector);
 }
 
 // --- INTx ------------------------------------------------------------------------------------
@@ -55,6 +57,8 @@ void Function::update_intx() {
     const bool level = intx_level_ && !disabled && in_d0_ && !msi_enabled() && !msix_enabled();
     if (upstream_ == nullptr || level == pin_) return;
     pin_ = level;
+    if (level) ++counters_.interrupts;
+    if (tracer_ != nullptr) trace({.kind = TraceKind::kIntx, .value = level});
     upstream_->set_intx(level);
 }
 

@@ -133,14 +133,18 @@ void Sriov::enable() {
         if (!vf) break;
         MIMIC_CHECK(vf->options().virtual_function);
         vf->physfn_ = &pf_;
+        vf->set_observer(pf_.observer_);
+        vf->set_tracer(pf_.tracer_);
         vfs_.push_back(std::move(vf));
     }
+    pf_.notify({.kind = FunctionEventKind::kVfs, .value = num_vfs()});
     if (pf_.upstream_ != nullptr) pf_.upstream_->vfs_created(pf_);
     pf_.on_vfs_changed(num_vfs());
 }
 
 void Sriov::destroy_vfs() {
     if (vfs_.empty()) return;
+    pf_.notify({.kind = FunctionEventKind::kVfs, .value = 0});
     pf_.on_vfs_changed(0);
     if (pf_.upstream_ != nullptr) pf_.upstream_->vfs_removing(pf_);
     for (const auto& vf : vfs_) {

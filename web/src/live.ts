@@ -33,7 +33,7 @@ function totals(counters: Counters): Rates {
 export class Live {
     devices = new Map<string, Device>();
     tree = new TreeBuilder(null, []);
-    busy_loops = 0;
+    silent: string[] = []; // what did not answer the last poll; its devices are missing
     private readonly rates = new Map<string, Rates>();
     private readonly histories = new Map<string, NodeHistory>();
     private shape = "";
@@ -44,10 +44,11 @@ export class Live {
     /** One poll; true if the tree has another shape now. Errors: those of Api. */
     async poll(api: Api, signal: AbortSignal): Promise<boolean> {
         const path = `${machinePath(this.machine)}/devices`;
-        const answer = await api.get<{ devices: Device[]; busy_loops?: number }>(path, signal);
+        const answer = await api.get<{ devices: Device[]; busy_loops?: number; unreachable?: string[] }>(path, signal);
         const now = performance.now();
         const is_first = this.last === 0;
-        this.busy_loops = answer.busy_loops ?? 0;
+        this.silent = [...(answer.unreachable ?? [])];
+        if (answer.busy_loops) this.silent.push(answer.busy_loops === 1 ? "a busy loop" : `${answer.busy_loops} busy loops`);
         this.measure(answer.devices, (now - this.last) / 1000);
         this.last = now;
         this.devices = new Map(answer.devices.map((device) => [device.name, device]));

@@ -173,9 +173,9 @@ class Page {
         const live = this.live!;
         const rates = live.tree.roots.map((root) => live.ratesOf(root));
         const sum = (of: "accesses" | "interrupts" | "dma") => rates.reduce((total, one) => total + one[of], 0);
-        const busy = live.busy_loops ? `, ${live.busy_loops} loops do not answer` : "";
+        const silent = live.silent.length ? `; no answer from ${live.silent.join(", ")}` : "";
         setText(byId("tree-sum"), `${live.devices.size} devices, ${amount(sum("accesses"))} accesses/s, ` +
-            `${amount(sum("interrupts"))} interrupts/s, ${bytes(sum("dma"))}/s DMA${busy}`);
+            `${amount(sum("interrupts"))} interrupts/s, ${bytes(sum("dma"))}/s DMA${silent}`);
         const since = machine.started_us ? `, up ${uptime(Date.now() / 1000 - machine.started_us / 1e6)}` : "";
         setText(byId("machine-state"), `${machine.state}${since}${machine.reason ? `: ${machine.reason}` : ""}`);
     }

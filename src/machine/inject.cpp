@@ -1,35 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/inject.h"
 
-#include <algorithm>
 #include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "base/nearest.h"
-#include "control/client.h"
 #include "control/fault_json.h"
-#include "machine/down.h"
+#include "machine/api_client.h"
 
 namespace mimic::machine {
 namespace {
 
-using Json = nlohmann::json;
-
-// The control sockets of a machine's device hosts, sorted.
-std::vector<std::string> control_sockets(const std::string& run_dir) {
-    std::vector<std::string> paths;
-    std::error_code error;
-    for (std::filesystem::directory_iterator at(run_dir, error), end; !error && at != end;
-         at.increment(error)) {
-        const std::string name = at->path().filename().string();
-        if (name.starts_with("control-") && name.ends_with(".sock"))
-            paths.push_back(at->path().string());
-    }
-    std::sort(paths.begin(), paths.end());
-    return paths;
-}
+using Json = nlohmann::ordered_json;
 
 // A member of what a device host said, which is believed no more than any peer.
 std::string text_of(const Json& json, const char* key) {
@@ -53,93 +35,42 @@ Json newest(const Json& answer) {
     return best;
 }
 
-// Searches a machine's device hosts for the device.
-class Injection {
-public:
-    explicit Injection(const InjectOptions& options) : options_(options) {}
+void print(const InjectOptions& options, const std::string& state, const std::string& note) {
+    std::string line = fmt::format("{}: {} {}", options.device, options.fault, state);
+    if (options.at)
+        line += fmt::format(", strikes in {} us", *options.at / std::chrono::microseconds(1));
+    if (options.after_accesses)
+        line += fmt::format(", strikes after {} accesses", *options.after_accesses);
+    if (!note.empty()) line += " (" + note + ")";
+    std::puts(line.c_str());
+}
 
-    Status run() {
-        // Before anything is asked of anybody: also a name that this program does not know.
-        MIMIC_ASSIGN_OR_RETURN(auto fault, pci::parse_fault(options_.fault, options_.options));
-        fault.at = options_.at;
-        fault.after_accesses = options_.after_accesses;
-        fault.seed = options_.seed;
-        MIMIC_ASSIGN_OR_RETURN(const auto run_dir, running_machine_dir(options_.machine));
-        control::ClientRequest request;
-        request.method = "POST";
-        request.path = "/v1/devices/" + control::percent_encode(options_.device) + "/faults";
-        request.body = control::fault_body(options_.fault, options_.options, fault);
-        for (const auto& socket : control_sockets(run_dir)) {
-            request.socket_path = socket;
-            MIMIC_ASSIGN_OR_RETURN(const bool done, ask(request, fault.kind));
-            if (done) return {};
-        }
-        return not_found();
+Status inject(const InjectOptions& options) {
+    // Before anything is asked of anybody: also a name that this program does not know.
+    MIMIC_ASSIGN_OR_RETURN(auto fault, pci::parse_fault(options.fault, options.options));
+    fault.at = options.at;
+    fault.after_accesses = options.after_accesses;
+    fault.seed = options.seed;
+    MIMIC_ASSIGN_OR_RETURN(const auto client, ApiClient::open());
+    MIMIC_ASSIGN_OR_RETURN(const auto path,
+                           ApiClient::device_path(options.machine, options.device));
+    const auto answer = client.post(
+        path + "/faults", Json::parse(control::fault_body(options.fault, options.options, fault)));
+    if (answer) {
+        const auto made = newest(*answer);
+        print(options, text_of(made, "state"), text_of(made, "note"));
+        return {};
     }
-
-private:
-    // True: the device is there and has the fault.
-    Result<bool> ask(const control::ClientRequest& request, pci::FaultKind kind) {
-        const auto answer = control::send_request(request);
-        if (!answer) {
-            if (kind == pci::FaultKind::kHostCrash &&
-                answer.error().code() == std::errc::connection_reset) {
-                fmt::print("{}: host-crash done\n", options_.device);
-                return true;
-            }
-            // One that has crashed, or hangs: another may have the device.
-            silent_ = answer.error().message();
-            return false;
-        }
-        const Json body = Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
-        if (answer->status == 201) {
-            print(newest(body));
-            return true;
-        }
-        const Json error = body.is_object() && body.contains("error") ? body["error"] : Json();
-        const std::string code = text_of(error, "code");
-        // A name with a slash is not even a path of the API.
-        if (code == "unknown_device" || code == "not_found") {
-            if (error.contains("nearest") && error["nearest"].is_array()) {
-                for (const auto& name : error["nearest"])
-                    if (name.is_string()) nearest_.push_back(name.get<std::string>());
-            }
-            return false;
-        }
-        if (code == "busy") {
-            silent_ = text_of(error, "message");
-            return false;
-        }
-        return fail(std::errc::invalid_argument, "{}: {}", options_.device,
-                    code.empty()
-                        ? fmt::format("the device host answered with status {}", answer->status)
-                        : text_of(error, "message"));
+    const Error& error = answer.error();
+    if (fault.kind == pci::FaultKind::kHostCrash && error.code() == std::errc::connection_reset) {
+        print(options, "done", "");
+        return {};
     }
-
-    void print(const Json& fault) const {
-        std::string line = fmt::format("{}: {} {}", options_.device, options_.fault,
-                                       text_of(fault, "state"));
-        if (options_.at)
-            line += fmt::format(", strikes in {} us", *options_.at / std::chrono::microseconds(1));
-        if (options_.after_accesses)
-            line += fmt::format(", strikes after {} accesses", *options_.after_accesses);
-        if (const auto note = text_of(fault, "note"); !note.empty()) line += " (" + note + ")";
-        std::puts(line.c_str());
-    }
-
-    tl::unexpected<Error> not_found() const {
-        const auto known = did_you_mean(options_.device, nearest_);
-        if (!silent_.empty() && nearest_.empty())
-            return fail(std::errc::timed_out, "machine {} does not answer for device \"{}\": {}",
-                        options_.machine, options_.device, silent_);
-        return fail(std::errc::invalid_argument, "machine {} has no device \"{}\"{}",
-                    options_.machine, options_.device, known);
-    }
-
-    const InjectOptions& options_;
-    std::vector<std::string> nearest_;
-    std::string silent_;  // why a device host gave no answer
-};
+    // What the API says of the request does not name the device.
+    if (error.code() == std::errc::invalid_argument)
+        return fail(error.code(), "{}: {}", options.device, error.message());
+    return tl::unexpected(error);
+}
 
 std::string options_of(const pci::FaultName& entry) {
     std::vector<std::string> parts;
@@ -155,7 +86,7 @@ std::string options_of(const pci::FaultName& entry) {
 }  // namespace
 
 int run_inject(const InjectOptions& options) {
-    const auto done = Injection(options).run();
+    const auto done = inject(options);
     if (done) return 0;
     std::fputs(fmt::format("mimic: error: {}\n", done.error().message()).c_str(), stderr);
     return 1;

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// The groups of routes of the gateway, a file each.
+#pragma once
+
+#include "machine/gateway.h"
+
+namespace mimic::machine {
+
+// `gateway` is borrowed and outlives the router.
+void add_machine_routes(control::Router& router, Gateway& gateway);
+void add_device_routes(control::Router& router, Gateway& gateway);
+
+}  // namespace mimic::machine

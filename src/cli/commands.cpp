@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/clone_command.h"
 #include "cli/control_commands.h"
 #include "cli/guest_commands.h"
 #include "cli/kernel_commands.h"
@@ -208,6 +209,7 @@ void add_commands(CLI::App& app, Action& action) {
     add_console_and_doctor(app, action);
     add_control_commands(app, action);
     add_plan(app, action);
+    add_clone_command(app, action);
     add_kernel_commands(app, action);
     add_serve(app, action);
     add_help_and_version(app, action);

@@ -165,6 +165,11 @@ topology::Bdf KernelFunction::vf_bdf(unsigned index) const {
 }
 
 Result<KernelPlan> make_kernel_plan(const Machine& machine, const KernelPlanOptions& options) {
+    if (const Device* const replica = machine.find_replica()) {
+        return fail(std::errc::not_supported,
+                    "{}: a replica is served to a guest by mimic up only, not without a VM",
+                    replica->name);
+    }
     return Planner(machine, options).make();
 }
 

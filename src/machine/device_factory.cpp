@@ -3,7 +3,10 @@
 
 #include <array>
 
+#include "base/log.h"
 #include "devices/mock_accel/mock_accel.h"
+#include "devices/replica/replica.h"
+#include "topology/model_catalog.h"
 
 namespace mimic::machine {
 namespace {
@@ -39,13 +42,47 @@ Result<std::unique_ptr<pci::Function>> make_mock_accel(const topology::Device& d
     return mock_accel::MockAccel::create(options);
 }
 
+std::array<pci::Bar, pci::kBarCount> pci_bars(const std::vector<topology::Bar>& bars) {
+    std::array<pci::Bar, pci::kBarCount> result{};
+    for (const topology::Bar& bar : bars) {
+        pci::Bar& made = result.at(bar.index);
+        made.type = bar.is_io      ? pci::BarType::kIo
+                    : bar.is_64bit ? pci::BarType::kMemory64
+                                   : pci::BarType::kMemory32;
+        made.prefetchable = bar.prefetchable;
+        made.size = bar.size;
+    }
+    return result;
+}
+
+Result<std::unique_ptr<pci::Function>> make_replica(const topology::Device& device,
+                                                    const topology::Function& function) {
+    if (!function.replica) {
+        return fail(std::errc::invalid_argument, "device {}: a replica of nothing", device.name);
+    }
+    replica::Options options;
+    options.name = function.name;
+    options.image = function.replica->config;
+    options.bars = pci_bars(function.bars);
+    options.rom_bytes = function.replica->rom_size;
+    options.vf_bars = pci_bars(function.replica->vf_bars);
+    options.vf_image = function.replica->vf_config;
+    options.multifunction = device.functions.size() > 1;
+    MIMIC_ASSIGN_OR_RETURN(auto made, replica::Replica::create(options));
+    for (const std::string& what : made->copied()) {
+        MIMIC_LOG("replica", kInfo, "{}: only a copy: {}", function.name, what);
+    }
+    return made;
+}
+
 struct Model {
     std::string_view name;
     Result<std::unique_ptr<pci::Function>> (*make)(const topology::Device&,
                                                    const topology::Function&);
 };
 
-constexpr std::array<Model, 1> kModels{{{"mock-accel", make_mock_accel}}};
+constexpr std::array<Model, 2> kModels{
+    {{"mock-accel", make_mock_accel}, {topology::kReplicaModel, make_replica}}};
 
 }  // namespace
 

@@ -49,6 +49,7 @@ pci::BridgeOptions bridge_options(const topology::Fabric& fabric, const Port& po
     options.hot_plug = port.hotplug;
     options.acs = port.acs;
     options.ari = port.ari;
+    options.image = port.config;
     return options;
 }
 
@@ -72,10 +73,12 @@ Result<std::unique_ptr<vmd::Vmd>> make_fabric(const topology::Machine& machine,
         bridges.push_back(bridge);
         if (!port.device) continue;
         const topology::Device& device = machine.devices.at(*port.device);
-        const topology::Function& function = device.functions.front();
-        MIMIC_ASSIGN_OR_RETURN(auto made, make_function(device, function));
-        MIMIC_TRY(endpoint->fabric().add_function(bridge, devfn(function.bdf), std::move(made),
-                                                  device.plugged));
+        for (const topology::Function& function : device.functions) {
+            if (function.is_vf()) continue;  // the PF's to make
+            MIMIC_ASSIGN_OR_RETURN(auto made, make_function(device, function));
+            MIMIC_TRY(endpoint->fabric().add_function(bridge, devfn(function.bdf), std::move(made),
+                                                      device.plugged));
+        }
     }
     return endpoint;
 }

@@ -9,6 +9,7 @@ mimic_library(guest
     agent_channel.cpp base64.cpp cache_file.cpp cloud_init.cpp guest_agent.cpp guest_commands.cpp
     guest_copy.cpp guest_image.cpp host_tool.cpp initramfs.cpp kernel_files.cpp progress.cpp
     support_files.cpp verify.cpp verify_checks.cpp verify_fabric.cpp verify_probe.cpp
+    verify_replica.cpp
   PUBLIC mimic::base mimic::topology
   PRIVATE LibArchive::LibArchive OpenSSL::Crypto nlohmann_json::nlohmann_json)
 # The source tree that a program in a build folder takes scripts and sources from.

@@ -11,6 +11,7 @@
 
 #include "machine/verify_checks.h"
 #include "machine/verify_fabric.h"
+#include "machine/verify_replica.h"
 
 namespace mimic::machine {
 namespace {
@@ -94,7 +95,35 @@ Json with_current_names(Json device, const Probe& probe) {
     return device;
 }
 
+bool is_replica(const Json& device) {
+    return device.at("model") == "replica";
+}
+
+std::string link_text(const Json& device) {
+    return fmt::format("{} x{}", device.at("link").at("speed").get<std::string>(),
+                       device.at("link").at("width").get<unsigned>());
+}
+
+FunctionVerdict check_replica_function(const Json& device, const Json& function,
+                                       const Probe& probe) {
+    FunctionVerdict verdict;
+    verdict.name = function.at("name").get<std::string>();
+    verdict.kind = "replica";
+    verdict.bdf = function.at("bdf").get<std::string>();
+    verdict.sysfs = "-";
+    verdict.visible = true;
+    verdict.numa_node = fmt::format("{}", function.at("numa_node").get<int>());
+    verdict.link = link_text(device);
+    verdict.in_empty_slot = device.at("hotplug").get<bool>() &&
+                            find_pci_record(probe, verdict.bdf) == nullptr;
+    verdict.present = !verdict.in_empty_slot;
+    Checker check(verdict.differences, verdict.checks);
+    if (verdict.present) check_replica(device, function, probe, check);
+    return verdict;
+}
+
 FunctionVerdict check_function(const Json& device, const Json& function, const Probe& probe) {
+    if (is_replica(device)) return check_replica_function(device, function, probe);
     FunctionVerdict verdict;
     const Json& pf = device.at("functions").front();
     const std::string pf_sysfs = pf.at("sysfs").at("name").get<std::string>();
@@ -103,8 +132,7 @@ FunctionVerdict check_function(const Json& device, const Json& function, const P
     verdict.bdf = function.at("bdf").get<std::string>();
     verdict.sysfs = function.at("sysfs").at("name").get<std::string>();
     verdict.numa_node = fmt::format("{}", function.at("numa_node").get<int>());
-    verdict.link = fmt::format("{} x{}", device.at("link").at("speed").get<std::string>(),
-                               device.at("link").at("width").get<unsigned>());
+    verdict.link = link_text(device);
     const std::string& vf_index =
         function.at("registers").at("VF_INDEX").get_ref<const std::string&>();
     const Presence presence = presence_of(device, function, probe);
@@ -164,7 +192,8 @@ Result<Verdict> compare_with_plan(const std::string& tree, const std::string& ma
             devices.begin(), devices.end(),
             [](const Json& device) { return device.at("hotplug").get<bool>(); });
         for (const Json& one : devices) {
-            const Json device = has_hotplug ? with_current_names(one, probe) : one;
+            const Json device = has_hotplug && !is_replica(one) ? with_current_names(one, probe)
+                                                                : one;
             for (const Json& function : device.at("functions")) {
                 verdict.functions.push_back(check_function(device, function, probe));
             }
@@ -173,7 +202,7 @@ Result<Verdict> compare_with_plan(const std::string& tree, const std::string& ma
         for (const Json& fabric : planned.at("fabrics")) {
             check_fabric(fabric, devices, probe, check);
         }
-        check_extra_ports(planned.at("fabrics"), probe, check);
+        check_extra_ports(planned.at("fabrics"), devices, probe, check);
         check_nodes(planned.at("numa_nodes"), probe, check);
         check_extra(probe, verdict, check);
         verdict.differing = verdict.differences.size();

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include "machine/verify_replica.h"
+
 namespace mimic::machine {
 namespace {
 
@@ -38,8 +40,9 @@ LinkState link_state(const Json& port, const Json& devices, const Probe& probe) 
     if (!port.at("hotplug").get<bool>()) return LinkState::kTrained;
     for (const Json& device : devices) {
         if (device.at("port") != port.at("bdf")) continue;
-        return probe.pci.contains(text_of(pf_of(device), "bdf")) ? LinkState::kTrained
-                                                                 : LinkState::kDown;
+        return find_pci_record(probe, text_of(pf_of(device), "bdf")) != nullptr
+                   ? LinkState::kTrained
+                   : LinkState::kDown;
     }
     return LinkState::kDown;
 }
@@ -76,7 +79,9 @@ void check_port(const Json& fabric, const Json& port, const Json& devices, const
                fmt::format("{}", port.at("secondary").get<unsigned>()));
     check.fact(*record, what, "subordinate_bus_number",
                fmt::format("{}", port.at("subordinate").get<unsigned>()));
-    check_link(port.at("link"), link_state(port, devices, probe), what, *record, check);
+    // A port that looks like another says that one's link.
+    if (!port.contains("replica"))
+        check_link(port.at("link"), link_state(port, devices, probe), what, *record, check);
     if (port.at("hotplug").get<bool>()) check_slot(port, domain, what, probe, check);
 }
 
@@ -143,8 +148,14 @@ void check_fabric(const Json& fabric, const Json& devices, const Probe& probe, C
     for (const Json& port : fabric.at("ports")) check_port(fabric, port, devices, probe, check);
 }
 
-void check_extra_ports(const Json& fabrics, const Probe& probe, Checker& check) {
+void check_extra_ports(const Json& fabrics, const Json& devices, const Probe& probe,
+                       Checker& check) {
     std::set<std::string> planned;
+    for (const Json& device : devices) {
+        if (device.at("model") != "replica") continue;
+        for (const Json& function : device.at("functions"))
+            planned.insert(text_of(function, "bdf"));
+    }
     for (const Json& fabric : fabrics) {
         planned.insert(text_of(fabric, "bdf"));
         for (const Json& port : fabric.at("ports")) planned.insert(text_of(port, "bdf"));
@@ -153,7 +164,10 @@ void check_extra_ports(const Json& fabrics, const Probe& probe, Checker& check) 
         if (!planned.contains(bdf)) check.differs("VMD " + bdf, "nothing", "a VMD endpoint");
     }
     for (const auto& [bdf, record] : probe.ports) {
-        if (!planned.contains(bdf)) check.differs("PCI function " + bdf, "nothing", "a function");
+        // VFs of a replica are the guest's to enable.
+        const std::string* const pf = record.find("physfn");
+        if (planned.contains(bdf) || (pf != nullptr && planned.contains(*pf))) continue;
+        check.differs("PCI function " + bdf, "nothing", "a function");
     }
 }
 

@@ -33,6 +33,7 @@ void check_fabric(const nlohmann::json& fabric, const nlohmann::json& devices, c
                   Checker& check);
 
 /// VMD endpoints and functions of their domains that no fabric of the plan has.
-void check_extra_ports(const nlohmann::json& fabrics, const Probe& probe, Checker& check);
+void check_extra_ports(const nlohmann::json& fabrics, const nlohmann::json& devices,
+                       const Probe& probe, Checker& check);
 
 }  // namespace mimic::machine

@@ -58,6 +58,7 @@ private:
                                                           : kind == "node"  ? &probe_.nodes
                                                           : kind == "vmd"   ? &probe_.vmds
                                                           : kind == "port"  ? &probe_.ports
+                                                          : kind == "other" ? &probe_.others
                                                           : kind == "slot"  ? &probe_.slots
                                                                             : nullptr;
         if (place == nullptr) return broken(number, "a record of unknown kind");

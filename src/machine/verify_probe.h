@@ -30,6 +30,7 @@ struct Probe {
     std::map<std::string, ProbeRecord> nodes;          // by "node0": NUMA nodes
     std::map<std::string, ProbeRecord> vmds;           // by BDF: endpoints of fabrics
     std::map<std::string, ProbeRecord> ports;          // by BDF: what else is in their domains
+    std::map<std::string, ProbeRecord> others;         // by BDF: devices of any other vendor
     std::map<std::string, ProbeRecord> slots;          // by name in /sys/bus/pci/slots
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pci/config_image.h"
 #include "pci/pci_regs.h"
 
 namespace mimic::pci {
@@ -18,6 +19,12 @@ constexpr uint32_t kPortErrors = kEndpointUncorrectableErrors | regs::AER_SURPRI
 
 FunctionOptions function_options(const BridgeOptions& options) {
     FunctionOptions result;
+    if (!options.image.empty()) {
+        result = image_header(options.image);
+        result.name = options.name;
+        result.multifunction = options.multifunction;
+        return result;
+    }
     result.name = options.name;
     result.vendor_id = options.vendor_id;
     result.device_id = options.device_id;
@@ -42,8 +49,13 @@ Result<std::unique_ptr<Bridge>> Bridge::create(const BridgeOptions& options) {
         return fail(std::errc::invalid_argument, "{}: hot-plug needs a slot number", options.name);
     }
     MIMIC_TRY(validate(function_options(options)));
+    if (function_options(options).header != HeaderType::kBridge) {
+        return fail(std::errc::invalid_argument, "{}: its image is not that of a bridge",
+                    options.name);
+    }
     std::unique_ptr<Bridge> bridge(new Bridge(options));
-    MIMIC_TRY(bridge->add_capabilities(options));
+    MIMIC_TRY(options.image.empty() ? bridge->add_capabilities(options)
+                                    : bridge->lay_capabilities(options));
     bridge->install_hooks();
     return bridge;
 }
@@ -75,6 +87,26 @@ Status Bridge::add_capabilities(const BridgeOptions& options) {
     return {};
 }
 
+Status Bridge::lay_capabilities(const BridgeOptions& options) {
+    ImageOptions layout{.image = options.image};
+    layout.port = PcieOptions{.type = options.type,
+                              .max_speed = options.link_speed,
+                              .max_width = options.link_width,
+                              .ari_forwarding = options.ari && !is_upstream_port(),
+                              .slot = slot_,
+                              .slot_number = options.slot,
+                              .hot_plug = hot_plug_};
+    MIMIC_ASSIGN_OR_RETURN(const ImageResult laid, lay_image(*this, layout));
+    pcie_ = laid.pcie;
+    aer_ = laid.aer;
+    return {};
+}
+
+// A port that was read from elsewhere may have MSI-X, or no messages at all; then nobody hears.
+void Bridge::interrupt() {
+    if (msi_vectors() > 0) raise_msi(0);
+}
+
 void Bridge::install_hooks() {
     using namespace regs;
     const auto windows = [this](const ConfigWrite&) { read_windows(); };
@@ -99,7 +131,7 @@ void Bridge::install_hooks() {
         config().on_write(pcie_ + SLTCTL, 4,
                           [this](const ConfigWrite&) { update_hot_plug_interrupt(); });
     }
-    if (type_ == PciePortType::kRootPort) {
+    if (type_ == PciePortType::kRootPort && aer_ != 0) {
         const auto errors = [this](const ConfigWrite&) { update_error_interrupt(); };
         config().on_write(aer_ + AER_ROOT_COMMAND, 4, errors);
         config().on_write(aer_ + AER_ROOT_STATUS, 4, errors);
@@ -217,7 +249,7 @@ void Bridge::update_hot_plug_interrupt() {
     const bool level = (control & SLTCTL_HOT_PLUG_INTERRUPT) != 0 && (status & wanted) != 0;
     const bool risen = level && !hot_plug_interrupt_;
     hot_plug_interrupt_ = level;
-    if (risen) raise_msi(0);
+    if (risen) interrupt();
 }
 
 // --- Errors ----------------------------------------------------------------------------------
@@ -258,7 +290,7 @@ void Bridge::update_error_interrupt() {
     const bool level = (command & pending) != 0;
     const bool risen = level && !error_interrupt_;
     error_interrupt_ = level;
-    if (risen) raise_msi(0);
+    if (risen) interrupt();
 }
 
 }  // namespace mimic::pci

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "pci/capabilities.h"
@@ -27,6 +28,10 @@ struct BridgeOptions {
     bool hot_plug = false;  // needs a slot
     bool acs = true;
     bool ari = true;  // forwards to all 256 functions of the device below
+
+    /// Configuration space of a port to look like (config_image.h); empty: our own. Its ids, class
+    /// and capabilities then stand for those above; type, slot, hot-plug and ARI stay as said.
+    std::vector<uint8_t> image{};
 };
 
 /// A port. Thread-bound with its fabric. Has an MSI message that hot-plug events and, in root
@@ -45,7 +50,8 @@ public:
         ~Observer() = default;
     };
 
-    /// Errors (EINVAL): a slot on an upstream port, hot-plug without slot, link values.
+    /// Errors (EINVAL): a slot on an upstream port, hot-plug without slot, link values, an image
+    /// that is not one of a port of this type.
     static Result<std::unique_ptr<Bridge>> create(const BridgeOptions& options);
 
     void set_observer(Observer* observer) { observer_ = observer; }
@@ -92,6 +98,8 @@ public:
 private:
     explicit Bridge(const BridgeOptions& options);
     Status add_capabilities(const BridgeOptions& options);
+    Status lay_capabilities(const BridgeOptions& options);
+    void interrupt();
     void install_hooks();
     void on_reset(ResetKind kind) override;
     void read_bus_numbers();

@@ -104,6 +104,7 @@ struct SriovOptions {
     std::array<Bar, kBarCount> vf_bars{};  // of one VF; memory only
     uint16_t first_offset = 1;             // routing ids, from the PF's on, in an ARI hierarchy
     uint16_t stride = 1;
+    uint32_t supported_pages = 0;  // Supported Page Sizes; without 4 KiB: all that 9.3.3.12 demands
     uint32_t at = 0;
 };
 

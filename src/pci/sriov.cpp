@@ -20,6 +20,7 @@ constexpr uint64_t kPageUnit = 4096;
 Sriov::Sriov(Function& pf, uint32_t cap, const SriovOptions& options)
     : pf_(pf), cap_(cap), options_(options) {
     using namespace regs;
+    if ((options_.supported_pages & 1) == 0) options_.supported_pages = kPagesSupported;
     ConfigSpace& config = pf_.config();
     config.define_u32(cap + SRIOV_CAPABILITIES, {.reset = SRIOV_CAPABILITIES_ARI_PRESERVED});
     // ARI Capable Hierarchy is kept by FLR (9.3.3.3.5, with ARI_PRESERVED set).
@@ -31,7 +32,7 @@ Sriov::Sriov(Function& pf, uint32_t cap, const SriovOptions& options)
     config.define_u16(cap + SRIOV_TOTAL_VFS, {.reset = options.total_vfs});
     config.define_u16(cap + SRIOV_NUM_VFS, {.writable = 0xffff});
     config.define_u16(cap + SRIOV_VF_DEVICE_ID, {.reset = options.vf_device_id});
-    config.define_u32(cap + SRIOV_SUPPORTED_PAGE_SIZES, {.reset = kPagesSupported});
+    config.define_u32(cap + SRIOV_SUPPORTED_PAGE_SIZES, {.reset = options_.supported_pages});
     config.define_u32(cap + SRIOV_SYSTEM_PAGE_SIZE, {.reset = 1, .writable = ~0U});
     for (unsigned i = 0; i < kBarCount; ++i) {
         const Bar& bar = options.vf_bars[i];
@@ -78,7 +79,7 @@ void Sriov::num_vfs_written(const ConfigWrite& write) {
 
 void Sriov::page_size_written(const ConfigWrite& write) {
     const bool is_one_of_ours = std::has_single_bit(write.new_value) &&
-                                (write.new_value & kPagesSupported) != 0;
+                                (write.new_value & options_.supported_pages) != 0;
     if (enabled() || !is_one_of_ours) {
         pf_.config().set_u32(cap_ + regs::SRIOV_SYSTEM_PAGE_SIZE, write.old_value);
     }

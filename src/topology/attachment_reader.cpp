@@ -22,7 +22,7 @@ bool says(const Fields& fields, std::string_view key, std::string_view word) {
 std::string_view fabric_key(const Fields& fields) {
     if (says(fields, "sriov", "native")) return "sriov";
     if (says(fields, "hotplug", "true")) return "hotplug";
-    for (const std::string_view key : {"switch", "slot"}) {
+    for (const std::string_view key : {"switch", "slot", "port_config"}) {
         if (fields.find(key)) return key;
     }
     return "";
@@ -149,6 +149,8 @@ void read_attachment(const Fields& fields, const Machine& machine, Device& devic
     const bool acs_above = !device.parent_switch || machine.switches[*device.parent_switch].acs;
     device.acs = fields.truth("acs").value_or(acs_above);
     device.ari = fields.truth("ari").value_or(true);
+    device.port_config = read_port_image(
+        fields, "port_config", device.parent_switch ? PortKind::kDownstream : PortKind::kRoot);
 }
 
 }  // namespace mimic::topology

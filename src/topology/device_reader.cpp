@@ -177,18 +177,27 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     device.model = facts.name;
     Function pf = make_function(facts, false);
     pf.name = device.name;
-    read_properties(fields, pf);
-    if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
-        read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
+    const bool is_replica = device.model == kReplicaModel;
+    if (!is_replica) {
+        read_properties(fields, pf);
+        if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
+            read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
+        }
     }
     device.functions.push_back(std::move(pf));
     read_attachment(fields, machine, device);
-    read_class(fields, facts, device);
+    if (is_replica) {
+        read_replica(fields, scope, device, state);
+    } else {
+        read_class(fields, facts, device);
+        refuse_replica_keys(fields);
+    }
     if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
     if (const auto isolation = fields.choice("isolation", kIsolations)) {
         device.isolation = static_cast<Isolation>(*isolation);
     }
-    if (const YamlPtr vfs = fields.share("vfs")) read_vfs(vfs, scope, facts, device, state);
+    const YamlPtr vfs = fields.share("vfs");
+    if (vfs && !is_replica) read_vfs(vfs, scope, facts, device, state);
     state.functions += device.functions.size();
     machine.devices.push_back(std::move(device));
 }

@@ -32,10 +32,6 @@ struct Contents {
 /// What hangs below a root complex (nullopt) or a switch: switches first, then devices.
 using Children = std::map<std::optional<size_t>, Contents>;
 
-bool needs_bus_for_vfs(const Device& device) {
-    return device.native_sriov && !device.ari;
-}
-
 /// Makes the ports of one fabric, parents first. Recursion is as deep as switches are nested, which
 /// check_buses() has limited.
 class PortMaker {
@@ -64,12 +60,14 @@ private:
         port.link = one.link;
         port.acs = !one.parent || machine_.switches[*one.parent].acs;
         port.ari = true;
+        port.config = one.port_config;
         ports().push_back(port);
         FabricPort upstream;
         upstream.name = one.name + ".up";
         upstream.kind = FabricPort::Kind::kSwitchUpstream;
         upstream.parent = ports().size() - 1;
         upstream.link = one.link;
+        upstream.config = one.config;
         ports().push_back(std::move(upstream));
         make(index, ports().size() - 1);
     }
@@ -86,6 +84,7 @@ private:
         port.acs = device.acs;
         port.ari = device.ari;
         port.device = index;
+        port.config = device.port_config;
         device.fabric = fabric_;
         device.fabric_port = ports().size();
         ports().push_back(std::move(port));
@@ -100,13 +99,12 @@ private:
 
 std::optional<std::string> check_buses(const Machine& machine, const Fabric& fabric,
                                        const Contents& all) {
-    const size_t spare = static_cast<size_t>(
-        std::count_if(all.devices.begin(), all.devices.end(),
-                      [&](size_t i) { return needs_bus_for_vfs(machine.devices[i]); }));
+    size_t spare = 0;
+    for (const size_t i : all.devices) spare += machine.devices[i].vf_buses();
     const size_t buses = 1 + 2 * all.switches.size() + all.devices.size() + spare;
     if (buses <= kBusesPerDomain) return std::nullopt;
     return fmt::format(
-        "'{}' needs {} buses (1, {} for {} devices, {} for VFs without ARI, {} for {} switches), "
+        "'{}' needs {} buses (1, {} for {} devices, {} for VFs, {} for {} switches), "
         "but a PCI domain has {}; expected fewer, or some on another NUMA node",
         fabric.name, buses, all.devices.size(), all.devices.size(), spare, 2 * all.switches.size(),
         all.switches.size(), kBusesPerDomain);
@@ -160,7 +158,7 @@ public:
 
 private:
     unsigned spare_of(const FabricPort& port) const {
-        return port.device && needs_bus_for_vfs(machine_.devices[*port.device]) ? 1 : 0;
+        return port.device ? machine_.devices[*port.device].vf_buses() : 0;
     }
 
     const Machine& machine_;
@@ -173,7 +171,7 @@ private:
 void set_addresses(Device& device, const FabricPort& port, uint32_t domain) {
     for (Function& function : device.functions) {
         const unsigned first = device.ari ? 1 : 0;
-        const unsigned devfn = function.is_vf() ? first + function.vf_index : 0;
+        const unsigned devfn = function.is_vf() ? first + function.vf_index : function.number;
         const unsigned bus = port.secondary_bus + (function.is_vf() && !device.ari ? 1u : 0u);
         function.bdf = {.domain = domain,
                         .bus = static_cast<uint8_t>(bus),
@@ -186,16 +184,26 @@ uint64_t rounded_up(uint64_t value, uint64_t unit) {
     return (value + unit - 1) / unit * unit;
 }
 
-/// Addresses that the BARs of a device need of one window, aligned to the largest of them.
+/// Addresses that the BARs of a device need of one window, aligned to the largest of them. The
+/// window for 64 bits is prefetchable, so BARs that are not go to the other.
 uint64_t window_need(const Device& device, bool is_64bit) {
     uint64_t sum = 0;
     uint64_t largest = kMiB;  // granularity of a bridge's window
+    const auto add = [&](uint64_t size, uint64_t count) {
+        constexpr uint64_t kFar = 1ull << 44;  // far above every limit, and far from overflow
+        sum = std::min(sum + std::min(size, kFar) * count, kFar);
+        largest = std::max(largest, size);
+    };
     for (const Function& function : device.functions) {
         for (const Bar& bar : function.bars) {
-            if (bar.is_64bit != is_64bit) continue;
-            sum += bar.size;
-            largest = std::max(largest, bar.size);
+            if (!bar.is_io && (bar.is_64bit && bar.prefetchable) == is_64bit) add(bar.size, 1);
         }
+        if (!function.replica) continue;
+        for (const Bar& bar : function.replica->vf_bars) {
+            if ((bar.is_64bit && bar.prefetchable) != is_64bit) continue;
+            add(std::max<uint64_t>(bar.size, kMinMemoryBar), function.replica->total_vfs);
+        }
+        if (!is_64bit) add(function.replica->rom_size, 1);
     }
     return rounded_up(sum, largest);
 }

@@ -17,12 +17,18 @@ inline constexpr std::array<std::string_view, 13> kMachineKeys = {
     "name",   "count", "template",    "arch",  "cpus",     "memory", "numa",
     "kernel", "image", "kernel_args", "accel", "switches", "devices"};
 inline constexpr std::array<std::string_view, 3> kNumaKeys = {"cpus", "memory", "distances"};
-inline constexpr std::array<std::string_view, 7> kSwitchKeys = {
-    "name", "count", "template", "numa_node", "parent", "link", "acs"};
-inline constexpr std::array<std::string_view, 23> kDeviceKeys = {
-    "name",         "count",   "template",  "model",  "uuid",      "memory", "memory_bar", "rings",
-    "capabilities", "class",   "numa_node", "attach", "root_port", "switch", "slot",       "link",
-    "hotplug",      "plugged", "acs",       "ari",    "sriov",     "vfs",    "isolation"};
+inline constexpr std::array<std::string_view, 9> kSwitchKeys = {
+    "name", "count", "template", "numa_node", "parent", "link", "acs", "config", "port_config"};
+inline constexpr std::array<std::string_view, 30> kDeviceKeys = {
+    "name",       "count",  "template",     "model",     "uuid",      "memory",
+    "memory_bar", "rings",  "capabilities", "class",     "numa_node", "attach",
+    "root_port",  "switch", "slot",         "link",      "hotplug",   "plugged",
+    "acs",        "ari",    "sriov",        "vfs",       "isolation", "config",
+    "bars",       "rom",    "vf_bars",      "vf_config", "functions", "port_config"};
+inline constexpr std::array<std::string_view, 6> kFunctionKeys = {"number", "config",  "bars",
+                                                                  "rom",    "vf_bars", "vf_config"};
+inline constexpr std::array<std::string_view, 4> kBarKeys = {"index", "type", "prefetchable",
+                                                             "size"};
 inline constexpr std::array<std::string_view, 2> kLinkKeys = {"speed", "width"};
 inline constexpr std::array<std::string_view, 6> kVfsKeys = {"count",      "uuid",  "memory",
                                                              "memory_bar", "rings", "capabilities"};
@@ -35,6 +41,7 @@ inline constexpr std::array<std::string_view, 3> kKernels = {"6.1", "6.12", "new
 inline constexpr std::array<std::string_view, 2> kIsolations = {"shared", "process"};
 inline constexpr std::array<std::string_view, 2> kAttachments = {"endpoint", "fabric"};
 inline constexpr std::array<std::string_view, 2> kSriovKinds = {"static", "native"};
+inline constexpr std::array<std::string_view, 3> kBarTypes = {"memory32", "memory64", "io"};
 inline constexpr std::array<std::string_view, 2> kTruths = {"false", "true"};
 inline constexpr std::array<std::string_view, 6> kLinkGenerations = {"gen1", "gen2", "gen3",
                                                                      "gen4", "gen5", "gen6"};

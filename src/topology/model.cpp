@@ -20,9 +20,23 @@ std::string_view Link::gigatransfers() const {
 }
 
 uint64_t Function::memory_bar() const {
+    if (replica) return 0;
     const auto found = std::find_if(bars.begin(), bars.end(),
                                     [](const Bar& bar) { return bar.index == kMemoryBarIndex; });
     return found == bars.end() ? 0 : found->size;
+}
+
+unsigned Device::vf_buses() const {
+    constexpr unsigned kNextBus = 255;  // added to routing ids of VFs without ARI
+    unsigned buses = native_sriov && !ari ? 1 : 0;
+    for (const Function& function : functions) {
+        if (!function.replica || function.replica->total_vfs == 0) continue;
+        const Replica& replica = *function.replica;
+        const unsigned last = function.number + replica.first_vf_offset + (ari ? 0 : kNextBus) +
+                              (replica.total_vfs - 1) * replica.vf_stride;
+        buses = std::max(buses, last / 256);
+    }
+    return buses;
 }
 
 const Function* Machine::find_function(std::string_view function_name) const {
@@ -32,6 +46,12 @@ const Function* Machine::find_function(std::string_view function_name) const {
         }
     }
     return nullptr;
+}
+
+const Device* Machine::find_replica() const {
+    const auto found = std::find_if(devices.begin(), devices.end(),
+                                    [](const Device& device) { return device.is_replica(); });
+    return found == devices.end() ? nullptr : &*found;
 }
 
 Bdf Machine::port_above(const Device& device) const {
@@ -51,6 +71,7 @@ namespace {
 /// True if `other` is probed before `device`: devices that are there at boot come first, each kind
 /// in order of addresses.
 bool is_probed_before(const Device& other, const Device& device) {
+    if (other.model != device.model) return false;
     if (other.plugged != device.plugged) return other.plugged;
     return other.functions.front().bdf < device.functions.front().bdf;
 }

@@ -86,6 +86,18 @@ struct Bar {
     uint64_t size = 0;
     bool is_64bit = false;
     bool prefetchable = false;
+    bool is_io = false;  // of a replica
+};
+
+/// What a function of the model "replica" looks like (src/devices/replica).
+struct Replica {
+    std::vector<uint8_t> config;     // 64, 256 or 4096 bytes of configuration space
+    uint64_t rom_size = 0;           // of the expansion ROM BAR; 0: none
+    std::vector<Bar> vf_bars;        // of one VF; empty: VFs cannot be enabled
+    std::vector<uint8_t> vf_config;  // of a VF; empty: not known
+    uint32_t total_vfs = 0;          // these follow from `config`; 0 without vf_bars
+    unsigned first_vf_offset = 0;
+    unsigned vf_stride = 0;
 };
 
 /// `uuid:` of a device, as registers and sysfs show it. A parseable RFC 4122 UUID fills `bytes`,
@@ -112,6 +124,8 @@ struct Function {
     uint32_t total_vfs = 0;          // TOTAL_VFS register of a PF; 0 for a VF
     uint32_t vf_index = kNoVfIndex;  // 0-based for a VF
     unsigned rings = 0;              // RING_COUNT register: DMA rings, 0..kMaxRings
+    uint8_t number = 0;              // of a replica: its function number in the device
+    std::optional<Replica> replica;  // of a replica; its VFs are no functions here
 
     bool is_vf() const { return vf_index != kNoVfIndex; }
 
@@ -122,7 +136,7 @@ struct Function {
 /// A device: on a root port of QEMU's of its own (an endpoint), or below a port of a fabric.
 struct Device {
     std::string name;   // RFC 1123 label, unique in its machine
-    std::string model;  // "mock-accel"
+    std::string model;  // "mock-accel" or "replica"
     std::optional<unsigned> numa_node;
     Link link;
     Isolation isolation = Isolation::kShared;
@@ -137,6 +151,7 @@ struct Device {
     bool plugged = true;                  // false: the slot is empty at boot
     bool acs = true;                      // the port above has Access Control Services
     bool ari = true;                      // the port above forwards ARI
+    std::vector<uint8_t> port_config;     // the port above looks like this; empty: Mimic's own
     bool native_sriov = false;            // the PF has the SR-IOV capability; false: static VFs
 
     /// The root port of QEMU's that holds an endpoint. `id` is QEMU's; (chassis, slot) is unique in
@@ -150,6 +165,11 @@ struct Device {
         size_t host_bus = 0;  // index into Machine::host_buses
     };
     RootPort port;  // without meaning on a fabric
+
+    bool is_replica() const { return functions.front().replica.has_value(); }
+
+    /// Buses besides that of the device which its VFs need on a fabric.
+    unsigned vf_buses() const;
 };
 
 /// A PCIe switch of a fabric: an upstream port and a downstream port for each switch and device
@@ -157,9 +177,11 @@ struct Device {
 struct Switch {
     std::string name;  // RFC 1123 label, unique in its machine
     std::optional<unsigned> numa_node;
-    std::optional<size_t> parent;  // index into Machine::switches; none: on a root port
-    Link link;                     // above it
-    bool acs = true;               // of its downstream ports
+    std::optional<size_t> parent;      // index into Machine::switches; none: on a root port
+    Link link;                         // above it
+    bool acs = true;                   // of its downstream ports
+    std::vector<uint8_t> config;       // of its upstream port; empty: Mimic's own
+    std::vector<uint8_t> port_config;  // of the port above it; the same
 };
 
 /// A PCI-PCI bridge of a fabric, with the bus numbers that it has at start.
@@ -180,6 +202,7 @@ struct FabricPort {
     bool acs = false;              // never of an upstream port
     bool ari = false;              // ARI forwarding; never of an upstream port
     std::optional<size_t> device;  // index into Machine::devices of what is plugged below
+    std::vector<uint8_t> config;   // what it looks like; empty: Mimic's own
 };
 
 /// A whole PCI domain behind one vfio-user endpoint, which the guest's vmd driver takes for an
@@ -234,6 +257,9 @@ struct Machine {
 
     /// The function called `name`, or nullptr.
     const Function* find_function(std::string_view name) const;
+
+    /// The first device of the model "replica", or nullptr.
+    const Device* find_replica() const;
 
     /// The bridge above `device`: a root port of QEMU's, or a port of its fabric.
     Bdf port_above(const Device& device) const;

@@ -10,7 +10,7 @@ constexpr std::array<Bar, 1> kMockAccelBars = {
     Bar{.index = 0, .size = 4096, .is_64bit = false, .prefetchable = false},
 };
 
-constexpr std::array<ModelFacts, 1> kCatalog = {
+constexpr std::array<ModelFacts, 2> kCatalog = {
     ModelFacts{
         .name = "mock-accel",
         .vendor_id = 0x1de5,
@@ -27,6 +27,7 @@ constexpr std::array<ModelFacts, 1> kCatalog = {
         .max_native_vfs = kMaxNativeVfs,
         .bars = kMockAccelBars,
     },
+    ModelFacts{.name = kReplicaModel, .bars = {}},
 };
 
 }  // namespace

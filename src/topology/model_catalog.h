@@ -13,6 +13,9 @@
 
 namespace mimic::topology {
 
+/// The model whose devices look like their `config` says. Its facts are zeros.
+inline constexpr std::string_view kReplicaModel = "replica";
+
 /// Constants of a device model; `memory` and `capabilities` are defaults of the keys with these
 /// names.
 struct ModelFacts {

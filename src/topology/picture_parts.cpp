@@ -36,10 +36,12 @@ std::string draw_function(const Function& function, unsigned x, unsigned y, unsi
     out += text_at(x + 14, bottom, "mono", short_bdf(function.bdf));
     out += text_at(x + 74, bottom, "dim",
                    function.is_vf() ? fmt::format("VF{}", function.vf_index) : "PF");
-    out += fmt::format("<g><title>{}</title>\n", escape_xml(function.identifier.text));
-    out += text_at(x + 104, bottom, "mono",
-                   shortened(function.identifier.text, identifier_space(width))) +
-           "</g>\n";
+    const std::string text = function.replica ? fmt::format("{:04x}:{:04x}", function.vendor_id,
+                                                            function.device_id)
+                                              : function.identifier.text;
+    out += fmt::format("<g><title>{}</title>\n", escape_xml(text));
+    out += text_at(x + 104, bottom, "mono", shortened(text, identifier_space(width))) + "</g>\n";
+    if (function.replica) return out;
     return out + text_at(x + width - 14, bottom, "dim end", format_size(function.memory_size));
 }
 

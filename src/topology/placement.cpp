@@ -145,10 +145,12 @@ std::optional<std::string> place_port(const Group& group, size_t index, size_t h
 
 void set_addresses(Device& device) {
     for (size_t f = 0; f < device.functions.size(); ++f) {
-        device.functions[f].bdf = {.domain = 0,
-                                   .bus = device.port.secondary_bus,
-                                   .device = 0,
-                                   .function = static_cast<uint8_t>(f)};
+        const bool is_replica = device.functions[f].replica.has_value();
+        device.functions[f].bdf = {
+            .domain = 0,
+            .bus = device.port.secondary_bus,
+            .device = 0,
+            .function = is_replica ? device.functions[f].number : static_cast<uint8_t>(f)};
     }
 }
 
@@ -162,7 +164,18 @@ std::optional<std::string> check_addresses(const Machine& machine) {
     }
     for (const Device& device : machine.devices) {
         if (device.on_fabric) continue;
-        for (const Function& function : device.functions) high += function.memory_bar();
+        for (const Function& function : device.functions) {
+            high += function.memory_bar();
+            if (!function.replica) continue;
+            for (const Bar& bar : function.bars) (bar.is_64bit ? high : low) += bar.size;
+            low += function.replica->rom_size;
+        }
+    }
+    if (low > kMaxLowAddresses && machine.fabrics.empty()) {
+        return fmt::format(
+            "the devices need {} of addresses below 4 GiB for 32-bit BARs; expected "
+            "at most {}",
+            format_size(low), format_size(kMaxLowAddresses));
     }
     if (low > kMaxLowAddresses) {
         return fmt::format(

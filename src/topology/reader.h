@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "topology/diagnostics.h"
 #include "topology/fields.h"
@@ -39,6 +40,18 @@ void read_switches(const Fields& fields, const Scope& scope, Machine& machine, R
 /// Reads where `device` goes: attach, root_port, switch, slot, hotplug, plugged, acs, ari, sriov,
 /// and the NUMA node. `machine.switches` is complete. Wants to know whether there are VFs.
 void read_attachment(const Fields& fields, const Machine& machine, Device& device);
+
+/// Reads the keys of a replica: config, bars, rom, vf_bars, vf_config, functions. `device` is
+/// placed, and has its function 0.
+void read_replica(const Fields& fields, const Scope& scope, Device& device, ReadState& state);
+
+/// Reports those keys in a device that is no replica.
+void refuse_replica_keys(const Fields& fields);
+
+enum class PortKind : uint8_t { kRoot, kUpstream, kDownstream };
+
+/// The image of a port of this kind under `key`; empty without, or after a problem.
+std::vector<uint8_t> read_port_image(const Fields& fields, std::string_view key, PortKind kind);
 
 /// Reads one item of `devices:` (with its count) into `machine.devices`. False: stop, there are too
 /// many functions. `scope` has the machine's name and index.

@@ -66,6 +66,7 @@ const Object kObjects[] = {
     {"link", "## Link", kLinkKeys},
     {"vfs", "## VFs", kVfsKeys},
     {"vf", "## VFs", kVfKeys},
+    {"bar", "## Replica", kBarKeys},
 };
 
 TEST(Schema, HasTheParsersKeys) {

@@ -40,6 +40,9 @@ Unresolved read_switch(const Fields& fields, Scope scope, const Machine& machine
     out.made.numa_node = read_numa_node(fields, machine);
     if (const YamlPtr link = fields.share("link")) out.made.link = read_link(link, scope, state);
     out.made.acs = fields.truth("acs").value_or(true);
+    out.made.config = read_port_image(fields, "config", PortKind::kUpstream);
+    out.made.port_config = read_port_image(
+        fields, "port_config", out.parent.empty() ? PortKind::kRoot : PortKind::kDownstream);
     return out;
 }
 

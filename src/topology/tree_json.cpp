@@ -35,7 +35,7 @@ Json link_json(const Link& link) {
 
 /// "native", "static", or null for a device without VFs.
 Json sriov_of(const Device& device) {
-    if (device.functions.size() < 2) return nullptr;
+    if (!device.functions.back().is_vf()) return nullptr;
     return device.native_sriov ? "native" : "static";
 }
 
@@ -80,13 +80,32 @@ Json bars(const Function& function) {
     for (const Bar& bar : function.bars) {
         out.push_back({{"index", bar.index},
                        {"size", bar.size},
-                       {"type", bar.is_64bit ? "memory64" : "memory32"},
+                       {"type", bar.is_io      ? "io"
+                                : bar.is_64bit ? "memory64"
+                                               : "memory32"},
                        {"prefetchable", bar.prefetchable}});
     }
     return out;
 }
 
+/// A function that is only known from outside has no registers, and no driver of ours.
+Json replica_json(const Device& device, const Function& function) {
+    return {
+        {"name", function.name},
+        {"kind", "pf"},
+        {"bdf", function.bdf.str()},
+        {"vendor", fmt::format("0x{:04x}", function.vendor_id)},
+        {"device", fmt::format("0x{:04x}", function.device_id)},
+        {"class", fmt::format("0x{:06x}", function.class_code)},
+        {"numa_node", numa_node_of(device.numa_node)},
+        {"bars", bars(function)},
+        {"rom", function.replica->rom_size},
+        {"total_vfs", function.replica->total_vfs},
+    };
+}
+
 Json function_json(const Machine& machine, const Device& device, const Function& function) {
+    if (function.replica) return replica_json(device, function);
     return {
         {"name", function.name},
         {"kind", function.is_vf() ? "vf" : "pf"},
@@ -158,6 +177,7 @@ Json fabric_json(const Fabric& fabric) {
             {"acs", port.acs},
             {"ari", port.ari},
         });
+        if (!port.config.empty()) ports.back()["replica"] = true;
     }
     return {
         {"name", fabric.name},

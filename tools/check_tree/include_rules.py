@@ -27,7 +27,9 @@ MAY_INCLUDE = {
     "machine": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "web"},
     "mediator": REG | FRAMEWORK | {"devices", "topology"},
     "dra": REG | FRAMEWORK | {"devices", "topology"},
-    "cli": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "web", "machine", "mediator", "dra"},
+    # Dumps of real devices in, topology files out.
+    "clone": REG | {"pci", "topology"},
+    "cli": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "web", "machine", "mediator", "dra", "clone"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hierarchy: the functions of a dump as devices, switches and the ports above them, which is what a
+// topology file has. The bridges' bus numbers say what is below what.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "clone/clone.h"
+#include "pci/function.h"
+
+namespace mimic::clone {
+
+/// One function to clone. Borrows from the Dump.
+struct ClonedFunction {
+    const DumpFunction* source = nullptr;
+    std::array<pci::Bar, pci::kBarCount> bars{};
+    std::array<pci::Bar, pci::kBarCount> vf_bars{};
+    uint64_t rom_bytes = 0;
+    const DumpFunction* vf = nullptr;  // one of its VFs, if the dump has one
+    uint32_t total_vfs = 0;
+};
+
+struct ClonedDevice {
+    std::string name;
+    std::vector<ClonedFunction> functions;  // function 0 first
+    const DumpFunction* port = nullptr;     // the root or downstream port above
+    std::optional<std::string> below;       // name of a switch
+    bool on_fabric = false;
+};
+
+struct ClonedSwitch {
+    std::string name;
+    const DumpFunction* upstream = nullptr;
+    const DumpFunction* port = nullptr;
+    std::optional<std::string> below;
+};
+
+struct Hierarchy {
+    std::vector<ClonedSwitch> switches;  // one comes before those below it
+    std::vector<ClonedDevice> devices;
+    std::vector<std::string> losses;
+};
+
+/// Sorts out a dump. The problems are lies about the hierarchy, ids that no device has, and BARs
+/// that no device can have.
+tl::expected<Hierarchy, std::vector<Problem>> make_hierarchy(const Dump& dump,
+                                                             const CloneOptions& options);
+
+/// What a replica of `function` lacks, for people.
+std::vector<std::string> function_losses(const ClonedFunction& function, bool on_fabric);
+
+/// The same for a port.
+std::vector<std::string> port_losses(const DumpFunction& port);
+
+/// PCI Express port type of a function (7.5.3.2); nullopt without the capability.
+std::optional<unsigned> port_type(const DumpFunction& function);
+
+bool is_bridge(const DumpFunction& function);
+
+}  // namespace mimic::clone

@@ -25,6 +25,7 @@ ControlApi::ControlApi(std::vector<TargetGroup*> groups, Duration deadline)
     add_process_routes(router_);
     add_device_routes(router_, targets_);
     add_fault_routes(router_, targets_);
+    add_register_routes(router_, targets_);
 }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::create(Options options,

@@ -14,5 +14,6 @@ void add_process_routes(Router& router);
 // Those of a device host. `targets` is borrowed and outlives the router.
 void add_device_routes(Router& router, Targets& targets);
 void add_fault_routes(Router& router, Targets& targets);
+void add_register_routes(Router& router, Targets& targets);
 
 }  // namespace mimic::control

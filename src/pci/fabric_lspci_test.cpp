@@ -3,13 +3,12 @@
 // without a complaint and finds what is meant to be there.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <string>
+#include <vector>
 
 #include "pci/test_fabric.h"
+#include "pci/test_lspci.h"
 
 namespace mimic::pci {
 namespace {
@@ -19,48 +18,22 @@ using testing::HasSubstr;
 using testing::Not;
 using T = TestTree;
 
-// Output of a shell command.
-std::string output_of(const std::string& command) {
-    std::string result;
-    FILE* const pipe = ::popen(command.c_str(), "r");
-    if (pipe == nullptr) return result;
-    std::array<char, 4096> buffer;
-    while (const size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-        result.append(buffer.data(), count);
-    }
-    ::pclose(pipe);
-    return result;
-}
-
 class LspciTest : public testing::Test {
 protected:
     void SetUp() override {
-        lspci_ = output_of("PATH=$PATH:/usr/bin:/sbin:/usr/sbin command -v lspci");
-        while (!lspci_.empty() && lspci_.back() == '\n') lspci_.pop_back();
+        lspci_ = find_lspci();
         if (lspci_.empty()) GTEST_SKIP() << "lspci is not installed (tools/setup test)";
     }
 
     // What lspci makes of the function with routing id `rid`; `ids`: what it has where
     // configuration space says ffff, which the PCI core of a guest replaces too.
     std::string decoded(uint32_t rid, uint32_t ids = 0) {
-        std::string dump = fmt::format("{:02x}:{:02x}.{} x\n", rid >> 8, (rid >> 3) & 31, rid & 7);
-        for (uint32_t at = 0; at < 4096; at += 16) {
-            dump += fmt::format("{:02x}:", at);
-            for (uint32_t i = 0; i < 16; ++i) {
-                auto byte = tree.guest.config<uint8_t>(rid, at + i);
-                if (ids != 0 && at + i < 4) byte = static_cast<uint8_t>(ids >> (8 * i));
-                dump += fmt::format(" {:02x}", byte);
-            }
-            dump += '\n';
+        std::vector<uint8_t> image(4096);
+        for (uint32_t at = 0; at < image.size(); ++at) {
+            image[at] = tree.guest.config<uint8_t>(rid, at);
+            if (ids != 0 && at < 4) image[at] = static_cast<uint8_t>(ids >> (8 * at));
         }
-        std::string path = "/tmp/mimic-lspci.XXXXXX";
-        const int fd = ::mkstemp(path.data());
-        EXPECT_GE(fd, 0);
-        EXPECT_EQ(::write(fd, dump.data(), dump.size()), static_cast<ssize_t>(dump.size()));
-        ::close(fd);
-        const std::string text = output_of(lspci_ + " -n -vvv -F " + path + " 2>/dev/null");
-        ::unlink(path.c_str());
-        return text;
+        return lspci_text(lspci_, image, rid);
     }
 
     TestTree tree;

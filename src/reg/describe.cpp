@@ -254,9 +254,11 @@ std::vector<RegisterValue> dump(const BankCore& bank) {
     for (const RegisterInfo& info : bank.map().registers) {
         for (uint32_t i = 0; i < info.elements; ++i) {
             const uint64_t value = bank.load(info, i);
-            RegisterValue line{element_name(info, i), info.offset(i), info.reg->width, value, {}};
+            RegisterValue line{element_name(info, i), info.offset(i), info.reg->width, value, {},
+                               info.reg->doc};
             for (const Field& field : info.reg->fields) {
-                line.fields.push_back({field.name, (value & field.mask()) >> field.lo});
+                line.fields.push_back(
+                    {field.name, (value & field.mask()) >> field.lo, field.hi, field.lo});
             }
             result.push_back(std::move(line));
         }

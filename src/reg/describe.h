@@ -26,6 +26,8 @@ Result<std::string> c_header(const MapView& map);
 struct FieldValue {
     std::string name;
     uint64_t value = 0;
+    unsigned hi = 0;
+    unsigned lo = 0;
 };
 
 /// One line of a register dump.
@@ -35,6 +37,7 @@ struct RegisterValue {
     unsigned width = 0;   // bits
     uint64_t value = 0;   // as stored: write-only bits included
     std::vector<FieldValue> fields;
+    const char* doc = "";  // as in the table
 };
 
 /// Every register of `bank` in the order of the table, without side effects.

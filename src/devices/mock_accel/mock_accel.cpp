@@ -219,6 +219,10 @@ void MockAccel::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t
     });
 }
 
+std::vector<pci::RegisterBlock> MockAccel::register_blocks() const {
+    return {{.bar = 0, .offset = 0, .name = kMap.options.name, .registers = &bank_}};
+}
+
 uint32_t MockAccel::status() const {
     return static_cast<uint32_t>(bank_.get<STATUS, "VALUE">());
 }

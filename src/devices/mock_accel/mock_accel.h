@@ -93,6 +93,8 @@ public:
     /// The registers, for dumps (reg::dump) and snapshots. Without side effects.
     const reg::BankCore& registers() const { return bank_; }
 
+    std::vector<pci::RegisterBlock> register_blocks() const override;
+
     /// Device memory, the bytes of BAR2; empty without.
     std::span<std::byte> device_memory() override;
 

@@ -272,10 +272,10 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if rest == ["events"]:
             since = int(query.get("since", ["0"])[0])
             events = machine.trace_events(query["device"][0], since)
-            return self.json({"events": events, "next": str(since + len(events)), "lost": 0})
+            return self.json({"events": events, "next": str(since + len(events)), "lost": 0, "more": False})
         if method == "PUT":
-            machine.trace = body
-        return self.json(dict(machine.trace, events=machine.traced, dropped=0, oldest=0, newest=0, dumps=[]))
+            machine.trace.update(body)
+        return self.json(dict(machine.trace, events=machine.traced, dropped=0, oldest="0", newest=str(machine.traced), dumps=[]))
 
     def stream(self):
         mine = queue.Queue()

@@ -43,6 +43,7 @@ async function refusal(response: Response): Promise<ApiError> {
 
 export class Api {
     token = "";
+    private last_event = ""; // who comes back with it gets what was missed
 
     get<T>(path: string, signal?: AbortSignal): Promise<T> {
         return this.ask<T>("GET", path, undefined, signal);
@@ -60,7 +61,9 @@ export class Api {
         signal.addEventListener("abort", stop);
         let timer = setTimeout(stop, kSilence_ms);
         try {
-            const response = await this.fetch(path, { headers: this.headers("text/event-stream"), signal: silence.signal });
+            const headers = this.headers("text/event-stream");
+            if (this.last_event) headers["Last-Event-ID"] = this.last_event;
+            const response = await this.fetch(path, { headers, signal: silence.signal });
             on_open();
             const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
             let text = "";
@@ -71,7 +74,7 @@ export class Api {
                 timer = setTimeout(stop, kSilence_ms);
                 const blocks = (text + value).split("\n\n");
                 text = blocks.pop()!;
-                for (const block of blocks) parseEvent(block, on_event);
+                for (const block of blocks) this.last_event = parseEvent(block, on_event) || this.last_event;
             }
         } finally {
             clearTimeout(timer);
@@ -104,20 +107,24 @@ export class Api {
     }
 }
 
-// One block of the stream: "id:", "event:" and "data:" lines; comments keep the connection alive.
-function parseEvent(block: string, on_event: (event: LiveEvent) => void): void {
+// One block of the stream: "id:", "event:" and "data:" lines; comments keep the connection alive. Its id, or "".
+function parseEvent(block: string, on_event: (event: LiveEvent) => void): string {
+    let id = "";
     let type = "message";
     let data = "";
     for (const line of block.split("\n")) {
         if (line.startsWith("event:")) type = line.slice(6).trim();
         else if (line.startsWith("data:")) data += line.slice(5);
+        else if (line.startsWith("id:")) id = line.slice(3).trim();
     }
-    if (!data) return;
+    let event: LiveEvent | null = null;
     try {
-        on_event({ ...JSON.parse(data), type });
+        if (data) event = { ...JSON.parse(data), type };
     } catch {
         // A line that is no JSON tells the page nothing.
     }
+    if (event) on_event(event);
+    return id;
 }
 
 export const machinePath = (machine: string) => `/v1/machines/${encodeURIComponent(machine)}`;

@@ -5,11 +5,12 @@ import { machinePath, messageOf } from "./api";
 import { repeat, type Tab, type TabContext } from "./details";
 import { errorBox, h, setText } from "./dom";
 import { bytes, count } from "./format";
-import type { TraceEvent, TraceStatus } from "./types";
+import type { TraceEvent, TraceEvents, TraceStatus } from "./types";
 
 const kInterval_ms = 1000;
 const kShown = 400; // events in the document; the rest is in the buffer
-const kBatch = 200;
+const kBatch = 1000;
+const kBacklog = 20_000; // a fuller buffer is not read from its start: what is recent would come last
 
 function isRecorded(status: TraceStatus, device: string): boolean {
     return status.enabled && (status.devices === "all" || status.devices.includes(device));
@@ -22,8 +23,13 @@ function detailOf(event: TraceEvent): string {
         event.addr === undefined ? "" : `${event.bar === undefined ? "" : `BAR${event.bar}+`}${hex(event.addr)}`,
         event.size === undefined ? "" : `${event.size} B`,
         event.value === undefined ? "" : `= ${event.value}`,
+        Object.entries(event.fields ?? {}).map(([name, value]) => `${name}=${value}`).join(" "),
+        event.data === undefined ? "" : `data ${event.data.slice(0, 64)}`,
         event.vector === undefined ? "" : `vector ${event.vector}`,
+        event.severity,
         event.text,
+        // Whatever else is true of it, by its name.
+        ...Object.entries(event).filter(([, value]) => value === true).map(([name]) => name),
     ];
     return parts.filter(Boolean).join("  ");
 }
@@ -36,7 +42,7 @@ class TraceView {
     private readonly rows = h("tbody");
     private readonly scroller: HTMLElement;
     private settings: TraceStatus | null = null;
-    private cursor: string | number | null = null;
+    private cursor: string | null = null;
     private first_t: number | null = null;
 
     constructor(private readonly context: TabContext) {
@@ -87,11 +93,8 @@ class TraceView {
         const all = [...live.devices.keys()];
         const recorded = !status.enabled ? [] : status.devices === "all" ? all : status.devices;
         const devices = isRecorded(status, device) ? recorded.filter((name) => name !== device) : [...recorded, device];
-        const settings = {
-            enabled: devices.length > 0, devices, data_bytes: status.data_bytes, buffer_bytes: status.buffer_bytes,
-        };
         try {
-            await api.send("PUT", this.path, settings);
+            await api.send("PUT", this.path, { enabled: devices.length > 0, devices });
             this.cursor = null;
             await this.load();
         } catch (error) {
@@ -100,18 +103,25 @@ class TraceView {
     }
 
     private async read(): Promise<void> {
+        const follow = this.scroller.scrollTop + this.scroller.clientHeight >= this.scroller.scrollHeight - 4;
+        if (this.cursor === null && this.settings!.events > kBacklog) this.cursor = this.settings!.newest;
+        for (let batch = 0; batch < kBacklog / kBatch && !this.context.signal.aborted; ++batch)
+            if (!(await this.readBatch())) break;
+        while (this.rows.childElementCount > kShown) this.rows.firstElementChild!.remove();
+        if (follow) this.scroller.scrollTop = this.scroller.scrollHeight;
+    }
+
+    // True if there is more.
+    private async readBatch(): Promise<boolean> {
         const { api, device, signal } = this.context;
         const since = this.cursor === null ? "" : `&since=${encodeURIComponent(this.cursor)}`;
         const query = `limit=${kBatch}&device=${encodeURIComponent(device)}${since}`;
-        const answer = await api.get<{ events: TraceEvent[]; next: string | number; lost?: number }>(
-            `${this.path}/events?${query}`, signal);
+        const answer = await api.get<TraceEvents>(`${this.path}/events?${query}`, signal);
         if (answer.lost && this.cursor !== null)
             this.rows.append(h("tr", { class: "lost" }, h("td", { colspan: "3" }, `${count(answer.lost)} events were overwritten unseen`)));
         this.cursor = answer.next;
-        const follow = this.scroller.scrollTop + this.scroller.clientHeight >= this.scroller.scrollHeight - 4;
-        for (const event of answer.events) this.rows.append(this.rowOf(event));
-        while (this.rows.childElementCount > kShown) this.rows.firstElementChild!.remove();
-        if (follow) this.scroller.scrollTop = this.scroller.scrollHeight;
+        this.rows.append(...answer.events.slice(-kShown).map((event) => this.rowOf(event)));
+        return answer.more && answer.events.length > 0;
     }
 
     private rowOf(event: TraceEvent): HTMLElement {

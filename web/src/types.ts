@@ -169,6 +169,14 @@ export interface TraceStatus {
     buffer_bytes: number;
     events: number;
     dropped: number;
+    newest: string; // cursor behind the last event
+}
+
+export interface TraceEvents {
+    events: TraceEvent[];
+    next: string; // cursor for the next request
+    lost: number; // overwritten since the cursor of this one
+    more: boolean;
 }
 
 export interface TraceEvent {
@@ -182,6 +190,9 @@ export interface TraceEvent {
     value?: string;
     reg?: string;
     vector?: number;
+    fields?: Record<string, string>;
+    data?: string; // hexadecimal bytes
+    severity?: string;
     text?: string;
 }
 

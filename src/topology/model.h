@@ -91,11 +91,11 @@ struct Bar {
 
 /// What a function of the model "replica" looks like (src/devices/replica).
 struct Replica {
-    std::vector<uint8_t> config;     // 64, 256 or 4096 bytes of configuration space
-    uint64_t rom_size = 0;           // of the expansion ROM BAR; 0: none
-    std::vector<Bar> vf_bars;        // of one VF; empty: VFs cannot be enabled
-    std::vector<uint8_t> vf_config;  // of a VF; empty: not known
-    uint32_t total_vfs = 0;          // these follow from `config`; 0 without vf_bars
+    std::vector<uint8_t> config{};     // 64, 256 or 4096 bytes of configuration space
+    uint64_t rom_size = 0;             // of the expansion ROM BAR; 0: none
+    std::vector<Bar> vf_bars;          // of one VF; empty: VFs cannot be enabled
+    std::vector<uint8_t> vf_config{};  // of a VF; empty: not known
+    uint32_t total_vfs = 0;            // these follow from `config`; 0 without vf_bars
     unsigned first_vf_offset = 0;
     unsigned vf_stride = 0;
 };
@@ -151,7 +151,7 @@ struct Device {
     bool plugged = true;                  // false: the slot is empty at boot
     bool acs = true;                      // the port above has Access Control Services
     bool ari = true;                      // the port above forwards ARI
-    std::vector<uint8_t> port_config;     // the port above looks like this; empty: Mimic's own
+    std::vector<uint8_t> port_config{};   // the port above looks like this; empty: Mimic's own
     bool native_sriov = false;            // the PF has the SR-IOV capability; false: static VFs
 
     /// The root port of QEMU's that holds an endpoint. `id` is QEMU's; (chassis, slot) is unique in
@@ -177,11 +177,11 @@ struct Device {
 struct Switch {
     std::string name;  // RFC 1123 label, unique in its machine
     std::optional<unsigned> numa_node;
-    std::optional<size_t> parent;      // index into Machine::switches; none: on a root port
-    Link link;                         // above it
-    bool acs = true;                   // of its downstream ports
-    std::vector<uint8_t> config;       // of its upstream port; empty: Mimic's own
-    std::vector<uint8_t> port_config;  // of the port above it; the same
+    std::optional<size_t> parent;        // index into Machine::switches; none: on a root port
+    Link link;                           // above it
+    bool acs = true;                     // of its downstream ports
+    std::vector<uint8_t> config{};       // of its upstream port; empty: Mimic's own
+    std::vector<uint8_t> port_config{};  // of the port above it; the same
 };
 
 /// A PCI-PCI bridge of a fabric, with the bus numbers that it has at start.
@@ -199,10 +199,10 @@ struct FabricPort {
     Link link;
     unsigned slot = 0;  // physical slot number; 0: no slot
     bool hotplug = false;
-    bool acs = false;              // never of an upstream port
-    bool ari = false;              // ARI forwarding; never of an upstream port
-    std::optional<size_t> device;  // index into Machine::devices of what is plugged below
-    std::vector<uint8_t> config;   // what it looks like; empty: Mimic's own
+    bool acs = false;               // never of an upstream port
+    bool ari = false;               // ARI forwarding; never of an upstream port
+    std::optional<size_t> device;   // index into Machine::devices of what is plugged below
+    std::vector<uint8_t> config{};  // what it looks like; empty: Mimic's own
 };
 
 /// A whole PCI domain behind one vfio-user endpoint, which the guest's vmd driver takes for an

@@ -232,9 +232,9 @@ TEST(Replica, RefusesWhatNoFunctionIs) {
 // Whatever the capability lists are, a replica is made or refused, and a guest may write all of it.
 TEST(Replica, LoopsAndLiesInTheListsEnd) {
     for (uint32_t at = 0x34; at < 0x1b0; ++at) {
-        for (const uint8_t value : {0x00, 0x04, 0x3c, 0x40, 0x50, 0xfc, 0xff}) {
+        for (const int value : {0x00, 0x04, 0x3c, 0x40, 0x50, 0xfc, 0xff}) {
             Options options = honest_nic();
-            options.image[at] = value;
+            options.image[at] = static_cast<uint8_t>(value);
             const auto device = Replica::create(options);
             if (!device) continue;
             for (uint32_t to = 0; to < 0x200; to += 4) write<uint32_t>(**device, to, 0xffff'ffff);

@@ -9,6 +9,7 @@
 #include "cli/clone_command.h"
 #include "cli/control_commands.h"
 #include "cli/guest_commands.h"
+#include "cli/instrument_commands.h"
 #include "cli/kernel_commands.h"
 #include "cli/version.h"
 #include "machine/console.h"
@@ -208,6 +209,7 @@ void add_commands(CLI::App& app, Action& action) {
     add_guest_commands(app, action);
     add_console_and_doctor(app, action);
     add_control_commands(app, action);
+    add_instrument_commands(app, action);
     add_plan(app, action);
     add_clone_command(app, action);
     add_kernel_commands(app, action);

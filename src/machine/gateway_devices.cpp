@@ -51,6 +51,7 @@ void add_device_routes(control::Router& router, Gateway& gateway) {
         {"GET", "/v1/machines/{machine}/devices"},
         [&gateway](const HttpRequest&, const PathNames& names) { return list(gateway, names[0]); });
     forwarded("GET", "/v1/machines/{machine}/devices/{name}", "");
+    forwarded("GET", "/v1/machines/{machine}/devices/{name}/registers", "/registers");
     for (const char* method : {"GET", "POST", "DELETE"})
         forwarded(method, "/v1/machines/{machine}/devices/{name}/faults", "/faults");
 }

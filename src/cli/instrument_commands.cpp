@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/instrument_commands.h"
+
+#include <charconv>
+#include <memory>
+#include <string>
+
+#include "machine/regs.h"
+#include "machine/top.h"
+#include "pci/fault.h"
+
+namespace mimic::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kMinInterval = 10ms;  // arbitrary: each look copies a configuration space
+constexpr Duration kMaxInterval = 1h;
+
+// "0.5" seconds, or "200ms".
+Duration interval_of(const char* option, const std::string& text) {
+    double seconds = 0;
+    const char* const end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, seconds);
+    Duration interval{};
+    if (parsed.ec == std::errc() && parsed.ptr == end) {
+        if (!(seconds >= 0 && seconds <= 3600))
+            throw CLI::ValidationError(option, "\"" + text + "\" is not from 0.01 to 3600 seconds");
+        interval = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+    } else {
+        const auto duration = pci::parse_duration(text, kMaxInterval);
+        if (!duration) throw CLI::ValidationError(option, duration.error().message());
+        interval = *duration;
+    }
+    if (interval < kMinInterval)
+        throw CLI::ValidationError(option, "\"" + text + "\" is less than 10 ms");
+    return interval;
+}
+
+struct RegsArguments {
+    machine::RegsOptions options;
+    unsigned bar = 0;
+    std::string watch;
+};
+
+void add_regs(CLI::App& app, Action& action) {
+    auto arguments = std::make_shared<RegsArguments>();
+    auto& options = arguments->options;
+    auto* regs = app.add_subcommand("regs", "Print the registers of a device by name");
+    regs->add_option("MACHINE", options.machine, "A running machine")->required();
+    regs->add_option("DEVICE", options.device, "A function of it")->required();
+    auto* config = regs->add_flag("--config", options.config, "Only configuration space");
+    auto* bar = regs->add_option("--bar", arguments->bar, "Only this BAR")
+                    ->check(CLI::Range(0u, 5u))
+                    ->excludes(config);
+    auto* json = regs->add_flag("--json", options.json, "As JSON, as the control API gives it");
+    auto* hex = regs->add_flag("--hex", options.hex, "Configuration space as bytes")
+                    ->excludes(bar)
+                    ->excludes(json);
+    regs->add_flag("-v,--verbose", options.docs, "With a sentence for each register");
+    auto* watch = regs->add_option("--watch", arguments->watch,
+                                   "Look every so many seconds, or 200ms, and tell what changes "
+                                   "(0.5)")
+                      ->expected(0, 1)
+                      ->excludes(hex);
+    regs->callback([arguments, bar, watch, &action] {
+        auto& chosen = arguments->options;
+        if (bar->count() != 0) chosen.bar = arguments->bar;
+        if (watch->count() != 0) {
+            const auto given = watch->results();
+            // The parser calls an option without its value "true".
+            const bool has_value = !given.empty() && !given[0].empty() && given[0] != "true";
+            chosen.watch = interval_of("--watch", has_value ? given[0] : "0.5");
+        }
+        action = [arguments] { return machine::run_regs(arguments->options); };
+    });
+}
+
+void add_top(CLI::App& app, Action& action) {
+    auto options = std::make_shared<machine::TopOptions>();
+    auto interval = std::make_shared<std::string>("1");
+    auto* top = app.add_subcommand("top", "Show what machines and devices do, as it happens");
+    top->add_option("MACHINE", options->machines, "Only these machines");
+    top->add_option("--interval", *interval, "Seconds between two looks, or 200ms (1)")
+        ->expected(1);
+    top->add_flag("--once", options->once, "Print one table and end, as without a terminal");
+    top->add_flag("--json", options->json, "That table as JSON");
+    top->callback([options, interval, &action] {
+        options->interval = interval_of("--interval", *interval);
+        action = [options] { return machine::run_top(*options); };
+    });
+}
+
+}  // namespace
+
+void add_instrument_commands(CLI::App& app, Action& action) {
+    add_regs(app, action);
+    add_top(app, action);
+}
+
+}  // namespace mimic::cli

@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# mimic regs and mimic top without a guest: text, errors, changes, and what they do to a terminal.
+# shellcheck source=/dev/null
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+mimic=$BIN/mimic
+cat >"$SANDBOX/box.yaml" <<'YAML'
+version: 1
+machine:
+  name: box
+  devices:
+    - name: gpu0
+      model: mock-accel
+      vfs: {count: 2}
+    - name: gpu1
+      model: mock-accel
+YAML
+
+# A machine without QEMU: its folder with the lock held, and a device host.
+dir=$XDG_RUNTIME_DIR/mimic/box
+mkdir -m 700 "$XDG_RUNTIME_DIR/mimic" "$dir"
+exec 8>"$dir/lock"
+flock 8
+"$mimic" serve "$SANDBOX/box.yaml" --run-dir "$dir" --control "$dir/control-0.sock" 8>&- \
+    >"$SANDBOX/served" 2>"$SANDBOX/served.err" &
+pid=$!
+eventually grep -q '^ready' "$SANDBOX/served" || cat "$SANDBOX/served.err"
+
+begin 'registers by name'
+run 0 "$mimic" regs box gpu0
+for text in '[00] Header' '  000 VENDOR_ID = 1de5' 'BUS_MASTER-' 'PCI Express (0x10)' 'CURRENT_LINK_SPEED=16 GT/s' \
+    'MSI-X (0x11)' 'BAR0: memory' 'BAR0 0x0 mock_accel' '000 DEVICE_ID = 4d4f434b' 'VECTOR[0].VECTOR_CONTROL'; do
+    has out "$text"
+done
+lacks out 'CAPABILITY_ID'
+run 0 "$mimic" regs box gpu0 --verbose
+has out '# What the function may do on the bus.'
+run 0 "$mimic" regs box gpu0 --config
+lacks out 'BAR0:'
+run 0 "$mimic" regs box gpu0 --bar 0
+lacks out 'Header'
+run 0 "$mimic" regs box gpu0 --hex
+grep -q '^00: e5 1d 01 00 ' "$SANDBOX/out" || bad 'no bytes of the header'
+[ "$(wc -l <"$SANDBOX/out")" -eq 256 ] || bad 'not 4096 bytes'
+run 0 "$mimic" regs box gpu0 --json
+python3 - "$SANDBOX/out" <<'PY' || bad 'no JSON of registers'
+import json, sys
+answer = json.load(open(sys.argv[1], encoding="utf-8"))
+assert answer["device"] == "gpu0" and answer["config"]["size"] == 4096 and answer["bars"][0]["bar"] == 0
+PY
+
+begin 'names that are wrong'
+run 1 "$mimic" regs bok gpu0
+has err 'box'
+run 1 "$mimic" regs box gpu
+has err 'gpu0'
+run 1 "$mimic" regs box gpu0 --bar 5
+has err 'no BAR 5'
+run 1 "$mimic" regs ../box gpu0
+run 1 "$mimic" regs box ../gpu0
+run 1 "$mimic" top nobody
+has err 'nobody'
+for wrong in '--bar 6' '--bar x' '--config --bar 0' '--hex --json' '--watch soon' '--watch 0' '--watch -1'; do
+    # shellcheck disable=SC2086 # Words.
+    "$mimic" regs box gpu0 $wrong >"$SANDBOX/out" 2>"$SANDBOX/err" </dev/null && bad "$wrong was taken"
+    [ -s "$SANDBOX/err" ] || bad "no word about $wrong"
+done
+
+begin 'changes, a line each'
+"$mimic" regs box gpu0 --watch 50ms >"$SANDBOX/changes" 2>"$SANDBOX/changes.err" </dev/null &
+watcher=$!
+eventually test -d "/proc/$watcher/fd"
+sleep 0.5
+run 0 "$mimic" inject box gpu0 receiver-error
+eventually grep -qE '^[0-9:]{8}\.[0-9]{3} CORRECTABLE_STATUS.RECEIVER_ERROR 0 -> 1$' "$SANDBOX/changes"
+grep -qE ' DEVSTA.CORRECTABLE 0 -> 1$' "$SANDBOX/changes" || bad 'DEVSTA did not change'
+kill -INT "$watcher"
+wait "$watcher" || bad 'an interrupt is no success'
+"$mimic" regs box gpu1 --watch 50ms --json >"$SANDBOX/changes" 2>/dev/null </dev/null &
+watcher=$!
+sleep 0.5
+run 0 "$mimic" inject box gpu1 receiver-error
+eventually grep -q '"change":"CORRECTABLE_STATUS.RECEIVER_ERROR 0 -> 1"' "$SANDBOX/changes"
+kill -INT "$watcher"
+wait "$watcher"
+
+begin 'looking is not counted'
+run 0 "$mimic" top --once --interval 0.2 box
+cp "$SANDBOX/out" "$SANDBOX/table"
+for _ in 1 2 3; do run 0 "$mimic" regs box gpu0; done
+run 0 "$mimic" top --json --interval 0.2
+python3 - "$SANDBOX/out" <<'PY' || bad 'accesses were counted'
+import json, sys
+machines = json.load(open(sys.argv[1], encoding="utf-8"))["machines"]
+assert [m["name"] for m in machines] == ["box"], machines
+for device in machines[0]["devices"]:
+    assert device["accesses_per_second"] == 0, device
+PY
+for text in NAME ACC/s IRQ/s 'DMA B/s' VFS FAULTS box gpu0 gpu1; do
+    grep -qF -- "$text" "$SANDBOX/table" || bad "the table lacks $text"
+done
+
+begin 'terminals'
+python3 "${BASH_SOURCE[0]%/*}/terminal_test.py" "$mimic" >"$SANDBOX/out" 2>"$SANDBOX/err" || bad 'on a terminal'
+
+begin 'a machine that ends'
+"$mimic" regs box gpu0 --watch 50ms >"$SANDBOX/changes" 2>"$SANDBOX/changes.err" </dev/null &
+watcher=$!
+sleep 0.5
+kill "$pid"
+wait "$pid" 2>/dev/null
+rm -rf "$dir"
+ended=0
+wait "$watcher" || ended=$?
+[ "$ended" -eq 1 ] || bad "watching nothing ended with $ended"
+run 0 "$mimic" top --once --interval 0.1
+lacks out gpu0

@@ -67,6 +67,7 @@ Result<std::unique_ptr<pci::Function>> make_replica(const topology::Device& devi
     options.rom_bytes = function.replica->rom_size;
     options.vf_bars = pci_bars(function.replica->vf_bars);
     options.vf_image = function.replica->vf_config;
+    options.number = function.number;
     options.multifunction = device.functions.size() > 1;
     MIMIC_ASSIGN_OR_RETURN(auto made, replica::Replica::create(options));
     for (const std::string& what : made->copied()) {

@@ -23,7 +23,7 @@ struct Difference {
 /// One function of the plan.
 struct FunctionVerdict {
     std::string name;
-    std::string kind;  // "pf" or "vf"
+    std::string kind;  // "pf", "vf" or "replica"
     std::string bdf;
     std::string sysfs;           // name in /sys/class/mock-accel
     bool visible = false;        // it should have, and was checked for, a class device

@@ -104,6 +104,8 @@ struct SriovOptions {
     std::array<Bar, kBarCount> vf_bars{};  // of one VF; memory only
     uint16_t first_offset = 1;             // routing ids, from the PF's on, in an ARI hierarchy
     uint16_t stride = 1;
+    bool lowest_pf = true;  // of its device: the only one with ARI Capable Hierarchy (9.3.3.3.5);
+                            // others keep `first_offset` always
     uint32_t supported_pages = 0;  // Supported Page Sizes; without 4 KiB: all that 9.3.3.12 demands
     uint32_t at = 0;
 };

@@ -217,7 +217,7 @@ std::array<Bar, kBarCount> image_bars(std::span<const uint8_t> image, size_t off
     return bars;
 }
 
-std::optional<ImageSriov> image_sriov(std::span<const uint8_t> image) {
+std::optional<ImageSriov> image_sriov(std::span<const uint8_t> image, bool lowest_pf) {
     using namespace regs;
     const ImageWalk walk = walk_image(image);
     const ImageCapability* const cap = walk.find(EXT_CAP_ID_SRIOV, true);
@@ -235,7 +235,8 @@ std::optional<ImageSriov> image_sriov(std::span<const uint8_t> image) {
     // The offset that was read holds for the hierarchy of that moment.
     const uint16_t first = u16(SRIOV_FIRST_VF_OFFSET);
     const bool ari = (u16(SRIOV_CONTROL) & SRIOV_CONTROL_ARI_HIERARCHY) != 0;
-    out.options.first_offset = !ari && first > kSriovNextBus
+    out.options.lowest_pf = lowest_pf;
+    out.options.first_offset = lowest_pf && !ari && first > kSriovNextBus
                                    ? static_cast<uint16_t>(first - kSriovNextBus)
                                    : std::max<uint16_t>(first, 1);
     return out;

@@ -62,13 +62,14 @@ ImageWalk walk_image(std::span<const uint8_t> image);
 uint16_t image_u16(std::span<const uint8_t> image, size_t offset);
 uint32_t image_u32(std::span<const uint8_t> image, size_t offset);
 
-/// What an image says about SR-IOV; VF BARs have the types of the image and no sizes.
+/// What an image says about SR-IOV, that of function 0 or (`lowest_pf` false) of another; VF BARs
+/// have the types of the image and no sizes.
 struct ImageSriov {
     uint32_t offset = 0;  // of the capability
     SriovOptions options;
     uint32_t num_vfs = 0;  // enabled when the image was read
 };
-std::optional<ImageSriov> image_sriov(std::span<const uint8_t> image);
+std::optional<ImageSriov> image_sriov(std::span<const uint8_t> image, bool lowest_pf = true);
 
 /// The BARs that the six registers at `offset` of the image describe: types, and no sizes. A
 /// register that is zero is none: an address that nobody assigned cannot be told from no BAR.
@@ -79,6 +80,7 @@ std::array<Bar, kBarCount> image_bars(std::span<const uint8_t> image, size_t off
 struct ImageOptions {
     std::span<const uint8_t> image;        // 64, 256 or 4096 bytes
     std::array<Bar, kBarCount> vf_bars{};  // of one VF; without sizes: no SR-IOV
+    bool lowest_pf = true;                 // function 0 of its device
     std::optional<PcieOptions> port{};     // of a bridge: its type, slot and ARI forwarding
 };
 

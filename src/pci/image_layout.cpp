@@ -319,7 +319,7 @@ private:
     Result<bool> build_sriov(const ImageCapability& one) {
         using namespace regs;
         MIMIC_TRY(fits(one, SRIOV_SIZE));
-        auto found = image_sriov(image_);
+        auto found = image_sriov(image_, options_.lowest_pf);
         const bool wanted = std::any_of(options_.vf_bars.begin(), options_.vf_bars.end(),
                                         [](const Bar& bar) { return bar.size != 0; });
         if (!found || !wanted) {

@@ -26,7 +26,7 @@ Sriov::Sriov(Function& pf, uint32_t cap, const SriovOptions& options)
     // ARI Capable Hierarchy is kept by FLR (9.3.3.3.5, with ARI_PRESERVED set).
     config.define_u16(cap + SRIOV_CONTROL,
                       {.writable = SRIOV_CONTROL_VF_ENABLE | SRIOV_CONTROL_VF_MEMORY_SPACE |
-                                   SRIOV_CONTROL_ARI_HIERARCHY,
+                                   (options.lowest_pf ? SRIOV_CONTROL_ARI_HIERARCHY : 0),
                        .sticky = SRIOV_CONTROL_ARI_HIERARCHY});
     config.define_u16(cap + SRIOV_INITIAL_VFS, {.reset = options.total_vfs});
     config.define_u16(cap + SRIOV_TOTAL_VFS, {.reset = options.total_vfs});
@@ -106,7 +106,8 @@ void Sriov::update_routing_ids() {
     // by the same distance, so VFs that do not collide in one layout do not in the other.
     const bool ari = (pf_.config().u16(cap_ + regs::SRIOV_CONTROL) &
                       regs::SRIOV_CONTROL_ARI_HIERARCHY) != 0;
-    const uint32_t first = options_.first_offset + (ari ? 0 : kSriovNextBus);
+    const bool is_shifted = options_.lowest_pf && !ari;
+    const uint32_t first = options_.first_offset + (is_shifted ? kSriovNextBus : 0);
     pf_.config().set_u16(cap_ + regs::SRIOV_FIRST_VF_OFFSET, static_cast<uint16_t>(first));
 }
 

@@ -32,7 +32,9 @@ unsigned Device::vf_buses() const {
     for (const Function& function : functions) {
         if (!function.replica || function.replica->total_vfs == 0) continue;
         const Replica& replica = *function.replica;
-        const unsigned last = function.number + replica.first_vf_offset + (ari ? 0 : kNextBus) +
+        const bool is_shifted = !ari && function.number == 0;
+        const unsigned last = function.number + replica.first_vf_offset +
+                              (is_shifted ? kNextBus : 0) +
                               (replica.total_vfs - 1) * replica.vf_stride;
         buses = std::max(buses, last / 256);
     }

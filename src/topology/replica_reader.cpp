@@ -162,7 +162,7 @@ void read_function(const Fields& fields, const Scope& scope, Device& device, Fun
                                    "addresses; expected attach: endpoint",
                                    function.class_code));
     }
-    if (const auto sriov = pci::image_sriov(replica.config)) {
+    if (const auto sriov = pci::image_sriov(replica.config, function.number == 0)) {
         replica.total_vfs = sriov->options.total_vfs;
         replica.first_vf_offset = sriov->options.first_offset;
         replica.vf_stride = sriov->options.stride;

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 
+import clone_scenarios
 import fabric_scenarios
 import fault_scenarios
 import kernel_bus_scenarios
@@ -207,6 +208,7 @@ SCENARIOS = {
     "sriov": (sriov, "sriov-static.yaml"),
     "cluster": (cluster, "two-node-cluster.yaml"),
     "isolated": (isolated, "../tests/vm/isolated.yaml"),
+    **clone_scenarios.SCENARIOS,
     **fabric_scenarios.SCENARIOS,
     **fault_scenarios.SCENARIOS,
     **kernel_bus_scenarios.SCENARIOS,
@@ -227,8 +229,11 @@ def main():
               "MIMIC_TEST_CACHE=0 runs it again")
         return 0
     try:
-        with Topology(options.mimic, example, options.kernel) as vm:
-            run(vm)
+        with tempfile.TemporaryDirectory() as folder:
+            if callable(example):  # makes its file
+                example = example(os.path.abspath(options.mimic), folder)
+            with Topology(options.mimic, example, options.kernel) as vm:
+                run(vm)
     except (Failure, subprocess.TimeoutExpired) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1

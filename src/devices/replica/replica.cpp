@@ -77,8 +77,9 @@ Result<std::unique_ptr<Replica>> Replica::make(const Options& options,
                                                pci::FunctionOptions function) {
     MIMIC_TRY(validate(function));
     std::unique_ptr<Replica> device(new Replica(options, std::move(function)));
-    MIMIC_ASSIGN_OR_RETURN(
-        auto laid, pci::lay_image(*device, {.image = options.image, .vf_bars = options.vf_bars}));
+    MIMIC_ASSIGN_OR_RETURN(auto laid, pci::lay_image(*device, {.image = options.image,
+                                                               .vf_bars = options.vf_bars,
+                                                               .lowest_pf = options.number == 0}));
     device->copied_ = std::move(laid.copied);
     return device;
 }

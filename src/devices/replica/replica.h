@@ -31,7 +31,8 @@ struct Options {
     std::array<pci::Bar, pci::kBarCount> bars{};  // with sizes
     uint64_t rom_bytes = 0;  // of the expansion ROM BAR, a power of two up to 16 MiB; 0: none
     std::array<pci::Bar, pci::kBarCount> vf_bars{};  // of one VF; none: no VFs can be enabled
-    std::vector<uint8_t> vf_image;                   // of a VF; empty: one is made up from the PF's
+    std::vector<uint8_t> vf_image{};                 // of a VF; empty: one is made up from the PF's
+    uint8_t number = 0;                              // function number in the device
     bool multifunction = false;                      // the device has functions besides number 0
 };
 

@@ -15,6 +15,7 @@ import fabric_scenarios
 import fault_scenarios
 import kernel_bus_scenarios
 import kernel_scenarios
+import regs_scenarios
 from guest import Failure, Topology, check, equal
 from passed import Passed
 
@@ -213,6 +214,7 @@ SCENARIOS = {
     **fault_scenarios.SCENARIOS,
     **kernel_bus_scenarios.SCENARIOS,
     **kernel_scenarios.SCENARIOS,
+    **regs_scenarios.SCENARIOS,
 }
 
 

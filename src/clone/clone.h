@@ -18,7 +18,7 @@ struct CloneOptions {
     std::string machine = "clone";  // name of the machine
     std::string source = "a dump";  // what was read, for the comment at the head
     Attach attach = Attach::kAuto;  // fabric if there are bridges or SR-IOV, else endpoint
-    std::vector<Address> only;      // with the functions beside them; empty: all
+    std::vector<Address> only{};    // with the functions beside them; empty: all
 };
 
 struct Cloned {

@@ -195,13 +195,13 @@ TEST(Clone, FlippedBytesEnd) {
     auto dump = parse_dump(sample("nic"));
     ASSERT_TRUE(dump);
     for (auto& function : dump->functions) {
-        for (const size_t first : {0x00, 0x40, 0x160}) {
+        for (const size_t first : std::array<size_t, 3>{0, 0x40, 0x160}) {
             for (size_t at = first; at < first + 0x40; ++at) {
                 const uint8_t old = function.config[at];
-                for (const uint8_t value : {0x00, 0xff, 0x50}) {
+                for (const uint8_t value : std::array<uint8_t, 3>{0, 0xff, 0x50}) {
                     function.config[at] = value;
                     const auto made = make_clone(*dump, {});
-                    if (!made) EXPECT_FALSE(made.error().empty());
+                    EXPECT_TRUE(made.has_value() || !made.error().empty());
                 }
                 function.config[at] = old;
             }

@@ -26,6 +26,7 @@
 
 namespace mimic::reg {
 class BankCore;
+struct Snapshot;
 }
 
 namespace mimic::pci {
@@ -226,6 +227,12 @@ public:
     /// The function's registers by name; empty for a model that declares none. The pointers live as
     /// long as the function.
     virtual std::vector<RegisterBlock> register_blocks() const { return {}; }
+
+    /// Makes the registers, block by block in the order of register_blocks(), what they were in
+    /// another function of the same kind, so that the model goes on from there as that one did.
+    /// Config space, the MSI-X table and device memory are not among them. Errors: not_supported
+    /// for a model that cannot, or not from this state; invalid_argument for what does not fit.
+    virtual Status restore_registers(std::span<const reg::Snapshot> snapshots);
 
     /// Tells observer and tracer of `event`. For what the function does not see itself: its slot.
     void notify(const FunctionEvent& event);

@@ -5,6 +5,7 @@
 
 #include "pci/function.h"
 #include "pci/observed_dma.h"
+#include "reg/bank.h"
 
 namespace mimic::pci {
 namespace {
@@ -55,6 +56,11 @@ void Function::set_tracer(Tracer* tracer) {
     tracer_ = tracer;
     trace_source_ = tracer != nullptr ? tracer->source(name()) : 0;
     watched_ = faults_ != nullptr || tracer_ != nullptr;
+}
+
+Status Function::restore_registers(std::span<const reg::Snapshot> snapshots) {
+    if (snapshots.empty()) return {};
+    return fail(std::errc::not_supported, "{}: its model cannot take over registers", name());
 }
 
 void Function::trace(const TraceEvent& event) {

@@ -9,18 +9,19 @@ from tree import Breach
 # Which folders of src/ the files of a folder may include besides their own. This is the picture of the layers.
 LOWEST = {"base"}
 REG = LOWEST | {"reg"}
-FRAMEWORK = {"pci", "control", "vfio_user", "virtio", "sim"}
+FRAMEWORK = {"pci", "trace", "control", "vfio_user", "virtio", "sim"}
 MAY_INCLUDE = {
     "base": set(),
     "reg": LOWEST,
     "pci": REG,
-    "control": REG | {"pci"},
+    "trace": REG | {"pci"},
+    "control": REG | {"pci", "trace"},
     "vfio_user": REG | {"pci"},
     "virtio": REG,
     "sim": REG,
     # A device model knows neither its transport nor its process.
-    "devices": REG | FRAMEWORK - {"control", "vfio_user"},
-    "topology": REG | FRAMEWORK - {"control"},
+    "devices": REG | FRAMEWORK - {"trace", "control", "vfio_user"},
+    "topology": REG | FRAMEWORK - {"trace", "control"},
     "kernelbus": LOWEST | {"topology"},
     # Files of a page as bytes.
     "web": set(),

@@ -61,13 +61,18 @@ void MockAccel::enable_ring(uint32_t ring) {
     bank_.set_value<RING_HEAD>(0, ring);
     bank_.set_value<RING_TAIL>(0, ring);
     bank_.set_value<RING_STATUS>(0, ring);
+    start_ring(ring, 0);
+}
+
+void MockAccel::start_ring(uint32_t ring, uint32_t first_index) {
     EnginePort& port = *this;
     if (!engine_) engine_ = std::make_unique<Engine>(port);
     engine_->enable({.index = ring,
                      .base = bank_.value<RING_BASE>(ring),
                      .completion_base = bank_.value<COMPLETION_BASE>(ring),
                      .order = static_cast<uint32_t>(bank_.get<RING_ORDER, "ORDER">(ring)),
-                     .interrupts = bank_.get<RING_CONTROL, "INTERRUPT_ENABLE">(ring) != 0});
+                     .interrupts = bank_.get<RING_CONTROL, "INTERRUPT_ENABLE">(ring) != 0,
+                     .first_index = first_index});
 }
 
 void MockAccel::tail_written(const reg::WriteEvent& event) {
@@ -147,6 +152,31 @@ Status MockAccel::check_rings(const reg::Snapshot& snapshot) const {
                         "{}: the snapshot has values for ring {}, of {} rings", name(), ring,
                         rings_);
         }
+    }
+    return {};
+}
+
+Status MockAccel::restore_registers(std::span<const reg::Snapshot> snapshots) {
+    if (snapshots.size() != 1)
+        return fail(std::errc::invalid_argument, "{}: {} snapshots, it has one block of registers",
+                    name(), snapshots.size());
+    const reg::Snapshot& snapshot = snapshots.front();
+    const auto value = [&snapshot](const char* name, uint32_t ring) {
+        const auto found = snapshot.values.find(fmt::format("{}[{}]", name, ring));
+        return found == snapshot.values.end() ? 0 : found->second;
+    };
+    const auto was_enabled = [&](uint32_t ring) {
+        return (value(RING_CONTROL.name, ring) & 1) != 0;
+    };
+    for (uint32_t ring = 0; ring < rings_; ++ring) {
+        if (was_enabled(ring) && value(RING_HEAD.name, ring) != value(RING_TAIL.name, ring))
+            return fail(std::errc::not_supported, "{}: ring {} was at work", name(), ring);
+    }
+    MIMIC_TRY(restore(snapshot));
+    for (uint32_t ring = 0; ring < rings_; ++ring) {
+        if (!was_enabled(ring)) continue;
+        bank_.set<RING_CONTROL, "ENABLE">(1, ring);
+        start_ring(ring, static_cast<uint32_t>(value(RING_HEAD.name, ring)));
     }
     return {};
 }

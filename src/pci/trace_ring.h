@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// TraceRing: the last events of the functions of a loop, in one buffer of fixed size that can stay
+// on: a new event overwrites the oldest, and those are counted. Names of registers are not in it;
+// they are found when events are read (trace_names.h).
+//
+// A record in the buffer, which is a ring of bytes (a record may wrap):
+//
+//      0        4       6     7    8      9   10         12         16    24       32    40     48
+//      | length | source | kind | bar | flags | . | text | data | time | address | size | value |
+//      data, text, padding to 8
+//
+// Up to 8 bytes of an access lie in `value`.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/task_runner.h"
+#include "pci/tracer.h"
+
+namespace mimic::pci {
+
+inline constexpr uint64_t kMinTraceBytes = 64U << 10;
+inline constexpr uint64_t kMaxTraceBytes = 256U << 20;
+inline constexpr uint32_t kMaxTraceDmaBytes = 64U << 10;
+
+/// Bytes of a config or BAR access that are kept: what one message of a vfio-user client may carry
+/// is more, but no driver reads more than this at once.
+inline constexpr size_t kTraceAccessBytes = 4096;
+
+/// One event as it is read. Borrowed for the call.
+struct TraceRecord {
+    uint64_t sequence = 0;  // in the order of recording
+    int64_t time_ns = 0;    // CLOCK_MONOTONIC
+    std::string_view source;
+    TraceEvent event;  // data and text as far as they were kept
+};
+
+/// Thread-bound.
+class TraceRing final : public Tracer {
+public:
+    /// `bytes` is rounded up to a power of two of kMinTraceBytes .. kMaxTraceBytes. `clock` is
+    /// borrowed.
+    TraceRing(uint64_t bytes, const Clock& clock, uint64_t first_number = 1);
+
+    /// Who is told of each error and fault once it is recorded. It must not record.
+    using Listener = std::function<void(std::string_view source, const TraceEvent& event)>;
+    void set_listener(Listener listener) { listener_ = std::move(listener); }
+
+    uint32_t source(std::string_view name) override;
+    void record(uint32_t source, const TraceEvent& event) override;
+
+    /// DMA payload kept from now on, at most kMaxTraceDmaBytes (and a quarter of the buffer).
+    void set_dma_bytes(uint32_t bytes);
+
+    /// Forgets all events; the numbers go on.
+    void clear();
+
+    /// Calls `visit` for the events from number `since` on, oldest first, until it returns false.
+    /// Returns the number of the first event that was not visited: what to ask for next.
+    uint64_t read(uint64_t since, const std::function<bool(const TraceRecord&)>& visit) const;
+
+    /// The newest events, as many as fit `bytes`, in a ring of their own, with their numbers.
+    std::unique_ptr<TraceRing> copy(uint64_t bytes) const;
+
+    uint64_t oldest() const { return oldest_; }  // number of the first one kept
+    uint64_t next() const { return next_; }      // number that the next one gets
+    uint64_t overwritten() const { return overwritten_; }
+    uint64_t capacity() const { return mask_ + 1; }
+
+private:
+    struct Header;
+    // Where every kIndexStep-th record lies, so that a reader need not walk the whole buffer.
+    struct Mark {
+        uint64_t sequence;
+        uint64_t at;
+    };
+    static constexpr uint64_t kIndexStep = 1024;
+    static constexpr size_t kMaxSources = 4096;  // arbitrary; more share one name
+
+    void put(uint64_t at, const void* data, size_t size);
+    void get(uint64_t at, void* data, size_t size) const;
+    void make_room(uint64_t size);
+    Header header_at(uint64_t at) const;
+    uint64_t find(uint64_t& sequence) const;
+
+    const Clock& clock_;
+    uint64_t mask_;
+    std::unique_ptr<uint8_t[]> buffer_;  // not initialised: pages come as they are used
+    uint64_t head_ = 0;                  // bytes ever written; the place is this & mask_
+    uint64_t tail_ = 0;
+    uint64_t oldest_;
+    uint64_t next_;
+    uint64_t overwritten_ = 0;
+    Listener listener_;
+    std::deque<Mark> marks_;
+    std::vector<std::string> sources_;
+    std::map<std::string, uint32_t, std::less<>> source_ids_;
+};
+
+}  // namespace mimic::pci

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pci/trace_ring.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+namespace mimic::pci {
+namespace {
+
+using ::testing::ElementsAre;
+
+class StepClock final : public Clock {
+public:
+    TimePoint now() const override { return TimePoint(Duration(++ticks_ * 10)); }
+
+private:
+    mutable int64_t ticks_ = 0;
+};
+
+struct Seen {
+    uint64_t sequence;
+    int64_t time;
+    std::string source;
+    TraceEvent event;
+    std::vector<uint8_t> data;
+    std::string text;
+};
+
+std::vector<Seen> all(const TraceRing& ring, uint64_t since = 0, size_t limit = SIZE_MAX) {
+    std::vector<Seen> result;
+    ring.read(since, [&](const TraceRecord& record) {
+        if (result.size() == limit) return false;
+        result.push_back({record.sequence,
+                          record.time_ns,
+                          std::string(record.source),
+                          record.event,
+                          {record.event.data.begin(), record.event.data.end()},
+                          std::string(record.event.text)});
+        return true;
+    });
+    return result;
+}
+
+TEST(TraceRing, AnAccessComesBackAsItWas) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    const uint32_t gpu = ring.source("gpu0");
+    const std::vector<uint8_t> value{0x78, 0x56, 0x34, 0x12};
+    ring.record(gpu, {.kind = TraceKind::kBarWrite,
+                      .bar = 2,
+                      .flags = kTraceFaulted,
+                      .address = 0x40,
+                      .size = 4,
+                      .data = value});
+    const auto seen = all(ring);
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_EQ(seen[0].sequence, 1U);
+    EXPECT_EQ(seen[0].time, 10);
+    EXPECT_EQ(seen[0].source, "gpu0");
+    EXPECT_EQ(seen[0].event.kind, TraceKind::kBarWrite);
+    EXPECT_EQ(seen[0].event.bar, 2);
+    EXPECT_EQ(seen[0].event.flags, kTraceFaulted);
+    EXPECT_EQ(seen[0].event.address, 0x40U);
+    EXPECT_EQ(seen[0].event.size, 4U);
+    EXPECT_EQ(seen[0].data, value);
+}
+
+TEST(TraceRing, DmaPayloadIsKeptAsFarAsAsked) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    std::vector<uint8_t> payload(300);
+    std::iota(payload.begin(), payload.end(), uint8_t{0});
+    const TraceEvent event{.kind = TraceKind::kDmaRead, .address = 1, .size = 300, .data = payload};
+    ring.record(0, event);
+    ring.set_dma_bytes(256);
+    ring.record(0, event);
+    const auto seen = all(ring);
+    EXPECT_TRUE(seen[0].data.empty());
+    EXPECT_EQ(seen[1].data, std::vector<uint8_t>(payload.begin(), payload.begin() + 256));
+    EXPECT_EQ(seen[1].event.size, 300U);
+}
+
+TEST(TraceRing, NoRecordIsLargerThanAQuarterOfTheBuffer) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    ring.set_dma_bytes(kMaxTraceDmaBytes);
+    EXPECT_EQ(ring.dma_bytes(), kMinTraceBytes / 4);
+    const std::vector<uint8_t> huge(1U << 20, 7);
+    const std::string text(1U << 20, 'x');
+    ring.record(0, {.kind = TraceKind::kDmaWrite, .size = huge.size(), .data = huge});
+    ring.record(0, {.kind = TraceKind::kBarRead, .size = huge.size(), .data = huge});
+    ring.record(0, {.kind = TraceKind::kFault, .text = text});
+    const auto seen = all(ring);
+    ASSERT_EQ(seen.size(), 3U);
+    EXPECT_EQ(seen[0].data.size(), kMinTraceBytes / 4);
+    EXPECT_EQ(seen[1].data.size(), kTraceAccessBytes);
+    EXPECT_EQ(seen[2].text.size(), kMinTraceBytes / 4);
+}
+
+// Records of many sizes, so that each kind of wrap happens: in a header, in data, in text.
+TEST(TraceRing, OverwritesTheOldestAndCountsThem) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    ring.set_dma_bytes(4096);
+    constexpr uint64_t kEvents = 20'000;
+    for (uint64_t i = 1; i <= kEvents; ++i) {
+        const std::vector<uint8_t> data(i * 7 % 301, static_cast<uint8_t>(i));
+        const std::string text(i % 13, 'a');
+        ring.record(ring.source("d" + std::to_string(i % 3)), {.kind = TraceKind::kDmaRead,
+                                                               .size = data.size(),
+                                                               .value = i,
+                                                               .data = data,
+                                                               .text = text});
+    }
+    EXPECT_EQ(ring.next(), kEvents + 1);
+    EXPECT_EQ(ring.oldest(), ring.overwritten() + 1);
+    EXPECT_GT(ring.overwritten(), 0U);
+    const auto seen = all(ring);
+    ASSERT_EQ(seen.size(), kEvents - ring.overwritten());
+    for (const Seen& one : seen) {
+        ASSERT_EQ(one.event.value, one.sequence);
+        ASSERT_EQ(one.source, "d" + std::to_string(one.sequence % 3));
+        ASSERT_EQ(one.data,
+                  std::vector<uint8_t>(one.sequence * 7 % 301, static_cast<uint8_t>(one.sequence)));
+        ASSERT_EQ(one.text, std::string(one.sequence % 13, 'a'));
+    }
+}
+
+TEST(TraceRing, ReadsFromAnyNumberOn) {
+    const StepClock clock;
+    TraceRing ring(1U << 20, clock);
+    for (uint64_t i = 1; i <= 30'000; ++i) ring.record(0, {.kind = TraceKind::kMsix, .value = i});
+    for (const uint64_t since :
+         {uint64_t{0}, ring.oldest(), uint64_t{20'000}, uint64_t{20'480}, uint64_t{29'999}}) {
+        const auto seen = all(ring, since, 2);
+        ASSERT_EQ(seen.size(), 2U) << since;
+        EXPECT_EQ(seen[0].sequence, std::max(since, ring.oldest()));
+        EXPECT_EQ(seen[1].event.value, seen[0].sequence + 1);
+    }
+    EXPECT_TRUE(all(ring, 30'001).empty());
+    EXPECT_TRUE(all(ring, UINT64_MAX).empty());
+    EXPECT_EQ(ring.read(29'990, [](const TraceRecord& r) { return r.sequence < 29'995; }), 29'995U);
+}
+
+TEST(TraceRing, ClearKeepsTheNumbers) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    ring.record(0, {.kind = TraceKind::kAttach});
+    ring.clear();
+    ring.record(0, {.kind = TraceKind::kDetach});
+    const auto seen = all(ring);
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_EQ(seen[0].sequence, 2U);
+    EXPECT_EQ(ring.overwritten(), 0U);
+}
+
+TEST(TraceRing, ACopyHasTheNewest) {
+    const StepClock clock;
+    TraceRing ring(1U << 20, clock);
+    for (uint64_t i = 1; i <= 50'000; ++i)
+        ring.record(ring.source("gpu0"), {.kind = TraceKind::kMsix, .value = i});
+    const auto copy = ring.copy(kMinTraceBytes);
+    const auto seen = all(*copy);
+    EXPECT_EQ(seen.size(), kMinTraceBytes / 48);
+    EXPECT_EQ(seen.back().sequence, 50'000U);
+    EXPECT_EQ(seen.front().sequence, copy->oldest());
+    EXPECT_EQ(seen.front().event.value, copy->oldest());
+    EXPECT_EQ(seen.front().source, "gpu0");
+    EXPECT_EQ(all(*ring.copy(kMaxTraceBytes)).size(), all(ring).size());
+}
+
+TEST(TraceRing, SourcesAreReusedByNameAndBounded) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    EXPECT_EQ(ring.source("gpu0-vf0"), ring.source("gpu0-vf0"));
+    for (int i = 0; i < 5000; ++i) ring.source("x" + std::to_string(i));
+    const uint32_t last = ring.source("one more");
+    ring.record(last, {.kind = TraceKind::kAttach});
+    EXPECT_EQ(all(ring).back().source, "?");
+}
+
+}  // namespace
+}  // namespace mimic::pci

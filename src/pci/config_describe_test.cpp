@@ -267,6 +267,22 @@ TEST(ConfigDescribe, MsiHasTheRegistersThatItsControlSays) {
     EXPECT_EQ(at(all, "MSI/MSI_MASK"), "no register");
 }
 
+TEST(ConfigDescribe, TheRegistersOfAVmdAreInNoList) {
+    Image image;
+    image.set(regs::VENDOR_ID, 2, 0x8086);
+    image.set(regs::CLASS_CODE, 3, 0x010400);
+    image.set(0x44, 4, 0x102);
+    image.add(regs::CAP_ID_MSIX, 0x80);
+    auto all = describe_config(image.bytes);
+    expect_sound(all, 4096);
+    EXPECT_EQ(at(all, "Volume Management Device/VMCONFIG.MSI_REMAP_DISABLE"), "1");
+    EXPECT_EQ(at(all, "Volume Management Device/VMCONFIG.BUS_RESTRICTIONS"), "1");
+    // Another device's registers there have no name.
+    image.set(regs::VENDOR_ID, 2, 0x1de5);
+    all = describe_config(image.bytes);
+    EXPECT_EQ(at(all, "Other registers/DWORD_044"), "258");
+}
+
 TEST(ConfigDescribe, ListsThatLieEnd) {
     Image loop;
     loop.add(regs::CAP_ID_PM, 0x40);

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "control/http_server.h"
+#include "control/process_context.h"
 #include "control/router.h"
 #include "control/target.h"
 #include "control/targets.h"
@@ -23,8 +24,9 @@ std::string_view openapi_document();
 /// groups.
 class ControlApi {
 public:
-    /// As for Targets.
-    ControlApi(std::vector<TargetGroup*> groups, Duration deadline);
+    /// `groups` and `deadline` as for Targets. `process` is borrowed; nullptr: one of its own.
+    ControlApi(std::vector<TargetGroup*> groups, Duration deadline,
+               ProcessContext* process = nullptr);
     ControlApi(const ControlApi&) = delete;
     ControlApi& operator=(const ControlApi&) = delete;
 
@@ -34,6 +36,7 @@ public:
     std::vector<Route> routes() const { return router_.routes(); }
 
 private:
+    std::unique_ptr<ProcessContext> own_process_;  // if none was given
     Targets targets_;
     Router router_;  // its handlers use targets_
 };
@@ -44,6 +47,7 @@ public:
     struct Options {
         std::string socket_path;
         Duration deadline = std::chrono::seconds(2);  // arbitrary; a loop turn takes microseconds
+        ProcessContext* process = nullptr;            // borrowed; nullptr: one of its own
     };
 
     /// `groups` as for ControlApi. Errors: those of HttpServer::create().
@@ -51,8 +55,8 @@ public:
                                                          std::vector<TargetGroup*> groups);
 
 private:
-    ControlServer(std::vector<TargetGroup*> groups, Duration deadline)
-        : api_(std::move(groups), deadline) {}
+    ControlServer(std::vector<TargetGroup*> groups, Duration deadline, ProcessContext* process)
+        : api_(std::move(groups), deadline, process) {}
 
     ControlApi api_;
     std::unique_ptr<HttpServer> http_;  // behind api_: ends first

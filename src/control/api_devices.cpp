@@ -10,9 +10,32 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json info_json(const TargetInfo& info) {
+    const auto name_or_null = [](const std::string& name) {
+        return name.empty() ? Json(nullptr) : Json(name);
+    };
+    const auto value_or_null = [](const auto& value) {
+        return value ? Json(*value) : Json(nullptr);
+    };
     return {{"name", info.name},
             {"kind", info.kind},
             {"connected", info.connected},
+            {"numa_node", value_or_null(info.numa_node)},
+            {"parent", name_or_null(info.parent)},
+            {"pf", name_or_null(info.pf)},
+            {"bdf", name_or_null(info.bdf)},
+            {"vendor_id", fmt::format("0x{:04x}", info.vendor_id)},
+            {"device_id", fmt::format("0x{:04x}", info.device_id)},
+            {"class_code", fmt::format("0x{:06x}", info.class_code)},
+            {"power_state", info.in_d0 ? "D0" : "D3hot"},
+            {"bus_master", info.bus_master},
+            {"vfs", value_or_null(info.vfs)},
+            {"total_vfs", value_or_null(info.total_vfs)},
+            {"present", info.present},
+            {"link_up", value_or_null(info.link_up)},
+            {"faults",
+             {{"armed", info.faults.armed},
+              {"active", info.faults.active},
+              {"struck", info.faults.struck}}},
             {"counters", info.counters}};
 }
 

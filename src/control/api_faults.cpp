@@ -13,7 +13,7 @@ using Json = nlohmann::ordered_json;
 HttpResponse fault_list(const Target& target, int status = 200) {
     Json list = Json::array();
     for (const auto& report : target.faults()) list.push_back(fault_report_json(report));
-    return answer({{"device", target.info().name}, {"faults", std::move(list)}}, status);
+    return answer({{"device", target.name()}, {"faults", std::move(list)}}, status);
 }
 
 // The status and code of an error of inject().
@@ -37,7 +37,27 @@ HttpResponse inject(Targets& targets, const HttpRequest& request, const std::str
     });
 }
 
+Json option_names(unsigned options) {
+    Json names = Json::array();
+    if ((options & pci::kFaultSeverity) != 0) names.push_back("severity");
+    if ((options & pci::kFaultCount) != 0) names.push_back("count");
+    if ((options & pci::kFaultDelay) != 0) names.push_back("delay");
+    if ((options & pci::kFaultVector) != 0) names.push_back("vector");
+    return names;
+}
+
 }  // namespace
+
+void add_fault_name_routes(Router& router) {
+    router.add({"GET", "/v1/faults"}, [](const HttpRequest&, const PathNames&) {
+        Json faults = Json::array();
+        for (const auto& entry : pci::fault_names())
+            faults.push_back({{"name", entry.name},
+                              {"text", entry.what},
+                              {"options", option_names(entry.options)}});
+        return answer({{"faults", std::move(faults)}});
+    });
+}
 
 void add_fault_routes(Router& router, Targets& targets) {
     constexpr std::string_view kPath = "/v1/devices/{name}/faults";

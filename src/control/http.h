@@ -2,6 +2,7 @@
 // A request and an answer of HTTP, apart from how they travel.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,19 +16,44 @@ struct HttpRequest {
     std::string content_type;
     std::string body;
     std::multimap<std::string, std::string> query{};  // decoded, at most kMaxHttpQuery parameters
+
+    // Headers that somebody looks at; empty: not there.
+    std::string host{};
+    std::string authorization{};
+    std::string last_event_id{};
+    std::string if_none_match{};
+};
+
+/// The body of an answer that goes on until somebody ends it. Thread-safe.
+class HttpStream {
+public:
+    virtual ~HttpStream() = default;
+
+    enum class Next { kData, kWait, kEnd };
+
+    /// kData: `chunk` is what comes next, not empty. kWait: nothing is there now. kEnd: nothing
+    /// will be any more. Never waits.
+    virtual Next read(std::string& chunk) = 0;
+
+    /// `wake` is called, on any thread, when a read() that said kWait may say something else; it
+    /// does not wait. Empty: nobody is.
+    virtual void set_waker(std::function<void()> wake) = 0;
 };
 
 struct HttpResponse {
     int status = 200;
     std::string body;
     std::string content_type = "application/json";
-    std::string allow;  // of a 405: the methods that there are; else empty
+    std::string allow;                     // of a 405: the methods that there are; else empty
+    std::string etag{};                    // empty: none, and nobody may keep the answer
+    std::shared_ptr<HttpStream> stream{};  // follows `body`, if there is one
 };
 
 inline constexpr size_t kMaxHttpBody = 64 * 1024;
 inline constexpr size_t kMaxHttpHead = 32 * 1024;    // request line and headers, and their parsing
 inline constexpr size_t kMaxHttpQuery = 256;         // parameters; more would not fit kMaxHttpHead
 inline constexpr unsigned kMaxHttpConnections = 32;  // arbitrary; more wait
+inline constexpr unsigned kMaxHttpStreams = 8;       // so that streams leave room for requests
 inline constexpr unsigned kHttpIdleSeconds = 10;     // arbitrary
 
 }  // namespace mimic::control

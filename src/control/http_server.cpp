@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -13,7 +14,9 @@
 #include <exception>
 #include <string_view>
 
+#include "base/check.h"
 #include "base/log.h"
+#include "control/http_streams.h"
 
 namespace mimic::control {
 namespace {
@@ -60,20 +63,6 @@ bool announces_too_much(const std::string& length) {
     return error != std::errc() || value > kMaxHttpBody;
 }
 
-MHD_Result send(MHD_Connection* connection, const HttpResponse& answer) {
-    MHD_Response* response = MHD_create_response_from_buffer(
-        answer.body.size(), const_cast<char*>(answer.body.data()), MHD_RESPMEM_MUST_COPY);
-    if (response == nullptr) return MHD_NO;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type.c_str());
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (!answer.allow.empty())
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, answer.allow.c_str());
-    const MHD_Result queued = MHD_queue_response(connection, static_cast<unsigned>(answer.status),
-                                                 response);
-    MHD_destroy_response(response);
-    return queued;
-}
-
 void log_from_library(void* /*context*/, const char* format, va_list arguments) {
     std::array<char, 256> text{};
     // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): libmicrohttpd passes a started list.
@@ -85,7 +74,7 @@ void log_from_library(void* /*context*/, const char* format, va_list arguments) 
 
 }  // namespace
 
-// What libmicrohttpd calls, on its thread.
+// What libmicrohttpd calls, on its threads.
 struct HttpCallbacks {
     // The first call of a request has its head only; then come parts of the body; the last call
     // has none.
@@ -103,8 +92,9 @@ struct HttpCallbacks {
                 *size = 0;
                 return MHD_YES;
             }
-            if (arriving.received > kMaxHttpBody) return send(connection, too_large(server));
-            return send(connection, server.handler_(arriving.request));
+            if (arriving.received > kMaxHttpBody)
+                return send(server, connection, too_large(server));
+            return send(server, connection, server.options_.handler(arriving.request));
         } catch (const std::exception& error) {
             // We throw nothing; this is a library's, such as out of memory.
             MIMIC_LOG("control", kError, "A request failed: {}", error.what());
@@ -114,24 +104,72 @@ struct HttpCallbacks {
 
     static MHD_Result on_head(HttpServer& server, MHD_Connection* connection, const char* url,
                               const char* method, void** state) {
-        if (!peer_is_allowed(connection))
-            return send(connection,
-                        server.refuse_(403, "forbidden", "this socket serves another user"));
-        if (announces_too_much(header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH)))
-            return send(connection, too_large(server));
+        const auto refuse = [&](int status, const char* code, const char* sentence) {
+            return send(server, connection, server.options_.refuse(status, code, sentence));
+        };
+        if (server.listener_ && !peer_is_allowed(connection))
+            return refuse(403, "forbidden", "this socket serves another user");
         auto arriving = std::make_unique<Arriving>();
-        arriving->request.method = method;
-        arriving->request.path = url;
-        if (!read_query(connection, arriving->request))
-            return send(connection,
-                        server.refuse_(400, "bad_request", "too many parameters in the query"));
-        arriving->request.content_type = header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
+        HttpRequest& request = arriving->request;
+        request.method = method;
+        request.path = url;
+        request.content_type = header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
+        request.host = header(connection, MHD_HTTP_HEADER_HOST);
+        request.authorization = header(connection, MHD_HTTP_HEADER_AUTHORIZATION);
+        request.last_event_id = header(connection, "Last-Event-ID");
+        request.if_none_match = header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
+        if (server.options_.guard) {
+            if (const auto refused = server.options_.guard(request))
+                return send(server, connection, *refused);
+        }
+        if (announces_too_much(header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH)))
+            return send(server, connection, too_large(server));
+        if (!read_query(connection, request))
+            return refuse(400, "bad_request", "too many parameters in the query");
         *state = arriving.release();
         return MHD_YES;
     }
 
+    static MHD_Result send(HttpServer& server, MHD_Connection* connection,
+                           const HttpResponse& answer) {
+        MHD_Response* response = nullptr;
+        if (answer.stream) {
+            response = server.streams_->open(connection, answer.body, answer.stream);
+            if (response == nullptr)
+                return send(server, connection,
+                            server.options_.refuse(503, "too_many_streams",
+                                                   "too many streams are open; try again later"));
+        } else {
+            response = MHD_create_response_from_buffer(
+                answer.body.size(), const_cast<char*>(answer.body.data()), MHD_RESPMEM_MUST_COPY);
+        }
+        if (response == nullptr) return MHD_NO;
+        add_headers(response, server.options_, answer);
+        if (server.options_.counters != nullptr) server.options_.counters->count(answer.status);
+        const MHD_Result queued = MHD_queue_response(
+            connection, static_cast<unsigned>(answer.status), response);
+        MHD_destroy_response(response);
+        return queued;
+    }
+
+    static void add_headers(MHD_Response* response, const HttpServer::Options& options,
+                            const HttpResponse& answer) {
+        const auto add = [response](const char* name, const std::string& value) {
+            if (!value.empty()) MHD_add_response_header(response, name, value.c_str());
+        };
+        add(MHD_HTTP_HEADER_CONTENT_TYPE, answer.content_type);
+        add(MHD_HTTP_HEADER_ALLOW, answer.allow);
+        add(MHD_HTTP_HEADER_ETAG, answer.etag);
+        // What has an ETag is asked for again each time, and often not sent.
+        add(MHD_HTTP_HEADER_CACHE_CONTROL, answer.etag.empty() ? "no-store" : "no-cache");
+        add("X-Content-Type-Options", "nosniff");
+        add("Content-Security-Policy", options.policy);
+        add("Referrer-Policy", options.policy.empty() ? "" : "no-referrer");
+        add(MHD_HTTP_HEADER_WWW_AUTHENTICATE, answer.status == 401 ? "Bearer" : "");
+    }
+
     static HttpResponse too_large(HttpServer& server) {
-        return server.refuse_(413, "too_large", "a body has at most 65536 bytes");
+        return server.options_.refuse(413, "too_large", "a body has at most 65536 bytes");
     }
 
     static void on_end(void* /*context*/, MHD_Connection* /*connection*/, void** state,
@@ -141,35 +179,75 @@ struct HttpCallbacks {
     }
 };
 
-HttpServer::HttpServer(UnixListener listener, Handler handler, Refusal refuse)
-    : listener_(std::move(listener)), handler_(std::move(handler)), refuse_(std::move(refuse)) {}
+void HttpCounters::count(int status) {
+    const std::lock_guard lock(mutex_);
+    ++by_status_[status];
+}
 
-Result<std::unique_ptr<HttpServer>> HttpServer::create(const std::string& path, Handler handler,
-                                                       Refusal refuse) {
+std::map<int, uint64_t> HttpCounters::by_status() const {
+    const std::lock_guard lock(mutex_);
+    return by_status_;
+}
+
+HttpServer::HttpServer(Options options)
+    : options_(std::move(options)), streams_(std::make_unique<Streams>()) {}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::create(const std::string& path, Options options) {
     MIMIC_ASSIGN_OR_RETURN(auto listener, UnixListener::listen(path));
-    std::unique_ptr<HttpServer> server(
-        new HttpServer(std::move(listener), std::move(handler), std::move(refuse)));
-    // The library closes the descriptor that it is given.
-    UniqueFd copy(::fcntl(server->listener_.fd(), F_DUPFD_CLOEXEC, 0));
-    if (!copy) return fail_errno("{}", path);
-    server->daemon_ = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, nullptr, nullptr,
-        &HttpCallbacks::on_request, server.get(),                //
-        MHD_OPTION_EXTERNAL_LOGGER, &log_from_library, nullptr,  //
-        MHD_OPTION_LISTEN_SOCKET, copy.get(),                    //
-        MHD_OPTION_CONNECTION_LIMIT, kMaxHttpConnections,        //
-        MHD_OPTION_CONNECTION_TIMEOUT, kHttpIdleSeconds,         //
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, kMaxHttpHead,        //
-        MHD_OPTION_STRICT_FOR_CLIENT, 1,                         //
-        MHD_OPTION_NOTIFY_COMPLETED, &HttpCallbacks::on_end, nullptr, MHD_OPTION_END);
-    if (server->daemon_ == nullptr)
-        return fail(std::errc::resource_unavailable_try_again, "{}: the HTTP server does not start",
-                    path);
-    [[maybe_unused]] const int given = copy.release();
+    std::unique_ptr<HttpServer> server(new HttpServer(std::move(options)));
+    server->listener_.emplace(std::move(listener));
+    if (auto started = server->start(server->listener_->fd()); !started)
+        return tl::unexpected(std::move(started).error().with_context(path));
     return server;
 }
 
+Result<std::unique_ptr<HttpServer>> HttpServer::create_tcp(uint16_t port, Options options) {
+    MIMIC_CHECK(options.guard != nullptr);
+    const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket) return fail_errno("socket");
+    const int yes = 1;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(socket.get(), generic, length) != 0 ||
+        ::listen(socket.get(), static_cast<int>(kMaxHttpConnections)) != 0 ||
+        ::getsockname(socket.get(), generic, &length) != 0)
+        return fail_errno("127.0.0.1 port {}", port);
+    std::unique_ptr<HttpServer> server(new HttpServer(std::move(options)));
+    server->port_ = ntohs(address.sin_port);
+    MIMIC_TRY(server->start(socket.get()));
+    return server;
+}
+
+Status HttpServer::start(int listener) {
+    // The library closes the descriptor that it is given.
+    UniqueFd copy(::fcntl(listener, F_DUPFD_CLOEXEC, 0));
+    if (!copy) return fail_errno("cannot listen");
+    const bool pool = options_.workers > 1;
+    daemon_ = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
+                                   MHD_ALLOW_SUSPEND_RESUME,
+                               0, nullptr, nullptr, &HttpCallbacks::on_request, this,   //
+                               MHD_OPTION_EXTERNAL_LOGGER, &log_from_library, nullptr,  //
+                               MHD_OPTION_LISTEN_SOCKET, copy.get(),                    //
+                               MHD_OPTION_CONNECTION_LIMIT, kMaxHttpConnections,        //
+                               MHD_OPTION_CONNECTION_TIMEOUT, kHttpIdleSeconds,         //
+                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, kMaxHttpHead,        //
+                               MHD_OPTION_STRICT_FOR_CLIENT, 1,                         //
+                               MHD_OPTION_NOTIFY_COMPLETED, &HttpCallbacks::on_end, nullptr,
+                               pool ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
+                               options_.workers, MHD_OPTION_END);
+    if (daemon_ == nullptr)
+        return fail(std::errc::resource_unavailable_try_again, "the HTTP server does not start");
+    [[maybe_unused]] const int given = copy.release();
+    return {};
+}
+
 HttpServer::~HttpServer() {
+    streams_->stop();
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
 }
 

@@ -142,14 +142,15 @@ TEST_F(HttpServerTest, HeadsAreBounded) {
 TEST_F(HttpServerTest, QueriesAreDecodedAndBounded) {
     HttpRequest seen;
     const auto other = *HttpServer::create(
-        dir + "/query.sock",
-        [&seen](const HttpRequest& request) {
-            seen = request;
-            return HttpResponse{};
-        },
-        [](int status, const char* code, const char* sentence) {
-            return refuse({status, code, sentence});
-        });
+        dir + "/query.sock", {.handler =
+                                  [&seen](const HttpRequest& request) {
+                                      seen = request;
+                                      return HttpResponse{};
+                                  },
+                              .refuse =
+                                  [](int status, const char* code, const char* sentence) {
+                                      return refuse({status, code, sentence});
+                                  }});
     const auto get = [&](const std::string& path) {
         return send_request({dir + "/query.sock", "GET", path, "", 20s})->status;
     };

@@ -26,9 +26,31 @@ namespace mimic::control {
 /// What GET /v1/devices says of a target.
 struct TargetInfo {
     std::string name;
-    std::string kind;  // "endpoint", "function", "port", ...
+    std::string kind;  // "endpoint", "fabric", "port", "function", "virtual-function"
     bool connected = false;
-    std::map<std::string, uint64_t> counters;
+    std::optional<unsigned> numa_node{};
+    std::string parent{};  // the port, PF or fabric above; empty: none
+    std::string pf{};      // of a VF
+    std::string bdf{};     // "0000:01:00.0"; empty: unknown
+    uint16_t vendor_id = 0;
+    uint16_t device_id = 0;
+    uint32_t class_code = 0;
+    bool in_d0 = true;
+    bool bus_master = false;
+    std::optional<uint32_t> vfs{};  // enabled, and the most; of a PF
+    std::optional<uint32_t> total_vfs{};
+    bool present = true;  // in its slot
+    std::optional<bool> link_up{};
+
+    /// Injected faults.
+    struct Faults {
+        uint64_t armed = 0;
+        uint64_t active = 0;
+        uint64_t struck = 0;  // strikes so far
+    };
+    Faults faults{};
+
+    std::map<std::string, uint64_t> counters{};
 };
 
 /// One thing that can be looked at and made to fail, as a handle that is made when it is asked for.
@@ -37,6 +59,7 @@ class Target {
 public:
     virtual ~Target() = default;
 
+    virtual std::string name() const { return info().name; }
     virtual TargetInfo info() const = 0;
 
     /// The function itself, for what only reads it (registers); nullptr if there is none behind the

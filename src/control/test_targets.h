@@ -33,8 +33,21 @@ private:
 class FakeTarget final : public Target {
 public:
     explicit FakeTarget(FakeDevice& device) : device_(device) {}
+    std::string name() const override { return device_.name; }
     TargetInfo info() const override {
-        return {device_.name, "function", true, {{"accesses", device_.faults.accesses()}}};
+        TargetInfo info;
+        info.name = device_.name;
+        info.kind = "function";
+        info.connected = true;
+        info.vendor_id = 0x1de5;
+        info.device_id = 1;
+        info.class_code = 0x120000;
+        info.vfs = 2;
+        info.total_vfs = 4;
+        info.faults.struck = device_.faults.strikes();
+        info.counters = {{"accesses", device_.faults.accesses()},
+                         {"bar_reads", device_.faults.accesses()}};
+        return info;
     }
     pci::Function* function() override { return nullptr; }
     Status inject(const pci::Fault& fault) override { return device_.faults.arm(fault); }

@@ -2,8 +2,11 @@
 #include "machine/control_targets.h"
 
 #include <thread>
+#include <utility>
 
 #include "base/log.h"
+#include "pci/sriov.h"
+#include "topology/model.h"
 
 namespace mimic::machine {
 namespace {
@@ -37,22 +40,28 @@ const char* kind_in_fabric(pci::Function& function) {
 
 class ControlTargets::Handle final : public control::Target {
 public:
-    Handle(ControlTargets& owner, const Source& source, pci::Function& function)
-        : owner_(owner), source_(source), function_(function) {}
+    /// `place`: of what is in a fabric, unless nobody asks for info().
+    Handle(ControlTargets& owner, const Source& source, pci::Function& function,
+           const pci::Fabric::Place& place = {})
+        : owner_(owner), source_(source), function_(function), place_(place) {}
 
-    const std::string& name() const { return function_.name(); }
+    std::string name() const override { return function_.name(); }
 
     control::TargetInfo info() const override {
         control::TargetInfo info;
         info.name = name();
         info.connected = source_.server->connected();
+        info.numa_node = source_.place.numa_node;
         if (&function_ == source_.function) {
             info.kind = source_.fabric != nullptr ? "fabric" : "endpoint";
-            add_session_counters(info);
-            if (source_.fabric != nullptr) add_fabric_counters(info);
+            info.bdf = source_.place.bdf;
         } else {
             info.kind = kind_in_fabric(function_);
+            add_place(info);
         }
+        add_identity(info);
+        add_faults(info);
+        add_counters(info);
         return info;
     }
 
@@ -87,16 +96,63 @@ private:
         return hooks;
     }
 
+    void add_place(control::TargetInfo& info) const {
+        info.parent = place_.above != nullptr ? place_.above->name() : source_.function->name();
+        if (const auto* const pf = function_.physical_function()) info.pf = pf->name();
+        const uint16_t id = place_.routing_id;
+        info.bdf = topology::Bdf{source_.place.domain, static_cast<uint8_t>(id >> 8),
+                                 static_cast<uint8_t>(id >> 3 & 0x1f), static_cast<uint8_t>(id & 7)}
+                       .str();
+        info.present = place_.present;
+        info.link_up = place_.link_up;
+    }
+
+    void add_identity(control::TargetInfo& info) const {
+        info.vendor_id = function_.options().vendor_id;
+        info.device_id = function_.options().device_id;
+        info.class_code = function_.options().class_code;
+        info.in_d0 = function_.in_d0();
+        info.bus_master = function_.bus_master_enabled();
+        if (const auto* const sriov = std::as_const(function_).sriov()) {
+            info.vfs = sriov->num_vfs();
+            info.total_vfs = sriov->total_vfs();
+        }
+    }
+
+    void add_faults(control::TargetInfo& info) const {
+        const auto* const faults = std::as_const(function_).faults();
+        if (faults == nullptr) return;
+        info.faults = {faults->standing(pci::FaultState::kArmed),
+                       faults->standing(pci::FaultState::kActive), faults->strikes()};
+    }
+
+    void add_counters(control::TargetInfo& info) const {
+        const pci::FunctionCounters& counters = function_.counters();
+        info.counters = {{"config_reads", counters.config_reads},
+                         {"config_writes", counters.config_writes},
+                         {"bar_reads", counters.bar_reads},
+                         {"bar_writes", counters.bar_writes},
+                         {"interrupts", counters.interrupts},
+                         {"dma_reads", counters.dma_reads},
+                         {"dma_writes", counters.dma_writes},
+                         {"dma_read_bytes", counters.dma_read_bytes},
+                         {"dma_write_bytes", counters.dma_write_bytes},
+                         {"errors", counters.errors}};
+        if (&function_ != source_.function) return;
+        add_session_counters(info);
+        if (source_.fabric != nullptr) add_fabric_counters(info);
+    }
+
     void add_session_counters(control::TargetInfo& info) const {
         const vfio_user::Counters& counters = source_.server->counters();
-        info.counters = {{"connections", counters.connections},
-                         {"messages", counters.messages},
-                         {"region_reads", counters.region_reads},
-                         {"region_writes", counters.region_writes},
-                         {"dma_maps", counters.dma_maps},
-                         {"interrupts", counters.interrupts},
-                         {"errors", counters.errors},
-                         {"protocol_faults", counters.protocol_faults}};
+        info.counters.insert({{"session_connections", counters.connections},
+                              {"session_messages", counters.messages},
+                              {"session_region_reads", counters.region_reads},
+                              {"session_region_writes", counters.region_writes},
+                              {"session_dma_maps", counters.dma_maps},
+                              {"session_interrupts", counters.interrupts},
+                              {"session_errors", counters.errors},
+                              {"session_protocol_faults", counters.protocol_faults}});
     }
 
     void add_fabric_counters(control::TargetInfo& info) const {
@@ -115,23 +171,27 @@ private:
     ControlTargets& owner_;
     const Source source_;
     pci::Function& function_;
+    const pci::Fabric::Place place_;
 };
 
 void ControlTargets::add(pci::Function& function, const vfio_user::Server& server,
-                         pci::Fabric* fabric) {
-    sources_.push_back({&function, &server, fabric});
+                         pci::Fabric* fabric, Place place) {
+    sources_.push_back({&function, &server, fabric, std::move(place)});
 }
 
 void ControlTargets::for_each(const std::function<void(Handle& target)>& visit) {
-    for (const auto& source : sources_) {
-        Handle endpoint(*this, source, *source.function);
-        visit(endpoint);
-        if (source.fabric == nullptr) continue;
-        source.fabric->for_each([&](pci::Function& function, uint16_t /*routing_id*/) {
-            Handle target(*this, source, function);
-            visit(target);
-        });
-    }
+    for (const auto& source : sources_) for_each(*this, source, visit);
+}
+
+void ControlTargets::for_each(ControlTargets& owner, const Source& source,
+                              const std::function<void(Handle& target)>& visit) {
+    Handle endpoint(owner, source, *source.function);
+    visit(endpoint);
+    if (source.fabric == nullptr) return;
+    source.fabric->for_each_place([&](pci::Function& function, const pci::Fabric::Place& place) {
+        Handle target(owner, source, function, place);
+        visit(target);
+    });
 }
 
 std::vector<std::string> ControlTargets::names() {
@@ -141,15 +201,11 @@ std::vector<std::string> ControlTargets::names() {
 }
 
 std::unique_ptr<control::Target> ControlTargets::find(const std::string& name) {
-    for (const auto& source : sources_) {
-        if (source.function->name() == name)
-            return std::make_unique<Handle>(*this, source, *source.function);
-        // find() also knows what is out of its slot, which for_each() need not show.
-        pci::Function* const function = source.fabric != nullptr ? source.fabric->find(name)
-                                                                 : nullptr;
-        if (function != nullptr) return std::make_unique<Handle>(*this, source, *function);
-    }
-    return nullptr;
+    std::unique_ptr<control::Target> found;
+    for_each([&](const Handle& target) {
+        if (!found && target.name() == name) found = std::make_unique<Handle>(target);
+    });
+    return found;
 }
 
 std::vector<control::TargetInfo> ControlTargets::infos() {

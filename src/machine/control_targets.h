@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,9 +23,17 @@ public:
     ControlTargets(TaskRunner& runner, std::function<void()> crash)
         : runner_(runner), crash_(std::move(crash)) {}
 
+    /// Where an endpoint is in its machine.
+    struct Place {
+        std::optional<unsigned> numa_node;
+        std::string bdf;      // as the guest will number it; empty: unknown
+        uint32_t domain = 0;  // of the functions of its fabric
+    };
+
     /// Names `function` and, with a `fabric` (else nullptr), all that is in it when it is asked
     /// for. All are borrowed until clear().
-    void add(pci::Function& function, const vfio_user::Server& server, pci::Fabric* fabric);
+    void add(pci::Function& function, const vfio_user::Server& server, pci::Fabric* fabric,
+             Place place);
     void clear() { sources_.clear(); }
 
     TaskRunner& runner() override { return runner_; }
@@ -37,11 +46,14 @@ private:
         pci::Function* function;
         const vfio_user::Server* server;
         pci::Fabric* fabric;
+        Place place;
     };
     class Handle;
 
     // Every target, in the order of the topology.
     void for_each(const std::function<void(Handle& target)>& visit);
+    static void for_each(ControlTargets& owner, const Source& source,
+                         const std::function<void(Handle& target)>& visit);
 
     TaskRunner& runner_;
     std::function<void()> crash_;

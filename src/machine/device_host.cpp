@@ -28,12 +28,13 @@ void crash(const std::string& note) {
 
 Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> endpoints,
                                                        const Options& options) {
-    std::unique_ptr<DeviceHost> host(new DeviceHost());
+    std::unique_ptr<DeviceHost> host(new DeviceHost(options.machine));
     host->size_ = endpoints.size();
     MIMIC_ASSIGN_OR_RETURN(host->pool_, LoopPool::create(std::max(1u, options.threads)));
     for (unsigned i = 0; i < host->pool_->size(); ++i)
         host->shards_.push_back(std::make_unique<Shard>(
-            host->pool_->loop(i), [note = options.crash_note] { crash(note); }));
+            host->pool_->loop(i), [note = options.crash_note] { crash(note); },
+            host->process_.events));
     for (size_t i = 0; i < endpoints.size(); ++i)
         host->shards_[i % host->shards_.size()]->endpoints.push_back(std::move(endpoints[i]));
     MIMIC_TRY(host->serve_all(options.spin));
@@ -53,7 +54,8 @@ Status DeviceHost::serve_all(Duration spin) {
                     first = tl::unexpected(std::move(server).error());
                     return;
                 }
-                shard->targets.add(*endpoint.function, **server, endpoint.fabric);
+                shard->targets.add(*endpoint.function, **server, endpoint.fabric, endpoint.place);
+                shard->observer.watch(*endpoint.function, endpoint.fabric);
                 shard->servers.push_back(std::move(*server));
             }
         });
@@ -65,8 +67,9 @@ Status DeviceHost::serve_all(Duration spin) {
 Status DeviceHost::serve_control(const std::string& socket_path) {
     std::vector<control::TargetGroup*> groups;
     for (const auto& shard : shards_) groups.push_back(&shard->targets);
-    MIMIC_ASSIGN_OR_RETURN(control_,
-                           control::ControlServer::create({.socket_path = socket_path}, groups));
+    MIMIC_ASSIGN_OR_RETURN(
+        control_,
+        control::ControlServer::create({.socket_path = socket_path, .process = &process_}, groups));
     return {};
 }
 

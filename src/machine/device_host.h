@@ -13,7 +13,9 @@
 #include "base/loop_pool.h"
 #include "base/result.h"
 #include "control/api.h"
+#include "control/process_context.h"
 #include "machine/control_targets.h"
+#include "machine/device_events.h"
 #include "pci/fabric.h"
 #include "pci/function.h"
 #include "topology/model.h"
@@ -33,12 +35,14 @@ public:
         std::unique_ptr<pci::Function> function;
         std::string socket_path;
         pci::Fabric* fabric = nullptr;  // behind `function`, which owns it; nullptr: none
+        ControlTargets::Place place{};
     };
 
     struct Options {
         unsigned threads = 1;          // event loops; 0 counts as 1
         Duration spin = kDefaultSpin;  // EventLoop::set_spin()
 
+        std::string machine{};         // its name, for events; empty: none
         std::string control_socket{};  // the control API; empty: none
         std::string crash_note{};      // file that host-crash makes before it kills; empty: none
     };
@@ -57,18 +61,20 @@ public:
 private:
     // One loop and what lives on it.
     struct Shard {
-        Shard(EventLoop& loop, std::function<void()> crash)
-            : context(loop), targets(loop, std::move(crash)) {}
+        Shard(EventLoop& loop, std::function<void()> crash, control::EventHub& events)
+            : context(loop), targets(loop, std::move(crash)), observer(events) {}
         vfio_user::LoopContext context;
         ControlTargets targets;
+        DeviceEvents observer;
         std::vector<Endpoint> endpoints;
         std::vector<std::unique_ptr<vfio_user::Server>> servers;
     };
 
-    DeviceHost() = default;
+    explicit DeviceHost(std::string machine) : process_(std::move(machine)) {}
     Status serve_all(Duration spin);
     Status serve_control(const std::string& socket_path);
 
+    control::ProcessContext process_;
     std::unique_ptr<LoopPool> pool_;
     std::vector<std::unique_ptr<Shard>> shards_;
     std::unique_ptr<control::ControlServer> control_;

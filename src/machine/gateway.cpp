@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/gateway.h"
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/nearest.h"
@@ -58,8 +59,11 @@ HostAnswer read_answer(const std::string& socket, const Result<control::ClientAn
 
 Gateway::Gateway(RunRoot root, Options options) : root_(std::move(root)), options_(options) {
     control::add_process_routes(router_);
+    control::add_fault_name_routes(router_);
     add_machine_routes(router_, *this);
     add_device_routes(router_, *this);
+    add_event_routes(router_, *this);
+    add_metric_routes(router_, *this);
 }
 
 Result<std::unique_ptr<Gateway>> Gateway::create(Options options) {
@@ -74,7 +78,10 @@ HttpResponse Gateway::handle(const HttpRequest& request) {
 control::ApiResult<FoundMachine> Gateway::find(const std::string& name) const {
     if (is_machine_name(name) && root_.is_alive(name)) {
         const std::string dir = root_.machine_dir(name);
-        return FoundMachine{name, dir, device_host_sockets(dir)};
+        const std::string supervisor = supervisor_socket_path(dir);
+        std::error_code error;
+        return FoundMachine{name, dir, device_host_sockets(dir),
+                            std::filesystem::exists(supervisor, error) ? supervisor : ""};
     }
     const std::string bounded = name.substr(0, kMaxName);
     std::vector<std::string> running;

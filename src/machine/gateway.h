@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "base/task_runner.h"
+#include "control/process_context.h"
 #include "control/router.h"
 #include "machine/run_dir.h"
 
@@ -27,6 +28,7 @@ struct FoundMachine {
     std::string name;
     std::string run_dir;
     std::vector<std::string> hosts;  // control sockets of its device hosts
+    std::string supervisor;          // its control socket; empty: it has none
 };
 
 /// What a process said to a request.
@@ -56,9 +58,11 @@ public:
     /// All operations that handle() knows.
     std::vector<control::Route> routes() const { return router_.routes(); }
 
-    // --- For the groups of routes (gateway_routes.h) ------------------------------------------
+    // --- For the groups of routes (gateway_routes.h) -----------------------------------------
 
     const RunRoot& root() const { return root_; }
+    Duration patience() const { return options_.patience; }
+    control::ProcessContext& process() { return process_; }
 
     /// Errors: 404 unknown_machine with the nearest that run.
     control::ApiResult<FoundMachine> find(const std::string& name) const;
@@ -81,6 +85,7 @@ private:
 
     const RunRoot root_;
     const Options options_;
+    control::ProcessContext process_{""};
     control::Router router_;
 };
 

@@ -27,22 +27,41 @@ Json machine_of(const Gateway& gateway, const std::string& name) {
     return machine_json(state, facts);
 }
 
+// What the supervisors say, where there are any that answer; the folders tell the rest.
+Json machines_of(const Gateway& gateway, const std::vector<std::string>& names, bool with_plan) {
+    std::vector<std::string> sockets;
+    std::vector<size_t> asked;
+    Json machines = Json::array();
+    for (size_t i = 0; i < names.size(); ++i) {
+        machines.push_back(machine_of(gateway, names[i]));
+        const auto machine = gateway.find(names[i]);
+        if (with_plan) machines.back()["plan"] = plan_json(gateway.root().machine_dir(names[i]));
+        if (!machine || machine->supervisor.empty()) continue;
+        sockets.push_back(machine->supervisor);
+        asked.push_back(i);
+    }
+    auto answers = gateway.ask(sockets, "GET", "/v1/machine");
+    for (size_t i = 0; i < answers.size(); ++i) {
+        auto& said = answers[i].json;
+        Json& machine = machines[asked[i]];
+        if (answers[i].status != 200 || said.value("name", Json()) != machine["name"]) continue;
+        if (!with_plan) said.erase("plan");
+        machine.update(said);
+    }
+    return machines;
+}
+
 }  // namespace
 
 void add_machine_routes(control::Router& router, Gateway& gateway) {
     router.add({"GET", "/v1/machines"}, [&gateway](const HttpRequest&, const PathNames&) {
-        Json machines = Json::array();
-        for (const auto& name : gateway.root().names())
-            machines.push_back(machine_of(gateway, name));
-        return control::answer({{"machines", std::move(machines)}});
+        return control::answer({{"machines", machines_of(gateway, gateway.root().names(), false)}});
     });
     router.add({"GET", "/v1/machines/{machine}"},
                [&gateway](const HttpRequest&, const PathNames& names) {
                    const auto machine = gateway.find(names[0]);
                    if (!machine) return control::refuse(machine.error());
-                   Json json = machine_of(gateway, machine->name);
-                   json["plan"] = plan_json(machine->run_dir);
-                   return control::answer(json);
+                   return control::answer(machines_of(gateway, {machine->name}, true)[0]);
                });
 }
 

@@ -9,5 +9,7 @@ namespace mimic::machine {
 // `gateway` is borrowed and outlives the router.
 void add_machine_routes(control::Router& router, Gateway& gateway);
 void add_device_routes(control::Router& router, Gateway& gateway);
+void add_event_routes(control::Router& router, Gateway& gateway);
+void add_metric_routes(control::Router& router, Gateway& gateway);
 
 }  // namespace mimic::machine

@@ -15,12 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// How the API calls a phase of the supervisor.
-std::string state_of(const std::string& phase) {
-    if (phase == "starting" || phase == "running" || phase == "degraded") return phase;
-    return "ended";  // "stopping" and "dead"
-}
-
 // "2026-01-31T12:00:00Z" as microseconds since 1970; 0 for anything else.
 int64_t unix_us(const std::string& text) {
     tm time{};
@@ -70,7 +64,7 @@ std::string socket_name(const std::string& socket_path) {
 
 Json machine_json(const MachineState& state, const MachineFacts& facts) {
     Json json{{"name", state.name},
-              {"state", state_of(facts.phase)},
+              {"state", machine_state_name(facts.phase)},
               {"phase", facts.phase},
               {"pid", nullptr},
               {"started_us", unix_us(state.started)},
@@ -84,6 +78,11 @@ Json machine_json(const MachineState& state, const MachineFacts& facts) {
               {"processes", processes_json(state, facts.run_dir)}};
     if (state.supervisor.pid != 0) json["pid"] = state.supervisor.pid;
     return json;
+}
+
+std::string machine_state_name(const std::string& phase) {
+    if (phase == "starting" || phase == "running" || phase == "degraded") return phase;
+    return "ended";  // "stopping" and "dead"
 }
 
 Json plan_json(const std::string& run_dir) {

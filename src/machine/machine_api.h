@@ -27,6 +27,9 @@ struct MachineFacts {
     std::string run_dir;
 };
 
+/// How the API calls a phase: "starting", "running", "degraded" or "ended".
+std::string machine_state_name(const std::string& phase);
+
 /// The schema Machine, without its plan.
 nlohmann::ordered_json machine_json(const MachineState& state, const MachineFacts& facts);
 

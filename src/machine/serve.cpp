@@ -60,6 +60,7 @@ Result<std::vector<DeviceHost::Endpoint>> make_endpoints(const topology::Machine
         DeviceHost::Endpoint endpoint;
         MIMIC_ASSIGN_OR_RETURN(auto vmd, make_fabric(machine, fabric));
         endpoint.fabric = &vmd->fabric();
+        endpoint.place = {fabric.numa_node, fabric.bdf.str(), fabric.domain};
         endpoint.function = std::move(vmd);
         endpoint.socket_path = options.run_dir + "/" + fabric.name + ".sock";
         endpoints.push_back(std::move(endpoint));
@@ -69,6 +70,7 @@ Result<std::vector<DeviceHost::Endpoint>> make_endpoints(const topology::Machine
         for (const auto& function : device.functions) {
             DeviceHost::Endpoint endpoint;
             MIMIC_ASSIGN_OR_RETURN(endpoint.function, make_function(device, function));
+            endpoint.place = {device.numa_node, function.bdf.str(), 0};
             endpoint.socket_path = options.run_dir + "/" + function.name + ".sock";
             endpoints.push_back(std::move(endpoint));
         }
@@ -106,6 +108,7 @@ Status serve(const ServeOptions& options) {
         DeviceHost::create(std::move(endpoints),
                            {.threads = threads,
                             .spin = std::chrono::microseconds(options.spin_us),
+                            .machine = machine->name,
                             .control_socket = options.control,
                             .crash_note = crash_note_path(options.run_dir, ::getpid())}));
     MIMIC_TRY(say_ready(options.ready_fd, count));

@@ -24,6 +24,7 @@
 #include "machine/process.h"
 #include "machine/qmp.h"
 #include "machine/run_dir.h"
+#include "machine/supervisor_api.h"
 
 namespace mimic::machine {
 namespace {
@@ -90,6 +91,7 @@ private:
     void stop_all(const End& end);
     void stop_qemu(const End& end);
     void send(const Json& message);
+    Status note_state(const std::string& reason = "");
     int finish(const End& end);
 
     const std::string run_dir_;
@@ -99,6 +101,7 @@ private:
     LaunchPlan plan_;
     std::vector<Child> children_;  // device hosts, then QEMU
     bool released_ = false;
+    std::unique_ptr<SupervisorApi> api_;
     bool degraded_ = false;  // a device host died by an injected fault
 };
 
@@ -115,6 +118,14 @@ Status Supervisor::prepare() {
     MIMIC_ASSIGN_OR_RETURN(const auto text, read_small_file(run_dir_ + "/launch.json"));
     MIMIC_ASSIGN_OR_RETURN(plan_, parse_launch_plan(text));
     plan_.state.supervisor = ProcessId::of(::getpid());
+    // Its thread inherits the mask: signals are for this one.
+    MIMIC_ASSIGN_OR_RETURN(api_, SupervisorApi::create(run_dir_, plan_.state));
+    return note_state();
+}
+
+// Tells those who look from outside.
+Status Supervisor::note_state(const std::string& reason) {
+    if (api_) api_->update(plan_.state, reason);
     return write_machine_state(run_dir_, plan_.state);
 }
 
@@ -149,7 +160,7 @@ Status Supervisor::start_device_hosts() {
         plan_.state.device_hosts.push_back(ProcessId::of(child.process.pid()));
         children_.push_back(std::move(child));
     }
-    return write_machine_state(run_dir_, plan_.state);
+    return note_state();
 }
 
 std::optional<End> Supervisor::wait_for_device_hosts() {
@@ -178,7 +189,7 @@ Status Supervisor::start_qemu() {
     MIMIC_ASSIGN_OR_RETURN(child.process, spawn(plan_.qemu, child.log, {}));
     plan_.state.qemu = ProcessId::of(child.process.pid());
     children_.push_back(std::move(child));
-    MIMIC_TRY(write_machine_state(run_dir_, plan_.state));
+    MIMIC_TRY(note_state());
     send({{"event", "started"}});
     return {};
 }
@@ -207,7 +218,7 @@ bool Supervisor::died_by_fault(const Child& child, pid_t pid, const ExitState& s
     degraded_ = true;
     if (released_) plan_.state.phase = "degraded";
     // For ps only.
-    [[maybe_unused]] const Status noted = write_machine_state(run_dir_, plan_.state);
+    [[maybe_unused]] const Status noted = note_state();
     return true;
 }
 
@@ -220,8 +231,7 @@ std::optional<End> Supervisor::read_control() {
         released_ = true;
         control_.reset();
         plan_.state.phase = degraded_ ? "degraded" : "running";
-        if (auto written = write_machine_state(run_dir_, plan_.state); !written)
-            return End{false, written.error().message(), ""};
+        if (auto written = note_state(); !written) return End{false, written.error().message(), ""};
     }
     return std::nullopt;
 }
@@ -286,7 +296,7 @@ void Supervisor::send(const Json& message) {
 int Supervisor::finish(const End& end) {
     plan_.state.phase = "stopping";
     // For ps only; on a full disk the machine is stopped all the same.
-    [[maybe_unused]] const Status noted = write_machine_state(run_dir_, plan_.state);
+    [[maybe_unused]] const Status noted = note_state(end.reason);
     const auto log = end.log.empty() ? std::vector<std::string>{}
                                      : last_lines(end.log, kReasonLines);
     stop_all(end);
@@ -300,6 +310,7 @@ int Supervisor::finish(const End& end) {
     if (!end.asked)
         MIMIC_LOG("supervisor", kError, "Machine {} ended: {}", plan_.state.name, end.reason);
     for (const auto& file : plan_.temporary_files) ::unlink(file.c_str());
+    api_.reset();  // the folder goes
     if (auto root = RunRoot::open()) {
         if (auto removed = root->remove({run_dir_, std::move(lock_)}); !removed)
             MIMIC_LOG("supervisor", kError, "{}", removed.error().message());

@@ -217,6 +217,28 @@ void Fabric::for_each(const std::function<void(Function&, uint16_t)>& visit) {
     });
 }
 
+void Fabric::for_each_place(const std::function<void(Function&, const Place&)>& visit) {
+    walk(root_, [&](Segment& segment, Node& node) {
+        Place place;
+        place.above = segment.bridge;
+        place.routing_id = node.attachment->routing_id();
+        place.present = segment.plugged;
+        if (node.below && node.below->is_link) {
+            place.link_up = node.below->has_link();
+        } else if (segment.is_link) {
+            place.link_up = segment.has_link();
+        }
+        visit(*node.function, place);
+        Sriov* const sriov = node.function->sriov();
+        place.above = node.function.get();
+        const uint16_t pf = place.routing_id;
+        for (uint32_t i = 0; sriov != nullptr && i < sriov->num_vfs(); ++i) {
+            place.routing_id = static_cast<uint16_t>(pf + sriov->routing_id_offset(i));
+            visit(*sriov->vf(i), place);
+        }
+    });
+}
+
 // The link that a name means: above a device or switch, below a port.
 Fabric::Segment* Fabric::find_link(std::string_view name) {
     Node* const node = find_node(root_, name);

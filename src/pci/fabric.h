@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -102,6 +103,17 @@ public:
 
     /// All functions, ports and enabled VFs, in tree order, with their routing ids.
     void for_each(const std::function<void(Function&, uint16_t routing_id)>& visit);
+
+    /// Where a function is.
+    struct Place {
+        const Function* above = nullptr;  // port or, of a VF, PF; nullptr: on bus 0
+        uint16_t routing_id = 0;
+        bool present = true;            // false: out of its slot
+        std::optional<bool> link_up{};  // of the link below a root or downstream port, else above
+    };
+
+    /// As for_each(), with their places.
+    void for_each_place(const std::function<void(Function&, const Place&)>& visit);
 
     /// Takes the device with function `name` out of its hot-plug slot without a warning, or puts it
     /// (fresh, as after power-on) back. Errors: ENOENT, EOPNOTSUPP for a slot without hot-plug,

@@ -230,7 +230,14 @@ void FunctionFaults::activate(Standing& standing) {
 
 // Only the first is news.
 void FunctionFaults::note_strike(Standing& standing) {
+    ++strikes_;
     if (++standing.report.strikes == 1) changed(standing.report, "struck");
+}
+
+size_t FunctionFaults::standing(FaultState state) const {
+    return static_cast<size_t>(
+        std::count_if(standing_.begin(), standing_.end(),
+                      [state](const auto& standing) { return standing->report.state == state; }));
 }
 
 // Counts a strike; false if it was the last: `standing` is gone then.

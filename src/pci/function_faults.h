@@ -122,6 +122,10 @@ public:
     /// Accesses counted so far.
     uint64_t accesses() const { return accesses_; }
 
+    /// Strikes of all faults so far, and those that stand now.
+    uint64_t strikes() const { return strikes_; }
+    size_t standing(FaultState state) const;
+
 private:
     class FaultyDma;
     struct Standing;
@@ -156,6 +160,7 @@ private:
     std::deque<FaultReport> ended_;
     std::unique_ptr<FaultyDma> faulty_dma_;
     uint64_t accesses_ = 0;
+    uint64_t strikes_ = 0;
     uint64_t last_id_ = 0;
     bool sending_ = false;  // a message of our own passes message()
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that outlive this

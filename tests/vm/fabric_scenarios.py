@@ -213,7 +213,7 @@ def endpoint_memory(vm):
     """).split()
     equal("device memory", [f"0x{0x1122334455667700 + i:016x}" for i in range(8)], values)
     after = vm.counters(machine, "gpu0")
-    equal("reads that came by the socket", before["region_reads"], after["region_reads"])
+    equal("reads that came by the socket", before["session_region_reads"], after["session_region_reads"])
     for device in ("mock0", "mock0_vf0", "mock0_vf1"):
         bench_verifies(vm, machine, device)
     suspends(vm, machine, "mock0", "mock0_vf1")

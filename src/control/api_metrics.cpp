@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// GET /metrics of a device host, and what all processes say there.
+#include <algorithm>
+
+#include "control/metrics.h"
+#include "control/routes.h"
+
+namespace mimic::control {
+namespace {
+
+// One sample for each counter: which of TargetInfo::counters, where to, with which labels.
+struct CounterSample {
+    const char* counter;
+    const char* family;
+    MetricLabels labels;
+};
+
+const std::vector<CounterSample>& counter_samples() {
+    static const std::vector<CounterSample> kSamples{
+        {"config_reads",
+         "mimic_device_accesses_total",
+         {{"space", "config"}, {"direction", "read"}}},
+        {"config_writes",
+         "mimic_device_accesses_total",
+         {{"space", "config"}, {"direction", "write"}}},
+        {"bar_reads", "mimic_device_accesses_total", {{"space", "bar"}, {"direction", "read"}}},
+        {"bar_writes", "mimic_device_accesses_total", {{"space", "bar"}, {"direction", "write"}}},
+        {"interrupts", "mimic_device_interrupts_total", {}},
+        {"dma_reads", "mimic_device_dma_operations_total", {{"direction", "read"}}},
+        {"dma_writes", "mimic_device_dma_operations_total", {{"direction", "write"}}},
+        {"dma_read_bytes", "mimic_device_dma_bytes_total", {{"direction", "read"}}},
+        {"dma_write_bytes", "mimic_device_dma_bytes_total", {{"direction", "write"}}},
+        {"errors", "mimic_device_errors_total", {}},
+        {"fabric_config_reads",
+         "mimic_fabric_accesses_total",
+         {{"space", "config"}, {"direction", "read"}}},
+        {"fabric_config_writes",
+         "mimic_fabric_accesses_total",
+         {{"space", "config"}, {"direction", "write"}}},
+        {"fabric_memory_reads",
+         "mimic_fabric_accesses_total",
+         {{"space", "memory"}, {"direction", "read"}}},
+        {"fabric_memory_writes",
+         "mimic_fabric_accesses_total",
+         {{"space", "memory"}, {"direction", "write"}}},
+        {"fabric_unsupported", "mimic_fabric_unsupported_requests_total", {}},
+        {"fabric_messages", "mimic_fabric_messages_total", {}},
+        {"fabric_dropped_messages", "mimic_fabric_dropped_messages_total", {}},
+        {"fabric_errors", "mimic_fabric_errors_total", {}},
+        {"fabric_peer_to_peer", "mimic_fabric_peer_to_peer_total", {}},
+        {"session_connections", "mimic_session_connections_total", {}},
+        {"session_messages", "mimic_session_messages_total", {}},
+        {"session_errors", "mimic_session_errors_total", {}},
+        {"session_protocol_faults", "mimic_session_protocol_faults_total", {}},
+    };
+    return kSamples;
+}
+
+void add_device(Metrics& metrics, const std::string& machine, const TargetInfo& info) {
+    const MetricLabels device{{"machine", machine}, {"device", info.name}};
+    const auto with = [&device](const MetricLabels& more) {
+        MetricLabels labels = device;
+        labels.insert(labels.end(), more.begin(), more.end());
+        return labels;
+    };
+    metrics.add("mimic_device_connected", device, info.connected ? 1 : 0);
+    for (const auto& sample : counter_samples()) {
+        const auto found = info.counters.find(sample.counter);
+        if (found != info.counters.end())
+            metrics.add(sample.family, with(sample.labels), found->second);
+    }
+    if (info.vfs) metrics.add("mimic_device_vfs", device, *info.vfs);
+    metrics.add("mimic_device_faults", with({{"state", "armed"}}), info.faults.armed);
+    metrics.add("mimic_device_faults", with({{"state", "active"}}), info.faults.active);
+    metrics.add("mimic_device_faults_struck_total", device, info.faults.struck);
+}
+
+}  // namespace
+
+void add_control_metrics(Metrics& metrics, ProcessContext& process) {
+    add_process_metrics(metrics);
+    for (const auto& [status, count] : process.requests.by_status())
+        metrics.add("mimic_control_requests_total", {{"code", std::to_string(status)}}, count);
+    const auto events = process.events.counters();
+    metrics.add("mimic_control_events_total", {}, events.published);
+    metrics.add("mimic_control_event_readers", {}, events.readers + process.merged_readers);
+    metrics.add("mimic_control_event_readers_dropped_total", {},
+                events.dropped_readers + process.merged_readers_dropped);
+}
+
+HttpResponse metrics_answer(const Metrics& metrics) {
+    HttpResponse response;
+    response.content_type = kMetricsContentType;
+    response.body = metrics.text();
+    return response;
+}
+
+void add_metric_routes(Router& router, Targets& targets, ProcessContext& process) {
+    router.add({"GET", "/metrics"}, [&](const HttpRequest& /*request*/, const PathNames&) {
+        Metrics metrics;
+        add_control_metrics(metrics, process);
+        uint64_t busy = 0;
+        for (const auto& infos : targets.each<std::vector<TargetInfo>>(
+                 [](TargetGroup& group) { return group.infos(); })) {
+            if (!infos) ++busy;
+            for (const auto& info : infos.value_or(std::vector<TargetInfo>{}))
+                add_device(metrics, process.machine, info);
+        }
+        metrics.add("mimic_loops", {}, targets.groups().size());
+        metrics.add("mimic_loops_busy", {}, busy);
+        return metrics_answer(metrics);
+    });
+}
+
+}  // namespace mimic::control

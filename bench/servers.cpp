@@ -20,6 +20,7 @@
 #include "bench/wire.h"
 #include "devices/mock_accel/mock_accel.h"
 #include "devices/vmd/vmd.h"
+#include "pci/trace_ring.h"
 #include "vfio_user/server.h"
 
 namespace mimic::bench {
@@ -31,6 +32,7 @@ constexpr size_t kReadReply = 36;
 
 // As `mimic serve` sets it.
 constexpr Duration kSpin = std::chrono::microseconds(50);
+constexpr uint64_t kTraceBytes = uint64_t{1} << 20;
 
 // What a child tells its parent once its devices listen.
 struct Report {
@@ -109,12 +111,16 @@ std::unique_ptr<pci::Function> make_fabric() {
     vfio_user::LoopContext context(**loop);
     std::vector<std::unique_ptr<pci::Function>> devices;
     std::vector<std::unique_ptr<vfio_user::Server>> servers;
+    const SteadyClock clock;
+    pci::TraceRing ring(kTraceBytes, clock, 1, pci::cheapest_ticks());
     for (unsigned i = 0; i < options.devices; ++i) {
         if (options.kind == Kind::kFabric) {
             devices.push_back(make_fabric());
         } else {
             devices.push_back(make_accel(i));
         }
+        if (options.trace != Trace::kNever) devices.back()->set_tracer(&ring);
+        if (options.trace == Trace::kOff) devices.back()->set_tracer(nullptr);
         auto server = vfio_user::Server::create(context, *devices.back(),
                                                 {socket_path(folder, i), {}});
         if (!server) die(server.error().message());

@@ -18,11 +18,19 @@ enum class Kind : uint8_t {
               // 02:00.0, mock accelerator 03:00.0
 };
 
+/// Whether the accesses of kMimic are traced.
+enum class Trace : uint8_t {
+    kNever,  // there is no tracer
+    kOff,    // there was one, and it was taken away
+    kOn,     // a ring of 1 MiB, as `mimic serve` has it
+};
+
 struct ChildOptions {
     Kind kind = Kind::kMimic;
     int cpu = 0;           // the child runs there and nowhere else
     unsigned devices = 1;  // kMimic: all in one process, on one loop
     bool spin = true;      // kMimic: let the loop spin as a device host does
+    Trace trace = Trace::kNever;
 };
 
 /// A forked child with a client socket that is connected to its first device. Ends and reaps the

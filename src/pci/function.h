@@ -27,7 +27,7 @@
 namespace mimic::reg {
 class BankCore;
 struct Snapshot;
-}
+}  // namespace mimic::reg
 
 namespace mimic::pci {
 

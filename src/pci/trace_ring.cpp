@@ -4,6 +4,10 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <x86intrin.h>
+#endif
 
 #include "base/check.h"
 
@@ -14,6 +18,17 @@ constexpr uint8_t kInline = 1U << 7;  // of Header::flags: the data is in `value
 
 constexpr uint64_t padded(uint64_t size) {
     return (size + 7) & ~uint64_t{7};
+}
+
+// Between two looks at the clock: about a tenth of a second at the rates that there are.
+constexpr int64_t kAnchorTicks = 1 << 28;
+
+int64_t counter() {
+#if defined(__x86_64__)
+    return static_cast<int64_t>(__rdtsc());
+#else
+    return 0;
+#endif
 }
 
 bool is_access(TraceKind kind) {
@@ -37,14 +52,68 @@ struct TraceRing::Header {
     uint64_t value;
 };
 
-TraceRing::TraceRing(uint64_t bytes, const Clock& clock, uint64_t first_number)
+TraceTicks cheapest_ticks() {
+#if defined(__x86_64__)
+    // AMD64 Architecture Programmer's Manual, volume 3, CPUID Fn8000_0007_EDX[TscInvariant]; Intel
+    // has the same bit.
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    constexpr unsigned kInvariant = 1U << 8;
+    if (__get_cpuid(0x8000'0007, &eax, &ebx, &ecx, &edx) != 0 && (edx & kInvariant) != 0)
+        return TraceTicks::kTsc;
+#endif
+    return TraceTicks::kClock;
+}
+
+TraceRing::TraceRing(uint64_t bytes, const Clock& clock, uint64_t first_number, TraceTicks ticks)
     : clock_(clock),
+      ticks_(ticks),
       mask_(std::bit_ceil(std::clamp(bytes, kMinTraceBytes, kMaxTraceBytes)) - 1),
       buffer_(new uint8_t[mask_ + 1]),
       oldest_(first_number),
       next_(first_number) {
     static_assert(sizeof(Header) == 48);
     sources_.emplace_back("?");
+    if (ticks_ == TraceTicks::kTsc) add_anchor(counter());
+}
+
+int64_t TraceRing::ticks() {
+    if (ticks_ == TraceTicks::kClock) return clock_.now().time_since_epoch().count();
+    const int64_t now = counter();
+    if (now - anchors_.back().ticks > kAnchorTicks) [[unlikely]] {
+        add_anchor(now);
+        // Those before the oldest event say nothing any more.
+        const int64_t oldest = tail_ == head_ ? now : header_at(tail_).time;
+        while (anchors_.size() > 2 && anchors_[1].ticks <= oldest) anchors_.pop_front();
+    }
+    return now;
+}
+
+// Times must rise with ticks, whatever the counter does when a machine is moved.
+void TraceRing::add_anchor(int64_t ticks) const {
+    const int64_t now = clock_.now().time_since_epoch().count();
+    if (anchors_.empty() || (ticks > anchors_.back().ticks && now >= anchors_.back().ns))
+        anchors_.push_back({ticks, now});
+}
+
+// Events behind the last look at the clock lie before now.
+void TraceRing::cover_newest() const {
+    if (ticks_ == TraceTicks::kTsc && last_ticks_ > anchors_.back().ticks) add_anchor(counter());
+}
+
+int64_t TraceRing::time_of(int64_t ticks) const {
+    if (ticks_ == TraceTicks::kClock) return ticks;
+    auto after = std::upper_bound(
+        anchors_.begin(), anchors_.end(), ticks,
+        [](int64_t wanted, const Anchor& anchor) { return wanted < anchor.ticks; });
+    if (after == anchors_.begin()) return anchors_.front().ns;
+    if (after == anchors_.end()) return anchors_.back().ns;
+    const Anchor& from = *std::prev(after);
+    const auto part = static_cast<double>(ticks - from.ticks) /
+                      static_cast<double>(after->ticks - from.ticks);
+    return from.ns + static_cast<int64_t>(part * static_cast<double>(after->ns - from.ns));
 }
 
 void TraceRing::set_dma_bytes(uint32_t bytes) {
@@ -102,7 +171,7 @@ void TraceRing::record(uint32_t source, const TraceEvent& event) {
                   .reserved = 0,
                   .text_size = 0,
                   .data_size = 0,
-                  .time = clock_.now().time_since_epoch().count(),
+                  .time = ticks(),
                   .address = event.address,
                   .size = event.size,
                   .value = event.value};
@@ -130,6 +199,7 @@ void TraceRing::record(uint32_t source, const TraceEvent& event) {
         put(head_ + sizeof header + kept, event.text.data(), header.text_size);
     head_ += length;
     ++next_;
+    last_ticks_ = header.time;
     const bool is_rare = event.kind == TraceKind::kError || event.kind == TraceKind::kFault;
     if (is_rare && listener_) listener_(sources_[source], event);
 }
@@ -164,11 +234,12 @@ uint64_t TraceRing::read(uint64_t since,
                          const std::function<bool(const TraceRecord&)>& visit) const {
     std::vector<uint8_t> data;
     std::string text;
+    cover_newest();
     uint64_t at = find(since);
     for (; since < next_; ++since) {
         const Header header = header_at(at);
         TraceRecord record{.sequence = since,
-                           .time_ns = header.time,
+                           .time_ns = time_of(header.time),
                            .source = sources_[header.source],
                            .event = {.kind = static_cast<TraceKind>(header.kind),
                                      .bar = header.bar,
@@ -194,7 +265,10 @@ uint64_t TraceRing::read(uint64_t since,
 }
 
 std::unique_ptr<TraceRing> TraceRing::copy(uint64_t bytes) const {
-    auto result = std::make_unique<TraceRing>(std::min(bytes, head_ - tail_), clock_);
+    auto result = std::make_unique<TraceRing>(std::min(bytes, head_ - tail_), clock_, 1, ticks_);
+    cover_newest();
+    result->anchors_ = anchors_;
+    result->last_ticks_ = last_ticks_;
     result->dma_bytes_ = dma_bytes_;
     result->sources_ = sources_;
     result->source_ids_ = source_ids_;

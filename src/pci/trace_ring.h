@@ -41,12 +41,23 @@ struct TraceRecord {
     TraceEvent event;  // data and text as far as they were kept
 };
 
+/// Where the times of events come from.
+enum class TraceTicks : uint8_t {
+    kClock,  // the clock
+    kTsc,    // the processor's time stamp counter, compared with the clock ten times a second
+};
+
+/// kTsc where that counter is steady. In a virtual machine whose process was just switched to,
+/// CLOCK_MONOTONIC costs most of a microsecond, for the pages that it touches (bench/README.md).
+TraceTicks cheapest_ticks();
+
 /// Thread-bound.
 class TraceRing final : public Tracer {
 public:
     /// `bytes` is rounded up to a power of two of kMinTraceBytes .. kMaxTraceBytes. `clock` is
     /// borrowed.
-    TraceRing(uint64_t bytes, const Clock& clock, uint64_t first_number = 1);
+    TraceRing(uint64_t bytes, const Clock& clock, uint64_t first_number = 1,
+              TraceTicks ticks = TraceTicks::kClock);
 
     /// Who is told of each error and fault once it is recorded. It must not record.
     using Listener = std::function<void(std::string_view source, const TraceEvent& event)>;
@@ -80,6 +91,11 @@ private:
         uint64_t sequence;
         uint64_t at;
     };
+    // What the counter was at a time. Between two, time is linear.
+    struct Anchor {
+        int64_t ticks;
+        int64_t ns;
+    };
     static constexpr uint64_t kIndexStep = 1024;
     static constexpr size_t kMaxSources = 4096;  // arbitrary; more share one name
 
@@ -88,8 +104,13 @@ private:
     void make_room(uint64_t size);
     Header header_at(uint64_t at) const;
     uint64_t find(uint64_t& sequence) const;
+    int64_t ticks();
+    void add_anchor(int64_t ticks) const;
+    void cover_newest() const;
+    int64_t time_of(int64_t ticks) const;
 
     const Clock& clock_;
+    const TraceTicks ticks_;
     uint64_t mask_;
     std::unique_ptr<uint8_t[]> buffer_;  // not initialised: pages come as they are used
     uint64_t head_ = 0;                  // bytes ever written; the place is this & mask_
@@ -99,6 +120,8 @@ private:
     uint64_t overwritten_ = 0;
     Listener listener_;
     std::deque<Mark> marks_;
+    mutable std::deque<Anchor> anchors_;  // of kTsc, by time; a reader adds one for now
+    int64_t last_ticks_ = 0;              // of the newest event
     std::vector<std::string> sources_;
     std::map<std::string, uint32_t, std::less<>> source_ids_;
 };

@@ -171,6 +171,30 @@ TEST(TraceRing, ACopyHasTheNewest) {
     EXPECT_EQ(all(*ring.copy(kMaxTraceBytes)).size(), all(ring).size());
 }
 
+// Times by the counter are those of the clock, and rise.
+TEST(TraceRing, TheCounterTellsTheTime) {
+    if (cheapest_ticks() != TraceTicks::kTsc) GTEST_SKIP() << "no steady counter";
+    const SteadyClock clock;
+    TraceRing ring(kMinTraceBytes, clock, 1, TraceTicks::kTsc);
+    std::vector<int64_t> before;
+    std::vector<int64_t> after;
+    for (int i = 0; i < 500; ++i) {
+        before.push_back(clock.now().time_since_epoch().count());
+        ring.record(0, {.kind = TraceKind::kMsix});
+        after.push_back(clock.now().time_since_epoch().count());
+    }
+    const auto seen = all(ring);
+    ASSERT_EQ(seen.size(), 500U);
+    constexpr int64_t kError = 1'000'000;  // of the comparison, when this thread is interrupted
+    for (size_t i = 0; i < seen.size(); ++i) {
+        EXPECT_GE(seen[i].time, before[i] - kError);
+        EXPECT_LE(seen[i].time, after[i] + kError);
+        if (i > 0) EXPECT_GE(seen[i].time, seen[i - 1].time);
+    }
+    EXPECT_EQ(all(ring)[250].time, seen[250].time) << "a time that was told stays";
+    EXPECT_EQ(all(*ring.copy(kMinTraceBytes))[250].time, seen[250].time);
+}
+
 TEST(TraceRing, SourcesAreReusedByNameAndBounded) {
     const StepClock clock;
     TraceRing ring(kMinTraceBytes, clock);

@@ -30,9 +30,9 @@ struct Event {
     uint64_t size = 0;
     uint64_t value = 0;
     std::vector<uint8_t> data;  // shorter than `size`: not kept, or not all of it
-    std::string text;
-    std::string reg;
-    std::vector<std::pair<std::string, uint64_t>> fields;
+    std::string text{};
+    std::string reg{};
+    std::vector<std::pair<std::string, uint64_t>> fields{};
 
     bool is_access() const { return kind <= pci::TraceKind::kBarWrite; }
     bool is_config() const { return kind <= pci::TraceKind::kConfigWrite; }

@@ -11,6 +11,7 @@
 #include "cli/guest_commands.h"
 #include "cli/instrument_commands.h"
 #include "cli/kernel_commands.h"
+#include "cli/trace_commands.h"
 #include "cli/version.h"
 #include "machine/console.h"
 #include "machine/device_host.h"
@@ -112,6 +113,14 @@ void add_serve(CLI::App& app, Action& action) {
         ->envname("MIMIC_SPIN_US")
         ->check(CLI::Range(0u, 10'000u));
     serve->add_option("--control", options->control, "Socket of the control API (none)");
+    serve
+        ->add_option("--trace-buffer", options->trace_bytes,
+                     "Last events that each event loop keeps, in bytes; 0: none (1M)")
+        ->envname("MIMIC_TRACE_BUFFER")
+        ->transform(CLI::AsSizeValue(false))
+        ->check(CLI::Range(uint64_t{0}, uint64_t{256} << 20));
+    serve->add_option("--dump-dir", options->dump_dir,
+                      "Folder for the last events when a fault strikes (none)");
     serve->add_option("--ready-fd", options->ready_fd, "Descriptor that gets the line \"ready N\"");
     serve->callback(
         [options, &action] { action = [options] { return machine::run_serve(*options); }; });
@@ -209,6 +218,7 @@ void add_commands(CLI::App& app, Action& action) {
     add_guest_commands(app, action);
     add_console_and_doctor(app, action);
     add_control_commands(app, action);
+    add_trace_commands(app, action);
     add_instrument_commands(app, action);
     add_plan(app, action);
     add_clone_command(app, action);

@@ -31,6 +31,7 @@ ControlApi::ControlApi(std::vector<TargetGroup*> groups, Duration deadline, Proc
     add_device_routes(router_, targets_);
     add_fault_routes(router_, targets_);
     add_register_routes(router_, targets_);
+    add_trace_routes(router_, targets_);
 }
 
 Result<std::unique_ptr<ControlServer>> ControlServer::create(Options options,

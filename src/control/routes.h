@@ -30,6 +30,7 @@ HttpResponse metrics_answer(const Metrics& metrics);
 void add_device_routes(Router& router, Targets& targets);
 void add_fault_routes(Router& router, Targets& targets);
 void add_register_routes(Router& router, Targets& targets);
+void add_trace_routes(Router& router, Targets& targets);
 void add_metric_routes(Router& router, Targets& targets, ProcessContext& process);
 
 }  // namespace mimic::control

@@ -23,6 +23,8 @@ class Function;
 
 namespace mimic::control {
 
+class TraceTarget;
+
 /// What GET /v1/devices says of a target.
 struct TargetInfo {
     std::string name;
@@ -88,6 +90,9 @@ public:
 
     /// All of them.
     virtual std::vector<TargetInfo> infos() = 0;
+
+    /// The loop's trace, or nullptr where there is none. Lives as long as the group.
+    virtual TraceTarget* trace() { return nullptr; }
 };
 
 /// Runs `work` on `runner` and returns what it returned, or nullopt if `deadline` passed. Work that

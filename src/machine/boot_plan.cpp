@@ -184,7 +184,8 @@ std::vector<DeviceHostPlan> BootPlanner::device_hosts() const {
             hosts.back().argv.insert(hosts.back().argv.end(), shared.begin(), shared.end());
     }
     for (size_t i = 0; i < hosts.size(); ++i)
-        hosts[i].argv.insert(hosts[i].argv.end(), {"--control", control_socket_path(run_dir_, i)});
+        hosts[i].argv.insert(hosts[i].argv.end(), {"--control", control_socket_path(run_dir_, i),
+                                                   "--dump-dir", plan_.state_dir});
     return hosts;
 }
 

@@ -36,10 +36,14 @@ public:
              Place place);
     void clear() { sources_.clear(); }
 
+    /// What trace() gives from now on; borrowed.
+    void set_trace(control::TraceTarget* trace) { trace_ = trace; }
+
     TaskRunner& runner() override { return runner_; }
     std::vector<std::string> names() override;
     std::unique_ptr<control::Target> find(const std::string& name) override;
     std::vector<control::TargetInfo> infos() override;
+    control::TraceTarget* trace() override { return trace_; }
 
 private:
     struct Source {
@@ -58,6 +62,7 @@ private:
     TaskRunner& runner_;
     std::function<void()> crash_;
     std::vector<Source> sources_;
+    control::TraceTarget* trace_ = nullptr;
 };
 
 }  // namespace mimic::machine

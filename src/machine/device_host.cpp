@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/log.h"
 
@@ -37,6 +38,18 @@ Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> end
             host->process_.events));
     for (size_t i = 0; i < endpoints.size(); ++i)
         host->shards_[i % host->shards_.size()]->endpoints.push_back(std::move(endpoints[i]));
+    TraceDumper::Options dumps = options.dumps;
+    dumps.written = [events = &host->process_.events](const std::string& path,
+                                                      const std::string& device) {
+        if (events->listening()) events->publish("trace-dump", device, {{"path", path}});
+    };
+    host->dumper_ = std::make_unique<TraceDumper>(std::move(dumps));
+    for (auto& shard : host->shards_) {
+        shard->trace = std::make_unique<LoopTrace>(
+            shard->context.loop,
+            LoopTrace::Options{.buffer_bytes = options.trace_bytes, .dumper = host->dumper_.get()});
+        shard->targets.set_trace(shard->trace.get());
+    }
     MIMIC_TRY(host->serve_all(options.spin));
     if (!options.control_socket.empty()) MIMIC_TRY(host->serve_control(options.control_socket));
     return host;
@@ -56,6 +69,7 @@ Status DeviceHost::serve_all(Duration spin) {
                 }
                 shard->targets.add(*endpoint.function, **server, endpoint.fabric, endpoint.place);
                 shard->observer.watch(*endpoint.function, endpoint.fabric);
+                shard->trace->add(*endpoint.function, endpoint.fabric);
                 shard->servers.push_back(std::move(*server));
             }
         });
@@ -78,6 +92,7 @@ DeviceHost::~DeviceHost() {
     for (auto& shard : shards_) {
         LoopPool::run_on(shard->context.loop, [&shard] {
             shard->targets.clear();
+            shard->trace->clear();
             shard->servers.clear();
             shard->endpoints.clear();
         });

@@ -16,6 +16,7 @@
 #include "control/process_context.h"
 #include "machine/control_targets.h"
 #include "machine/device_events.h"
+#include "machine/loop_trace.h"
 #include "pci/fabric.h"
 #include "pci/function.h"
 #include "topology/model.h"
@@ -45,6 +46,9 @@ public:
         std::string machine{};         // its name, for events; empty: none
         std::string control_socket{};  // the control API; empty: none
         std::string crash_note{};      // file that host-crash makes before it kills; empty: none
+
+        uint64_t trace_bytes = 0;      // of the trace ring of each loop; 0: none until asked for
+        TraceDumper::Options dumps{};  // where the rings go when something goes wrong
     };
 
     /// Starts the loops and serves all endpoints and the control API. Errors: those of
@@ -66,6 +70,7 @@ private:
         vfio_user::LoopContext context;
         ControlTargets targets;
         DeviceEvents observer;
+        std::unique_ptr<LoopTrace> trace;
         std::vector<Endpoint> endpoints;
         std::vector<std::unique_ptr<vfio_user::Server>> servers;
     };
@@ -75,6 +80,7 @@ private:
     Status serve_control(const std::string& socket_path);
 
     control::ProcessContext process_;
+    std::unique_ptr<TraceDumper> dumper_;
     std::unique_ptr<LoopPool> pool_;
     std::vector<std::unique_ptr<Shard>> shards_;
     std::unique_ptr<control::ControlServer> control_;
@@ -94,6 +100,9 @@ struct ServeOptions {
     unsigned spin_us = 50;             // kDefaultSpin; 0: sleep at once
     int ready_fd = -1;    // gets "ready N\n" and is closed once all are served; -1: stdout
     std::string control;  // socket of the control API; empty: none
+
+    uint64_t trace_bytes = kDefaultTraceBytes;  // of each loop's ring; 0: none until asked for
+    std::string dump_dir{};  // where rings go when a fault strikes; empty: nowhere
 };
 
 /// The file in `run_dir` with which a device host says that it, process `pid`, dies by an injected

@@ -64,6 +64,7 @@ Gateway::Gateway(RunRoot root, Options options) : root_(std::move(root)), option
     add_device_routes(router_, *this);
     add_event_routes(router_, *this);
     add_metric_routes(router_, *this);
+    add_trace_routes(router_, *this);
 }
 
 Result<std::unique_ptr<Gateway>> Gateway::create(Options options) {

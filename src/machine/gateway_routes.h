@@ -11,5 +11,6 @@ void add_machine_routes(control::Router& router, Gateway& gateway);
 void add_device_routes(control::Router& router, Gateway& gateway);
 void add_event_routes(control::Router& router, Gateway& gateway);
 void add_metric_routes(control::Router& router, Gateway& gateway);
+void add_trace_routes(control::Router& router, Gateway& gateway);
 
 }  // namespace mimic::machine

@@ -11,6 +11,7 @@
 #include "machine/device_factory.h"
 #include "machine/device_host.h"
 #include "machine/fabric_factory.h"
+#include "machine/private_files.h"
 #include "machine/up_source.h"
 #include "topology/topology.h"
 
@@ -86,6 +87,17 @@ Status say_ready(int fd, size_t count) {
     return {};
 }
 
+// A dump can be replayed as long as it says what machine it is from.
+TraceDumper::Options dump_options(const topology::Machine& machine, const ServeOptions& options) {
+    TraceDumper::Options dumps{.dir = options.dump_dir};
+    dumps.header.mimic = MIMIC_VERSION;
+    dumps.header.machine = machine.name;
+    if (auto text = read_small_file(options.file)) dumps.header.topology = std::move(*text);
+    for (const auto& device : machine.devices)
+        for (const auto& function : device.functions) dumps.header.devices.push_back(function.name);
+    return dumps;
+}
+
 Status serve(const ServeOptions& options) {
     MIMIC_ASSIGN_OR_RETURN(const auto model, topology::load(options.file));
     MIMIC_ASSIGN_OR_RETURN(const auto* machine, choose_machine(model, options.machine));
@@ -110,7 +122,9 @@ Status serve(const ServeOptions& options) {
                             .spin = std::chrono::microseconds(options.spin_us),
                             .machine = machine->name,
                             .control_socket = options.control,
-                            .crash_note = crash_note_path(options.run_dir, ::getpid())}));
+                            .crash_note = crash_note_path(options.run_dir, ::getpid()),
+                            .trace_bytes = options.trace_bytes,
+                            .dumps = dump_options(*machine, options)}));
     MIMIC_TRY(say_ready(options.ready_fd, count));
     int number = 0;
     ::sigwait(&stop, &number);

@@ -16,6 +16,7 @@ import fault_scenarios
 import kernel_bus_scenarios
 import kernel_scenarios
 import regs_scenarios
+import trace_scenarios
 from guest import Failure, Topology, check, equal
 from passed import Passed
 
@@ -215,6 +216,7 @@ SCENARIOS = {
     **kernel_bus_scenarios.SCENARIOS,
     **kernel_scenarios.SCENARIOS,
     **regs_scenarios.SCENARIOS,
+    **trace_scenarios.SCENARIOS,
 }
 
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Events that anybody may have written, fed to the models of a machine: the replay ends, and says
+// something. The input is the lines of a trace file behind its header.
+#include <cstddef>
+#include <cstdint>
+#include <sstream>
+#include <string>
+
+#include "base/check.h"
+#include "machine/replay.h"
+
+namespace {
+
+constexpr const char* kTopology = R"(version: 1
+machines:
+  - name: box
+    memory: 512M
+    devices:
+      - name: gpu0
+        model: mock-accel
+        sriov: {vfs: 2}
+      - name: gpu1
+        model: mock-accel
+)";
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    using namespace mimic;
+    trace::TraceHeader header{.mimic = "0", .machine = "box", .topology = kTopology, .devices = {}};
+    header.data_bytes = pci::kMaxTraceDmaBytes;
+    std::istringstream in(trace::header_line(header) +
+                          std::string(reinterpret_cast<const char*>(data), size));
+    const auto file = trace::read_trace(in, "fuzz");
+    if (!file) return 0;
+    const auto result = machine::replay_trace(*file);
+    MIMIC_CHECK(result ? !machine::replay_report(*result).empty()
+                       : !result.error().message().empty());
+    return 0;
+}

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`mimic trace` and `mimic replay` on a booted machine: a recording of a driver at work replays the same on a fresh
+model, a changed one does not, and a fault leaves a dump with what came before it."""
+import json
+import pathlib
+import subprocess
+import time
+
+from fabric_scenarios import CLASS, PCI, bench_verifies
+from guest import check, equal
+
+MACHINE = "faults"
+GPU = "10000:01:00.0"
+
+
+class Recording:
+    """`mimic trace` in the background, from when it records until stop()."""
+
+    def __init__(self, vm, *arguments):
+        self.process = subprocess.Popen(
+            [vm.mimic, "trace", MACHINE, *arguments], env=vm.environment, cwd=vm.folder, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line = self.process.stderr.readline()
+        check("recording" in line, f"mimic trace {arguments}: {line}")
+
+    def stop(self):
+        self.process.send_signal(2)
+        out, err = self.process.communicate(timeout=120)
+        equal(f"exit status of mimic trace ({err})", 0, self.process.returncode)
+        return out
+
+
+def lines_of(path):
+    return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
+
+
+def recorded(vm, name):
+    """A file with all that a driver and a benchmark do, DMA included."""
+    path = f"{vm.folder}/{name}"
+    recording = Recording(vm, "gpu0", "--data", "65536", "-o", path)
+    # A reset in the recording, too: the driver sets the device up again.
+    vm.shell(MACHINE, f"echo {GPU} >/sys/bus/pci/drivers/mock-accel/unbind; echo 1 >{PCI}/{GPU}/reset; "
+                      f"echo {GPU} >/sys/bus/pci/drivers/mock-accel/bind")
+    done = vm.exec(MACHINE, "mock-accel-bench", "--device", "mock0", "--verify", "--queues", "1")
+    check(done.status == 0, f"mock-accel-bench: {done}")
+    vm.shell(MACHINE, f"echo 3 >{CLASS}/mock0/status")
+    recording.stop()
+    return path
+
+
+def session_is_seen(path):
+    """Every kind of event, with the names of registers."""
+    lines = lines_of(path)
+    equal("format", 1, lines[0]["mimic_trace"])
+    equal("end line", True, lines[-1]["end"])
+    equal("lost", 0, lines[-1]["lost"])
+    kinds = {line["kind"] for line in lines[1:-1]}
+    for kind in ("state", "config-read", "config-write", "bar-read", "bar-write", "dma-read", "dma-write", "msix",
+                 "reset"):
+        check(kind in kinds, f"no {kind} in {sorted(kinds)}")
+    names = {line.get("reg") for line in lines[1:-1]}
+    for name in ("COMMAND", "RING_TAIL[0]", "STATUS"):
+        check(name in names, f"no register {name} in {sorted(map(str, names))}")
+    times = [line["t"] for line in lines[1:-1]]
+    equal("times rise", sorted(times), times)
+
+
+def replays(vm, path):
+    done = vm.run("replay", path)
+    check(done.status == 0 and "same:" in done.out, f"replay: {done}")
+
+
+def difference_is_found(vm, path):
+    """The first value of RING_HEAD that a driver read, changed: the replay names that line."""
+    lines = pathlib.Path(path).read_text().splitlines()
+    at = next(i for i, line in enumerate(lines) if '"bar-read"' in line and '"STATUS"' in line)
+    event = json.loads(lines[at])
+    event["value"] = hex(int(event["value"], 16) ^ 0x40)
+    lines[at] = json.dumps(event)
+    changed = path + ".changed"
+    pathlib.Path(changed).write_text("\n".join(lines) + "\n")
+    done = vm.run("replay", changed)
+    check(done.status == 1 and f"(line {at + 1})" in done.out and "STATUS" in done.out, f"replay: {done}")
+    pathlib.Path(changed).write_text("\n".join(lines[:-1]) + "\n")
+    done = vm.run("replay", changed)
+    check(done.status == 2 and "cut off" in done.err, f"replay of half a file: {done}")
+
+
+def other_formats(vm):
+    # The recording before has put the settings back, which empties the ring.
+    vm.shell(MACHINE, f"for i in 1 2 3 4 5; do echo $i >{CLASS}/mock0/status; cat {CLASS}/mock0/status; done")
+    path = f"{vm.folder}/now.json"
+    done = vm.run("trace", MACHINE, "gpu0", "-o", path)
+    check(done.status == 0, f"trace: {done}")
+    trace = json.loads(pathlib.Path(path).read_text())
+    names = {event["args"]["name"] for event in trace["traceEvents"] if event["ph"] == "M"}
+    check({MACHINE, "gpu0"} <= names, f"no process or thread: {names}")
+    check(any(event["ph"] == "C" for event in trace["traceEvents"]), "no counters")
+    done = vm.run("trace", MACHINE, "gpu0", "--last", "20")
+    check(done.status == 0 and len(done.out.splitlines()) == 20, f"the last 20: {done}")
+    done = vm.run("trace", MACHINE, "gpu7")
+    check(done.status == 1 and "gpu0" in done.err, f"an unknown device: {done}")
+    done = vm.run("trace", "fault", "gpu0")
+    check(done.status == 1 and MACHINE in done.err, f"an unknown machine: {done}")
+
+
+def makes_a_test(vm):
+    recording = Recording(vm, "gpu0", "--to-test", "status_is_seen")
+    vm.shell(MACHINE, f"echo 9 >{CLASS}/mock0/status; cat {CLASS}/mock0/status")
+    out = recording.stop()
+    check("status_is_seen_test.cpp" in out, f"mimic trace --to-test: {out}")
+    source = (pathlib.Path(vm.folder) / "status_is_seen_test.cpp").read_text()
+    check("TEST(Replay, status_is_seen)" in source, source)
+    replays(vm, f"{vm.folder}/status_is_seen.jsonl")
+
+
+def fault_leaves_a_dump(vm):
+    """What came before a lost interrupt is in a file, also when nobody traced."""
+    vm.shell(MACHINE, f"echo 77 >{CLASS}/mock0/status")
+    vm.inject(MACHINE, "gpu0", "irq-lost", "vector=0")
+    vm.shell(MACHINE, f"echo 78 >{CLASS}/mock0/status")
+    folder = pathlib.Path(vm.environment["XDG_STATE_HOME"]) / "mimic" / MACHINE
+    for _ in range(100):
+        dumps = sorted(folder.glob("trace-gpu0-*.jsonl"))
+        if dumps and dumps[-1].read_text().endswith("}\n") and '"end"' in dumps[-1].read_text():
+            break
+        time.sleep(0.1)
+    check(dumps, f"no dump in {list(folder.iterdir())}")
+    equal("mode", 0o600, dumps[-1].stat().st_mode & 0o777)
+    lines = lines_of(dumps[-1])[1:-1]
+    struck = next(i for i, line in enumerate(lines) if line.get("text") == "irq-lost struck")
+    written = [line["value"] for line in lines[:struck] if line.get("reg") == "STATUS" and line["kind"] == "bar-write"]
+    equal("the last values of STATUS before the fault", ["0x4d", "0x4e"], written[-2:])
+    done = vm.run("replay", str(dumps[-1]))
+    check(done.status in (0, 2) and "compared" in done.out, f"replay of a dump: {done}")
+    vm.inject(MACHINE, "gpu0", "clear")
+
+
+def instruments_trace(vm):
+    vm.verify(MACHINE)
+    path = recorded(vm, "session.jsonl")
+    session_is_seen(path)
+    replays(vm, path)
+    difference_is_found(vm, path)
+    other_formats(vm)
+    makes_a_test(vm)
+    fault_leaves_a_dump(vm)
+    bench_verifies(vm, MACHINE, "mock0")
+
+
+SCENARIOS = {
+    "instruments-trace": (instruments_trace, "../tests/vm/faults.yaml"),
+}

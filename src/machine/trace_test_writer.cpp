@@ -72,8 +72,9 @@ std::string trimmed(const trace::TraceFile& file) {
 std::string test_source(const std::string& name) {
     return fmt::format(
         R"(// SPDX-License-Identifier: Apache-2.0
-// Replays {0}.jsonl, which lies beside this file and was recorded by `mimic trace`, and expects that
-// the device models do today what they did then. Link mimic::machine and GTest::gtest_main.
+// Replays {0}.jsonl, which `mimic trace` recorded, and expects that the device models do today
+// what they did then. The trace lies beside this file, or in MIMIC_TRACE_DIR if that is defined.
+// Link mimic::machine and GTest::gtest_main.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -81,9 +82,13 @@ std::string test_source(const std::string& name) {
 #include "machine/replay.h"
 
 TEST(Replay, {0}) {{
+#ifdef MIMIC_TRACE_DIR
+    const std::string dir = MIMIC_TRACE_DIR "/";
+#else
     const std::string here = __FILE__;
-    const std::string trace = here.substr(0, here.rfind('/') + 1) + "{0}.jsonl";
-    EXPECT_EQ(mimic::machine::replay_problem(trace), "");
+    const std::string dir = here.substr(0, here.rfind('/') + 1);
+#endif
+    EXPECT_EQ(mimic::machine::replay_problem(dir + "{0}.jsonl"), "");
 }}
 )",
         name);

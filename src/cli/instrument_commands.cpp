@@ -6,6 +6,7 @@
 #include <string>
 
 #include "machine/regs.h"
+#include "machine/serve_api.h"
 #include "machine/top.h"
 #include "pci/fault.h"
 
@@ -91,11 +92,24 @@ void add_top(CLI::App& app, Action& action) {
     });
 }
 
+void add_api(CLI::App& app, Action& action, const char* name, const char* what, bool page) {
+    auto options = std::make_shared<machine::ServeApiOptions>();
+    options->page = page;
+    auto* api = app.add_subcommand(name, what);
+    api->add_option("--port", options->port, "Port of 127.0.0.1 (one that is free)");
+    api->add_option("--token-file", options->token_file,
+                    "Take the token from FILE, which only you can read (a new one, printed)");
+    api->callback(
+        [options, &action] { action = [options] { return machine::run_serve_api(*options); }; });
+}
+
 }  // namespace
 
 void add_instrument_commands(CLI::App& app, Action& action) {
     add_regs(app, action);
     add_top(app, action);
+    add_api(app, action, "api", "Serve the control API on a loopback port", false);
+    add_api(app, action, "web", "Serve a page that shows the running machines", true);
 }
 
 }  // namespace mimic::cli

@@ -160,7 +160,7 @@ private:
         last_capability_ = capability_line_ = hex_line_ = 0;
     }
 
-    // --- Text ------------------------------------------------------------------------------------
+    // --- Text --------------------------------------------------------------------------------
 
     void text_line(std::string_view text) {
         if (!now_) return;  // of a block whose heading was cut off; its bytes will tell
@@ -222,7 +222,7 @@ private:
         return made;
     }
 
-    // --- Bytes -----------------------------------------------------------------------------------
+    // --- Bytes -------------------------------------------------------------------------------
 
     void hex_line(std::string_view text) {
         if (!now_) {
@@ -261,7 +261,7 @@ private:
         hex_line_ = number_;
     }
 
-    // --- A function as a whole -------------------------------------------------------------------
+    // --- A function as a whole ---------------------------------------------------------------
 
     void finish_function() {
         orphan_ = false;

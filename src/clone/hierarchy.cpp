@@ -94,7 +94,7 @@ private:
                               fmt::format(format, std::forward<Args>(args)...));
     }
 
-    // --- Which functions -------------------------------------------------------------------------
+    // --- Which functions ---------------------------------------------------------------------
 
     /// VFs that were enabled are functions of the dump; a PF makes its own.
     void find_vfs() {
@@ -153,7 +153,7 @@ private:
         }
     }
 
-    // --- What is below what ----------------------------------------------------------------------
+    // --- What is below what ------------------------------------------------------------------
 
     void find_buses() {
         for (const DumpFunction* const one : selected_) {
@@ -276,7 +276,7 @@ private:
         }
     }
 
-    // --- Devices ---------------------------------------------------------------------------------
+    // --- Devices -----------------------------------------------------------------------------
 
     void add_device(const std::vector<const DumpFunction*>& functions, const DumpFunction* port,
                     const std::optional<std::string>& below) {

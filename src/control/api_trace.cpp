@@ -56,8 +56,7 @@ Statuses statuses(Targets& targets) {
 }
 
 Json status_json(const Statuses& all) {
-    TraceStatus sum{.settings = {.enabled = false, .all = true, .devices = {}},
-                    .dumps = {}};
+    TraceStatus sum{.settings = {.enabled = false, .all = true, .devices = {}}, .dumps = {}};
     std::vector<uint64_t> oldest;
     std::vector<uint64_t> next;
     for (const auto& one : all) {

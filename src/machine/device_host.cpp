@@ -34,7 +34,12 @@ Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> end
     MIMIC_ASSIGN_OR_RETURN(host->pool_, LoopPool::create(std::max(1u, options.threads)));
     for (unsigned i = 0; i < host->pool_->size(); ++i)
         host->shards_.push_back(std::make_unique<Shard>(
-            host->pool_->loop(i), [note = options.crash_note] { crash(note); },
+            host->pool_->loop(i),
+            // Loops serve on while the dump of the last events is written: a VMM that loses a
+            // device with a request under way may abort (QEMU 11.1.3 does).
+            [self = host.get(), note = options.crash_note] {
+                self->dumper_->when_written([note] { crash(note); });
+            },
             host->process_.events));
     for (size_t i = 0; i < endpoints.size(); ++i)
         host->shards_[i % host->shards_.size()]->endpoints.push_back(std::move(endpoints[i]));

@@ -46,13 +46,13 @@ void LoopTrace::make_ring() {
     settings_.buffer_bytes = ring_->capacity();
     ring_->set_listener([this](std::string_view device, const pci::TraceEvent& event) {
         if (dumper_ == nullptr || !is_trouble(event)) return;
-        const bool at_once = event.text.starts_with("host-crash ");
+        // The crash waits for this file, and there is no later turn of the loop to make it in.
+        if (event.text.starts_with("host-crash ")) return dump(std::string(device));
         // The first of a storm is the one to see.
-        if (!at_once && !dumper_->claim()) return;
-        if (at_once) return dump(std::string(device), true);
+        if (!dumper_->claim()) return;
         // Behind the access that is under way, so that the dump has all of it.
         runner_.post([this, alive = std::weak_ptr<bool>(alive_), name = std::string(device)] {
-            if (!alive.expired()) dump(name, false);
+            if (!alive.expired()) dump(name);
         });
     });
 }
@@ -183,7 +183,7 @@ control::TraceSlice LoopTrace::events(const control::TraceQuery& query) const {
     return result;
 }
 
-void LoopTrace::dump(const std::string& device, bool at_once) const {
+void LoopTrace::dump(const std::string& device) const {
     TraceDumper::Dump dump{.device = device, .ring = ring_->copy(kMaxDumpBytes), .names = {}};
     if (names_.size() > kMaxNames) names_.clear();
     const auto add_names = [&](std::string_view name) {
@@ -192,10 +192,7 @@ void LoopTrace::dump(const std::string& device, bool at_once) const {
     };
     add_names(device);
     for_each([&](const pci::Function& function, bool) { add_names(function.name()); });
-    if (at_once)
-        dumper_->write_now(dump);
-    else
-        dumper_->submit(std::move(dump));
+    dumper_->submit(std::move(dump));
 }
 
 }  // namespace mimic::machine

@@ -59,7 +59,7 @@ private:
     void apply();
     void record_states();
     const pci::TraceNames* names_of(std::string_view device) const;
-    void dump(const std::string& device, bool at_once) const;
+    void dump(const std::string& device) const;
 
     TaskRunner& runner_;
     TraceDumper* dumper_;

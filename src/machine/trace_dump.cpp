@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "base/log.h"
 #include "base/unique_fd.h"
@@ -124,7 +125,23 @@ void TraceDumper::run() {
         write_now(dump);
         lock.lock();
         waiting_.reset();
+        const auto done = std::exchange(done_, nullptr);
+        if (!done) continue;
+        lock.unlock();
+        done();
+        lock.lock();
     }
+}
+
+void TraceDumper::when_written(std::function<void()> done) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (waiting_) {
+            done_ = std::move(done);
+            return;
+        }
+    }
+    done();
 }
 
 void TraceDumper::write_now(const Dump& dump) {

@@ -60,8 +60,12 @@ public:
     /// Writes soon. One that comes while another waits is dropped.
     void submit(Dump dump);
 
-    /// Writes now, on this thread, whatever the time: the process is about to end.
+    /// Writes now, on this thread.
     void write_now(const Dump& dump);
+
+    /// Calls `done` once nothing is being written: at once, or on the thread that writes. For a
+    /// process that is about to end, and whose loops go on until then.
+    void when_written(std::function<void()> done);
 
     /// Files that this process wrote and that are still there, the oldest first.
     std::vector<std::string> paths() const;
@@ -73,7 +77,8 @@ private:
     const Options options_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    std::optional<Dump> waiting_;
+    std::optional<Dump> waiting_;  // until it is written
+    std::function<void()> done_;   // of when_written()
     std::optional<TimePoint> last_;
     std::vector<std::string> paths_;
     bool ending_ = false;

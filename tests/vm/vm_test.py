@@ -17,6 +17,7 @@ import kernel_bus_scenarios
 import kernel_scenarios
 import regs_scenarios
 import trace_scenarios
+import web_scenarios
 from guest import Failure, Topology, check, equal
 from passed import Passed
 
@@ -217,6 +218,7 @@ SCENARIOS = {
     **kernel_scenarios.SCENARIOS,
     **regs_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
+    **web_scenarios.SCENARIOS,
 }
 
 

@@ -22,6 +22,9 @@ void crash(const std::string& note) {
             ::open(note.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (!made) MIMIC_LOG("control", kError, "Cannot make {}", note);
     }
+    // A large process takes a while to die, and keeps its sockets until then. QEMU 11.1.3 aborts if
+    // a device goes away while a request of it is under way, so clients see the end first.
+    ::close_range(STDERR_FILENO + 1, ~0U, 0);
     ::kill(::getpid(), SIGKILL);
 }
 
@@ -35,10 +38,9 @@ Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> end
     for (unsigned i = 0; i < host->pool_->size(); ++i)
         host->shards_.push_back(std::make_unique<Shard>(
             host->pool_->loop(i),
-            // Loops serve on while the dump of the last events is written: a VMM that loses a
-            // device with a request under way may abort (QEMU 11.1.3 does).
-            [self = host.get(), note = options.crash_note] {
-                self->dumper_->when_written([note] { crash(note); });
+            // Loops serve on while the dump of the last events is written.
+            [self = host.get(), &loop = host->pool_->loop(i), note = options.crash_note] {
+                self->dumper_->when_written([&loop, note] { loop.post([note] { crash(note); }); });
             },
             host->process_.events));
     for (size_t i = 0; i < endpoints.size(); ++i)
@@ -103,6 +105,7 @@ DeviceHost::~DeviceHost() {
         });
     }
     // The contexts outlive the loops' threads.
+    if (dumper_) dumper_->stop();  // its thread may post to a loop
     pool_.reset();
 }
 

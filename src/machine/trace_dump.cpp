@@ -89,6 +89,10 @@ Result<DumpFile> create_dump_file(const std::string& dir, const std::string& dev
 TraceDumper::TraceDumper(Options options) : options_(std::move(options)) {}
 
 TraceDumper::~TraceDumper() {
+    stop();
+}
+
+void TraceDumper::stop() {
     {
         const std::lock_guard lock(mutex_);
         ending_ = true;

@@ -67,6 +67,9 @@ public:
     /// process that is about to end, and whose loops go on until then.
     void when_written(std::function<void()> done);
 
+    /// Ends the thread. What waits is written first; nothing is written any more.
+    void stop();
+
     /// Files that this process wrote and that are still there, the oldest first.
     std::vector<std::string> paths() const;
 

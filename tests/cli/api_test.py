@@ -18,7 +18,11 @@ import sys
 import tempfile
 import unittest
 
-import jsonschema
+try:
+    import jsonschema
+except ImportError:  # an interpreter that is not Debian's; the package is pure Python
+    sys.path.append("/usr/lib/python3/dist-packages")
+    import jsonschema
 
 BIN, SOURCE = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
 TOKEN = "0123456789abcdef0123456789abcdef"

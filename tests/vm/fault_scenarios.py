@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each fault of `mimic inject`, and Linux seen to notice it: kernel log, AER counters, driver recovery, errors of user
 space; and, where hardware would recover, that everything works again afterwards."""
+import pathlib
 import re
 import time
 
@@ -151,6 +152,12 @@ def interrupts(vm):
     # scheduled for a while counts fewer than were sent.
     vm.inject(MACHINE, "gpu0", "irq-spurious", "count=20", "delay=20ms")
     vm.wait_for(MACHINE, f"[ $({count}) -ge {before + 5} ]")
+    sent = [fault for fault in vm.api(MACHINE, "/v1/devices/gpu0/faults")["faults"] if fault["fault"] == "irq-spurious"]
+    while sent[0]["state"] != "done":
+        time.sleep(0.1)
+        sent = [fault for fault in vm.api(MACHINE, "/v1/devices/gpu0/faults")["faults"]
+                if fault["fault"] == "irq-spurious"]
+    equal("spurious interrupts that were sent", [20], [fault["strikes"] for fault in sent])
     equal("after spurious interrupts", 0, wait_status(vm, 20000).status)
     bench_verifies(vm, MACHINE, "mock0")
 
@@ -196,6 +203,8 @@ def host(vm):
     vm.wait_for(MACHINE, f"! cat {CLASS}/mock0/status 2>/dev/null >/dev/null")
     fails(vm, MACHINE, f"cat {CLASS}/mock0/status", "No such device")
     fails(vm, MACHINE, "mock-accel-bench --device mock0 --verify", "")
+    dumps = pathlib.Path(vm.environment["XDG_STATE_HOME"]).glob(f"mimic/{MACHINE}/trace-*.jsonl")
+    check(any("host-crash struck" in dump.read_text() for dump in dumps), "the crash left no dump of the last events")
     check("degraded" in vm.run("ps").out, "mimic ps does not say that the machine is degraded")
 
 

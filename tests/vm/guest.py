@@ -152,19 +152,22 @@ class Topology:
         done = self.run("inject", machine, device, fault, *options)
         check(done.status == 0, f"inject {machine} {device} {fault} {options}: {done}")
 
-    def counters(self, machine, device):
-        """Counters of a device, by the control API of the device host that serves it."""
+    def api(self, machine, path):
+        """What the device host that knows `path` answers to GET, by the control API."""
         folder = pathlib.Path(self.environment["XDG_RUNTIME_DIR"]) / "mimic" / machine
-        for path in sorted(folder.glob("control-*.sock")):
+        for socket_path in sorted(folder.glob("control-*.sock")):
             connection = http.client.HTTPConnection("localhost", timeout=10)
             connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             with contextlib.closing(connection):
-                connection.sock.connect(str(path))
-                connection.request("GET", f"/v1/devices/{device}")
+                connection.sock.connect(str(socket_path))
+                connection.request("GET", path)
                 response = connection.getresponse()
                 if response.status == 200:
-                    return json.load(response)["counters"]
-        raise Failure(f"no control socket knows {device}")
+                    return json.load(response)
+        raise Failure(f"no control socket knows {path}")
+
+    def counters(self, machine, device):
+        return self.api(machine, f"/v1/devices/{device}")["counters"]
 
     def wait_for(self, machine, condition):
         """Waits, in the guest and for at most a minute, until a shell condition holds."""

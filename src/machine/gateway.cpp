@@ -8,6 +8,7 @@
 #include "control/client.h"
 #include "control/routes.h"
 #include "machine/gateway_routes.h"
+#include "machine/json_members.h"
 #include "machine/machine_api.h"
 
 namespace mimic::machine {
@@ -22,13 +23,9 @@ constexpr size_t kMaxName = 128;  // of a machine or device that somebody asks f
 constexpr size_t kMaxMessage = 512;
 constexpr size_t kMaxNearest = 16;
 
-// A member of what a process said.
+// What a process said, cut to what one passes on.
 std::string text_of(const Json& json, const char* key) {
-    if (!json.is_object()) return "";
-    const auto found = json.find(key);
-    return found != json.end() && found->is_string()
-               ? found->get<std::string>().substr(0, kMaxMessage)
-               : "";
+    return string_member(json, key).substr(0, kMaxMessage);
 }
 
 HostAnswer read_answer(const std::string& socket, const Result<control::ClientAnswer>& answer) {

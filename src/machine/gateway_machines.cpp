@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // GET /v1/machines and /v1/machines/{machine}.
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "machine/gateway_routes.h"
@@ -17,9 +18,14 @@ using Json = nlohmann::ordered_json;
 Json machine_of(const Gateway& gateway, const std::string& name) {
     const std::string dir = gateway.root().machine_dir(name);
     const bool alive = gateway.root().is_alive(name);
-    MachineState state;
-    state.phase = "running";  // devices without a supervisor
-    if (auto read = read_machine_state(dir)) state = std::move(*read);
+    MachineState state;  // "starting", which is true between the claim and the first state.json
+    std::error_code error;
+    if (auto read = read_machine_state(dir)) {
+        state = std::move(*read);
+    } else if (!std::filesystem::exists(dir + "/launch.json", error) &&
+               !device_host_sockets(dir).empty()) {
+        state.phase = "running";  // device hosts that somebody started without a supervisor
+    }
     state.name = name;
     // The lock tells the truth; state.json is what was true when it was written.
     MachineFacts facts{alive ? state.phase : "dead", "", dir};

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "control/api.h"
+#include "machine/private_files.h"
 
 namespace mimic::machine {
 namespace {
@@ -53,6 +54,22 @@ TEST_F(EmptyGateway, HasTheRoutesOfTheDocument) {
     for (const auto& route : gateway->routes())
         served.insert(fmt::format("{} {}", route.method, route.path));
     EXPECT_EQ(documented, served);
+}
+
+// Before its supervisor has said anything of it.
+TEST_F(EmptyGateway, AMachineIsStartingUntilItsStateSaysOtherwise) {
+    const auto claimed = gateway->root().claim("box");
+    ASSERT_TRUE(claimed);
+    const auto phase = [&] {
+        const auto answer = gateway->handle({"GET", "/v1/machines", "", ""});
+        return json::parse(answer.body)["machines"][0].value("phase", "");
+    };
+    EXPECT_EQ(phase(), "starting");
+    ASSERT_TRUE(write_file_atomically(claimed->path + "/launch.json", "{}"));
+    ASSERT_TRUE(write_file_atomically(claimed->path + "/control-0.sock", ""));
+    EXPECT_EQ(phase(), "starting");
+    std::filesystem::remove(claimed->path + "/launch.json");
+    EXPECT_EQ(phase(), "running");
 }
 
 TEST_F(EmptyGateway, KnowsNoMachine) {

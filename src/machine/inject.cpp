@@ -7,18 +7,12 @@
 
 #include "control/fault_json.h"
 #include "machine/api_client.h"
+#include "machine/json_members.h"
 
 namespace mimic::machine {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// A member of what a device host said, which is believed no more than any peer.
-std::string text_of(const Json& json, const char* key) {
-    const auto found = json.is_object() ? json.find(key) : json.end();
-    return json.is_object() && found != json.end() && found->is_string() ? found->get<std::string>()
-                                                                         : "";
-}
 
 // The newest fault of an answer; null if it has none.
 Json newest(const Json& answer) {
@@ -58,7 +52,7 @@ Status inject(const InjectOptions& options) {
         path + "/faults", Json::parse(control::fault_body(options.fault, options.options, fault)));
     if (answer) {
         const auto made = newest(*answer);
-        print(options, text_of(made, "state"), text_of(made, "note"));
+        print(options, string_member(made, "state"), string_member(made, "note"));
         return {};
     }
     const Error& error = answer.error();

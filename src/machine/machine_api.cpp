@@ -70,6 +70,7 @@ Json machine_json(const MachineState& state, const MachineFacts& facts) {
               {"started_us", unix_us(state.started)},
               {"reason", facts.reason},
               {"file", state.file},
+              {"started", state.started},
               {"accel", state.accel},
               {"kernel", state.kernel},
               {"functions", state.functions},

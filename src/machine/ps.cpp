@@ -1,168 +1,111 @@
 // SPDX-License-Identifier: Apache-2.0
-// `mimic ps` and `mimic logs`.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <array>
+// `mimic ps`: the machines of this user, as the control API tells them.
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "machine/api_client.h"
 #include "machine/down.h"
-#include "machine/interrupt.h"
-#include "machine/machine_state.h"
-#include "machine/private_files.h"
-#include "machine/run_dir.h"
-#include "machine/up_source.h"
+#include "machine/json_members.h"
+#include "machine/terminal_text.h"
 
 namespace mimic::machine {
 namespace {
 
-using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
-void complain(const std::string& text) {
-    std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
+// What a supervisor that was killed leaves behind.
+constexpr const char* kDead = "dead";
+
+std::string text_of(const Json& json, const char* key) {
+    return terminal_text(string_member(json, key));
 }
 
-struct Row {
-    MachineState state;
-    std::string phase;
-    std::string dir;
-};
-
-std::vector<Row> rows(const RunRoot& root) {
-    std::vector<Row> all;
-    for (const auto& name : root.names()) {
-        Row row;
-        row.dir = root.machine_dir(name);
-        if (auto state = read_machine_state(row.dir)) row.state = std::move(*state);
-        row.state.name = name;
-        // The lock tells the truth; state.json is what was true when it was written.
-        row.phase = root.is_alive(name) ? row.state.phase : "dead";
-        all.push_back(std::move(row));
-    }
-    return all;
+Result<std::vector<Json>> machines() {
+    MIMIC_ASSIGN_OR_RETURN(const auto client, ApiClient::open());
+    MIMIC_ASSIGN_OR_RETURN(const auto answer, client.get("/v1/machines"));
+    const auto* const list = find_member(answer, "machines");
+    if (list == nullptr || !list->is_array())
+        return fail(std::errc::protocol_error, "the API's answer is no list of machines");
+    return std::vector<Json>(list->begin(), list->end());
 }
 
-void print_json(const std::vector<Row>& all) {
+// Process numbers of one kind.
+std::vector<uint64_t> pids_of(const Json& machine, std::string_view kind) {
+    std::vector<uint64_t> pids;
+    const auto* const processes = find_member(machine, "processes");
+    if (processes == nullptr || !processes->is_array()) return pids;
+    for (const Json& process : *processes)
+        if (string_member(process, "kind") == kind)
+            pids.push_back(uint_member(process, "pid").value_or(0));
+    return pids;
+}
+
+uint64_t pid_of(const Json& machine, std::string_view kind) {
+    const auto pids = pids_of(machine, kind);
+    return pids.empty() ? 0 : pids.front();
+}
+
+void print_json(const std::vector<Json>& all) {
     Json list = Json::array();
-    for (const auto& row : all) {
-        Json hosts = Json::array();
-        for (const auto& host : row.state.device_hosts) hosts.push_back(host.pid);
-        list.push_back({{"name", row.state.name},
-                        {"phase", row.phase},
-                        {"accel", row.state.accel},
-                        {"kernel", row.state.kernel},
-                        {"functions", row.state.functions},
-                        {"ssh_port", row.state.ssh_port},
-                        {"started", row.state.started},
-                        {"file", row.state.file},
-                        {"run_dir", row.dir},
-                        {"supervisor_pid", row.state.supervisor.pid},
-                        {"qemu_pid", row.state.qemu.pid},
-                        {"device_host_pids", hosts}});
-    }
+    for (const Json& machine : all)
+        list.push_back({{"name", string_member(machine, "name")},
+                        {"phase", string_member(machine, "phase")},
+                        {"accel", string_member(machine, "accel")},
+                        {"kernel", string_member(machine, "kernel")},
+                        {"functions", uint_member(machine, "functions").value_or(0)},
+                        {"ssh_port", uint_member(machine, "ssh_port").value_or(0)},
+                        {"started", string_member(machine, "started")},
+                        {"file", string_member(machine, "file")},
+                        {"run_dir", string_member(machine, "run_dir")},
+                        {"supervisor_pid", pid_of(machine, "supervisor")},
+                        {"qemu_pid", pid_of(machine, "qemu")},
+                        {"device_host_pids", pids_of(machine, "device-host")}});
     std::puts(list.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
 }
 
-void print_table(const std::vector<Row>& all) {
+void print_table(const std::vector<Json>& all) {
     size_t width = 4;
-    for (const auto& row : all) width = std::max(width, row.state.name.size());
+    for (const Json& machine : all) width = std::max(width, text_of(machine, "name").size());
     fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", "NAME", width, "STATE", "ACCEL",
                "KERNEL", "FUNCTIONS", "STARTED", "FILE");
-    for (const auto& row : all)
-        fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", row.state.name, width,
-                   row.phase, row.state.accel, row.state.ssh_port == 0 ? row.state.kernel : "image",
-                   row.state.functions, row.state.started, row.state.file);
-}
-
-// Copies what is new in the file to stdout; false if stdout is gone.
-bool copy_new(int fd) {
-    std::array<char, 65536> buffer{};
-    for (;;) {
-        const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-        if (count <= 0) return true;
-        for (ssize_t at = 0; at < count;) {
-            const ssize_t written = ::write(STDOUT_FILENO, buffer.data() + at,
-                                            static_cast<size_t>(count - at));
-            if (written < 0) return false;
-            at += written;
-        }
+    for (const Json& machine : all) {
+        const bool image = uint_member(machine, "ssh_port").value_or(0) != 0;
+        fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", text_of(machine, "name"),
+                   width, text_of(machine, "phase"), text_of(machine, "accel"),
+                   image ? "image" : text_of(machine, "kernel"),
+                   uint_member(machine, "functions").value_or(0), text_of(machine, "started"),
+                   text_of(machine, "file"));
     }
-}
-
-const char* file_of(Log log) {
-    switch (log) {
-        case Log::kConsole:
-            return "console.log";
-        case Log::kQemu:
-            return "qemu.log";
-        case Log::kDevices:
-            return "device-host.log";
-        case Log::kSupervisor:
-            return "supervisor.log";
-    }
-    return "";
 }
 
 }  // namespace
 
 int run_ps(PsFormat format) {
-    const auto root = RunRoot::open();
-    if (!root) {
-        complain(root.error().message());
+    const auto all = machines();
+    if (!all) {
+        std::fputs(fmt::format("mimic: error: {}\n", all.error().message()).c_str(), stderr);
         return 1;
     }
-    const auto all = rows(*root);
     switch (format) {
         case PsFormat::kJson:
-            print_json(all);
+            print_json(*all);
             break;
         case PsFormat::kTable:
-            print_table(all);
+            print_table(*all);
             break;
         case PsFormat::kNames:
-            for (const auto& row : all)
-                if (row.phase != "dead") std::puts(row.state.name.c_str());
+            for (const Json& machine : *all)
+                if (string_member(machine, "phase") != kDead)
+                    std::puts(text_of(machine, "name").c_str());
     }
-    for (const auto& row : all)
-        if (row.phase == "dead")
+    for (const Json& machine : *all)
+        if (string_member(machine, "phase") == kDead)
             std::fputs(fmt::format("mimic: the supervisor of {0} was killed; clean up with: mimic "
                                    "down {0}\n",
-                                   row.state.name)
+                                   text_of(machine, "name"))
                            .c_str(),
                        stderr);
-    return 0;
-}
-
-int run_logs(const std::string& name, Log log, bool follow) {
-    const auto root = RunRoot::open();
-    const auto state_root = state_root_path();
-    if (!root || !state_root || !is_machine_name(name)) {
-        complain(!root         ? root.error().message()
-                 : !state_root ? state_root.error().message()
-                               : fmt::format("\"{}\" is no machine name", name));
-        return 1;
-    }
-    const std::string folder = *state_root + "/" + name;
-    const UniqueFd fd(::open((folder + "/" + file_of(log)).c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) {
-        complain(fmt::format("machine {} has no {}{}", name, file_of(log),
-                             did_you_mean(name, root->names())));
-        return 1;
-    }
-    if (follow) catch_interrupts();
-    bool alive = root->is_alive(name);
-    while (copy_new(fd.get()) && follow && alive && interrupted() == 0) {
-        alive = root->is_alive(name);
-        sleep_unless_interrupted(100ms);
-    }
-    if (!alive) {
-        const auto reason = last_lines(folder + "/exit-reason", 1000);
-        if (!reason.empty())
-            std::fputs(fmt::format("mimic: machine {} ended: {}\n", name, reason.front()).c_str(),
-                       stderr);
-    }
     return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "machine/json_members.h"
 #include "machine/terminal_text.h"
 
 namespace mimic::machine {
@@ -16,27 +17,12 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxDevices = 100'000;  // of a machine; arbitrary
 
-const Json* member(const Json& json, const char* key) {
-    if (!json.is_object()) return nullptr;
-    const auto found = json.find(key);
-    return found == json.end() ? nullptr : &*found;
-}
-
 std::string text_of(const Json& json, const char* key) {
-    const Json* const found = member(json, key);
-    return found != nullptr && found->is_string()
-               ? terminal_text(found->get_ref<const std::string&>(), 63)
-               : std::string();
-}
-
-std::optional<uint64_t> number_of(const Json& json, const char* key) {
-    const Json* const found = member(json, key);
-    if (found == nullptr || !found->is_number_unsigned()) return std::nullopt;
-    return found->get<uint64_t>();
+    return terminal_text(string_member(json, key), 63);
 }
 
 bool is(const Json& json, const char* key, bool value) {
-    const Json* const found = member(json, key);
+    const Json* const found = find_member(json, key);
     return found != nullptr && found->is_boolean() && found->get<bool>() == value;
 }
 
@@ -56,20 +42,20 @@ TopDevice read_device(const Json& json) {
     out.bdf = text_of(json, "bdf");
     out.state = state_of(json);
     out.connected = is(json, "connected", true);
-    out.vfs = number_of(json, "vfs");
-    out.total_vfs = number_of(json, "total_vfs");
-    if (const Json* const faults = member(json, "faults"); faults != nullptr) {
-        out.faults = number_of(*faults, "armed").value_or(0) +
-                     number_of(*faults, "active").value_or(0);
-        out.struck = number_of(*faults, "struck").value_or(0);
+    out.vfs = uint_member(json, "vfs");
+    out.total_vfs = uint_member(json, "total_vfs");
+    if (const Json* const faults = find_member(json, "faults"); faults != nullptr) {
+        out.faults = uint_member(*faults, "armed").value_or(0) +
+                     uint_member(*faults, "active").value_or(0);
+        out.struck = uint_member(*faults, "struck").value_or(0);
     }
-    const Json* const counters = member(json, "counters");
+    const Json* const counters = find_member(json, "counters");
     if (counters == nullptr) return out;
     for (const char* key : {"config_reads", "config_writes", "bar_reads", "bar_writes"})
-        out.counters.accesses += number_of(*counters, key).value_or(0);
-    out.counters.interrupts = number_of(*counters, "interrupts").value_or(0);
+        out.counters.accesses += uint_member(*counters, key).value_or(0);
+    out.counters.interrupts = uint_member(*counters, "interrupts").value_or(0);
     for (const char* key : {"dma_read_bytes", "dma_write_bytes"})
-        out.counters.dma_bytes += number_of(*counters, key).value_or(0);
+        out.counters.dma_bytes += uint_member(*counters, key).value_or(0);
     return out;
 }
 
@@ -249,7 +235,7 @@ private:
 
 std::vector<TopDevice> read_top_devices(const Json& json) {
     std::vector<TopDevice> devices;
-    const Json* const list = member(json, "devices");
+    const Json* const list = find_member(json, "devices");
     if (list == nullptr || !list->is_array()) return devices;
     for (const auto& one : *list) {
         if (devices.size() == kMaxDevices) break;

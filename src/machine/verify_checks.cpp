@@ -20,10 +20,6 @@ constexpr unsigned kStandardBars = 6;
 constexpr unsigned kUuidWords = 4;
 constexpr unsigned kLabelWords = 16;
 
-std::string text_of(const Json& object, const char* key) {
-    return object.at(key).get<std::string>();
-}
-
 /// "16" of "16.0 GT/s PCIe" and of "16 GT/s".
 std::string speed_number(std::string_view text) {
     const std::string_view number = text.substr(0, text.find(' '));

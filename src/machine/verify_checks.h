@@ -18,6 +18,11 @@ namespace mimic::machine {
 /// "12", "0x1f" or, as sysfs prints it, "-1" (all ones). Nothing for any other text. Pure.
 std::optional<uint64_t> parse_number(std::string_view text);
 
+/// The string `key` of a plan, which is ours: one that lacks it is a bug, and throws.
+inline std::string text_of(const nlohmann::json& object, const char* key) {
+    return object.at(key).get<std::string>();
+}
+
 /// Counts checks and keeps those that failed. Borrows both for its life.
 class Checker {
 public:

@@ -15,10 +15,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string text_of(const Json& object, const char* key) {
-    return object.at(key).get<std::string>();
-}
-
 bool is_native(const Json& device) {
     return device.at("sriov") == "native";
 }

@@ -8,10 +8,6 @@ using Json = nlohmann::json;
 
 constexpr unsigned kRom = 6;  // its line in "resource"
 
-std::string text_of(const Json& object, const char* key) {
-    return object.at(key).get<std::string>();
-}
-
 /// Bytes of line `index` of "resource", 0 for none.
 uint64_t resource_size(const ProbeRecord& record, unsigned index) {
     const std::string* const line = record.find(fmt::format("resource{}", index));

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "base/private_files.h"
 #include "clone/clone.h"
-#include "machine/device_factory.h"
-#include "machine/fabric_factory.h"
-#include "machine/private_files.h"
+#include "host/device_factory.h"
+#include "host/fabric_factory.h"
 #include "topology/topology.h"
 
 namespace mimic::cli {
@@ -58,12 +58,12 @@ Status try_devices(const std::string& yaml) {
     if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
     for (const auto& machine : model->machines) {
         for (const auto& fabric : machine.fabrics) {
-            MIMIC_TRY(machine::make_fabric(machine, fabric));
+            MIMIC_TRY(host::make_fabric(machine, fabric));
         }
         for (const auto& device : machine.devices) {
             if (device.on_fabric) continue;
             for (const auto& function : device.functions) {
-                MIMIC_TRY(machine::make_function(device, function));
+                MIMIC_TRY(host::make_function(device, function));
             }
         }
     }
@@ -76,7 +76,7 @@ int write_out(const std::string& path, const std::string& text) {
                         std::fflush(stdout) == 0;
         return ok ? 0 : complain(Error::from_errno(errno, "standard output"));
     }
-    const auto written = machine::write_file_atomically(path, text);
+    const auto written = write_file_atomically(path, text);
     return written ? 0 : complain(written.error());
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/private_files.h"
 #include "cli/clone_command.h"
 #include "cli/control_commands.h"
 #include "cli/guest_commands.h"
@@ -13,11 +14,11 @@
 #include "cli/kernel_commands.h"
 #include "cli/trace_commands.h"
 #include "cli/version.h"
+#include "host/device_host.h"
+#include "instruments/ps.h"
 #include "machine/console.h"
-#include "machine/device_host.h"
 #include "machine/doctor.h"
 #include "machine/down.h"
-#include "machine/private_files.h"
 #include "machine/run_dir.h"
 #include "machine/supervisor.h"
 #include "machine/up.h"
@@ -65,15 +66,15 @@ void add_down_ps_logs(CLI::App& app, Action& action) {
         ->excludes(down_names);
     down->callback([names, &action] { action = [names] { return machine::run_down(*names); }; });
 
-    auto format = std::make_shared<machine::PsFormat>(machine::PsFormat::kTable);
+    auto format = std::make_shared<instruments::PsFormat>(instruments::PsFormat::kTable);
     auto* ps = app.add_subcommand("ps", "List machines");
     auto* json = ps->add_flag_callback(
-        "--json", [format] { *format = machine::PsFormat::kJson; }, "As JSON");
+        "--json", [format] { *format = instruments::PsFormat::kJson; }, "As JSON");
     ps->add_flag_callback(
-          "--names", [format] { *format = machine::PsFormat::kNames; },
+          "--names", [format] { *format = instruments::PsFormat::kNames; },
           "Only the names of those that run")
         ->excludes(json);
-    ps->callback([format, &action] { action = [format] { return machine::run_ps(*format); }; });
+    ps->callback([format, &action] { action = [format] { return instruments::run_ps(*format); }; });
 
     auto name = std::make_shared<std::string>();
     auto log = std::make_shared<machine::Log>(machine::Log::kConsole);
@@ -97,7 +98,7 @@ void add_down_ps_logs(CLI::App& app, Action& action) {
 }
 
 void add_serve(CLI::App& app, Action& action) {
-    auto options = std::make_shared<machine::ServeOptions>();
+    auto options = std::make_shared<host::ServeOptions>();
     auto* serve = app.add_subcommand("serve", "Serve a machine's devices on sockets, without it");
     serve->add_option("FILE", options->file, "Topology file (YAML)")->required();
     serve->add_option("--machine", options->machine, "Machine, if the file has several");
@@ -123,7 +124,7 @@ void add_serve(CLI::App& app, Action& action) {
                       "Folder for the last events when a fault strikes (none)");
     serve->add_option("--ready-fd", options->ready_fd, "Descriptor that gets the line \"ready N\"");
     serve->callback(
-        [options, &action] { action = [options] { return machine::run_serve(*options); }; });
+        [options, &action] { action = [options] { return host::run_serve(*options); }; });
 
     auto dir = std::make_shared<std::string>();
     auto* supervise = app.add_subcommand("supervise", "Started by mimic up");
@@ -148,7 +149,7 @@ int run_plan(const std::string& file, const std::string& format_name, const std:
                         std::fflush(stdout) == 0;
         return ok ? 0 : complain(Error::from_errno(errno, "standard output"));
     }
-    const auto written = machine::write_file_atomically(out, *text);
+    const auto written = write_file_atomically(out, *text);
     return written ? 0 : complain(written.error());
 }
 

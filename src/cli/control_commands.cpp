@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "machine/inject.h"
+#include "instruments/inject.h"
 
 namespace mimic::cli {
 namespace {
 
 // What the parser has collected; strings become values once it is done.
 struct InjectArguments {
-    machine::InjectOptions options;
+    instruments::InjectOptions options;
     std::vector<std::string> pairs;
     std::string at;
     std::string after;
@@ -60,12 +60,12 @@ void add_inject(CLI::App& app, Action& action) {
     inject->add_flag("--list", arguments->list, "Print all faults");
     inject->callback([arguments, fault, &action] {
         if (arguments->list) {
-            action = [] { return machine::list_faults(); };
+            action = [] { return instruments::list_faults(); };
             return;
         }
         if (fault->count() == 0) throw CLI::RequiredError("MACHINE DEVICE FAULT");
         read_arguments(*arguments);
-        action = [arguments] { return machine::run_inject(arguments->options); };
+        action = [arguments] { return instruments::run_inject(arguments->options); };
     });
 }
 

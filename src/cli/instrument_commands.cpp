@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
-#include "machine/regs.h"
-#include "machine/serve_api.h"
-#include "machine/top.h"
+#include "instruments/regs.h"
+#include "instruments/serve_api.h"
+#include "instruments/top.h"
 #include "pci/fault.h"
 
 namespace mimic::cli {
@@ -39,7 +39,7 @@ Duration interval_of(const char* option, const std::string& text) {
 }
 
 struct RegsArguments {
-    machine::RegsOptions options;
+    instruments::RegsOptions options;
     unsigned bar = 0;
     std::string watch;
 };
@@ -73,12 +73,12 @@ void add_regs(CLI::App& app, Action& action) {
             const bool has_value = !given.empty() && !given[0].empty() && given[0] != "true";
             chosen.watch = interval_of("--watch", has_value ? given[0] : "0.5");
         }
-        action = [arguments] { return machine::run_regs(arguments->options); };
+        action = [arguments] { return instruments::run_regs(arguments->options); };
     });
 }
 
 void add_top(CLI::App& app, Action& action) {
-    auto options = std::make_shared<machine::TopOptions>();
+    auto options = std::make_shared<instruments::TopOptions>();
     auto interval = std::make_shared<std::string>("1");
     auto* top = app.add_subcommand("top", "Show what machines and devices do, as it happens");
     top->add_option("MACHINE", options->machines, "Only these machines");
@@ -88,19 +88,20 @@ void add_top(CLI::App& app, Action& action) {
     top->add_flag("--json", options->json, "That table as JSON");
     top->callback([options, interval, &action] {
         options->interval = interval_of("--interval", *interval);
-        action = [options] { return machine::run_top(*options); };
+        action = [options] { return instruments::run_top(*options); };
     });
 }
 
 void add_api(CLI::App& app, Action& action, const char* name, const char* what, bool page) {
-    auto options = std::make_shared<machine::ServeApiOptions>();
+    auto options = std::make_shared<instruments::ServeApiOptions>();
     options->page = page;
     auto* api = app.add_subcommand(name, what);
     api->add_option("--port", options->port, "Port of 127.0.0.1 (one that is free)");
     api->add_option("--token-file", options->token_file,
                     "Take the token from FILE, which only you can read (a new one, printed)");
-    api->callback(
-        [options, &action] { action = [options] { return machine::run_serve_api(*options); }; });
+    api->callback([options, &action] {
+        action = [options] { return instruments::run_serve_api(*options); };
+    });
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "cli/version.h"
 #include "devices/mock_accel/command_line.h"
-#include "machine/device_host.h"
+#include "host/device_host.h"
 
 namespace {
 
@@ -62,9 +62,9 @@ int serve(const CommandLine& line) {
     ::sigprocmask(SIG_BLOCK, &stop, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
 
-    std::vector<mimic::machine::DeviceHost::Endpoint> endpoints;
+    std::vector<mimic::host::DeviceHost::Endpoint> endpoints;
     endpoints.push_back({std::move(*device), line.socket_path});
-    const auto host = mimic::machine::DeviceHost::create(std::move(endpoints), {});
+    const auto host = mimic::host::DeviceHost::create(std::move(endpoints), {});
     if (!host) return fail(1, host.error().message());
     introduce(line, model);
     int number = 0;

@@ -10,10 +10,10 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/interrupt.h"
+#include "base/private_files.h"
+#include "guest/guest_agent.h"
 #include "machine/boot_plan.h"
-#include "machine/guest_agent.h"
-#include "machine/interrupt.h"
-#include "machine/private_files.h"
 #include "machine/supervisor.h"
 
 namespace mimic::machine {
@@ -154,7 +154,7 @@ Status Boot::wait_for_agent(TimePoint deadline) {
                         plan_.state.ssh_port == 0
                             ? ""
                             : ": neither qemu-guest-agent nor sshd answers (more time: --timeout)");
-        auto agent = GuestAgent::connect(qga_socket_, std::min<Duration>(left, kSlice));
+        auto agent = guest::GuestAgent::connect(qga_socket_, std::min<Duration>(left, kSlice));
         has_agent_ = agent.has_value();
         if (agent) return {};
         if (plan_.state.ssh_port != 0 && answers_ssh(plan_.state.ssh_port)) return {};
@@ -171,9 +171,10 @@ Status Boot::wait_for_driver(TimePoint deadline) {
     std::string why;
     do {
         MIMIC_TRY(check_control());
-        const auto agent = GuestAgent::connect(qga_socket_, kSlice);
+        const auto agent = guest::GuestAgent::connect(qga_socket_, kSlice);
         const auto listing = agent ? (*agent)->exec({"ls", "-1", "/sys/class/mock-accel"}, "", 10s)
-                                   : Result<GuestAgent::ExecResult>(tl::unexpected(agent.error()));
+                                   : Result<guest::GuestAgent::ExecResult>(
+                                         tl::unexpected(agent.error()));
         found = 0;
         if (listing) {
             why = listing->err;

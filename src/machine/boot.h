@@ -9,7 +9,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "machine/guest_image.h"
+#include "guest/guest_image.h"
 #include "machine/launch_plan.h"
 #include "machine/process.h"
 #include "machine/qemu_locate.h"
@@ -23,7 +23,7 @@ struct BootOptions {
     std::string file;           // its absolute path, for people
     Qemu qemu;
     topology::Accel accel = topology::Accel::kTcg;
-    GuestImage image;                    // of a direct boot
+    guest::GuestImage image;             // of a direct boot
     std::vector<std::string> qemu_args;  // the user's own, appended as they are
     std::string disk_image;              // of an image boot: the user's file, absolute
 };

@@ -11,9 +11,9 @@
 #include <array>
 #include <ctime>
 
-#include "machine/cloud_init.h"
-#include "machine/device_host.h"
-#include "machine/private_files.h"
+#include "base/private_files.h"
+#include "guest/cloud_init.h"
+#include "host/device_host.h"
 #include "machine/process.h"
 
 namespace mimic::machine {
@@ -103,7 +103,7 @@ Status BootPlanner::check_socket_paths() const {
     std::string longest = context_.console_socket;
     for (const auto& [name, path] : context_.device_sockets)
         if (path.size() > longest.size()) longest = path;
-    const std::string control = control_socket_path(run_dir_, machine_.devices.size());
+    const std::string control = host::control_socket_path(run_dir_, machine_.devices.size());
     if (control.size() > longest.size()) longest = control;
     if (longest.size() <= kMaxSocketPath) return {};
     return fail(std::errc::filename_too_long,
@@ -149,7 +149,7 @@ Status BootPlanner::prepare_disk() {
     if (!made.exit.ok())
         return fail(std::errc::io_error, "cannot make a disk over {}: {}", options_.disk_image,
                     made.err);
-    MIMIC_ASSIGN_OR_RETURN(context_.seed_iso, make_cloud_init_seed(machine_, run_dir_));
+    MIMIC_ASSIGN_OR_RETURN(context_.seed_iso, guest::make_cloud_init_seed(machine_, run_dir_));
     MIMIC_ASSIGN_OR_RETURN(context_.ssh_port, free_port());
     plan_.state.ssh_port = context_.ssh_port;
     plan_.shut_down_guest = true;
@@ -184,8 +184,9 @@ std::vector<DeviceHostPlan> BootPlanner::device_hosts() const {
             hosts.back().argv.insert(hosts.back().argv.end(), shared.begin(), shared.end());
     }
     for (size_t i = 0; i < hosts.size(); ++i)
-        hosts[i].argv.insert(hosts[i].argv.end(), {"--control", control_socket_path(run_dir_, i),
-                                                   "--dump-dir", plan_.state_dir});
+        hosts[i].argv.insert(
+            hosts[i].argv.end(),
+            {"--control", host::control_socket_path(run_dir_, i), "--dump-dir", plan_.state_dir});
     return hosts;
 }
 

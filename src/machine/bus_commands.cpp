@@ -13,10 +13,10 @@
 
 #include "base/nearest.h"
 #include "base/unique_fd.h"
+#include "guest/guest_image.h"
+#include "guest/host_tool.h"
 #include "kernelbus/file_tree.h"
 #include "machine/bus_images.h"
-#include "machine/guest_image.h"
-#include "machine/host_tool.h"
 #include "machine/kernel_verify.h"
 #include "topology/topology.h"
 
@@ -144,8 +144,8 @@ Result<std::string> read_probe(const std::string& path) {
 
 Result<std::string> probe_text(const KernelOptions& options) {
     if (!options.probe.empty()) return read_probe(options.probe);
-    MIMIC_ASSIGN_OR_RETURN(const std::string path, find_support_file("guest/init/probe"));
-    MIMIC_ASSIGN_OR_RETURN(const std::string text, run_tool({"/bin/sh", path}, false));
+    MIMIC_ASSIGN_OR_RETURN(const std::string path, guest::find_support_file("guest/init/probe"));
+    MIMIC_ASSIGN_OR_RETURN(const std::string text, guest::run_tool({"/bin/sh", path}, false));
     return text + "\n";
 }
 
@@ -184,7 +184,7 @@ int run_kernel_verify(const KernelOptions& options) {
     if (!planned) return 2;
     const auto text = probe_text(options);
     if (!text) return complain(text.error(), 2);
-    const auto probe = parse_probe(*text);
+    const auto probe = guest::parse_probe(*text);
     if (!probe) return complain(probe.error(), 2);
     const auto verdict = compare_with_kernel(planned->model, planned->plan, *probe);
     if (!verdict) return complain(verdict.error(), 2);

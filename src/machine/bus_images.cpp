@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "devices/mock_accel/registers.h"
+#include "host/device_factory.h"
+#include "host/fabric_factory.h"
 #include "kernelbus/sysfs_text.h"
-#include "machine/device_factory.h"
-#include "machine/fabric_factory.h"
 #include "pci/bridge.h"
 #include "pci/pci_regs.h"
 
@@ -195,7 +195,7 @@ std::string registers_of(const Node& node, const Read& read) {
 }
 
 Result<FunctionImage> endpoint_image(const Node& node) {
-    MIMIC_ASSIGN_OR_RETURN(const auto function, make_function(*node.device, *node.function));
+    MIMIC_ASSIGN_OR_RETURN(const auto function, host::make_function(*node.device, *node.function));
     DirectPort port(*function);
     program(port, node);
     if (node.enabled_vfs > 0) {
@@ -228,7 +228,7 @@ Result<FunctionImage> root_port_image(const Node& node) {
 
 Status add_fabric(const BusLayout& layout, const topology::Fabric& fabric, Images& images) {
     QuietHost host;  // outlives the endpoint, whose end detaches the fabric
-    MIMIC_ASSIGN_OR_RETURN(const auto vmd, make_fabric(*layout.machine, fabric));
+    MIMIC_ASSIGN_OR_RETURN(const auto vmd, host::make_fabric(*layout.machine, fabric));
     pci::Fabric& inside = vmd->fabric();
     inside.attach(host);
     for (const Node& node : layout.nodes) {

@@ -10,9 +10,9 @@
 #include <array>
 #include <cstdio>
 
+#include "base/interrupt.h"
 #include "base/unix_socket.h"
 #include "machine/down.h"
-#include "machine/interrupt.h"
 
 namespace mimic::machine {
 namespace {

@@ -13,10 +13,10 @@
 #include <optional>
 #include <sstream>
 
+#include "base/private_files.h"
 #include "base/unique_fd.h"
-#include "machine/guest_image.h"
+#include "guest/guest_image.h"
 #include "machine/kvm_probe.h"
-#include "machine/private_files.h"
 #include "machine/qemu_locate.h"
 #include "machine/run_dir.h"
 
@@ -53,8 +53,8 @@ std::string mib(uint64_t bytes) {
 
 void look_for_tools(Examination& e) {
     for (auto* tool : {&e.debs, &e.setup})
-        if (const auto path = find_support_file(*tool)) *tool = *path;
-    if (const auto found = find_support_file("tools/debs"); !found)
+        if (const auto path = guest::find_support_file(*tool)) *tool = *path;
+    if (const auto found = guest::find_support_file("tools/debs"); !found)
         e.add("Mimic's tools", Health::kMissing, found.error().message(),
               "export MIMIC_TOOLS_DIR=<Mimic's sources>/tools");
     std::string missing;
@@ -172,7 +172,7 @@ void print_json(const std::vector<Finding>& findings) {
 
 std::vector<Finding> examine() {
     Examination e;
-    if (const auto cache = cache_root()) {
+    if (const auto cache = guest::cache_root()) {
         e.cache = *cache;
     } else {
         e.add("Cache", Health::kMissing, cache.error().message(), "export HOME=<your home>");

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "machine/interrupt.h"
+#include "base/interrupt.h"
+#include "base/private_files.h"
+#include "guest/progress.h"
 #include "machine/machine_state.h"
-#include "machine/private_files.h"
-#include "machine/progress.h"
 #include "machine/run_dir.h"
 #include "machine/up_source.h"
 
@@ -71,7 +71,7 @@ int run_down(std::vector<std::string> names) {
     }
     const auto known = root->names();
     if (names.empty()) names = known;
-    StderrProgress progress;
+    guest::StderrProgress progress;
     int status = 0;
     // All get their signal before any is waited for.
     for (const auto& name : names) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Commands that look at or end running machines: down, ps, logs. All return an exit status, print
+// Commands that end machines or print their logs: down, logs. All return an exit status, print
 // results to stdout and problems to stderr.
 #pragma once
 
@@ -14,12 +14,6 @@ namespace mimic::machine {
 /// nothing of them is left. A machine that does not run is no error, so the command may be
 /// repeated; an invalid name is.
 int run_down(std::vector<std::string> names);
-
-enum class PsFormat { kTable, kJson, kNames };
-
-/// `mimic ps`: running machines and leftovers of killed ones. kNames: one name of a running machine
-/// a line.
-int run_ps(PsFormat format);
 
 enum class Log { kConsole, kQemu, kDevices, kSupervisor };
 

@@ -17,7 +17,7 @@ using kernelbus::KernelBus;
 using kernelbus::KernelFunction;
 using kernelbus::KernelPlan;
 
-std::vector<unsigned> nodes_of(const Probe& probe) {
+std::vector<unsigned> nodes_of(const guest::Probe& probe) {
     constexpr std::string_view kPrefix = "node";
     std::vector<unsigned> nodes;
     for (const auto& [name, record] : probe.nodes) {
@@ -31,13 +31,13 @@ std::vector<unsigned> nodes_of(const Probe& probe) {
 }
 
 /// What the probe says of the plan's domains, and nothing else of this kernel.
-Probe only_ours(const Probe& probe, const KernelPlan& plan) {
+guest::Probe only_ours(const guest::Probe& probe, const KernelPlan& plan) {
     std::set<std::string> domains;
     for (const KernelBus& bus : plan.buses) domains.insert(fmt::format("{:04x}", bus.domain));
     const auto is_ours = [&](const std::string& bdf) {
         return domains.contains(bdf.substr(0, bdf.find(':')));
     };
-    Probe out;
+    guest::Probe out;
     out.kernel = probe.kernel;
     for (const auto& [bdf, record] : probe.pci) {
         if (is_ours(bdf)) out.pci[bdf] = record;
@@ -57,7 +57,7 @@ Probe only_ours(const Probe& probe, const KernelPlan& plan) {
 }
 
 /// Linux hands out the numbers of class devices in the order of arrival, and others may have some.
-std::string with_current_names(const std::string& text, const Probe& probe) {
+std::string with_current_names(const std::string& text, const guest::Probe& probe) {
     std::map<std::string, std::string> names;  // by BDF
     for (const auto& [name, record] : probe.class_devices) names[*record.find("device")] = name;
     Json tree = Json::parse(text);
@@ -81,16 +81,17 @@ bool has_prefix(const std::string& text, std::initializer_list<std::string_view>
 /// Moves differences that say nothing about the machine to what was not checked.
 class Excuser {
 public:
-    Excuser(const Probe& probe, KernelVerdict& result) : probe_(probe), result_(result) {}
+    Excuser(const guest::Probe& probe, KernelVerdict& result) : probe_(probe), result_(result) {}
 
     void run() {
-        for (FunctionVerdict& function : result_.verdict.functions) excuse(function);
+        for (guest::FunctionVerdict& function : result_.verdict.functions) excuse(function);
         for (const auto& [what, checks] : excused_) result_.not_checked.push_back({what, checks});
     }
 
 private:
     /// The reason why a difference does not count, or nothing.
-    std::string reason_of(const FunctionVerdict& function, const Difference& difference) const {
+    std::string reason_of(const guest::FunctionVerdict& function,
+                          const guest::Difference& difference) const {
         const auto pci = probe_.pci.find(function.bdf);
         if (pci == probe_.pci.end()) return "";
         const std::string* const driver = pci->second.find("driver");
@@ -113,10 +114,12 @@ private:
         return "";
     }
 
-    void excuse(FunctionVerdict& function) {
-        const auto kept = std::stable_partition(
-            function.differences.begin(), function.differences.end(),
-            [&](const Difference& difference) { return reason_of(function, difference).empty(); });
+    void excuse(guest::FunctionVerdict& function) {
+        const auto kept = std::stable_partition(function.differences.begin(),
+                                                function.differences.end(),
+                                                [&](const guest::Difference& difference) {
+                                                    return reason_of(function, difference).empty();
+                                                });
         for (auto each = kept; each != function.differences.end(); ++each) {
             ++excused_[reason_of(function, *each)];
             --function.checks;
@@ -126,7 +129,7 @@ private:
         function.differences.erase(kept, function.differences.end());
     }
 
-    const Probe& probe_;
+    const guest::Probe& probe_;
     KernelVerdict& result_;
     std::map<std::string, size_t> excused_;
 };
@@ -145,12 +148,13 @@ void add_missing_nodes(const KernelPlan& plan, const std::vector<unsigned>& node
 }  // namespace
 
 Result<KernelVerdict> compare_with_kernel(const topology::Model& model, const KernelPlan& plan,
-                                          const Probe& probe) {
-    const Probe ours = only_ours(probe, plan);
+                                          const guest::Probe& probe) {
+    const guest::Probe ours = only_ours(probe, plan);
     const std::vector<unsigned> nodes = nodes_of(probe);
     const std::string tree = with_current_names(kernelbus::kernel_tree(model, plan, nodes), ours);
     KernelVerdict result;
-    MIMIC_ASSIGN_OR_RETURN(result.verdict, compare_with_plan(tree, plan.machine->name, ours));
+    MIMIC_ASSIGN_OR_RETURN(result.verdict,
+                           guest::compare_with_plan(tree, plan.machine->name, ours));
     result.not_checked = plan.losses;
     add_missing_nodes(plan, nodes, result);
     Excuser(ours, result).run();
@@ -158,7 +162,7 @@ Result<KernelVerdict> compare_with_kernel(const topology::Model& model, const Ke
 }
 
 std::string kernel_verdict_table(const KernelVerdict& verdict) {
-    std::string out = verdict_table(verdict.verdict);
+    std::string out = guest::verdict_table(verdict.verdict);
     size_t sum = 0;
     for (const kernelbus::KernelLoss& loss : verdict.not_checked) {
         out += fmt::format("not checked ({}): {}\n", loss.checks, loss.what);
@@ -169,7 +173,7 @@ std::string kernel_verdict_table(const KernelVerdict& verdict) {
 }
 
 std::string kernel_verdict_json(const KernelVerdict& verdict) {
-    Json out = Json::parse(verdict_json(verdict.verdict));
+    Json out = Json::parse(guest::verdict_json(verdict.verdict));
     out["not_checked"] = Json::array();
     for (const kernelbus::KernelLoss& loss : verdict.not_checked) {
         out["not_checked"].push_back({{"what", loss.what}, {"checks", loss.checks}});

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "machine/verify_checks.h"
+#include "guest/verify_checks.h"
 #include "topology/topology.h"
 
 namespace mimic::machine {
@@ -121,7 +121,7 @@ std::string class_record(const Json& device, const Json& function) {
     std::string uuid = registers.at("UUID").get<std::string>();
     for (const size_t at : {20, 16, 12, 8}) uuid.insert(at, "-");
     const auto decimal = [&](const char* name) {
-        return *parse_number(registers.at(name).get<std::string>());
+        return *guest::parse_number(registers.at(name).get<std::string>());
     };
     return out + fmt::format("uuid={}\nmemory_size={}\ntotal_vfs={}\n", uuid,
                              decimal("MEMORY_SIZE"), decimal("TOTAL_VFS"));
@@ -146,9 +146,9 @@ protected:
     }
 
     KernelVerdict verdict_of(const std::string& text) const {
-        const auto probe = parse_probe(text);
+        const auto probe = guest::parse_probe(text);
         EXPECT_TRUE(probe) << probe.error().message();
-        auto verdict = compare_with_kernel(model_, plan_, probe.value_or(Probe()));
+        auto verdict = compare_with_kernel(model_, plan_, probe.value_or(guest::Probe()));
         EXPECT_TRUE(verdict) << verdict.error().message();
         return verdict.value_or(KernelVerdict());
     }
@@ -216,7 +216,7 @@ TEST_F(KernelVerify, WithoutADriverOnlyTheBusIsChecked) {
     const std::string text = without({"driver="});
     const KernelVerdict verdict = verdict_of(text.substr(0, text.find("@regs")) + "@end\n");
     // The PF alone is there, and three VFs are missing: that is told, the driver is not.
-    for (const Difference& one : verdict.verdict.functions.at(0).differences) {
+    for (const guest::Difference& one : verdict.verdict.functions.at(0).differences) {
         EXPECT_THAT(one.what, HasSubstr("PCI")) << one.expected;
         EXPECT_NE(one.what, "PCI driver");
     }

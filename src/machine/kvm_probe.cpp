@@ -8,9 +8,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "base/private_files.h"
 #include "base/unique_fd.h"
-#include "machine/guest_image.h"
-#include "machine/private_files.h"
+#include "guest/guest_image.h"
 #include "machine/process.h"
 
 namespace mimic::machine {
@@ -31,7 +31,7 @@ std::string fingerprint(const Qemu& qemu) {
 }
 
 std::string verdict_file() {
-    const auto cache = cache_root();
+    const auto cache = guest::cache_root();
     return cache ? *cache + "/kvm.json" : "";
 }
 
@@ -99,7 +99,7 @@ KvmVerdict known_kvm_verdict(const Qemu& qemu) {
     return {false, "not tried since the last reboot, or not with this QEMU", false};
 }
 
-KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, Progress& progress) {
+KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, guest::Progress& progress) {
     KvmVerdict verdict = known_kvm_verdict(qemu);
     if (verdict.probed) return verdict;
     progress.step("trying whether a guest runs under KVM (once, 10 s at most)");

@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "machine/progress.h"
+#include "guest/progress.h"
 #include "machine/qemu_locate.h"
 
 namespace mimic::machine {
@@ -24,6 +24,6 @@ KvmVerdict known_kvm_verdict(const Qemu& qemu);
 /// known_kvm_verdict(), and if that does not tell boots `kernel` (a bzImage) for at most ten
 /// seconds and keeps what came of it. $MIMIC_KVM=0 says no without a probe. Blocks; safe to call
 /// from many processes.
-KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, Progress& progress);
+KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, guest::Progress& progress);
 
 }  // namespace mimic::machine

@@ -6,9 +6,9 @@
 #include <array>
 #include <cstdio>
 
+#include "base/interrupt.h"
+#include "base/private_files.h"
 #include "machine/down.h"
-#include "machine/interrupt.h"
-#include "machine/private_files.h"
 #include "machine/run_dir.h"
 #include "machine/up_source.h"
 

@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "machine/device_host.h"
-#include "machine/private_files.h"
+#include "base/private_files.h"
+#include "host/device_host.h"
 
 namespace mimic::machine {
 namespace {
@@ -34,7 +34,7 @@ Json processes_json(const MachineState& state, const std::string& run_dir) {
                                          socket_name(supervisor_socket_path(run_dir))));
     for (size_t i = 0; i < state.device_hosts.size(); ++i)
         processes.push_back(process_json("device-host", state.device_hosts[i],
-                                         socket_name(control_socket_path(run_dir, i))));
+                                         socket_name(host::control_socket_path(run_dir, i))));
     if (state.qemu.pid != 0) processes.push_back(process_json("qemu", state.qemu, nullptr));
     return processes;
 }

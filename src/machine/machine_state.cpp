@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "machine/private_files.h"
+#include "base/private_files.h"
 #include "machine/process.h"
 
 namespace mimic::machine {

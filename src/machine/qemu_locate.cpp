@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "machine/guest_image.h"
+#include "guest/guest_image.h"
 #include "machine/process.h"
 
 namespace mimic::machine {
@@ -70,20 +70,20 @@ Result<Qemu> find_qemu() {
     const bool use_system = own_only == nullptr || std::string_view(own_only) != "1";
     if (const auto system = in_path("qemu-system-x86_64"); use_system && !system.empty())
         if (auto qemu = check_qemu(system)) return qemu;
-    MIMIC_ASSIGN_OR_RETURN(const auto cache, cache_root());
+    MIMIC_ASSIGN_OR_RETURN(const auto cache, guest::cache_root());
     const std::string own = cache + "/qemu/qemu-system-x86_64";
     if (::access(own.c_str(), X_OK) == 0) return check_qemu(own);
     return fail(std::errc::no_such_file_or_directory,
                 "no QEMU with vfio-user-pci (10.1 or newer) is here. Run: tools/debs qemu");
 }
 
-Result<Qemu> locate_qemu(Progress& progress) {
+Result<Qemu> locate_qemu(guest::Progress& progress) {
     progress.step("looking for QEMU");
     auto found = find_qemu();
     if (found || found.error().code() != std::errc::no_such_file_or_directory ||
         std::getenv("MIMIC_QEMU") != nullptr)
         return found;
-    MIMIC_ASSIGN_OR_RETURN(const auto tool, find_support_file("tools/debs"));
+    MIMIC_ASSIGN_OR_RETURN(const auto tool, guest::find_support_file("tools/debs"));
     progress.step("preparing a QEMU with vfio-user-pci (once)");
     MIMIC_ASSIGN_OR_RETURN(const auto made, run_capture({tool, "qemu"}, kDownloadTimeout));
     if (!made.exit.ok())

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "machine/progress.h"
+#include "guest/progress.h"
 
 namespace mimic::machine {
 
@@ -26,6 +26,6 @@ Result<Qemu> check_qemu(const std::string& program);
 Result<Qemu> find_qemu();
 
 /// find_qemu(), and if there is none `tools/debs qemu`, which unpacks one into the cache. Blocks.
-Result<Qemu> locate_qemu(Progress& progress);
+Result<Qemu> locate_qemu(guest::Progress& progress);
 
 }  // namespace mimic::machine

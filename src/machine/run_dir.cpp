@@ -11,9 +11,9 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/private_files.h"
 #include "machine/launch_plan.h"
 #include "machine/machine_state.h"
-#include "machine/private_files.h"
 #include "machine/process.h"
 
 namespace mimic::machine {

@@ -10,8 +10,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "base/private_files.h"
 #include "machine/launch_plan.h"
-#include "machine/private_files.h"
 #include "machine/up_source.h"
 
 namespace mimic::machine {

@@ -18,9 +18,9 @@
 #include <sstream>
 
 #include "base/log.h"
-#include "machine/device_host.h"
+#include "base/private_files.h"
+#include "host/device_host.h"
 #include "machine/launch_plan.h"
-#include "machine/private_files.h"
 #include "machine/process.h"
 #include "machine/qmp.h"
 #include "machine/run_dir.h"
@@ -211,7 +211,7 @@ std::optional<End> Supervisor::ended_child() {
 // machine goes on without it: what the guest makes of that is the point of the fault.
 bool Supervisor::died_by_fault(const Child& child, pid_t pid, const ExitState& state) {
     if (child.what == "QEMU" || state.signal != SIGKILL ||
-        ::unlink(crash_note_path(run_dir_, pid).c_str()) != 0)
+        ::unlink(host::crash_note_path(run_dir_, pid).c_str()) != 0)
         return false;
     MIMIC_LOG("supervisor", kWarn, "Machine {}: {} was killed by an injected fault",
               plan_.state.name, child.what);

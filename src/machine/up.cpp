@@ -8,12 +8,12 @@
 #include <optional>
 #include <thread>
 
+#include "base/interrupt.h"
+#include "base/private_files.h"
 #include "machine/boot.h"
 #include "machine/boot_plan.h"
 #include "machine/disk_image.h"
-#include "machine/interrupt.h"
 #include "machine/kvm_probe.h"
-#include "machine/private_files.h"
 #include "machine/up_source.h"
 
 namespace mimic::machine {
@@ -67,13 +67,13 @@ private:
     Accel wished_accel(const topology::Machine& machine) const;
     Result<Accel> choose_accel(const topology::Machine& machine, const std::string& kernel);
     Status prepare_machine(const RunRoot& root, const topology::Machine& machine,
-                           std::map<std::string, GuestImage>& images);
+                           std::map<std::string, guest::GuestImage>& images);
     bool fit_together() const;
     void boot_one(Outcome& outcome);
 
     const UpOptions& options_;
     const UpSource source_;
-    StderrProgress progress_;
+    guest::StderrProgress progress_;
     Qemu qemu_;
     std::optional<KvmVerdict> verdict_;
     std::vector<Outcome> outcomes_;
@@ -109,7 +109,7 @@ Result<Accel> Up::choose_accel(const topology::Machine& machine, const std::stri
 }
 
 Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine,
-                           std::map<std::string, GuestImage>& images) {
+                           std::map<std::string, guest::GuestImage>& images) {
     BootOptions options;
     options.topology_text = source_.text;
     options.file = source_.path;
@@ -119,7 +119,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     if (machine.kernel.image.empty()) {
         auto& image = images[machine.kernel.release];
         if (image.kernel.empty()) {
-            MIMIC_ASSIGN_OR_RETURN(image, build_guest_image(machine.kernel, progress_));
+            MIMIC_ASSIGN_OR_RETURN(image, guest::build_guest_image(machine.kernel, progress_));
         }
         options.image = image;
         probe_kernel = image.kernel;
@@ -130,7 +130,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         if (wished_accel(machine) != Accel::kTcg) {
             topology::Kernel stock;
             stock.release = "6.1";
-            MIMIC_ASSIGN_OR_RETURN(const auto image, build_guest_image(stock, progress_));
+            MIMIC_ASSIGN_OR_RETURN(const auto image, guest::build_guest_image(stock, progress_));
             probe_kernel = image.kernel;
         }
     }
@@ -146,7 +146,7 @@ Status Up::prepare() {
     MIMIC_TRY(check_not_running());
     MIMIC_ASSIGN_OR_RETURN(qemu_, locate_qemu(progress_));
     MIMIC_ASSIGN_OR_RETURN(const auto root, RunRoot::open());
-    std::map<std::string, GuestImage> images;
+    std::map<std::string, guest::GuestImage> images;
     for (const auto& machine : source_.model.machines) {
         if (auto prepared = prepare_machine(root, machine, images); !prepared)
             return tl::unexpected(

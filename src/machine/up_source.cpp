@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "machine/private_files.h"
+#include "base/private_files.h"
 #include "topology/topology.h"
 
 namespace mimic::machine {

@@ -11,8 +11,8 @@
 
 #include "clone/clone.h"
 #include "clone/test_samples.h"
-#include "machine/device_factory.h"
-#include "machine/fabric_factory.h"
+#include "host/device_factory.h"
+#include "host/fabric_factory.h"
 #include "pci/config_image.h"
 #include "pci/pci_regs.h"
 #include "topology/topology.h"
@@ -132,7 +132,7 @@ TEST_P(CloneLspci, SaysTheSameAboutTheClone) {
     std::vector<std::unique_ptr<pci::Function>> endpoints;
     std::vector<pci::Function*> clones;
     for (const auto& fabric : machine.fabrics) {
-        auto made = machine::make_fabric(machine, fabric);
+        auto made = host::make_fabric(machine, fabric);
         ASSERT_TRUE(made) << made.error().message();
         fabrics.push_back(std::move(*made));
         fabrics.back()->fabric().for_each(
@@ -140,7 +140,7 @@ TEST_P(CloneLspci, SaysTheSameAboutTheClone) {
     }
     for (const auto& device : machine.devices) {
         if (device.on_fabric) continue;
-        auto made = machine::make_function(device, device.functions.at(0));
+        auto made = host::make_function(device, device.functions.at(0));
         ASSERT_TRUE(made) << made.error().message();
         endpoints.push_back(std::move(*made));
         clones.push_back(endpoints.back().get());

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/check.h"
-#include "machine/replay.h"
+#include "replay/replay.h"
 
 namespace {
 
@@ -33,8 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                           std::string(reinterpret_cast<const char*>(data), size));
     const auto file = trace::read_trace(in, "fuzz");
     if (!file) return 0;
-    const auto result = machine::replay_trace(*file);
-    MIMIC_CHECK(result ? !machine::replay_report(*result).empty()
+    const auto result = replay::replay_trace(*file);
+    MIMIC_CHECK(result ? !replay::replay_report(*result).empty()
                        : !result.error().message().empty());
     return 0;
 }

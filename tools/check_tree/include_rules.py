@@ -25,12 +25,20 @@ MAY_INCLUDE = {
     "kernelbus": LOWEST | {"topology"},
     # Files of a page as bytes.
     "web": set(),
-    "machine": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "web"},
+    # What is in a guest, and what serves its devices: neither knows how the other is started.
+    "guest": LOWEST | {"topology"},
+    "host": REG | FRAMEWORK | {"devices", "topology"},
+    "machine": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "guest", "host"},
+    "gateway": REG | {"pci", "trace", "control", "machine"},
+    "replay": REG | FRAMEWORK | {"devices", "topology", "host"},
+    "instruments": REG | FRAMEWORK | {"web", "gateway", "replay", "machine", "host"},
     "mediator": REG | FRAMEWORK | {"devices", "topology"},
     "dra": REG | FRAMEWORK | {"devices", "topology"},
     # Dumps of real devices in, topology files out.
     "clone": REG | {"pci", "topology"},
-    "cli": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "web", "machine", "mediator", "dra", "clone"},
+    "cli": REG | FRAMEWORK | {
+        "devices", "topology", "kernelbus", "web", "guest", "host", "machine", "gateway", "replay", "instruments",
+        "mediator", "dra", "clone"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// Thin: connect, ask, print.
+#include "guest/guest_commands.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "guest/cache_file.h"
+#include "guest/guest_agent.h"
+#include "guest/guest_copy.h"
+#include "guest/guest_image.h"
+#include "guest/initramfs.h"
+#include "guest/verify.h"
+#include "topology/topology.h"
+
+namespace mimic::guest {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+
+/// How long an agent may take to answer, or other commands may keep it; `mimic up` has waited for
+/// the boot before.
+constexpr auto kConnect = seconds(20);
+constexpr auto kProbe = seconds(120);  // 4096 functions under an emulated CPU
+constexpr auto kAnyCommand = hours(24 * 365);
+constexpr size_t kMaxInput = 32u << 20;
+
+void complain(std::string_view message) {
+    fmt::print(stderr, "mimic: {}\n", message);
+}
+
+Result<std::unique_ptr<GuestAgent>> connect_to(const std::string& run_dir) {
+    auto agent = GuestAgent::connect(run_dir + "/qga.sock", kConnect);
+    const std::string key = run_dir + "/ssh_key";
+    if (agent || ::access(key.c_str(), F_OK) != 0) return agent;
+    // An image of the user's: it may still boot, or have no agent.
+    return fail(agent.error().code(),
+                "{}; is qemu-guest-agent in the image, is cloud-init done? See 'mimic logs {}', or "
+                "use ssh with the key {} (port: mimic ps --json)",
+                agent.error().message(), run_dir.substr(run_dir.rfind('/') + 1), key);
+}
+
+Result<std::string> read_standard_input() {
+    std::string data;
+    std::string buffer(65536, '\0');
+    for (;;) {
+        const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return fail_errno("read standard input");
+        if (count == 0) return data;
+        data.append(buffer.data(), static_cast<size_t>(count));
+        if (data.size() > kMaxInput) {
+            return fail(std::errc::file_too_large, "standard input exceeds {} MiB",
+                        kMaxInput >> 20);
+        }
+    }
+}
+
+Result<GuestAgent::ExecResult> exec_in(const std::string& run_dir,
+                                       const std::vector<std::string>& argv, bool forward_input) {
+    std::string input;
+    if (forward_input) {
+        MIMIC_ASSIGN_OR_RETURN(input, read_standard_input());
+    }
+    MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to(run_dir));
+    return agent->exec(argv, input, kAnyCommand);
+}
+
+Result<CopiedFile> fetch(const std::string& run_dir, const std::string& path) {
+    if (run_dir.empty()) return fetch_from_host(path);
+    MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to(run_dir));
+    return fetch_from_guest(*agent, path);
+}
+
+Status store(const std::string& run_dir, const CopiedFile& file, const std::string& path) {
+    if (run_dir.empty()) return store_on_host(file, path);
+    MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to(run_dir));
+    return store_in_guest(*agent, file, path);
+}
+
+/// Runs the probe in the guest. An image of the user's does not have it, so its text goes there as
+/// a shell's input.
+Result<std::string> run_probe(GuestAgent& agent, bool is_image) {
+    GuestAgent::ExecResult result;
+    if (is_image) {
+        MIMIC_ASSIGN_OR_RETURN(const std::string path, find_support_file("guest/init/probe"));
+        MIMIC_ASSIGN_OR_RETURN(const std::string script, read_host_file(path, 1u << 20));
+        MIMIC_ASSIGN_OR_RETURN(result, agent.exec({"/bin/sh", "-s"}, script, kProbe));
+    } else {
+        MIMIC_ASSIGN_OR_RETURN(result, agent.exec({"/lib/mimic/probe"}, {}, kProbe));
+    }
+    if (result.exit_status != 0 || result.signal != 0 || result.truncated) {
+        return fail(std::errc::io_error, "the guest's probe failed: {}", result.err.substr(0, 500));
+    }
+    return std::move(result.out);
+}
+
+/// True if some function has no driver in the guest, as in an image that lacks it.
+bool lacks_driver(const Verdict& verdict) {
+    for (const auto& function : verdict.functions)
+        for (const auto& difference : function.differences)
+            if (difference.what == "PCI driver" && difference.got == "nothing") return true;
+    return false;
+}
+
+Result<Verdict> verify(const topology::Model& model, const topology::Machine& machine,
+                       const std::string& run_dir) {
+    const bool is_image = !machine.kernel.image.empty();
+    Result<std::unique_ptr<GuestAgent>> agent = connect_to(run_dir);
+    if (!agent && is_image) {
+        return fail(agent.error().code(),
+                    "{}. Verify also needs the mock-accel driver and mock-accel-ctl in the image "
+                    "(docs/verify.md)",
+                    agent.error().message());
+    }
+    if (!agent) return tl::unexpected<Error>(std::move(agent).error());
+    MIMIC_ASSIGN_OR_RETURN(const std::string text, run_probe(**agent, is_image));
+    MIMIC_ASSIGN_OR_RETURN(const Probe probe, parse_probe(text));
+    return compare_with_plan(topology::tree_json(model), machine.name, probe);
+}
+
+}  // namespace
+
+int run_exec(const std::string& run_dir, const std::vector<std::string>& argv, bool forward_input) {
+    const Result<GuestAgent::ExecResult> result = exec_in(run_dir, argv, forward_input);
+    if (!result) {
+        complain(result.error().message());
+        if (result.error().code() == std::errc::no_such_file_or_directory) return kExecNotFound;
+        if (result.error().code() == std::errc::permission_denied ||
+            result.error().code() == std::errc::executable_format_error) {
+            return kExecNotExecutable;
+        }
+        return kExecFailed;
+    }
+    const Status out = write_all(STDOUT_FILENO, result->out);
+    const Status err = write_all(STDERR_FILENO, result->err);
+    if (result->truncated) complain("the guest agent cut the output after 16 MiB");
+    if (!out || !err) {
+        complain((out ? err : out).error().message());
+        return kExecFailed;
+    }
+    return result->signal != 0 ? 128 + result->signal : result->exit_status;
+}
+
+int run_cp(const std::string& from_run_dir, const std::string& from, const std::string& to_run_dir,
+           const std::string& to) {
+    const Result<CopiedFile> file = fetch(from_run_dir, from);
+    if (!file) {
+        complain(file.error().message());
+        return 1;
+    }
+    if (const Status stored = store(to_run_dir, *file, to); !stored) {
+        complain(stored.error().message());
+        return 1;
+    }
+    return 0;
+}
+
+int run_verify(const topology::Model& model, const std::string& machine_name,
+               const std::string& run_dir, bool json) {
+    const topology::Machine* const machine = model.find_machine(machine_name);
+    if (machine == nullptr) {
+        complain(fmt::format("{} has no machine {}", model.file_name, machine_name));
+        return 2;
+    }
+    const Result<Verdict> verdict = verify(model, *machine, run_dir);
+    if (!verdict) {
+        complain(fmt::format("{}: {}", machine_name, verdict.error().message()));
+        return 2;
+    }
+    const std::string text = json ? verdict_json(*verdict) : verdict_table(*verdict);
+    if (const Status out = write_all(STDOUT_FILENO, text); !out) {
+        complain(out.error().message());
+        return 2;
+    }
+    if (!machine->kernel.image.empty() && lacks_driver(*verdict)) {
+        complain(
+            "the image needs the mock-accel driver, loaded, and mock-accel-ctl: see "
+            "docs/verify.md");
+    }
+    return verdict->agrees() ? 0 : 1;
+}
+
+}  // namespace mimic::guest

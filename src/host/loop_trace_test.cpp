@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "host/loop_trace.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "devices/mock_accel/device_rig.h"
+
+namespace mimic::host {
+namespace {
+
+using mock_accel::DeviceRig;
+using ::testing::ElementsAre;
+
+class LoopTraceTest : public ::testing::Test {
+protected:
+    LoopTraceTest()
+        : one_({.name = "gpu0", .identifier = "gpu0"}),
+          two_({.name = "gpu1", .identifier = "gpu1"}),
+          trace_(one_.slot.tasks, {.buffer_bytes = pci::kMinTraceBytes}) {
+        trace_.add(*one_.device, nullptr);
+        trace_.add(*two_.device, nullptr);
+    }
+    ~LoopTraceTest() override { trace_.clear(); }
+
+    void touch() {
+        for (DeviceRig* rig : {&one_, &two_}) {
+            uint8_t data[4]{};
+            rig->device->read_bar(0, mock_accel::STATUS.offset, data);
+        }
+    }
+    std::vector<std::string> seen(const control::TraceQuery& query) {
+        const auto slice = trace_.events(query);
+        next_ = slice.next;
+        lost_ = slice.lost;
+        std::vector<std::string> names;
+        for (const auto& event : slice.slice.events)
+            names.push_back(event.device + " " + event.reg);
+        return names;
+    }
+
+    DeviceRig one_;
+    DeviceRig two_;
+    LoopTrace trace_;
+    uint64_t next_ = 0;
+    uint64_t lost_ = 0;
+};
+
+TEST_F(LoopTraceTest, EventsHaveTheNamesOfRegisters) {
+    touch();
+    EXPECT_THAT(seen({.since = 0, .limit = 10, .devices = {}}),
+                ElementsAre("gpu0 STATUS", "gpu1 STATUS"));
+    EXPECT_THAT(seen({.since = 0, .limit = 10, .devices = {"gpu1"}}), ElementsAre("gpu1 STATUS"));
+    EXPECT_THAT(seen({.since = 0, .limit = 1, .devices = {}}), ElementsAre("gpu0 STATUS"));
+    EXPECT_THAT(seen({.since = next_, .limit = 1, .devices = {}}), ElementsAre("gpu1 STATUS"));
+}
+
+TEST_F(LoopTraceTest, OnlyTheDevicesThatWereNamed) {
+    trace_.change({.enabled = {}, .devices = {{"gpu1"}}, .data_bytes = {}, .buffer_bytes = {}});
+    touch();
+    EXPECT_THAT(seen({.since = 0, .limit = 10, .devices = {}}), ElementsAre("gpu1 STATUS"));
+    EXPECT_EQ(one_.device->tracer(), nullptr);
+}
+
+TEST_F(LoopTraceTest, OffIsOff) {
+    trace_.change({.enabled = false, .devices = {}, .data_bytes = {}, .buffer_bytes = {}});
+    touch();
+    EXPECT_TRUE(seen({.since = 0, .limit = 10, .devices = {}}).empty());
+    trace_.change({.enabled = true, .devices = {}, .data_bytes = {}, .buffer_bytes = {}});
+    touch();
+    EXPECT_EQ(seen({.since = 0, .limit = 10, .devices = {}}).size(), 2U);
+}
+
+TEST_F(LoopTraceTest, KeepingBytesBeginsWithTheStates) {
+    trace_.change({.enabled = {}, .devices = {}, .data_bytes = 4096, .buffer_bytes = 1U << 20});
+    const auto slice = trace_.events({.since = 0, .limit = 10, .devices = {}});
+    ASSERT_EQ(slice.slice.events.size(), 2U);
+    EXPECT_EQ(slice.slice.events[0].kind, pci::TraceKind::kState);
+    EXPECT_EQ(slice.slice.events[1].device, "gpu1");
+    EXPECT_EQ(trace_.status().settings.data_bytes, 4096U);
+    EXPECT_EQ(trace_.status().settings.buffer_bytes, 1U << 20);
+}
+
+TEST_F(LoopTraceTest, WhatWasOverwrittenIsCounted) {
+    for (int i = 0; i < 2000; ++i) touch();
+    EXPECT_GT(trace_.status().dropped, 0U);
+    seen({.since = 1, .limit = 1, .devices = {}});
+    EXPECT_EQ(lost_, trace_.status().oldest - 1);
+    const auto slice = trace_.events({.since = 0, .limit = 100, .devices = {}});
+    EXPECT_TRUE(slice.slice.more);
+    EXPECT_EQ(slice.lost, 0U);
+}
+
+}  // namespace
+}  // namespace mimic::host

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "instruments/api_gate.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/unique_fd.h"
+#include "control/router.h"
+
+namespace mimic::instruments {
+namespace {
+
+constexpr size_t kTokenBytes = 32;
+constexpr size_t kMinToken = 16;
+constexpr size_t kMaxToken = 256;
+constexpr std::string_view kScheme = "Bearer ";
+
+// Takes as long for a wrong first character as for a wrong last one.
+bool same_secret(std::string_view a, std::string_view b) {
+    unsigned difference = a.size() == b.size() ? 0 : 1;
+    for (size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+        difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+    return difference == 0;
+}
+
+}  // namespace
+
+std::optional<control::HttpResponse> ApiGate::guard(const control::HttpRequest& head) const {
+    if (!is_our_host(head.host))
+        return control::refuse(
+            {421, "wrong_host", "this port is 127.0.0.1 or localhost, and has no other name"});
+    if (find(head.path) != nullptr || is_token(head.authorization)) return std::nullopt;
+    return control::refuse(
+        {401, "unauthorized", "a request has the header Authorization: Bearer TOKEN"});
+}
+
+std::optional<control::HttpResponse> ApiGate::file(const control::HttpRequest& request) const {
+    const web::Asset* const asset = find(request.path);
+    if (asset == nullptr) return std::nullopt;
+    if (request.method != "GET" && request.method != "HEAD") {
+        auto refused = control::refuse({405, "method_not_allowed", "this resource allows GET"});
+        refused.allow = "GET";
+        return refused;
+    }
+    control::HttpResponse response;
+    response.content_type = asset->content_type;
+    response.etag = asset->etag;
+    if (request.if_none_match == asset->etag) {
+        response.status = 304;
+    } else {
+        response.body = asset->content;
+    }
+    return response;
+}
+
+const web::Asset* ApiGate::find(const std::string& path) const {
+    const auto found = std::find_if(assets_.begin(), assets_.end(),
+                                    [&](const web::Asset& asset) { return asset.path == path; });
+    return found != assets_.end() ? &*found : nullptr;
+}
+
+bool ApiGate::is_our_host(const std::string& host) const {
+    const uint16_t port = port_;
+    if (port == 0) return false;
+    return std::ranges::any_of(std::array{"127.0.0.1", "localhost"}, [&](const char* name) {
+        return host == fmt::format("{}:{}", name, port);
+    });
+}
+
+bool ApiGate::is_token(const std::string& authorization) const {
+    return authorization.starts_with(kScheme) &&
+           same_secret(std::string_view(authorization).substr(kScheme.size()), token_);
+}
+
+Result<std::string> make_token() {
+    std::array<unsigned char, kTokenBytes> bytes{};
+    // Up to 256 bytes come whole (getrandom(2)).
+    if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
+        return fail_errno("no random numbers for a token");
+    std::string token;
+    for (const unsigned char byte : bytes) token += fmt::format("{:02x}", byte);
+    return token;
+}
+
+Result<std::string> read_token(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+    struct stat facts {};
+    if (!fd || ::fstat(fd.get(), &facts) != 0) return fail_errno("{}", path);
+    if (!S_ISREG(facts.st_mode) || facts.st_uid != ::geteuid() || (facts.st_mode & 077) != 0)
+        return fail(std::errc::permission_denied,
+                    "{}: the file of a token is yours and nobody else can read it (chmod 600)",
+                    path);
+    std::array<char, kMaxToken + 2> text{};
+    const ssize_t size = ::read(fd.get(), text.data(), text.size());
+    if (size < 0) return fail_errno("{}", path);
+    std::string token(text.data(), static_cast<size_t>(size));
+    token.resize(std::min(token.find('\n'), token.size()));
+    const bool printable = std::ranges::all_of(token, [](char c) { return c > ' ' && c <= '~'; });
+    if (token.size() < kMinToken || token.size() > kMaxToken || !printable)
+        return fail(std::errc::invalid_argument,
+                    "{}: a token is a line of {} to {} printable characters without spaces", path,
+                    kMinToken, kMaxToken);
+    return token;
+}
+
+}  // namespace mimic::instruments

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks the control API, as every instrument does.
+#include "instruments/ps.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "gateway/api_client.h"
+#include "gateway/json_members.h"
+#include "instruments/terminal_text.h"
+
+namespace mimic::instruments {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What a supervisor that was killed leaves behind.
+constexpr const char* kDead = "dead";
+
+std::string text_of(const Json& json, const char* key) {
+    return terminal_text(gateway::string_member(json, key));
+}
+
+Result<std::vector<Json>> machines() {
+    MIMIC_ASSIGN_OR_RETURN(const auto client, gateway::ApiClient::open());
+    MIMIC_ASSIGN_OR_RETURN(const auto answer, client.get("/v1/machines"));
+    const auto* const list = gateway::find_member(answer, "machines");
+    if (list == nullptr || !list->is_array())
+        return fail(std::errc::protocol_error, "the API's answer is no list of machines");
+    return std::vector<Json>(list->begin(), list->end());
+}
+
+// Process numbers of one kind.
+std::vector<uint64_t> pids_of(const Json& machine, std::string_view kind) {
+    std::vector<uint64_t> pids;
+    const auto* const processes = gateway::find_member(machine, "processes");
+    if (processes == nullptr || !processes->is_array()) return pids;
+    for (const Json& process : *processes)
+        if (gateway::string_member(process, "kind") == kind)
+            pids.push_back(gateway::uint_member(process, "pid").value_or(0));
+    return pids;
+}
+
+uint64_t pid_of(const Json& machine, std::string_view kind) {
+    const auto pids = pids_of(machine, kind);
+    return pids.empty() ? 0 : pids.front();
+}
+
+void print_json(const std::vector<Json>& all) {
+    Json list = Json::array();
+    for (const Json& machine : all)
+        list.push_back({{"name", gateway::string_member(machine, "name")},
+                        {"phase", gateway::string_member(machine, "phase")},
+                        {"accel", gateway::string_member(machine, "accel")},
+                        {"kernel", gateway::string_member(machine, "kernel")},
+                        {"functions", gateway::uint_member(machine, "functions").value_or(0)},
+                        {"ssh_port", gateway::uint_member(machine, "ssh_port").value_or(0)},
+                        {"started", gateway::string_member(machine, "started")},
+                        {"file", gateway::string_member(machine, "file")},
+                        {"run_dir", gateway::string_member(machine, "run_dir")},
+                        {"supervisor_pid", pid_of(machine, "supervisor")},
+                        {"qemu_pid", pid_of(machine, "qemu")},
+                        {"device_host_pids", pids_of(machine, "device-host")}});
+    std::puts(list.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+}
+
+void print_table(const std::vector<Json>& all) {
+    size_t width = 4;
+    for (const Json& machine : all) width = std::max(width, text_of(machine, "name").size());
+    fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", "NAME", width, "STATE", "ACCEL",
+               "KERNEL", "FUNCTIONS", "STARTED", "FILE");
+    for (const Json& machine : all) {
+        const bool image = gateway::uint_member(machine, "ssh_port").value_or(0) != 0;
+        fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", text_of(machine, "name"),
+                   width, text_of(machine, "phase"), text_of(machine, "accel"),
+                   image ? "image" : text_of(machine, "kernel"),
+                   gateway::uint_member(machine, "functions").value_or(0),
+                   text_of(machine, "started"), text_of(machine, "file"));
+    }
+}
+
+}  // namespace
+
+int run_ps(PsFormat format) {
+    const auto all = machines();
+    if (!all) {
+        std::fputs(fmt::format("mimic: error: {}\n", all.error().message()).c_str(), stderr);
+        return 1;
+    }
+    switch (format) {
+        case PsFormat::kJson:
+            print_json(*all);
+            break;
+        case PsFormat::kTable:
+            print_table(*all);
+            break;
+        case PsFormat::kNames:
+            for (const Json& machine : *all)
+                if (gateway::string_member(machine, "phase") != kDead)
+                    std::puts(text_of(machine, "name").c_str());
+    }
+    for (const Json& machine : *all)
+        if (gateway::string_member(machine, "phase") == kDead)
+            std::fputs(fmt::format("mimic: the supervisor of {0} was killed; clean up with: mimic "
+                                   "down {0}\n",
+                                   text_of(machine, "name"))
+                           .c_str(),
+                       stderr);
+    return 0;
+}
+
+}  // namespace mimic::instruments

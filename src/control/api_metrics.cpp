@@ -105,9 +105,8 @@ void add_control_metrics(Metrics& metrics, ProcessContext& process) {
         metrics.add("mimic_control_requests_total", {{"code", std::to_string(status)}}, count);
     const auto events = process.events.counters();
     metrics.add("mimic_control_events_total", {}, events.published);
-    metrics.add("mimic_control_event_readers", {}, events.readers + process.merged_readers);
-    metrics.add("mimic_control_event_readers_dropped_total", {},
-                events.dropped_readers + process.merged_readers_dropped);
+    metrics.add("mimic_control_event_readers", {}, events.readers);
+    metrics.add("mimic_control_event_readers_dropped_total", {}, events.dropped_readers);
 }
 
 HttpResponse metrics_answer(const Metrics& metrics) {

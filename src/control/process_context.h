@@ -18,10 +18,6 @@ struct ProcessContext {
     EventHub events;
     HttpCounters requests;
     std::atomic<uint64_t> trace_dumps{0};  // files that were written
-
-    // Readers of streams that merge those of other processes, beside those of `events`.
-    std::atomic<uint64_t> merged_readers{0};
-    std::atomic<uint64_t> merged_readers_dropped{0};
 };
 
 }  // namespace mimic::control

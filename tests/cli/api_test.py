@@ -196,6 +196,7 @@ class Api(unittest.TestCase):
         types = [line.split()[2] for line in body.decode().splitlines() if line.startswith("# TYPE ")]
         self.assertEqual(sorted(set(types)), sorted(types))
         self.assertIn('mimic_device_connected{machine="box",device="gpu1"} 0', body.decode())
+        self.assertIn('mimic_trace_buffer_bytes{loop="0",machine="box",process="control-0"} ', body.decode())
 
     def test_unknown_names_have_neighbours(self):
         self.assertEqual(["box"], self.refused(404, "unknown_machine", "/v1/machines/bax")["nearest"])

@@ -4,6 +4,7 @@
 
 #include "control/metrics.h"
 #include "control/routes.h"
+#include "control/trace_target.h"
 
 namespace mimic::control {
 namespace {
@@ -75,6 +76,27 @@ void add_device(Metrics& metrics, const std::string& machine, const TargetInfo& 
     metrics.add("mimic_device_faults_struck_total", device, info.faults.struck);
 }
 
+// What one loop says.
+struct LoopSample {
+    std::vector<TargetInfo> infos;
+    std::optional<TraceStatus> trace;
+};
+
+LoopSample sample(TargetGroup& group) {
+    LoopSample sample{.infos = group.infos(), .trace = std::nullopt};
+    if (const TraceTarget* const trace = group.trace()) sample.trace = trace->status();
+    return sample;
+}
+
+// By loop: the sum of those that answer would go back while one is busy.
+void add_trace(Metrics& metrics, size_t loop, const TraceStatus& status) {
+    const MetricLabels labels{{"loop", std::to_string(loop)}};
+    metrics.add("mimic_trace_events_total", labels, status.recorded_total);
+    metrics.add("mimic_trace_overwritten_total", labels, status.overwritten_total);
+    metrics.add("mimic_trace_buffer_bytes", labels,
+                status.settings.enabled ? status.settings.buffer_bytes : 0);
+}
+
 }  // namespace
 
 void add_control_metrics(Metrics& metrics, ProcessContext& process) {
@@ -83,9 +105,8 @@ void add_control_metrics(Metrics& metrics, ProcessContext& process) {
         metrics.add("mimic_control_requests_total", {{"code", std::to_string(status)}}, count);
     const auto events = process.events.counters();
     metrics.add("mimic_control_events_total", {}, events.published);
-    metrics.add("mimic_control_event_readers", {}, events.readers + process.merged_readers);
-    metrics.add("mimic_control_event_readers_dropped_total", {},
-                events.dropped_readers + process.merged_readers_dropped);
+    metrics.add("mimic_control_event_readers", {}, events.readers);
+    metrics.add("mimic_control_event_readers_dropped_total", {}, events.dropped_readers);
 }
 
 HttpResponse metrics_answer(const Metrics& metrics) {
@@ -100,12 +121,17 @@ void add_metric_routes(Router& router, Targets& targets, ProcessContext& process
         Metrics metrics;
         add_control_metrics(metrics, process);
         uint64_t busy = 0;
-        for (const auto& infos : targets.each<std::vector<TargetInfo>>(
-                 [](TargetGroup& group) { return group.infos(); })) {
-            if (!infos) ++busy;
-            for (const auto& info : infos.value_or(std::vector<TargetInfo>{}))
+        const auto samples = targets.each<LoopSample>(&sample);
+        for (size_t loop = 0; loop < samples.size(); ++loop) {
+            if (!samples[loop]) {
+                ++busy;
+                continue;
+            }
+            for (const auto& info : samples[loop]->infos)
                 add_device(metrics, process.machine, info);
+            if (samples[loop]->trace) add_trace(metrics, loop, *samples[loop]->trace);
         }
+        metrics.add("mimic_trace_dumps_total", {}, process.trace_dumps);
         metrics.add("mimic_loops", {}, targets.groups().size());
         metrics.add("mimic_loops_busy", {}, busy);
         return metrics_answer(metrics);

@@ -70,7 +70,9 @@ Json status_json(const Statuses& all) {
         sum.settings.buffer_bytes = std::max(sum.settings.buffer_bytes, settings.buffer_bytes);
         sum.events += status.events;
         sum.dropped += status.dropped;
-        sum.dumps.insert(sum.dumps.end(), status.dumps.begin(), status.dumps.end());
+        for (const std::string& path : status.dumps)  // loops may share who writes them
+            if (std::find(sum.dumps.begin(), sum.dumps.end(), path) == sum.dumps.end())
+                sum.dumps.push_back(path);
         oldest.push_back(status.oldest);
         next.push_back(status.next);
     }

@@ -16,6 +16,7 @@ namespace {
 using namespace std::chrono_literals;
 using nlohmann::json;
 using testing::ElementsAre;
+using testing::HasSubstr;
 
 // Events at the times it was given, of one device.
 class FakeTrace final : public TraceTarget {
@@ -28,6 +29,9 @@ public:
         status.events = times_.size();
         status.oldest = 1;
         status.next = times_.size() + 1;
+        status.recorded_total = times_.size() + 5;
+        status.overwritten_total = 5;
+        status.dumps = {"/state/trace-0.jsonl"};
         return status;
     }
     void change(const TraceChange& change) override {
@@ -134,6 +138,26 @@ TEST_F(TraceApi, SettingsGoToTheLoopsThatHaveTheDevices) {
     EXPECT_THAT(two.settings.devices, ElementsAre("nic0"));
     EXPECT_EQ(ask("GET", "/v1/trace").second["data_bytes"], 16);
     EXPECT_EQ(ask("PUT", "/v1/trace", R"({"devices":"all"})").second["devices"], "all");
+}
+
+// A loop of a sample, so that one that is busy takes nothing off a sum.
+TEST_F(TraceApi, MetricsOfEachLoop) {
+    two.settings.buffer_bytes = 65536;
+    one.settings.enabled = false;
+    HttpRequest request;
+    request.method = "GET";
+    request.path = "/metrics";
+    const std::string text = api.handle(request).body;
+    EXPECT_THAT(text, HasSubstr("mimic_trace_events_total{loop=\"0\"} 8\n"));
+    EXPECT_THAT(text, HasSubstr("mimic_trace_events_total{loop=\"1\"} 8\n"));
+    EXPECT_THAT(text, HasSubstr("mimic_trace_overwritten_total{loop=\"1\"} 5\n"));
+    EXPECT_THAT(text, HasSubstr("mimic_trace_buffer_bytes{loop=\"0\"} 0\n"));
+    EXPECT_THAT(text, HasSubstr("mimic_trace_buffer_bytes{loop=\"1\"} 65536\n"));
+    EXPECT_THAT(text, HasSubstr("mimic_trace_dumps_total 0\n"));
+}
+
+TEST_F(TraceApi, FilesThatLoopsShareAreListedOnce) {
+    EXPECT_THAT(ask("GET", "/v1/trace").second["dumps"], ElementsAre("/state/trace-0.jsonl"));
 }
 
 TEST_F(TraceApi, WrongRequestsSaySo) {

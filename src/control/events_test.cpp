@@ -67,7 +67,7 @@ TEST(EventHub, CostsNothingWithoutReaders) {
     EXPECT_FALSE(hub.listening());
     hub.publish("reset", "gpu0", Json::object());
     EXPECT_EQ(hub.counters().published, 0U);
-    EXPECT_EQ(read_all(*hub.subscribe(1)), "");
+    EXPECT_EQ(read_all(*hub.subscribe(std::nullopt)), "");
 }
 
 TEST(EventHub, TellsAllAndKeepsForThoseWhoComeBack) {
@@ -97,13 +97,51 @@ TEST(EventHub, HistoryIsBounded) {
     const auto reader = hub.subscribe(std::nullopt);
     for (size_t i = 0; i < EventHub::kHistory + 10; ++i) hub.publish("reset", "a", {{"n", i}});
     const auto back = read_all(*hub.subscribe(1));
+    EXPECT_THAT(back, testing::StartsWith("event: missed\n"));
     EXPECT_THAT(back, HasSubstr("\"n\":10}"));
     EXPECT_THAT(back, testing::Not(HasSubstr("\"n\":9}")));
 }
 
+// Who comes back is told unless all that came since is there.
+TEST(EventHub, WhatMayBeMissingIsSaid) {
+    const auto id_of = [](const std::string& text) {
+        return *event_id(text.substr(4, text.find('\n') - 4));
+    };
+    EventHub hub("box");
+    EXPECT_THAT(read_all(*hub.subscribe(0)), HasSubstr("\"machine\":\"box\",\"device\":null}"));
+    const auto reader = hub.subscribe(std::nullopt);
+    hub.publish("reset", "gpu0", {{"n", 0}});
+    const uint64_t first = id_of(read_all(*reader));
+    EXPECT_EQ(read_all(*hub.subscribe(first)), "");
+    EXPECT_THAT(read_all(*hub.subscribe(first + 1)), HasSubstr("event: missed"))
+        << "an id that another process gave";
+    // The first is the one that is pushed out last: all after it is there.
+    for (size_t i = 1; i <= EventHub::kHistory; ++i) hub.publish("reset", "gpu0", {{"n", i}});
+    EXPECT_THAT(read_all(*hub.subscribe(first)), testing::StartsWith("id: "));
+    hub.publish("reset", "gpu0", Json::object());
+    EXPECT_THAT(read_all(*hub.subscribe(first)), testing::StartsWith("event: missed"));
+}
+
+TEST(EventHub, ReadersOfOneMachine) {
+    EventHub hub("");
+    const auto all = hub.subscribe(std::nullopt);
+    const auto box = hub.subscribe(std::nullopt, "box");
+    for (const char* machine : {"box", "crate", "box"})
+        hub.pass_on("reset", {{"time_us", 1}, {"machine", machine}, {"device", "gpu0"}});
+    EXPECT_EQ(hub.counters().published, 3U);
+    const std::string text = read_all(*box);
+    EXPECT_THAT(text, testing::Not(HasSubstr("crate")));
+    EXPECT_THAT(read_all(*all), HasSubstr("crate"));
+    const auto id = event_id(text.substr(4, text.find('\n') - 4));
+    EXPECT_EQ(read_all(*hub.subscribe(id, "box")), text.substr(text.find("\n\n") + 2));
+    EXPECT_FALSE(hub.forget_if_idle());
+}
+
 TEST(EventHub, IdsOfOthers) {
     for (const char* header : {"", "x", "-1", "1 ", " 1", "1x", "99999999999999999999999"})
-        EXPECT_FALSE(event_id(header)) << header;
+        EXPECT_EQ(event_id(header).value_or(0), 0U) << header;
+    EXPECT_FALSE(event_id(""));
+    EXPECT_EQ(event_id("x"), 0U);
     EXPECT_EQ(event_id("18446744073709551615"), UINT64_MAX);
 }
 

@@ -43,6 +43,12 @@ constexpr MetricFamily kFamilies[] = {
     {"mimic_session_protocol_faults_total", "counter",
      "Connections that were closed because of what the peer sent."},
 
+    {"mimic_trace_events_total", "counter", "Events that the loop has recorded."},
+    {"mimic_trace_overwritten_total", "counter",
+     "Events of the loop that newer ones overwrote, whether or not somebody had read them."},
+    {"mimic_trace_buffer_bytes", "gauge", "Size of the loop's ring of events; 0 while it is off."},
+    {"mimic_trace_dumps_total", "counter", "Files that were written when something went wrong."},
+
     {"mimic_loops", "gauge", "Event loops of the process."},
     {"mimic_loops_busy", "gauge", "Event loops that did not answer this request."},
 

@@ -17,10 +17,7 @@ struct ProcessContext {
     const std::string machine;  // may be empty: devices that belong to none
     EventHub events;
     HttpCounters requests;
-
-    // Readers of streams that merge those of other processes, beside those of `events`.
-    std::atomic<uint64_t> merged_readers{0};
-    std::atomic<uint64_t> merged_readers_dropped{0};
+    std::atomic<uint64_t> trace_dumps{0};  // files that were written
 };
 
 }  // namespace mimic::control

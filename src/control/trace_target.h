@@ -37,6 +37,8 @@ struct TraceStatus {
     uint64_t dropped = 0;  // that newer ones overwrote
     uint64_t oldest = 0;   // numbers
     uint64_t next = 0;
+    uint64_t recorded_total = 0;  // these two never go back, also when the ring is made anew
+    uint64_t overwritten_total = 0;
     std::vector<std::string> dumps;  // files that were written when a fault struck
 };
 

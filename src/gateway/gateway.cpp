@@ -8,7 +8,7 @@
 #include "control/client.h"
 #include "control/routes.h"
 #include "gateway/gateway_routes.h"
-#include "gateway/json_members.h"
+#include "gateway/peer_json.h"
 #include "machine/machine_api.h"
 
 namespace mimic::gateway {
@@ -43,9 +43,9 @@ HostAnswer read_answer(const std::string& socket, const Result<control::ClientAn
         read.why = fmt::format("it answered with status {}", answer->status);
         return read;
     }
-    read.json = Json::parse(answer->body, nullptr, /*allow_exceptions=*/false);
+    read.json = parse_peer_json(answer->body);
     if (!read.json.is_object()) {
-        read.why = "its answer is no JSON object";
+        read.why = "its answer is no JSON object, or too deep";
         return read;
     }
     read.status = answer->status;
@@ -55,7 +55,9 @@ HostAnswer read_answer(const std::string& socket, const Result<control::ClientAn
 }  // namespace
 
 Gateway::Gateway(machine::RunRoot root, Options options)
-    : root_(std::move(root)), options_(options) {
+    : root_(std::move(root)),
+      options_(options),
+      events_([this] { return event_sources(); }, process_.events, options.events) {
     control::add_process_routes(router_);
     control::add_fault_name_routes(router_);
     add_machine_routes(router_, *this);
@@ -72,6 +74,17 @@ Result<std::unique_ptr<Gateway>> Gateway::create(Options options) {
 
 HttpResponse Gateway::handle(const HttpRequest& request) {
     return router_.handle(request);
+}
+
+std::vector<EventSource> Gateway::event_sources() const {
+    std::vector<EventSource> sources;
+    for (const auto& name : root_.names()) {
+        const auto machine = find(name);
+        if (!machine) continue;
+        for (const auto& socket : machine->hosts) sources.push_back({name, socket});
+        if (!machine->supervisor.empty()) sources.push_back({name, machine->supervisor});
+    }
+    return sources;
 }
 
 control::ApiResult<FoundMachine> Gateway::find(const std::string& name) const {

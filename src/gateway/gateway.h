@@ -19,6 +19,7 @@
 #include "base/task_runner.h"
 #include "control/process_context.h"
 #include "control/router.h"
+#include "gateway/gateway_events.h"
 #include "machine/run_dir.h"
 
 namespace mimic::gateway {
@@ -47,9 +48,10 @@ public:
     struct Options {
         /// More than the deadline of a device host for its loops.
         Duration patience = std::chrono::seconds(4);
+        GatewayEvents::Options events{};
     };
 
-    /// Errors: those of RunRoot::open().
+    /// Errors: those of machine::RunRoot::open().
     static Result<std::unique_ptr<Gateway>> create(Options options);
     static Result<std::unique_ptr<Gateway>> create() { return create(Options()); }
 
@@ -63,6 +65,7 @@ public:
     const machine::RunRoot& root() const { return root_; }
     Duration patience() const { return options_.patience; }
     control::ProcessContext& process() { return process_; }
+    GatewayEvents& events() { return events_; }
 
     /// Errors: 404 unknown_machine with the nearest that run.
     control::ApiResult<FoundMachine> find(const std::string& name) const;
@@ -82,10 +85,12 @@ public:
 
 private:
     Gateway(machine::RunRoot root, Options options);
+    std::vector<EventSource> event_sources() const;
 
     const machine::RunRoot root_;
     const Options options_;
     control::ProcessContext process_{""};
+    GatewayEvents events_;
     control::Router router_;
 };
 

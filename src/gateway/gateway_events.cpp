@@ -2,23 +2,26 @@
 #include "gateway/gateway_events.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
 
 #include "base/unix_socket.h"
-#include "control/event_hub.h"
+#include "gateway/peer_json.h"
 
 namespace mimic::gateway {
 namespace {
 
-using namespace std::chrono_literals;
+using Json = nlohmann::ordered_json;
 
 // A process that sends more without an event in it is not heard any more.
 constexpr size_t kMaxEvent = 64 * 1024;
 constexpr size_t kMaxSources = 1024;  // arbitrary
-constexpr auto kRescan = 1s;
+constexpr size_t kMaxType = 32;       // the same
 
 // HTTP/1.0: the answer then comes without chunks and ends with the connection.
 std::string request(std::optional<uint64_t> after) {
@@ -27,108 +30,187 @@ std::string request(std::optional<uint64_t> after) {
     return text + "\r\n";
 }
 
-// The id of an event as text; 0 without one.
-uint64_t id_of(std::string_view event) {
-    if (!event.starts_with("id: ")) return 0;
-    return control::event_id(event.substr(4, event.find('\n') - 4)).value_or(0);
+// The value of line `name` ("data: ") of an event; empty if it has none.
+std::string_view line_of(std::string_view event, std::string_view name) {
+    while (!event.empty()) {
+        const std::string_view line = event.substr(0, event.find('\n'));
+        if (line.starts_with(name)) return line.substr(name.size());
+        event.remove_prefix(std::min(line.size() + 1, event.size()));
+    }
+    return {};
 }
 
-bool is_event(std::string_view block) {
-    return block.find("event: ") != std::string_view::npos &&
-           std::none_of(block.begin(), block.end(), [](char c) { return c == '\0' || c == '\r'; });
+bool is_type(std::string_view text) {
+    return !text.empty() && text.size() <= kMaxType &&
+           std::all_of(text.begin(), text.end(),
+                       [](char c) { return (c >= 'a' && c <= 'z') || c == '-'; });
 }
 
 }  // namespace
 
-GatewayEvents::GatewayEvents(Sockets sockets, std::optional<uint64_t> after,
-                             control::ProcessContext& process)
-    : sockets_(std::move(sockets)), process_(process), after_(after) {
-    ++process_.merged_readers;
-    thread_ = std::thread([this] { run(); });
-}
+GatewayEvents::GatewayEvents(FindSources find, control::EventHub& hub, Options options)
+    : find_(std::move(find)),
+      hub_(hub),
+      options_(options),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 GatewayEvents::~GatewayEvents() {
-    stop_ = true;
-    thread_.join();
-    --process_.merged_readers;
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    ::eventfd_write(wake_.get(), 1);
+    if (thread_.joinable()) thread_.join();
+}
+
+std::shared_ptr<control::EventQueue> GatewayEvents::subscribe(std::optional<uint64_t> after,
+                                                              const std::string& machine) {
+    // First, so that it hears what comes while others are still waited for.
+    auto reader = hub_.subscribe(after, machine);
+    std::unique_lock lock(mutex_);
+    const uint64_t mine = ++asked_;
+    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+    ::eventfd_write(wake_.get(), 1);
+    changed_.wait_for(lock, 2 * options_.patience, [&] { return answered_ >= mine; });
+    return reader;
 }
 
 void GatewayEvents::run() {
     TimePoint scanned{};
-    while (!stop_ && !queue_.closed()) {
-        if (SteadyClock().now() - scanned >= kRescan) {
-            connect_new(sockets_());
-            scanned = SteadyClock().now();
+    uint64_t scanned_for = 0;
+    for (;;) {
+        uint64_t asked = 0;
+        {
+            const std::lock_guard lock(mutex_);
+            if (stopping_) return;
+            asked = asked_;
         }
-        std::vector<pollfd> fds;
-        std::vector<Source*> order;
-        for (auto& [path, source] : sources_) {
-            const short events = source.unsent.empty() ? POLLIN : POLLOUT;
-            fds.push_back({.fd = source.fd.get(), .events = events, .revents = 0});
-            order.push_back(&source);
+        if (const TimePoint now = SteadyClock().now();
+            asked != scanned_for || now - scanned >= options_.rescan) {
+            poll_streams({});  // so that one that has ended is connected to again, not waited for
+            scan();
+            scanned = now;
+            scanned_for = asked;
         }
-        // Short, so that a reader who goes is noticed: nobody can wake this.
-        ::poll(fds.data(), fds.size(), 100);
-        for (size_t i = 0; i < fds.size(); ++i)
-            if (fds[i].revents != 0) serve(*order[i], fds[i].revents);
-        std::erase_if(sources_, [](const auto& entry) { return entry.second.ended; });
+        if (settled()) {
+            const std::lock_guard lock(mutex_);
+            answered_ = scanned_for;
+            changed_.notify_all();
+        }
+        // Often enough for the next scan, and to see that nobody is waited for any longer.
+        poll_streams(settled() ? options_.rescan
+                               : std::min(options_.rescan, options_.patience / 10));
     }
 }
 
-void GatewayEvents::connect_new(const std::vector<std::string>& sockets) {
-    for (const auto& path : sockets) {
-        if (sources_.size() >= kMaxSources || sources_.contains(path)) continue;
-        auto fd = unix_connect_now(path);
-        if (!fd) continue;  // dead, or too busy: the next scan tries again
-        // Who comes later, or again, has told us nothing since the last that we passed on.
-        const auto after = last_id_ != 0 ? std::optional(last_id_) : after_;
-        Source source;
-        source.fd = std::move(*fd);
-        source.unsent = request(after);
-        sources_.emplace(path, std::move(source));
+void GatewayEvents::scan() {
+    if (hub_.forget_if_idle()) {
+        streams_.clear();
+        return;
     }
+    for (auto& [socket, stream] : streams_) stream.listed = false;
+    for (const auto& source : find_()) {
+        const auto known = streams_.find(source.socket);
+        if (known == streams_.end() && streams_.size() >= kMaxSources) continue;
+        Stream& stream = known != streams_.end() ? known->second : streams_[source.socket];
+        stream.listed = true;
+        stream.machine = source.machine;
+        if (!stream.fd) connect(source.socket, stream);
+    }
+    // One that is read from may have something to say about its end.
+    std::erase_if(streams_,
+                  [](const auto& entry) { return !entry.second.listed && !entry.second.fd; });
 }
 
-void GatewayEvents::serve(Source& source, short revents) {
-    if (!source.unsent.empty()) {
-        const ssize_t sent = ::send(source.fd.get(), source.unsent.data(), source.unsent.size(),
+void GatewayEvents::connect(const std::string& socket, Stream& stream) const {
+    auto fd = unix_connect_now(socket);
+    if (!fd) return;  // dead, or too busy: the next scan tries again
+    stream.fd = std::move(*fd);
+    stream.unsent = request(stream.last_id);
+    stream.received.clear();
+    stream.subscribed = false;
+    stream.waited_until = SteadyClock().now() + options_.patience;
+}
+
+// Whether nobody needs to be waited for any longer.
+bool GatewayEvents::settled() const {
+    const TimePoint now = SteadyClock().now();
+    return std::all_of(streams_.begin(), streams_.end(), [now](const auto& entry) {
+        const Stream& stream = entry.second;
+        return !stream.fd || stream.subscribed || now >= stream.waited_until;
+    });
+}
+
+void GatewayEvents::poll_streams(Duration patience) {
+    std::vector<pollfd> fds{{.fd = wake_.get(), .events = POLLIN, .revents = 0}};
+    std::vector<Stream*> order;
+    for (auto& [socket, stream] : streams_) {
+        if (!stream.fd) continue;
+        const short events = stream.unsent.empty() ? POLLIN : POLLOUT;
+        fds.push_back({.fd = stream.fd.get(), .events = events, .revents = 0});
+        order.push_back(&stream);
+    }
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(patience);
+    ::poll(fds.data(), fds.size(), static_cast<int>(wait.count()));
+    eventfd_t woken = 0;
+    ::eventfd_read(wake_.get(), &woken);
+    for (size_t i = 0; i < order.size(); ++i)
+        if (fds[i + 1].revents != 0) serve(*order[i]);
+}
+
+void GatewayEvents::serve(Stream& stream) const {
+    const auto would_block = [] { return errno == EAGAIN || errno == EINTR; };
+    if (!stream.unsent.empty()) {
+        const ssize_t sent = ::send(stream.fd.get(), stream.unsent.data(), stream.unsent.size(),
                                     MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent > 0) source.unsent.erase(0, static_cast<size_t>(sent));
-        if (sent < 0 && errno != EAGAIN && errno != EINTR) source.ended = true;
+        if (sent > 0) stream.unsent.erase(0, static_cast<size_t>(sent));
+        if (sent < 0 && !would_block()) stream.fd.reset();
         return;
     }
     std::array<char, 16384> buffer{};
-    const ssize_t count = ::recv(source.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (count < 0 && (errno == EAGAIN || errno == EINTR) && (revents & POLLERR) == 0) return;
-    if (count <= 0) {
-        source.ended = true;
-        return;
-    }
-    source.received.append(buffer.data(), static_cast<size_t>(count));
-    take_events(source);
-    if (source.received.size() > kMaxEvent) source.ended = true;
+    const ssize_t count = ::recv(stream.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count < 0 && would_block()) return;
+    if (count > 0) stream.received.append(buffer.data(), static_cast<size_t>(count));
+    if (count <= 0 || !take_head(stream) || !take_events(stream)) stream.fd.reset();
 }
 
-void GatewayEvents::take_events(Source& source) {
-    if (!source.body) {
-        const size_t end = source.received.find("\r\n\r\n");
-        if (end == std::string::npos) return;
-        if (!source.received.starts_with("HTTP/1.") || source.received.find(" 200 ") > 12) {
-            source.ended = true;  // too many streams: the next scan tries again
-            return;
-        }
-        source.received.erase(0, end + 4);
-        source.body = true;
-    }
+// False for another answer than a stream, such as too many of them.
+bool GatewayEvents::take_head(Stream& stream) const {
+    if (stream.subscribed) return true;
+    const size_t end = stream.received.find("\r\n\r\n");
+    if (end == std::string::npos) return true;
+    if (!stream.received.starts_with("HTTP/1.") || stream.received.find(" 200 ") != 8) return false;
+    stream.received.erase(0, end + 4);
+    stream.subscribed = true;
+    return true;
+}
+
+// False for one that is not heard any longer.
+bool GatewayEvents::take_events(Stream& stream) const {
     size_t at = 0;
-    for (size_t end = 0; (end = source.received.find("\n\n", at)) != std::string::npos;
-         at = end + 2) {
-        const std::string_view block(source.received.data() + at, end + 2 - at);
-        if (!is_event(block)) continue;  // a comment, or "retry"
-        last_id_ = std::max(last_id_, id_of(block));
-        if (queue_.push(std::string(block))) ++process_.merged_readers_dropped;
+    bool good = true;
+    if (stream.subscribed) {
+        for (size_t end = 0; good && (end = stream.received.find("\n\n", at)) != std::string::npos;
+             at = end + 2)
+            good = take_event(stream, std::string_view(stream.received).substr(at, end - at));
     }
-    source.received.erase(0, at);
+    stream.received.erase(0, at);
+    return good && stream.received.size() <= kMaxEvent;
+}
+
+bool GatewayEvents::take_event(Stream& stream, std::string_view block) const {
+    if (block.size() > kMaxEvent) return false;
+    const std::string_view type = line_of(block, "event: ");
+    if (type.empty()) return true;  // a comment, or "retry"
+    // We were too slow for it, and ask for the rest when the stream has ended.
+    if (type == "dropped") return true;
+    Json data = parse_peer_json(line_of(block, "data: "));
+    const auto time = data.find("time_us");
+    if (!is_type(type) || time == data.end() || !time->is_number_unsigned()) return false;
+    data["machine"] = stream.machine;
+    if (const auto id = control::event_id(line_of(block, "id: "))) stream.last_id = *id;
+    hub_.pass_on(type, data);
+    return true;
 }
 
 }  // namespace mimic::gateway

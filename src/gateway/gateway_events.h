@@ -1,60 +1,96 @@
 // SPDX-License-Identifier: Apache-2.0
-// GatewayEvents: one stream of events out of those of many processes.
+// GatewayEvents: the events of all machines, out of one stream of each of their processes, for all
+// readers of this gateway together.
 #pragma once
 
-#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "base/task_runner.h"
 #include "base/unique_fd.h"
-#include "control/event_queue.h"
-#include "control/process_context.h"
+#include "control/event_hub.h"
 
 namespace mimic::gateway {
 
-/// Merges the server-sent events of processes, on a thread of its own. Thread-safe. It ends, within
-/// a second, after its reader let it go.
-class GatewayEvents final : public control::HttpStream {
+/// A process that has events.
+struct EventSource {
+    std::string machine;
+    std::string socket;  // its control socket
+};
+
+/// Reads the events of processes on a thread of its own and passes them on to a hub, with ids of
+/// that hub. The thread begins with the first reader; the processes are let go of when there has
+/// been no reader for EventHub::kKeepHistory. Thread-safe.
+///
+/// A process is believed nothing but that something happened at its own machine: what is no event,
+/// or too long, ends its stream. It is tried again every second, and asked for what came since its
+/// last event, so that readers hear "missed" if it cannot tell.
+class GatewayEvents {
 public:
-    /// Sockets to read from now; asked again every second, so that machines that come are heard.
-    using Sockets = std::function<std::vector<std::string>()>;
+    /// The processes that are there now. Called on the thread, every `rescan`.
+    using FindSources = std::function<std::vector<EventSource>()>;
 
-    /// `after`: an event id; what processes keep of that which came later is sent first.
-    /// `process` counts readers; borrowed.
-    GatewayEvents(Sockets sockets, std::optional<uint64_t> after, control::ProcessContext& process);
-    ~GatewayEvents() override;
+    struct Options {
+        Duration rescan = std::chrono::seconds(1);    // until a process that comes is heard
+        Duration patience = std::chrono::seconds(1);  // with one that does not answer
+    };
 
-    Next read(std::string& chunk) override { return queue_.read(chunk); }
-    void set_waker(std::function<void()> wake) override { queue_.set_waker(std::move(wake)); }
+    /// `hub` is borrowed and outlives this.
+    GatewayEvents(FindSources find, control::EventHub& hub, Options options);
+    GatewayEvents(FindSources find, control::EventHub& hub)
+        : GatewayEvents(std::move(find), hub, Options()) {}
+    ~GatewayEvents();
+    GatewayEvents(const GatewayEvents&) = delete;
+    GatewayEvents& operator=(const GatewayEvents&) = delete;
+
+    /// A reader, as of EventHub::subscribe(). From each process that is there now nothing is missed
+    /// after the return, unless it took longer than Options::patience to answer. Waits at most
+    /// twice that long.
+    std::shared_ptr<control::EventQueue> subscribe(std::optional<uint64_t> after,
+                                                   const std::string& machine);
 
 private:
-    // One process that is read from.
-    struct Source {
-        UniqueFd fd;
-        std::string unsent;    // of the request
-        std::string received;  // what is no whole event yet
-        bool body = false;     // the head of the answer has passed
-        bool ended = false;
+    // One process.
+    struct Stream {
+        std::string machine;
+        UniqueFd fd;                        // empty: not connected
+        std::string unsent;                 // of the request
+        std::string received;               // what is no whole event yet
+        bool subscribed = false;            // the head of the answer has passed
+        bool listed = true;                 // by the last FindSources
+        TimePoint waited_until{};           // for the head, by those who subscribe
+        std::optional<uint64_t> last_id{};  // that it gave an event
     };
 
     void run();
-    void connect_new(const std::vector<std::string>& sockets);
-    void serve(Source& source, short revents);
-    void take_events(Source& source);
+    void scan();
+    void connect(const std::string& socket, Stream& stream) const;
+    void poll_streams(Duration patience);
+    void serve(Stream& stream) const;
+    bool take_head(Stream& stream) const;
+    bool take_events(Stream& stream) const;
+    bool take_event(Stream& stream, std::string_view block) const;
+    bool settled() const;
 
-    const Sockets sockets_;
-    control::ProcessContext& process_;
-    std::optional<uint64_t> after_;
-    uint64_t last_id_ = 0;  // of what was passed on
-    control::EventQueue queue_;
-    std::map<std::string, Source> sources_;  // by socket; these are the thread's
-    std::atomic<bool> stop_{false};
+    const FindSources find_;
+    control::EventHub& hub_;
+    const Options options_;
+    const UniqueFd wake_;
+    std::map<std::string, Stream> streams_;  // by socket; the thread's
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    uint64_t asked_ = 0;  // these three: guarded by mutex_; calls of subscribe()
+    uint64_t answered_ = 0;
+    bool stopping_ = false;
     std::thread thread_;
 };
 

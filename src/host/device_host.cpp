@@ -46,9 +46,11 @@ Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> end
     for (size_t i = 0; i < endpoints.size(); ++i)
         host->shards_[i % host->shards_.size()]->endpoints.push_back(std::move(endpoints[i]));
     TraceDumper::Options dumps = options.dumps;
-    dumps.written = [events = &host->process_.events](const std::string& path,
-                                                      const std::string& device) {
-        if (events->listening()) events->publish("trace-dump", device, {{"path", path}});
+    dumps.written = [process = &host->process_](const std::string& path,
+                                                const std::string& device) {
+        ++process->trace_dumps;
+        if (process->events.listening())
+            process->events.publish("trace-dump", device, {{"path", path}});
     };
     host->dumper_ = std::make_unique<TraceDumper>(std::move(dumps));
     for (auto& shard : host->shards_) {

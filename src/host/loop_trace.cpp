@@ -101,6 +101,8 @@ control::TraceStatus LoopTrace::status() const {
         status.dropped = ring_->overwritten();
         status.oldest = ring_->oldest();
         status.next = ring_->next();
+        status.recorded_total = ring_->next() - 1;  // numbers begin with 1
+        status.overwritten_total = overwritten_before_ + ring_->overwritten();
     }
     if (dumper_ != nullptr) status.dumps = dumper_->paths();
     return status;
@@ -119,7 +121,10 @@ void LoopTrace::change(const control::TraceChange& change) {
     settings_.buffer_bytes = change.buffer_bytes.value_or(settings_.buffer_bytes);
     if (settings_.enabled && (!ring_ || resized || !was_enabled)) {
         for_each([](pci::Function& function, bool) { function.set_tracer(nullptr); });
-        if (ring_) first_number_ = ring_->next();
+        if (ring_) {
+            first_number_ = ring_->next();
+            overwritten_before_ += ring_->overwritten();
+        }
         make_ring();
     }
     if (ring_) {

@@ -67,7 +67,8 @@ private:
     control::TraceSettings settings_;
     std::unique_ptr<pci::TraceRing> ring_;  // there while enabled, and until the next change after
     std::vector<Source> sources_;
-    uint64_t first_number_ = 1;  // of the next ring: numbers never go back
+    uint64_t first_number_ = 1;        // of the next ring: numbers never go back
+    uint64_t overwritten_before_ = 0;  // by earlier rings
     // Names that were asked for, also of VFs that are gone.
     mutable std::map<std::string, pci::TraceNames, std::less<>> names_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for dumps that were posted

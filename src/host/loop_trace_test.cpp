@@ -84,11 +84,24 @@ TEST_F(LoopTraceTest, KeepingBytesBeginsWithTheStates) {
 TEST_F(LoopTraceTest, WhatWasOverwrittenIsCounted) {
     for (int i = 0; i < 2000; ++i) touch();
     EXPECT_GT(trace_.status().dropped, 0U);
+    EXPECT_EQ(trace_.status().recorded_total, 4000U);
+    EXPECT_EQ(trace_.status().overwritten_total, trace_.status().dropped);
     seen({.since = 1, .limit = 1, .devices = {}});
     EXPECT_EQ(lost_, trace_.status().oldest - 1);
     const auto slice = trace_.events({.since = 0, .limit = 100, .devices = {}});
     EXPECT_TRUE(slice.slice.more);
     EXPECT_EQ(slice.lost, 0U);
+}
+
+TEST_F(LoopTraceTest, CountersOutliveTheRing) {
+    for (int i = 0; i < 2000; ++i) touch();
+    const uint64_t overwritten = trace_.status().overwritten_total;
+    trace_.change({.enabled = {}, .devices = {}, .data_bytes = {}, .buffer_bytes = 1U << 20});
+    EXPECT_EQ(trace_.status().dropped, 0U);
+    EXPECT_EQ(trace_.status().recorded_total, 4000U);
+    EXPECT_EQ(trace_.status().overwritten_total, overwritten);
+    touch();
+    EXPECT_EQ(trace_.status().recorded_total, 4002U);
 }
 
 }  // namespace

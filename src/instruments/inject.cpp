@@ -7,7 +7,7 @@
 
 #include "control/fault_json.h"
 #include "gateway/api_client.h"
-#include "gateway/json_members.h"
+#include "gateway/peer_json.h"
 
 namespace mimic::instruments {
 namespace {

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gateway/api_client.h"
-#include "gateway/json_members.h"
+#include "gateway/peer_json.h"
 #include "instruments/terminal_text.h"
 
 namespace mimic::instruments {

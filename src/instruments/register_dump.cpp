@@ -6,7 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "gateway/json_members.h"
+#include "gateway/peer_json.h"
 #include "instruments/terminal_text.h"
 
 namespace mimic::instruments {

@@ -7,7 +7,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "gateway/json_members.h"
+#include "gateway/peer_json.h"
 #include "instruments/terminal_text.h"
 
 namespace mimic::instruments {

@@ -16,12 +16,13 @@ function sentence(event: LiveEvent): string {
         case "error": return `reported ${event.name}, ${event.severity}`;
         case "trace-dump": return `trace written to ${event.path}`;
         case "dropped": return `this page was too slow for ${event.count} events`;
+        case "missed": return "more has happened than is told here";
         case "reset": return "was reset";
         default: return event.type;
     }
 }
 
-const kTones: Record<string, string> = { error: "bad", fault: "warn", dropped: "warn", disconnected: "off", vfs: "ok", connected: "ok" };
+const kTones: Record<string, string> = { error: "bad", fault: "warn", dropped: "warn", missed: "warn", disconnected: "off", vfs: "ok", connected: "ok" };
 
 export class EventLog {
     private waiting: LiveEvent[] = [];

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Members of what a process answered: it is believed no more than any peer, so what is missing or
-// of another type is a case of its own, never an exception.
+// JSON that another process sent. It is believed no more than any peer: it is bounded, and a member
+// that is missing or of another type is a case of its own, never an exception.
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace mimic::gateway {
+
+/// Levels of objects and lists that are taken. Writing JSON takes stack for each level, so a peer
+/// must not choose their number. Arbitrary: more than the plan of any tree of 256 buses has.
+inline constexpr int kMaxJsonDepth = 1000;
+
+/// The object in `text`; null if it is something else, no JSON, or deeper than kMaxJsonDepth.
+nlohmann::ordered_json parse_peer_json(std::string_view text);
 
 /// The member `key`; nullptr if `json` has none, or is no object.
 inline const nlohmann::ordered_json* find_member(const nlohmann::ordered_json& json,

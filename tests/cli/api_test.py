@@ -60,8 +60,9 @@ class Machine:
         self.lock = open(run / "lock", "w", encoding="ascii")
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.processes = []
+        self.dumps = self.folder / "dumps"
         self.host = self.start("serve", str(self.folder / "box.yaml"), "--run-dir", str(run),
-                               "--control", str(run / "control-0.sock"))
+                               "--control", str(run / "control-0.sock"), "--dump-dir", str(self.dumps))
         token = self.folder / "token"
         token.write_text(TOKEN + "\n")
         token.chmod(0o600)
@@ -246,23 +247,59 @@ class Api(unittest.TestCase):
                 self.status("/v1/machines/box/devices/gpu1/faults", method="DELETE")
             self.assertEqual(200, self.status("/v1/machines/box/devices"))
 
-    def test_events_are_streamed(self):
+    def events(self, reader, wanted, poke=lambda: None):
+        """What a reader of the stream gets until `wanted` is in it, for a minute; `poke` may bring it about."""
+        text = b""
+        for _ in range(60):
+            poke()
+            with contextlib.suppress(TimeoutError):
+                text += reader.recv(65536)
+            # To the end of that event.
+            if wanted in text and b"\n\n" in text[text.index(wanted):]:
+                break
+        self.assertIn(wanted, text)
+        return text
+
+    @contextlib.contextmanager
+    def reader(self):
+        """A reader of the machine's events that the device host's come to."""
         request = (f"GET /v1/machines/box/events HTTP/1.1\r\nHost: 127.0.0.1:{self.machine.port}\r\n"
                    f"Authorization: Bearer {TOKEN}\r\n\r\n").encode()
         path = "/v1/machines/box/devices/gpu1/faults"
+
+        def arm_and_clear():
+            self.status(path, method="POST", body={"fault": "all-ones", "after_accesses": 1000})
+            self.status(path, method="DELETE")
+
         with socket.create_connection(("127.0.0.1", self.machine.port), timeout=1) as reader:
             reader.sendall(request)
-            text = b""
             # The gateway answers before it has asked the device hosts for theirs, so the first fault may be missed.
-            for _ in range(60):
-                self.status(path, method="POST", body={"fault": "all-ones", "after_accesses": 1000})
-                self.status(path, method="DELETE")
-                with contextlib.suppress(TimeoutError):
-                    text += reader.recv(65536)
-                if b"event: fault" in text:
-                    break
-        self.assertIn(b"event: fault", text)
-        self.assertIn(b'"machine":"box"', text.replace(b" ", b""))
+            text = self.events(reader, b"event: fault", arm_and_clear)
+            self.assertIn(b'"machine":"box"', text.replace(b" ", b""))
+            yield reader
+
+    def test_events_are_streamed(self):
+        with self.reader():
+            pass
+
+    def test_a_fault_leaves_a_dump_and_an_event_says_where(self):
+        with self.reader() as reader:
+            self.assertEqual(201, self.status("/v1/machines/box/devices/gpu1/faults", method="POST",
+                                              body={"fault": "bad-tlp"}))
+            text = self.events(reader, b"event: trace-dump")
+        event = text[text.index(b"event: trace-dump"):].split(b"\n\n")[0]
+        data = json.loads(next(line for line in event.splitlines() if line.startswith(b"data:"))[5:])
+        self.assertEqual(("box", "gpu1"), (data["machine"], data["device"]))
+        path = pathlib.Path(data["path"])
+        self.assertEqual(self.machine.dumps, path.parent)
+        self.assertEqual(0o600, path.stat().st_mode & 0o777)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        self.assertEqual("box", lines[0]["machine"])
+        self.assertTrue(lines[-1]["end"])
+        struck = [line for line in lines[1:-1] if line["kind"] in ("fault", "error")]
+        self.assertIn("bad-tlp struck", [line.get("text") for line in struck])
+        self.assertIn("correctable", [line.get("severity") for line in struck])
+        self.assertIn(str(path), self.get("/v1/machines/box/trace")["dumps"])
 
 
 class Dashboard(unittest.TestCase):

@@ -125,7 +125,8 @@ bool ReplayPlayer::is_untraced(const pci::Function& function, const trace::Event
     if (cap == 0) return true;
     for (const auto& [place, size] :
          {std::pair{cap + pci::regs::MSIX_TABLE, uint64_t{16} * function.msix_vectors()},
-          std::pair{cap + pci::regs::MSIX_PBA, pci::MsixTable::pba_size(function.msix_vectors())}}) {
+          std::pair{cap + pci::regs::MSIX_PBA,
+                    pci::MsixTable::pba_size(function.msix_vectors())}}) {
         const uint32_t where = function.config().u32(place);
         if ((where & pci::regs::MSIX_BIR) == access.bar &&
             overlaps(access.address, access.size, where & pci::regs::MSIX_OFFSET, size))

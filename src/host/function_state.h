@@ -10,8 +10,9 @@
 
 namespace mimic::host {
 
-/// JSON: {"config": hex, "msix": hex, "registers": [{"map", "hash", "values": {name: "0x.."}}]}.
-/// Without side effects.
+/// JSON: {"config": bytes, "msix": bytes, "registers": [{"map", "hash", "values": {name:
+/// "0x.."}}]}, where bytes are {"0x4": "0701..", ..}, pieces of hex by their offset. What is zero
+/// is left out. Without side effects.
 std::string capture_state(const pci::Function& function);
 
 /// Makes `function`, fresh and attached, what `text` says; its VFs come to be if they were enabled.

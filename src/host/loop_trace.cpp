@@ -2,6 +2,7 @@
 #include "host/loop_trace.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "host/function_state.h"
 
@@ -12,9 +13,21 @@ constexpr size_t kMaxNames = 64;           // functions whose names are kept; ar
 constexpr size_t kNamesOfADump = 8;        // so that the loop does not stop for long; arbitrary
 constexpr uint64_t kBytesOfAnEvent = 300;  // of its JSON, without payload; about
 
+// States of one round, which comes while half of the ring is written: what they cost is bounded,
+// with however many functions. Arbitrary.
+constexpr size_t kStatesOfARound = 16;
+constexpr unsigned kTries = 8;                                // of one at work; arbitrary
+constexpr Duration kTryAgain = std::chrono::milliseconds(1);  // arbitrary
+constexpr size_t kLastStates = 4096;                          // names that are kept; arbitrary
+
 bool is_trouble(const pci::TraceEvent& event) {
     if (event.kind == pci::TraceKind::kError) return true;
     return event.kind == pci::TraceKind::kFault && event.text.ends_with(" struck");
+}
+
+// Ports are not replayed.
+bool is_port(const pci::Function& function) {
+    return function.options().header == pci::HeaderType::kBridge;
 }
 
 // A PF means its VFs, too, which may be gone: so by name.
@@ -44,7 +57,17 @@ void LoopTrace::make_ring() {
                                              pci::cheapest_ticks());
     ring_->set_dma_bytes(settings_.data_bytes);
     settings_.buffer_bytes = ring_->capacity();
+    last_states_.clear();
+    ring_->set_due(ring_->capacity() / 2, [this] {
+        round_due_ = true;
+        post_round({});
+    });
     ring_->set_listener([this](std::string_view device, const pci::TraceEvent& event) {
+        if (event.kind == pci::TraceKind::kFault && event.text.ends_with(" armed")) {
+            // What it does will be of interest, and what the function was before that.
+            if (round_.size() < kLastStates) round_.emplace_front(device, 0);
+            post_round({});
+        }
         if (dumper_ == nullptr || !is_trouble(event)) return;
         // The crash waits for this file, and there is no later turn of the loop to make it in.
         if (event.text.starts_with("host-crash ")) return dump(std::string(device));
@@ -133,24 +156,83 @@ void LoopTrace::change(const control::TraceChange& change) {
     }
     apply();
     if (settings_.enabled && settings_.data_bytes > 0) record_states();
+    if (settings_.enabled && settings_.data_bytes == 0) begin_round();
 }
 
-// What a replay starts from. Only for those who want to replay: it is a large event.
+// Of all at once: for those who want to replay what comes now.
 void LoopTrace::record_states() {
     for_each([this](pci::Function& function, bool is_fabric) {
-        if (!wanted(function, is_fabric)) return;
-        const std::string state = capture_state(function);
-        ring_->record(ring_->source(function.name()),
-                      {.kind = pci::TraceKind::kState, .text = state});
+        if (wanted(function, is_fabric)) record_state(function);
     });
+}
+
+void LoopTrace::record_state(pci::Function& function) {
+    if (is_port(function)) return;
+    const std::string state = capture_state(function);
+    // One that the ring would shorten is none.
+    if (state.size() > std::min<uint64_t>(UINT16_MAX, ring_->capacity() / 8)) return;
+    if (last_states_.size() == kLastStates) last_states_.clear();
+    last_states_[function.name()] = ring_->next();
+    ring_->record(ring_->source(function.name()), {.kind = pci::TraceKind::kState, .text = state});
+}
+
+// Those whose last state is the oldest come first, so that each has its turn.
+void LoopTrace::begin_round() {
+    std::vector<std::pair<uint64_t, std::string>> by_age;
+    for_each([&](pci::Function& function, bool is_fabric) {
+        if (!wanted(function, is_fabric) || is_port(function)) return;
+        const auto last = last_states_.find(function.name());
+        by_age.emplace_back(last != last_states_.end() ? last->second : 0, function.name());
+    });
+    std::sort(by_age.begin(), by_age.end());
+    by_age.resize(std::min(by_age.size(), kStatesOfARound));
+    for (auto& [age, name] : by_age) round_.emplace_back(std::move(name), 0);
+    if (!round_.empty()) post_round({});
+}
+
+void LoopTrace::post_round(Duration delay) {
+    if (std::exchange(round_posted_, true)) return;
+    auto task = [this, alive = std::weak_ptr<bool>(alive_)] {
+        if (!alive.expired()) next_of_round();
+    };
+    delay == Duration::zero() ? runner_.post(std::move(task))
+                              : runner_.post_delayed(std::move(task), delay);
+}
+
+// One function a turn of the loop, behind the access that is under way, so that nobody waits for
+// all of them.
+void LoopTrace::next_of_round() {
+    round_posted_ = false;
+    if (!settings_.enabled || !ring_) round_.clear();
+    if (std::exchange(round_due_, false) && round_.empty() && settings_.enabled && ring_)
+        return begin_round();
+    if (round_.empty()) return;
+    auto [name, tries] = std::move(round_.front());
+    round_.pop_front();
+    Duration delay{};
+    pci::Function* const function = find(name);
+    if (function != nullptr && function->tracer() == ring_.get()) {
+        if (!function->at_work()) {
+            record_state(*function);
+        } else if (tries < kTries) {
+            round_.emplace_back(std::move(name), tries + 1);
+            delay = kTryAgain;
+        }
+    }
+    if (!round_.empty()) post_round(delay);
+}
+
+pci::Function* LoopTrace::find(std::string_view name) const {
+    pci::Function* found = nullptr;
+    for_each([&](pci::Function& function, bool) {
+        if (function.name() == name) found = &function;
+    });
+    return found;
 }
 
 const pci::TraceNames* LoopTrace::names_of(std::string_view device) const {
     if (const auto known = names_.find(device); known != names_.end()) return &known->second;
-    const pci::Function* found = nullptr;
-    for_each([&](const pci::Function& function, bool) {
-        if (function.name() == device) found = &function;
-    });
+    const pci::Function* const found = find(device);
     if (found == nullptr) return nullptr;
     return &names_.emplace(device, pci::TraceNames(*found)).first->second;
 }

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // LoopTrace: the trace of one loop of a device host: a ring that its functions share, who of them
 // is traced, and a dump of the ring when something goes wrong.
+//
+// A replay begins with the state of a function (function_state.h). So that a dump of a ring that is
+// always on has some, states are recorded each time that half of the ring is new, and of a function
+// for which a fault is armed.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -58,6 +63,11 @@ private:
     void make_ring();
     void apply();
     void record_states();
+    void record_state(pci::Function& function);
+    void begin_round();
+    void post_round(Duration delay);
+    void next_of_round();
+    pci::Function* find(std::string_view name) const;
     const pci::TraceNames* names_of(std::string_view device) const;
     void dump(const std::string& device) const;
 
@@ -69,6 +79,11 @@ private:
     std::vector<Source> sources_;
     uint64_t first_number_ = 1;        // of the next ring: numbers never go back
     uint64_t overwritten_before_ = 0;  // by earlier rings
+    // Functions whose states are to be recorded, and how often each was found at work instead.
+    std::deque<std::pair<std::string, unsigned>> round_;
+    bool round_due_ = false;
+    bool round_posted_ = false;
+    std::map<std::string, uint64_t, std::less<>> last_states_;  // numbers of events
     // Names that were asked for, also of VFs that are gone.
     mutable std::map<std::string, pci::TraceNames, std::less<>> names_;
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for dumps that were posted

@@ -81,6 +81,67 @@ TEST_F(LoopTraceTest, KeepingBytesBeginsWithTheStates) {
     EXPECT_EQ(trace_.status().settings.buffer_bytes, 1U << 20);
 }
 
+TEST_F(LoopTraceTest, HalfARingThatIsNewBringsStates) {
+    const auto states = [this] {
+        std::vector<std::string> devices;
+        for (const auto& event :
+             trace_.events({.since = 0, .limit = 4000, .devices = {}}).slice.events)
+            if (event.kind == pci::TraceKind::kState) devices.push_back(event.device);
+        return devices;
+    };
+    for (int i = 0; i < 200; ++i) touch();
+    one_.slot.tasks.run();
+    EXPECT_TRUE(states().empty());
+    for (int i = 0; i < 200; ++i) touch();
+    EXPECT_TRUE(states().empty()) << "not inside of an access";
+    one_.slot.tasks.run();
+    EXPECT_THAT(states(), ElementsAre("gpu0", "gpu1"));
+    for (int i = 0; i < 350; ++i) touch();
+    one_.slot.tasks.run();
+    EXPECT_THAT(states(), ElementsAre("gpu0", "gpu1", "gpu0", "gpu1"));
+}
+
+TEST_F(LoopTraceTest, AFaultThatIsArmedBringsAState) {
+    pci::FunctionEvent armed{.kind = pci::FunctionEventKind::kFault, .value = 1};
+    armed.text = "irq-lost";
+    armed.state = "armed";
+    two_.device->notify(armed);
+    one_.slot.tasks.run();
+    const auto slice = trace_.events({.since = 0, .limit = 10, .devices = {}});
+    ASSERT_EQ(slice.slice.events.size(), 2U);
+    EXPECT_EQ(slice.slice.events[1].kind, pci::TraceKind::kState);
+    EXPECT_EQ(slice.slice.events[1].device, "gpu1");
+}
+
+// The engine of a ring at work knows more than the registers say.
+TEST_F(LoopTraceTest, AFunctionAtWorkIsAskedAgain) {
+    const auto write = [this](uint64_t at, uint64_t value, size_t size) {
+        one_.device->write_bar(0, at, {reinterpret_cast<const uint8_t*>(&value), size});
+    };
+    const uint8_t master[2] = {6, 0};
+    one_.device->config_write(4, master);
+    write(mock_accel::RING_BASE.offset, 0x10'0000, 8);
+    write(mock_accel::COMPLETION_BASE.offset, 0x11'0000, 8);
+    write(mock_accel::RING_CONTROL.offset, 1, 4);
+    one_.slot.memory.add(0x10'0000, 4096, mock_accel::TestMemory::Kind::kByMessage);
+    one_.slot.memory.add(0x11'0000, 4096);
+    write(mock_accel::RING_TAIL.offset, 1, 4);
+    one_.slot.tasks.run();
+    ASSERT_TRUE(one_.device->at_work());
+    trace_.change({.enabled = {}, .devices = {{"gpu0"}}, .data_bytes = {}, .buffer_bytes = {}});
+    const auto has_state = [this] {
+        const auto events = trace_.events({.since = 0, .limit = 100, .devices = {}}).slice.events;
+        return std::ranges::any_of(
+            events, [](const auto& event) { return event.kind == pci::TraceKind::kState; });
+    };
+    one_.slot.tasks.turn();
+    EXPECT_FALSE(has_state());
+    while (one_.slot.memory.answer() || one_.slot.tasks.turn() != 0) {
+    }
+    EXPECT_FALSE(one_.device->at_work());
+    EXPECT_TRUE(has_state());
+}
+
 TEST_F(LoopTraceTest, WhatWasOverwrittenIsCounted) {
     for (int i = 0; i < 2000; ++i) touch();
     EXPECT_GT(trace_.status().dropped, 0U);

@@ -234,6 +234,10 @@ public:
     /// for a model that cannot, or not from this state; invalid_argument for what does not fit.
     virtual Status restore_registers(std::span<const reg::Snapshot> snapshots);
 
+    /// Whether the model is in the middle of something that its registers do not tell, so that
+    /// restore_registers() could not go on from them now.
+    virtual bool at_work() const { return false; }
+
     /// Tells observer and tracer of `event`. For what the function does not see itself: its slot.
     void notify(const FunctionEvent& event);
 
@@ -292,7 +296,8 @@ protected:
     /// The model's own state back to its reset values; config space is done already.
     virtual void on_reset(ResetKind kind) = 0;
 
-    /// Whether a write of `bar` at `offset` rings a doorbell, for the fault that loses those.
+    /// Whether a write of `bar` at `offset` rings a doorbell, for the fault that loses those and
+    /// for the trace.
     virtual bool is_doorbell(unsigned /*bar*/, uint64_t /*offset*/) const { return false; }
 
     /// The function was plugged in: upstream() is there from now until on_reset(kDetach).

@@ -114,7 +114,8 @@ void Function::watched_write(unsigned bar, uint64_t offset, std::span<const uint
     if (tracer_ != nullptr) {
         trace({.kind = TraceKind::kBarWrite,
                .bar = static_cast<uint8_t>(bar),
-               .flags = faulted ? kTraceFaulted : uint8_t{0},
+               .flags = static_cast<uint8_t>((faulted ? kTraceFaulted : 0) |
+                                             (is_doorbell(bar, offset) ? kTraceDoorbell : 0)),
                .address = offset,
                .size = data.size(),
                .data = data});

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <x86intrin.h>
@@ -121,6 +122,12 @@ void TraceRing::set_dma_bytes(uint32_t bytes) {
         std::min<uint64_t>({bytes, kMaxTraceDmaBytes, capacity() / 4}));
 }
 
+void TraceRing::set_due(uint64_t bytes, std::function<void()> due) {
+    due_ = std::move(due);
+    due_every_ = bytes;
+    due_at_ = due_ ? head_ + bytes : UINT64_MAX;
+}
+
 uint32_t TraceRing::source(std::string_view name) {
     if (const auto known = source_ids_.find(name); known != source_ids_.end()) return known->second;
     if (sources_.size() == kMaxSources) return 0;
@@ -163,6 +170,26 @@ void TraceRing::make_room(uint64_t size) {
 }
 
 void TraceRing::record(uint32_t source, const TraceEvent& event) {
+    record_one(source, event);
+    const bool is_dma = event.kind == TraceKind::kDmaRead || event.kind == TraceKind::kDmaWrite;
+    if (is_dma && event.data.size() > kMaxTraceDmaBytes) [[unlikely]]
+        record_rest(source, event);
+}
+
+// The bytes that did not fit the event, in further ones, where all bytes are wanted.
+void TraceRing::record_rest(uint32_t source, const TraceEvent& event) {
+    if (dma_bytes_ < kMaxTraceDmaBytes || event.data.size() > capacity() / 2) return;
+    for (size_t at = kMaxTraceDmaBytes; at < event.data.size(); at += kMaxTraceDmaBytes) {
+        const auto piece = event.data.subspan(
+            at, std::min<size_t>(kMaxTraceDmaBytes, event.data.size() - at));
+        record_one(source, {.kind = TraceKind::kDmaData,
+                            .address = event.address + at,
+                            .size = piece.size(),
+                            .data = piece});
+    }
+}
+
+void TraceRing::record_one(uint32_t source, const TraceEvent& event) {
     Header header{.length = 0,
                   .source = static_cast<uint16_t>(source),
                   .kind = static_cast<uint8_t>(event.kind),
@@ -202,6 +229,10 @@ void TraceRing::record(uint32_t source, const TraceEvent& event) {
     last_ticks_ = header.time;
     const bool is_rare = event.kind == TraceKind::kError || event.kind == TraceKind::kFault;
     if (is_rare && listener_) listener_(sources_[source], event);
+    if (head_ >= due_at_) [[unlikely]] {
+        due_at_ = head_ + due_every_;
+        due_();
+    }
 }
 
 void TraceRing::clear() {

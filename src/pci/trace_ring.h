@@ -63,10 +63,16 @@ public:
     using Listener = std::function<void(std::string_view source, const TraceEvent& event)>;
     void set_listener(Listener listener) { listener_ = std::move(listener); }
 
+    /// Calls `due` each time that `bytes` more have been recorded, from inside record(). It must
+    /// not record either. Of a copy() nothing is due.
+    void set_due(uint64_t bytes, std::function<void()> due);
+
     uint32_t source(std::string_view name) override;
     void record(uint32_t source, const TraceEvent& event) override;
 
-    /// DMA payload kept from now on, at most kMaxTraceDmaBytes (and a quarter of the buffer).
+    /// DMA payload kept from now on, at most kMaxTraceDmaBytes (and a quarter of the buffer) of an
+    /// event. With kMaxTraceDmaBytes what is behind that follows in events of kDmaData, of DMA of
+    /// at most half of the buffer.
     void set_dma_bytes(uint32_t bytes);
 
     /// Forgets all events; the numbers go on.
@@ -99,6 +105,8 @@ private:
     static constexpr uint64_t kIndexStep = 1024;
     static constexpr size_t kMaxSources = 4096;  // arbitrary; more share one name
 
+    void record_one(uint32_t source, const TraceEvent& event);
+    void record_rest(uint32_t source, const TraceEvent& event);
     void put(uint64_t at, const void* data, size_t size);
     void get(uint64_t at, void* data, size_t size) const;
     void make_room(uint64_t size);
@@ -119,6 +127,9 @@ private:
     uint64_t next_;
     uint64_t overwritten_ = 0;
     Listener listener_;
+    uint64_t due_at_ = UINT64_MAX;  // head_ at which it is due
+    uint64_t due_every_ = 0;
+    std::function<void()> due_;
     std::deque<Mark> marks_;
     mutable std::deque<Anchor> anchors_;  // of kTsc, by time; a reader adds one for now
     int64_t last_ticks_ = 0;              // of the newest event

@@ -206,5 +206,55 @@ TEST(TraceRing, SourcesAreReusedByNameAndBounded) {
     EXPECT_EQ(all(ring).back().source, "?");
 }
 
+// Where all bytes are wanted, those that do not fit the event follow it.
+TEST(TraceRing, LongDmaGoesOnInFurtherEvents) {
+    const StepClock clock;
+    TraceRing ring(uint64_t{1} << 20, clock);
+    std::vector<uint8_t> payload(150'000);
+    std::iota(payload.begin(), payload.end(), uint8_t{0});
+    const TraceEvent dma{
+        .kind = TraceKind::kDmaWrite, .address = 0x1000, .size = payload.size(), .data = payload};
+    ring.set_dma_bytes(kMaxTraceDmaBytes);
+    ring.record(0, dma);
+    const auto seen = all(ring);
+    ASSERT_EQ(seen.size(), 3U);
+    EXPECT_EQ(seen[0].event.size, payload.size());
+    std::vector<uint8_t> together;
+    for (const Seen& one : seen) {
+        if (&one != &seen[0]) {
+            EXPECT_EQ(one.event.kind, TraceKind::kDmaData);
+            EXPECT_EQ(one.event.address, dma.address + together.size());
+            EXPECT_EQ(one.event.size, one.data.size());
+        }
+        together.insert(together.end(), one.data.begin(), one.data.end());
+    }
+    EXPECT_EQ(together, payload);
+    // Not where only some are wanted, nor where it would push out half of the ring.
+    ring.clear();
+    ring.set_dma_bytes(kMaxTraceDmaBytes - 1);
+    ring.record(0, dma);
+    ring.set_dma_bytes(kMaxTraceDmaBytes);
+    payload.resize(600'000);
+    ring.record(0, {.kind = TraceKind::kDmaRead, .size = payload.size(), .data = payload});
+    EXPECT_EQ(all(ring).size(), 2U);
+}
+
+TEST(TraceRing, SaysWhenSoManyBytesAreNew) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    unsigned times = 0;
+    ring.set_due(4800, [&times] { ++times; });
+    for (int i = 0; i < 99; ++i) ring.record(0, {.kind = TraceKind::kMsix});
+    EXPECT_EQ(times, 0U);
+    ring.record(0, {.kind = TraceKind::kMsix});
+    EXPECT_EQ(times, 1U);
+    ring.clear();
+    for (int i = 0; i < 200; ++i) ring.record(0, {.kind = TraceKind::kMsix});
+    EXPECT_EQ(times, 3U);
+    ring.set_due(0, nullptr);
+    for (int i = 0; i < 200; ++i) ring.record(0, {.kind = TraceKind::kMsix});
+    EXPECT_EQ(times, 3U);
+}
+
 }  // namespace
 }  // namespace mimic::pci

@@ -25,15 +25,16 @@ enum class TraceKind : uint8_t {
     kReset,     // value: ResetKind
     kAttach,
     kDetach,
-    kFault,  // value: the fault's id; text: name and state
-    kError,  // value: the bit; address: 0 correctable, 1 non-fatal, 2 fatal
-    kVfs,    // value: VFs enabled
-    kSlot,   // value: bit 0 present, bit 1 link up
-    kPower,  // value: power state
-    kState,  // text: what the function was when tracing began
+    kFault,    // value: the fault's id; text: name and state
+    kError,    // value: the bit; address: 0 correctable, 1 non-fatal, 2 fatal
+    kVfs,      // value: VFs enabled
+    kSlot,     // value: bit 0 present, bit 1 link up
+    kPower,    // value: power state
+    kState,    // text: what the function was just then (machine/function_state.h)
+    kDmaData,  // further bytes of the DMA event before it; address: where they belong
 };
 
-inline constexpr unsigned kTraceKinds = 19;
+inline constexpr unsigned kTraceKinds = 20;
 
 /// Bits of TraceEvent::flags.
 inline constexpr uint8_t kTraceFaulted = 1U << 0;   // a fault answered it, or swallowed it
@@ -41,6 +42,7 @@ inline constexpr uint8_t kTraceInjected = 1U << 1;  // a fault sent it, not the 
 inline constexpr uint8_t kTraceIssued = 1U << 2;    // DMA that has not completed yet
 inline constexpr uint8_t kTraceLater = 1U << 3;     // completion of DMA that was kTraceIssued
 inline constexpr uint8_t kTraceFailed = 1U << 4;    // DMA that failed; value: errno
+inline constexpr uint8_t kTraceDoorbell = 1U << 5;  // a write that rings a doorbell of the model
 
 /// One thing that happened. `data` and `text` are borrowed for the call.
 struct TraceEvent {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <span>
+#include <utility>
 
 #include "base/nearest.h"
 #include "host/device_factory.h"
@@ -12,6 +14,9 @@
 
 namespace mimic::replay {
 namespace {
+
+// Places where the replay of one family begins: a new model each time. Arbitrary.
+constexpr unsigned kMostStarts = 64;
 
 // The functions that replay together: a root, and the VFs that its model makes.
 struct Family {
@@ -83,6 +88,30 @@ Result<std::map<std::string, Family>> families_of(const trace::TraceFile& file,
     return families;
 }
 
+// Plays a family from where it can be started; where it cannot go on, again from the next place.
+Status play_family(const trace::TraceFile& file, const Family& family, ReplayResult& result) {
+    const std::string& root = family.root->name;
+    std::span<const size_t> events = family.events;
+    for (unsigned i = 1;; ++i) {
+        auto function = host::make_function(*family.device, *family.root);
+        if (!function)
+            return fail(std::errc::invalid_argument, "{}: {}", root, function.error().message());
+        ReplayPlayer player(file, events, std::move(*function), family.device->on_fabric, result);
+        player.run();
+        if (result.stopped.empty() || i == kMostStarts) return {};
+        const size_t stop = player.stopped_at();
+        size_t next = stop + 1;
+        while (next < events.size() && !ReplayPlayer::is_start(file.events[events[next]], root))
+            ++next;
+        if (next >= events.size()) return {};
+        result.left_out += next - stop;
+        result.notes.push_back(
+            fmt::format("cannot go on: {}; {} events left out, begins again at line {}",
+                        std::exchange(result.stopped, ""), next - stop, file.lines[events[next]]));
+        events = events.subspan(next);
+    }
+}
+
 }  // namespace
 
 Result<ReplayResult> replay_trace(const trace::TraceFile& file) {
@@ -96,13 +125,8 @@ Result<ReplayResult> replay_trace(const trace::TraceFile& file) {
     MIMIC_ASSIGN_OR_RETURN(auto families, families_of(file, *machine, result));
     // The first difference of the file, whichever device it is of.
     std::optional<ReplayDifference> first;
-    for (auto& [name, family] : families) {
-        auto function = host::make_function(*family.device, *family.root);
-        if (!function)
-            return fail(std::errc::invalid_argument, "{}: {}", name, function.error().message());
-        ReplayPlayer player(file, std::move(family.events), std::move(*function),
-                            family.device->on_fabric, result);
-        player.run();
+    for (const auto& [name, family] : families) {
+        MIMIC_TRY(play_family(file, family, result));
         if (result.difference && (!first || result.difference->line < first->line))
             first = result.difference;
         result.difference.reset();
@@ -114,6 +138,8 @@ Result<ReplayResult> replay_trace(const trace::TraceFile& file) {
         result.stopped =
             "no event can be replayed: a function begins with a state (record with "
             "--data), an attach or a reset";
+    if (result.compared == 0 && result.same())
+        result.stopped = "nothing could be compared: no event that was replayed has a result";
     return result;
 }
 
@@ -130,11 +156,13 @@ std::string replay_report(const ReplayResult& result) {
     } else if (!result.stopped.empty()) {
         text += "cannot go on: " + result.stopped + "\n";
     }
-    text += fmt::format("{}: {} events replayed, {} results compared\n",
+    text += fmt::format("{}: {} events replayed, {} results compared",
                         result.difference        ? "different"
                         : result.stopped.empty() ? "same"
                                                  : "incomplete",
                         result.events, result.compared);
+    if (result.left_out != 0) text += fmt::format("; {} events left out", result.left_out);
+    text += "\n";
     return text;
 }
 

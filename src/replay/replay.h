@@ -5,7 +5,8 @@
 // were read, DMA with its bytes, interrupts, resets, VFs).
 //
 // A function's replay begins where its trace says what it was: at a `state` event, when it was
-// attached, or when it was reset.
+// attached, or when it was reset. Where it cannot go on, it begins again at the next such event,
+// and says what was left out.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +33,7 @@ struct ReplayDifference {
 struct ReplayResult {
     uint64_t events = 0;    // of functions that were replayed
     uint64_t compared = 0;  // outputs that are the same
+    uint64_t left_out = 0;  // events that could not be replayed; notes say why
     std::optional<ReplayDifference> difference;
     std::string stopped;             // why it cannot go on to the end; empty: it did
     std::vector<std::string> notes;  // what was left out, and why

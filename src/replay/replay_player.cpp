@@ -2,11 +2,8 @@
 #include "replay/replay_player.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 
-#include "host/function_state.h"
-#include "pci/pci_regs.h"
 #include "pci/sriov.h"
 #include "trace/writer.h"
 
@@ -20,7 +17,12 @@ using pci::TraceKind;
 constexpr Duration kTurn = std::chrono::milliseconds(1);
 constexpr unsigned kMostTasks = 1'000'000;  // while one event is awaited; arbitrary
 constexpr size_t kContext = 6;              // events shown before a difference; arbitrary
-constexpr uint32_t kSriovId = 0x10;
+constexpr const char* kUntraced =
+    ": memory of a BAR that a guest may map, or that was filled before the recording, holds what "
+    "no event tells: ";
+constexpr const char* kNoBytes =
+    "the bytes of DMA were not recorded (record with --data 65536; of DMA longer than half of the "
+    "buffer they never are)";
 
 TimePoint time_of(const trace::Event& event) {
     return TimePoint(Duration(event.time_ns));
@@ -34,7 +36,8 @@ bool is_fed(const trace::Event& event) {
 // Says nothing about the model.
 bool is_remark(const trace::Event& event) {
     return event.kind == TraceKind::kFault || event.kind == TraceKind::kState ||
-           event.kind == TraceKind::kSlot || event.has(pci::kTraceInjected);
+           event.kind == TraceKind::kSlot || event.kind == TraceKind::kDmaData ||
+           event.has(pci::kTraceInjected);
 }
 
 std::optional<TraceKind> trace_kind(pci::FunctionEventKind kind) {
@@ -82,11 +85,11 @@ std::string value_text(std::span<const uint8_t> data) {
 
 }  // namespace
 
-ReplayPlayer::ReplayPlayer(const trace::TraceFile& file, std::vector<size_t> events,
+ReplayPlayer::ReplayPlayer(const trace::TraceFile& file, std::span<const size_t> events,
                            std::unique_ptr<pci::Function> root, bool on_fabric,
                            ReplayResult& result)
     : file_(file),
-      events_(std::move(events)),
+      events_(events),
       on_fabric_(on_fabric),
       result_(result),
       done_(events_.size()),
@@ -103,7 +106,7 @@ ReplayPlayer::~ReplayPlayer() {
 
 void ReplayPlayer::run() {
     size_t skipped = 0;
-    size_t lost = 0;  // events of the file up to which none is missing
+    size_t lost = events_.empty() ? 0 : events_.front();  // none is missing up to this one
     for (size_t at = 0; at < events_.size() && !over(); ++at) {
         cursor_ = at;
         for (; lost < events_[at]; ++lost) {
@@ -119,73 +122,16 @@ void ReplayPlayer::run() {
         ++result_.events;
         play(at);
     }
+    result_.left_out += skipped;
     if (skipped != 0)
         note(fmt::format("{}: {} events are before a state, an attach or a reset: left out",
                          root_->name(), skipped));
 }
 
-pci::Function* ReplayPlayer::find(const std::string& name) {
-    if (root_->name() == name) return root_.get();
-    pci::Sriov* const sriov = root_->sriov();
-    for (uint32_t i = 0; sriov != nullptr && i < sriov->num_vfs(); ++i)
-        if (sriov->vf(i)->name() == name) return sriov->vf(i);
-    return nullptr;
-}
-
-void ReplayPlayer::attach(pci::Function& function) {
-    ReplayHost& host = *this;
-    auto slot = std::make_unique<ReplaySlot>(host, time_, function, !on_fabric_);
-    // A VF of before may have had the same address; its tasks may still hold its slot.
-    pci::Upstream& upstream = *slot;
-    slots_[&function] = std::move(slot);
-    function.attach(upstream);
-}
-
-// Makes the device of event `at` what it was then, if the event says so.
-bool ReplayPlayer::start(size_t at) {
-    const trace::Event& first = event(at);
-    time_.advance(time_of(first));
-    const bool is_state = first.kind == TraceKind::kState;
-    const bool is_root = first.device == root_->name();
-    if (!is_state &&
-        !(is_root && (first.kind == TraceKind::kAttach || first.kind == TraceKind::kReset)))
-        return false;
-    if (is_root || root_->upstream() == nullptr) attach(*root_);
-    if (!is_root && find(first.device) == nullptr && root_->sriov() != nullptr) {
-        // Nobody traced the PF: it has all VFs.
-        const uint32_t cap = root_->config().find_extended_capability(kSriovId);
-        root_->config().set_u16(cap + pci::regs::SRIOV_NUM_VFS,
-                                root_->config().u16(cap + pci::regs::SRIOV_TOTAL_VFS));
-        constexpr uint32_t kEnable = pci::regs::SRIOV_CONTROL_VF_ENABLE |
-                                     pci::regs::SRIOV_CONTROL_VF_MEMORY_SPACE;
-        const std::array<uint8_t, 2> control{static_cast<uint8_t>(kEnable), 0};
-        root_->config().write(cap + pci::regs::SRIOV_CONTROL, control);
-    }
-    pci::Function* const function = find(first.device);
-    if (function == nullptr) {
-        stop(at, "there is no such VF");
-        return false;
-    }
-    if (is_state) {
-        if (const Status restored = host::restore_state(*function, first.text); !restored) {
-            stop(at, restored.error().message());
-            return false;
-        }
-    } else if (first.kind == TraceKind::kReset) {
-        if (first.value > static_cast<uint64_t>(pci::ResetKind::kDetach)) {
-            stop(at, "there is no such reset");
-            return false;
-        }
-        function->reset(static_cast<pci::ResetKind>(first.value));
-    }
-    quiet_ = false;
-    started_.insert(first.device);
-    return true;
-}
-
 void ReplayPlayer::play(size_t at) {
     const trace::Event& now = event(at);
     if (now.kind == TraceKind::kFault) note("faults were injected: what they did is left out");
+    if (now.kind == TraceKind::kPower) note_power(now, now.value == 0);
     if (is_remark(now)) {
         done_[at] = true;
     } else if (is_fed(now)) {
@@ -234,10 +180,14 @@ void ReplayPlayer::feed_read(size_t at) {
     else
         function.read_bar(now.bar, now.address, data);
     if (over()) return;
-    if (data == now.data)
+    if (data == now.data) {
         ++result_.compared;
-    else
-        differ(at, "reads " + value_text(data));
+        return;
+    }
+    if (!is_untraced(function, now)) return differ(at, "reads " + value_text(data));
+    // The model goes on with what was there.
+    function.bar_write(now.bar, now.address, now.data);
+    note(now.device + kUntraced + "reads of it that differ are not compared");
 }
 
 void ReplayPlayer::feed_write(size_t at) {
@@ -265,9 +215,9 @@ void ReplayPlayer::complete(size_t at) {
     if (now.kind == TraceKind::kDmaWrite)
         return waiting.written(failed ? Status(error()) : Status());
     if (failed) return waiting.read(error());
-    if (now.data.size() != now.size)
-        return stop(at, "its bytes were not recorded; record with --data 65536");
-    waiting.read(std::as_bytes(std::span(now.data)));
+    const std::vector<uint8_t> data = dma_bytes(at);
+    if (data.size() != now.size) return stop(at, kNoBytes);
+    waiting.read(std::as_bytes(std::span(data)));
 }
 
 // --- The world's side: what nobody told the function to do -----------------------------------
@@ -313,8 +263,7 @@ void ReplayPlayer::await(size_t at) {
     // A read is recorded behind what it brought about.
     if (!done_[at] && !over()) feed_next_read(at);
     if (!done_[at] && !over()) {
-        if (event(at).kind == TraceKind::kDmaMap)
-            return stop(at, "the bytes of DMA were not recorded; record with --data 65536");
+        if (event(at).kind == TraceKind::kDmaMap) return stop(at, kNoBytes);
         differ(at, "nothing: the model does not do it");
     }
 }
@@ -332,9 +281,24 @@ bool ReplayPlayer::feed_next_read(size_t at) {
     return false;
 }
 
+// The bytes of DMA: those of its event, and of the events of further ones behind it.
+std::vector<uint8_t> ReplayPlayer::dma_bytes(size_t at) const {
+    const trace::Event& dma = event(at);
+    std::vector<uint8_t> bytes = dma.data;
+    for (size_t next = at + 1; next < events_.size() && bytes.size() < dma.size; ++next) {
+        const trace::Event& more = event(next);
+        const bool fits = more.kind == TraceKind::kDmaData && more.device == dma.device &&
+                          more.address == dma.address + bytes.size() &&
+                          more.data.size() <= dma.size - bytes.size();
+        if (!fits || more.data.empty()) break;
+        bytes.insert(bytes.end(), more.data.begin(), more.data.end());
+    }
+    return bytes;
+}
+
 // The next event of `device` that is not done; SIZE_MAX: the recording ends before it.
-size_t ReplayPlayer::next_of(const std::string& device) const {
-    for (size_t at = cursor_; at < events_.size(); ++at)
+size_t ReplayPlayer::next_of(const std::string& device, size_t from) const {
+    for (size_t at = from; at < events_.size(); ++at)
         if (!done_[at] && event(at).device == device && !is_remark(event(at))) return at;
     return SIZE_MAX;
 }
@@ -377,7 +341,7 @@ bool ReplayPlayer::expect_dma(const pci::Function& function, TraceKind kind, uin
     if (at == SIZE_MAX) return false;
     const trace::Event& next = event(at);
     if (next.kind == TraceKind::kDmaMap && next.address == address) {
-        stop(at, "the bytes of DMA were not recorded; record with --data 65536");
+        stop(at, kNoBytes);
         return false;
     }
     if (next.kind != kind || next.address != address || next.size != size ||
@@ -400,10 +364,10 @@ void ReplayPlayer::dma_read(const pci::Function& function, uint64_t iova, uint64
         waiting_.push_back({function.name(), TraceKind::kDmaRead, iova, size, std::move(done), {}});
     } else if (next.has(pci::kTraceFailed)) {
         done(fail(static_cast<std::errc>(next.value & 0xfff), "as it was recorded"));
-    } else if (next.data.size() != next.size) {
-        stop(at, "its bytes were not recorded; record with --data 65536");
+    } else if (const std::vector<uint8_t> bytes = dma_bytes(at); bytes.size() != next.size) {
+        stop(at, kNoBytes);
     } else {
-        done(std::as_bytes(std::span(next.data)));
+        done(std::as_bytes(std::span(bytes)));
     }
 }
 
@@ -412,13 +376,18 @@ void ReplayPlayer::dma_write(const pci::Function& function, uint64_t iova,
     size_t at = 0;
     if (!expect_dma(function, TraceKind::kDmaWrite, iova, data.size(), at)) return;
     const trace::Event& next = event(at);
-    const auto recorded = std::as_bytes(std::span(next.data));
+    const std::vector<uint8_t> kept = dma_bytes(at);
+    const auto recorded = std::as_bytes(std::span(kept));
     if (recorded.size() < data.size() && !next.has(pci::kTraceFailed))
         note("bytes of long DMA were not recorded: only their beginning is compared");
     for (size_t i = 0; i < recorded.size(); ++i) {
         if (recorded[i] == data[i]) continue;
+        if (has_untraced(function)) {
+            note(function.name() + kUntraced + "bytes of DMA that differ are not compared");
+            break;
+        }
         return differ(at, fmt::format("byte {} is {:#04x}, not {:#04x}", i,
-                                      std::to_integer<unsigned>(data[i]), next.data[i]));
+                                      std::to_integer<unsigned>(data[i]), kept[i]));
     }
     if (next.has(pci::kTraceIssued)) {
         waiting_.push_back(
@@ -460,6 +429,7 @@ void ReplayPlayer::unexpected(const std::string& device, const std::string& now)
 
 void ReplayPlayer::stop(size_t at, const std::string& why) {
     if (over()) return;
+    stopped_at_ = at;
     result_.stopped = fmt::format("line {}: {} {}: {}", file_.lines[events_[at]], event(at).device,
                                   trace::describe(event(at)), why);
 }

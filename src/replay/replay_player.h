@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,12 +27,18 @@ class ReplayPlayer final : private ReplayHost, private pci::FunctionObserver {
 public:
     /// `events` are indices into file.events, of functions of `device` that one root makes, in the
     /// order of the file. All are borrowed.
-    ReplayPlayer(const trace::TraceFile& file, std::vector<size_t> events,
+    ReplayPlayer(const trace::TraceFile& file, std::span<const size_t> events,
                  std::unique_ptr<pci::Function> root, bool on_fabric, ReplayResult& result);
     ~ReplayPlayer();
 
     /// Until the end, the first difference, or what stops it.
     void run();
+
+    /// Which of `events` stopped it; where the next one may begin that can be started from.
+    size_t stopped_at() const { return stopped_at_; }
+
+    /// Whether a function that one root called `root` makes may be started from `event`.
+    static bool is_start(const trace::Event& event, const std::string& root);
 
 private:
     // DMA that the model waits for.
@@ -48,6 +55,11 @@ private:
     bool over() const { return result_.difference || !result_.stopped.empty(); }
     pci::Function* find(const std::string& name);
     bool start(size_t at);
+    bool make_vfs(const std::string& wanted);
+    bool is_untraced(const pci::Function& function, const trace::Event& access) const;
+    bool has_untraced(const pci::Function& function) const;
+    std::vector<uint8_t> dma_bytes(size_t at) const;
+    void note_power(const trace::Event& event, bool in_d0);
     void play(size_t at);
     void feed(size_t at);
     void feed_read(size_t at);
@@ -56,7 +68,8 @@ private:
     void world(size_t at);
     void await(size_t at);
     bool feed_next_read(size_t at);
-    size_t next_of(const std::string& device) const;
+    size_t next_of(const std::string& device) const { return next_of(device, cursor_); }
+    size_t next_of(const std::string& device, size_t from) const;
     void differ(size_t at, const std::string& now);
     void unexpected(const std::string& device, const std::string& now);
     void stop(size_t at, const std::string& why);
@@ -76,14 +89,16 @@ private:
     void on_event(const pci::Function& function, const pci::FunctionEvent& event) override;
 
     const trace::TraceFile& file_;
-    const std::vector<size_t> events_;
+    const std::span<const size_t> events_;
     const bool on_fabric_;
     ReplayResult& result_;
     VirtualTime time_;
     std::vector<bool> done_;
     size_t cursor_ = 0;
     bool quiet_ = true;  // while a start is prepared, nothing is compared
+    size_t stopped_at_ = 0;
     std::set<std::string> started_;
+    std::set<std::string> from_state_;     // of those, whose memory nobody knows
     std::map<std::string, bool> swallow_;  // an event that the replay itself makes
     std::deque<Waiting> waiting_;
     std::map<const pci::Function*, std::unique_ptr<ReplaySlot>> slots_;

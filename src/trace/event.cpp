@@ -16,17 +16,21 @@ using pci::TraceKind;
 constexpr std::array<std::string_view, pci::kTraceKinds> kKinds{
     "config-read", "config-write", "bar-read", "bar-write", "dma-read", "dma-write", "dma-map",
     "msix",        "msi",          "intx",     "reset",     "attach",   "detach",    "fault",
-    "error",       "vfs",          "slot",     "power",     "state"};
+    "error",       "vfs",          "slot",     "power",     "state",    "dma-data"};
 
-constexpr std::array<std::pair<const char*, uint8_t>, 5> kFlags{{{"faulted", pci::kTraceFaulted},
-                                                                 {"injected", pci::kTraceInjected},
-                                                                 {"issued", pci::kTraceIssued},
-                                                                 {"later", pci::kTraceLater},
-                                                                 {"failed", pci::kTraceFailed}}};
+constexpr std::array<std::pair<const char*, uint8_t>, 6> kFlags{
+    {{"faulted", pci::kTraceFaulted},
+     {"injected", pci::kTraceInjected},
+     {"issued", pci::kTraceIssued},
+     {"later", pci::kTraceLater},
+     {"failed", pci::kTraceFailed},
+     {"doorbell", pci::kTraceDoorbell}}};
 
 constexpr std::array<const char*, 3> kSeverities{"correctable", "nonfatal", "fatal"};
 
 constexpr size_t kMaxData = 16U << 20;
+// So that one may add delays to a time: 146 years.
+constexpr uint64_t kMaxTime = INT64_MAX / 2;
 
 std::string hex_bytes(const std::vector<uint8_t>& data) {
     constexpr char kDigits[] = "0123456789abcdef";
@@ -52,6 +56,12 @@ std::optional<std::vector<uint8_t>> parse_bytes(std::string_view text) {
 
 bool is_message(TraceKind kind) {
     return kind == TraceKind::kMsix || kind == TraceKind::kMsi;
+}
+
+// Whether it has an address and a size.
+bool has_place(const Event& event) {
+    return event.is_access() || event.is_dma() || event.kind == TraceKind::kDmaMap ||
+           event.kind == TraceKind::kDmaData;
 }
 
 bool has_value(const Event& event) {
@@ -215,13 +225,13 @@ Json to_json(const Event& event) {
     if (event.kind == TraceKind::kBarRead || event.kind == TraceKind::kBarWrite)
         json["bar"] = event.bar;
     if (event.kind == TraceKind::kDmaMap) json["access"] = event.bar;
-    if (event.is_access() || event.is_dma() || event.kind == TraceKind::kDmaMap) {
+    if (has_place(event)) {
         json["addr"] = hex(event.address);
         json["size"] = event.size;
     }
     if (event.is_access() && event.number() && event.data.size() == event.size)
         json["value"] = hex(*event.number());
-    else if ((event.is_access() || event.is_dma()) && !event.data.empty())
+    else if (has_place(event) && !event.data.empty())
         json["data"] = hex_bytes(event.data);
     if (is_message(event.kind)) json["vector"] = event.value;
     if (has_value(event)) json["value"] = hex(event.value);
@@ -244,7 +254,7 @@ Result<Event> parse_event(const Json& json) {
     Members members(json);
     Event event;
     event.sequence = members.number("seq", UINT64_MAX, true);
-    event.time_ns = static_cast<int64_t>(members.number("t", INT64_MAX, true));
+    event.time_ns = static_cast<int64_t>(members.number("t", kMaxTime, true));
     event.device = members.text("device", kMaxEventName, true);
     const auto kind = kind_of(members.text("kind", kMaxEventName, true));
     if (!kind) members.wrong("kind", "a kind of event");
@@ -253,7 +263,7 @@ Result<Event> parse_event(const Json& json) {
         event.bar = static_cast<uint8_t>(members.number("bar", 5, true));
     if (event.kind == TraceKind::kDmaMap)
         event.bar = static_cast<uint8_t>(members.number("access", 3, true));
-    if (event.is_access() || event.is_dma() || event.kind == TraceKind::kDmaMap) {
+    if (has_place(event)) {
         event.address = members.hex_number("addr", true);
         event.size = members.number("size", INT64_MAX, true);
     }

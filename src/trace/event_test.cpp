@@ -44,7 +44,9 @@ TEST(Event, GoesThroughJsonUnchanged) {
         const bool attached = event.kind == TraceKind::kAttach || event.kind == TraceKind::kDetach;
         if (attached || event.kind == TraceKind::kDmaMap) event.value = 0;
         if (event.kind == TraceKind::kError) event.address = 1;
-        if (!event.is_access() && !event.is_dma()) event.data.clear();
+        const bool has_data = event.is_access() || event.is_dma() ||
+                              event.kind == TraceKind::kDmaData;
+        if (!has_data) event.data.clear();
         const Json json = to_json(event);
         const auto back = parse_event(json);
         ASSERT_TRUE(back) << json << back.error().message();
@@ -72,6 +74,7 @@ TEST(Event, WrongMembersAreNamed) {
         {"seq", 1.5},
         {"t", -5},
         {"t", UINT64_MAX},
+        {"t", INT64_MAX},
         {"device", 1},
         {"device", std::string(257, 'x')},
         {"kind", "bar-poke"},

@@ -102,6 +102,9 @@ std::string other_text(const Event& event) {
             return fmt::format("fault {}: {}", event.value, event.text);
         case TraceKind::kState:
             return "state";
+        case TraceKind::kDmaData:
+            return fmt::format("DMA goes on {:#x}, {} bytes:{}", event.address, event.size,
+                               shown_data(event));
         default:
             return std::string(kind_name(event.kind));
     }
@@ -144,7 +147,10 @@ private:
     Sink sink_;
 };
 
-// One process, the machine; one thread a device; instants, and counters of what only grows.
+// One process, the machine; one thread a device; instants, and counters of what only grows. Arrows
+// ("flow events") lead from a doorbell over DMA, and doorbells that are rung meanwhile, to the next
+// interrupt of the device. They bind to slices, not to instants, so what they touch is a slice of
+// one nanosecond, the time between two ticks of the clock: longer ones could overlap.
 class PerfettoWriter final : public Writer {
 public:
     explicit PerfettoWriter(Sink sink) : sink_(std::move(sink)) {}
@@ -162,19 +168,25 @@ public:
     }
 
     void event(const Event& event) override {
+        if (event.kind == TraceKind::kDmaData) return;  // the DMA before it says how much
         Device& device = thread(event.device);
+        const Arrow arrow = arrow_of(device, event);
+        // An end binds to the slice that follows, the others to the one that is open.
+        if (arrow == Arrow::kEnd) put_arrow(device, event, "f");
         Json args{{"seq", event.sequence}};
         const Json json = to_json(event);
         for (const char* key : {"addr", "size", "value", "reg", "fields", "vector", "data", "text"})
-            if (json.contains(key)) args[key] = json[key];
-        put({{"ph", "i"},
-             {"s", "t"},
-             {"name", name_of(event)},
-             {"cat", kind_name(event.kind)},
-             {"pid", kProcess},
-             {"tid", device.thread},
-             {"args", std::move(args)}},
-            event.time_ns);
+            if (json.contains(key) && event.kind != TraceKind::kState) args[key] = json[key];
+        Json shown{{"ph", arrow == Arrow::kNone ? "i" : "X"},
+                   {"name", name_of(event)},
+                   {"cat", kind_name(event.kind)},
+                   {"pid", kProcess},
+                   {"tid", device.thread},
+                   {"args", std::move(args)}};
+        arrow == Arrow::kNone ? shown["s"] = "t" : shown["dur"] = kSliceUs;
+        put(shown, event.time_ns);
+        if (arrow == Arrow::kStart) put_arrow(device, event, "s");
+        if (arrow == Arrow::kStep) put_arrow(device, event, "t");
         count(device, event);
     }
 
@@ -184,8 +196,13 @@ public:
 
 private:
     static constexpr int kProcess = 1;
+    static constexpr double kSliceUs = 0.001;
+    enum class Arrow : uint8_t { kNone, kStart, kStep, kEnd };
     struct Device {
         int thread = 0;
+        uint64_t flow = 0;        // the last one
+        bool is_flowing = false;  // a doorbell was rung, and no interrupt has come
+        bool has_moved = false;   // there was DMA since
         uint64_t read_bytes = 0;
         uint64_t written_bytes = 0;
         uint64_t interrupts = 0;
@@ -211,6 +228,45 @@ private:
         return at->second;
     }
 
+    // What `event` is in a chain of arrows of its device, which it may begin or end.
+    Arrow arrow_of(Device& device, const Event& event) {
+        if (event.has(pci::kTraceFaulted) || event.has(pci::kTraceInjected)) return Arrow::kNone;
+        if (event.has(pci::kTraceDoorbell) && event.kind == TraceKind::kBarWrite) {
+            if (device.is_flowing) return Arrow::kStep;
+            device.is_flowing = true;
+            device.has_moved = false;
+            device.flow = ++flows_;
+            return Arrow::kStart;
+        }
+        if (event.kind == TraceKind::kReset || event.kind == TraceKind::kDetach)
+            device.is_flowing = false;
+        if (!device.is_flowing) return Arrow::kNone;
+        if (event.is_dma() || event.kind == TraceKind::kDmaMap) {
+            device.has_moved = true;
+            return Arrow::kStep;
+        }
+        // An interrupt before any DMA has another cause.
+        if (!device.has_moved || !is_interrupt(event)) return Arrow::kNone;
+        device.is_flowing = false;
+        return Arrow::kEnd;
+    }
+
+    void put_arrow(const Device& device, const Event& event, const char* phase) {
+        put({{"ph", phase},
+             {"name", "doorbell to interrupt"},
+             {"cat", "flow"},
+             {"id", device.flow},
+             {"pid", kProcess},
+             {"tid", device.thread}},
+            event.time_ns);
+    }
+
+    static bool is_interrupt(const Event& event) {
+        const bool message = event.kind == TraceKind::kMsix || event.kind == TraceKind::kMsi;
+        return (message && !event.has(pci::kTraceFaulted)) ||
+               (event.kind == TraceKind::kIntx && event.value != 0);
+    }
+
     void count(Device& device, const Event& event) {
         const bool mapped = event.kind == TraceKind::kDmaMap;
         if ((event.is_dma() && !event.has(pci::kTraceIssued)) || mapped) {
@@ -221,10 +277,7 @@ private:
             counter(event, "DMA bytes",
                     {{"read", device.read_bytes}, {"written", device.written_bytes}});
         }
-        const bool message = event.kind == TraceKind::kMsix || event.kind == TraceKind::kMsi;
-        if ((message && !event.has(pci::kTraceFaulted)) ||
-            (event.kind == TraceKind::kIntx && event.value != 0))
-            counter(event, "interrupts", {{"sent", ++device.interrupts}});
+        if (is_interrupt(event)) counter(event, "interrupts", {{"sent", ++device.interrupts}});
     }
 
     void counter(const Event& event, const char* what, Json args) {
@@ -248,6 +301,7 @@ private:
 
     Sink sink_;
     bool first_ = true;
+    uint64_t flows_ = 0;
     std::map<std::string, Device> devices_;
 };
 

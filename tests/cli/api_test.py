@@ -60,8 +60,9 @@ class Machine:
         self.lock = open(run / "lock", "w", encoding="ascii")
         fcntl.flock(self.lock, fcntl.LOCK_EX)
         self.processes = []
+        self.dumps = self.folder / "dumps"
         self.host = self.start("serve", str(self.folder / "box.yaml"), "--run-dir", str(run),
-                               "--control", str(run / "control-0.sock"))
+                               "--control", str(run / "control-0.sock"), "--dump-dir", str(self.dumps))
         token = self.folder / "token"
         token.write_text(TOKEN + "\n")
         token.chmod(0o600)
@@ -247,23 +248,58 @@ class Api(unittest.TestCase):
                 self.status("/v1/machines/box/devices/gpu1/faults", method="DELETE")
             self.assertEqual(200, self.status("/v1/machines/box/devices"))
 
-    def test_events_are_streamed(self):
+    @contextlib.contextmanager
+    def events(self):
+        """The machine's events, from now on none missed: a function that reads until some bytes are in them."""
         request = (f"GET /v1/machines/box/events HTTP/1.1\r\nHost: 127.0.0.1:{self.machine.port}\r\n"
                    f"Authorization: Bearer {TOKEN}\r\n\r\n").encode()
-        path = "/v1/machines/box/devices/gpu1/faults"
         with socket.create_connection(("127.0.0.1", self.machine.port), timeout=60) as reader:
             reader.sendall(request)
-            text = reader.recv(65536)  # the head: from now on nothing is missed
+            text = b""
+
+            def until(wanted):
+                nonlocal text
+                # To the end of that event.
+                while wanted not in text or b"\n\n" not in text[text.index(wanted):]:
+                    some = reader.recv(65536)
+                    self.assertTrue(some, text)
+                    text += some
+                return text
+
+            # The head comes when the gateway has the streams of all processes.
+            while b"\r\n\r\n" not in text:
+                text += reader.recv(65536)
             self.assertIn(b"200", text)
+            yield until
+
+    def test_events_are_streamed(self):
+        path = "/v1/machines/box/devices/gpu1/faults"
+        with self.events() as until:
             self.status(path, method="POST", body={"fault": "all-ones", "after_accesses": 1000})
             self.status(path, method="DELETE")
-            while b'"cleared"' not in text:
-                some = reader.recv(65536)
-                self.assertTrue(some, text)
-                text += some
+            text = until(b'"cleared"')
         self.assertIn(b"event: fault", text)
         self.assertIn(b'"state":"armed"', text)
         self.assertIn(b'"machine":"box"', text)
+
+    def test_a_fault_leaves_a_dump_and_an_event_says_where(self):
+        with self.events() as until:
+            self.assertEqual(201, self.status("/v1/machines/box/devices/gpu1/faults", method="POST",
+                                              body={"fault": "bad-tlp"}))
+            text = until(b"event: trace-dump")
+        event = text[text.index(b"event: trace-dump"):].split(b"\n\n")[0]
+        data = json.loads(next(line for line in event.splitlines() if line.startswith(b"data:"))[5:])
+        self.assertEqual(("box", "gpu1"), (data["machine"], data["device"]))
+        path = pathlib.Path(data["path"])
+        self.assertEqual(self.machine.dumps, path.parent)
+        self.assertEqual(0o600, path.stat().st_mode & 0o777)
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        self.assertEqual("box", lines[0]["machine"])
+        self.assertTrue(lines[-1]["end"])
+        struck = [line for line in lines[1:-1] if line["kind"] in ("fault", "error")]
+        self.assertIn("bad-tlp struck", [line.get("text") for line in struck])
+        self.assertIn("correctable", [line.get("severity") for line in struck])
+        self.assertIn(str(path), self.get("/v1/machines/box/trace")["dumps"])
 
 
 class Dashboard(unittest.TestCase):

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "replay/replay.h"
+#include "topology/topology.h"
 
 namespace {
 
@@ -16,11 +17,9 @@ machines:
   - name: box
     memory: 512M
     devices:
-      - name: gpu0
-        model: mock-accel
-        sriov: {vfs: 2}
-      - name: gpu1
-        model: mock-accel
+      - { name: gpu0, model: mock-accel, vfs: { count: 2 } }
+      - { name: gpu1, model: mock-accel, memory_bar: 64K }
+      - { name: gpu2, model: mock-accel, sriov: native, vfs: { count: 2 } }
 )";
 
 }  // namespace
@@ -34,6 +33,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto file = trace::read_trace(in, "fuzz");
     if (!file) return 0;
     const auto result = replay::replay_trace(*file);
+    // Else nothing here would ever be replayed.
+    static const bool is_valid = topology::parse(kTopology, "fuzz").has_value();
+    MIMIC_CHECK(is_valid);
     MIMIC_CHECK(result ? !replay::replay_report(*result).empty()
                        : !result.error().message().empty());
     return 0;

@@ -108,6 +108,7 @@ public:
     /// As restore(), but rings that were enabled go on. Error not_supported while one of them had
     /// descriptors to do: what it had read of them is not in its registers.
     Status restore_registers(std::span<const reg::Snapshot> snapshots) override;
+    bool at_work() const override;
 
 private:
     MockAccel(const Options& options, const Identifier& identifier,

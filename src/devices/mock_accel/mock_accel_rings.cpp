@@ -156,6 +156,14 @@ Status MockAccel::check_rings(const reg::Snapshot& snapshot) const {
     return {};
 }
 
+bool MockAccel::at_work() const {
+    for (uint32_t ring = 0; ring < rings_; ++ring) {
+        if (ring_enabled(ring) && bank_.value<RING_HEAD>(ring) != bank_.value<RING_TAIL>(ring))
+            return true;
+    }
+    return false;
+}
+
 Status MockAccel::restore_registers(std::span<const reg::Snapshot> snapshots) {
     if (snapshots.size() != 1)
         return fail(std::errc::invalid_argument, "{}: {} snapshots, it has one block of registers",

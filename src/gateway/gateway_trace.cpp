@@ -11,6 +11,7 @@
 #include "control/client.h"
 #include "control/trace_target.h"
 #include "gateway/gateway_routes.h"
+#include "gateway/peer_json.h"
 
 namespace mimic::gateway {
 namespace {
@@ -23,13 +24,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxCursor = 16U << 10;  // arbitrary
 
 uint64_t number_of(const Json& json, const char* key) {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-}
-
-std::string text_of(const Json& json, const char* key) {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
+    return uint_member(json, key).value_or(0);
 }
 
 // The first answer that is an error of ours to pass on, as a response.
@@ -91,7 +86,7 @@ HttpResponse merged_status(const std::vector<HostAnswer>& answers) {
             most[key] = std::max(most[key], number_of(json, key));
         for (const char* key : {"events", "dropped"}) sum[key] += number_of(json, key);
         for (const char* key : {"oldest", "newest"})
-            cursors[key].push_back(answer.host + ":" + text_of(json, key));
+            cursors[key].push_back(answer.host + ":" + string_member(json, key));
     }
     return control::answer({{"enabled", enabled},
                             {"devices", all ? Json("all") : devices},
@@ -128,7 +123,7 @@ control::ApiResult<std::vector<std::vector<std::string>>> device_names(
         const Json devices = answer.json.value("devices", Json::array());
         if (!devices.is_array()) continue;
         for (const Json& device : devices)
-            if (device.is_object()) all.back().push_back(text_of(device, "name"));
+            if (device.is_object()) all.back().push_back(string_member(device, "name"));
     }
     return all;
 }
@@ -224,13 +219,13 @@ HttpResponse events(const Gateway& gateway, const FoundMachine& machine,
     for (size_t i = 0; i < answers.size(); ++i) {
         std::string cursor = starts[i];
         if (merged.taken[i] == sizes[i]) {
-            cursor = text_of(answers[i].json, "next");
+            cursor = string_member(answers[i].json, "next");
         } else if (merged.taken[i] != 0) {
             // Only the host can say which cursor is behind the last one taken.
             const auto again = gateway.ask({machine.hosts[i]}, "GET",
                                            events_target(request, starts[i], merged.taken[i]));
             if (auto refused = trouble(again)) return *refused;
-            cursor = text_of(again.front().json, "next");
+            cursor = string_member(again.front().json, "next");
         }
         next.push_back(host_name(machine.hosts[i]) + ":" + cursor);
     }

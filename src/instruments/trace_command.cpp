@@ -13,27 +13,20 @@
 #include "base/interrupt.h"
 #include "control/client.h"
 #include "gateway/api_client.h"
+#include "gateway/peer_json.h"
 #include "replay/trace_test_writer.h"
 
 namespace mimic::instruments {
 namespace {
 
+using gateway::string_member;
+using gateway::uint_member;
 using Json = nlohmann::ordered_json;
 
 constexpr Duration kPoll = std::chrono::milliseconds(100);  // arbitrary
 constexpr uint64_t kRecordingBytes = uint64_t{64} << 20;    // of each loop; arbitrary
 constexpr uint32_t kTestDataBytes = 64U << 10;              // what a replay needs
 constexpr const char* kAnswerLimit = "4096";
-
-std::string text_of(const Json& json, const char* key) {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-uint64_t number_of(const Json& json, const char* key) {
-    const auto found = json.find(key);
-    return found != json.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-}
 
 // What `output` is called says what people want in it.
 trace::Format format_of(const TraceOptions& options) {
@@ -62,7 +55,8 @@ public:
         Json wanted{{"enabled", true},
                     {"devices", options.devices.empty() ? Json("all") : Json(options.devices)},
                     {"data_bytes", data_bytes},
-                    {"buffer_bytes", std::max(number_of(status, "buffer_bytes"), kRecordingBytes)}};
+                    {"buffer_bytes",
+                     std::max(uint_member(status, "buffer_bytes").value_or(0), kRecordingBytes)}};
         MIMIC_ASSIGN_OR_RETURN([[maybe_unused]] const Json now, client_.put(path_, wanted));
         before_ = Json::object();
         for (const char* key : {"enabled", "devices", "data_bytes", "buffer_bytes"})
@@ -94,7 +88,7 @@ public:
         Recording recording(client_, path_);
         const bool records = options_.data_bytes || !options_.to_test.empty();
         live_ = options_.follow || options_.seconds || records;
-        if (live_) cursor_ = text_of(status, "newest");
+        if (live_) cursor_ = string_member(status, "newest");
         if (records) {
             header.data_bytes = options_.data_bytes.value_or(kTestDataBytes);
             MIMIC_TRY(recording.begin(status, options_, header.data_bytes));
@@ -114,12 +108,13 @@ public:
 
 private:
     Result<trace::TraceHeader> header_of(const Json& status) {
-        trace::TraceHeader header{.mimic = MIMIC_VERSION,
-                                  .machine = options_.machine,
-                                  .topology = text_of(status, "topology"),
-                                  .devices = {},
-                                  .data_bytes = static_cast<uint32_t>(std::min<uint64_t>(
-                                      number_of(status, "data_bytes"), pci::kMaxTraceDmaBytes))};
+        trace::TraceHeader header{
+            .mimic = MIMIC_VERSION,
+            .machine = options_.machine,
+            .topology = string_member(status, "topology"),
+            .devices = {},
+            .data_bytes = static_cast<uint32_t>(std::min<uint64_t>(
+                uint_member(status, "data_bytes").value_or(0), pci::kMaxTraceDmaBytes))};
         MIMIC_ASSIGN_OR_RETURN(const std::string machine,
                                gateway::ApiClient::machine_path(options_.machine));
         for (const std::string& name : options_.devices) {
@@ -133,7 +128,7 @@ private:
         MIMIC_ASSIGN_OR_RETURN(const Json answer, client_.get(machine + "/devices"));
         const Json devices = answer.value("devices", Json::array());
         for (const Json& device : devices)
-            if (device.is_object()) header.devices.push_back(text_of(device, "name"));
+            if (device.is_object()) header.devices.push_back(string_member(device, "name"));
         return header;
     }
 
@@ -173,8 +168,8 @@ private:
             ended_ = true;
             return false;
         }
-        cursor_ = text_of(*answer, "next");
-        lost_ += number_of(*answer, "lost");
+        cursor_ = string_member(*answer, "next");
+        lost_ += uint_member(*answer, "lost").value_or(0);
         const Json events = answer->value("events", Json::array());
         if (!events.is_array()) return fail(std::errc::protocol_error, "no list of events");
         for (const Json& json : events) {

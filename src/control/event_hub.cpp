@@ -47,7 +47,7 @@ void EventHub::publish(std::string_view type, std::string_view device,
 }
 
 std::shared_ptr<EventQueue> EventHub::subscribe(std::optional<uint64_t> after) {
-    const auto queue = std::make_shared<EventQueue>();
+    auto queue = std::make_shared<EventQueue>();
     const std::lock_guard lock(mutex_);
     forget_readers();
     if (after) {

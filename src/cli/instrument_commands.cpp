@@ -41,7 +41,8 @@ Duration interval_of(const char* option, const std::string& text) {
 struct RegsArguments {
     instruments::RegsOptions options;
     unsigned bar = 0;
-    std::string watch;
+    std::string watch;     // of --watch=INTERVAL
+    std::string interval;  // the third word
 };
 
 void add_regs(CLI::App& app, Action& action) {
@@ -59,19 +60,21 @@ void add_regs(CLI::App& app, Action& action) {
                     ->excludes(bar)
                     ->excludes(json);
     regs->add_flag("-v,--verbose", options.docs, "With a sentence for each register");
-    auto* watch = regs->add_option("--watch", arguments->watch,
-                                   "Look every so many seconds, or 200ms, and tell what changes "
-                                   "(0.5)")
-                      ->expected(0, 1)
+    auto* watch = regs->add_flag("--watch", arguments->watch,
+                                 "Tell what changes, looking each INTERVAL")
                       ->excludes(hex);
+    // A word of its own and no value of --watch, which would take MACHINE for one.
+    regs->add_option("INTERVAL", arguments->interval, "With --watch: seconds, or 200ms (0.5)")
+        ->needs(watch);
     regs->callback([arguments, bar, watch, &action] {
         auto& chosen = arguments->options;
         if (bar->count() != 0) chosen.bar = arguments->bar;
         if (watch->count() != 0) {
-            const auto given = watch->results();
-            // The parser calls an option without its value "true".
-            const bool has_value = !given.empty() && !given[0].empty() && given[0] != "true";
-            chosen.watch = interval_of("--watch", has_value ? given[0] : "0.5");
+            // The parser calls a flag without its value "true".
+            const bool has_value = !arguments->watch.empty() && arguments->watch != "true";
+            chosen.watch = !arguments->interval.empty()
+                               ? interval_of("INTERVAL", arguments->interval)
+                               : interval_of("--watch", has_value ? arguments->watch : "0.5");
         }
         action = [arguments] { return instruments::run_regs(arguments->options); };
     });

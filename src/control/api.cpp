@@ -34,7 +34,7 @@ ControlApi::ControlApi(std::vector<TargetGroup*> groups, Duration deadline, Proc
     add_trace_routes(router_, targets_);
 }
 
-Result<std::unique_ptr<ControlServer>> ControlServer::create(Options options,
+Result<std::unique_ptr<ControlServer>> ControlServer::create(const Options& options,
                                                              std::vector<TargetGroup*> groups) {
     std::unique_ptr<ControlServer> server(
         new ControlServer(std::move(groups), options.deadline, options.process));

@@ -51,7 +51,7 @@ public:
     };
 
     /// `groups` as for ControlApi. Errors: those of HttpServer::create().
-    static Result<std::unique_ptr<ControlServer>> create(Options options,
+    static Result<std::unique_ptr<ControlServer>> create(const Options& options,
                                                          std::vector<TargetGroup*> groups);
 
 private:

@@ -9,6 +9,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json counters_json(const TargetInfo& info) {
+    Json counters = Json::object();
+    for (const auto& [name, value] : info.counters) counters[name] = value;
+    return counters;
+}
+
 Json info_json(const TargetInfo& info) {
     const auto name_or_null = [](const std::string& name) {
         return name.empty() ? Json(nullptr) : Json(name);
@@ -36,7 +42,7 @@ Json info_json(const TargetInfo& info) {
              {{"armed", info.faults.armed},
               {"active", info.faults.active},
               {"struck", info.faults.struck}}},
-            {"counters", info.counters}};
+            {"counters", counters_json(info)}};
 }
 
 HttpResponse list(Targets& targets) {

@@ -11,7 +11,7 @@ namespace {
 
 // One sample for each counter: which of TargetInfo::counters, where to, with which labels.
 struct CounterSample {
-    const char* counter;
+    std::string_view counter;
     const char* family;
     MetricLabels labels;
 };
@@ -66,7 +66,9 @@ void add_device(Metrics& metrics, const std::string& machine, const TargetInfo& 
     };
     metrics.add("mimic_device_connected", device, info.connected ? 1 : 0);
     for (const auto& sample : counter_samples()) {
-        const auto found = info.counters.find(sample.counter);
+        const auto found = std::find_if(
+            info.counters.begin(), info.counters.end(),
+            [&sample](const auto& counter) { return sample.counter == counter.first; });
         if (found != info.counters.end())
             metrics.add(sample.family, with(sample.labels), found->second);
     }

@@ -13,8 +13,8 @@ constexpr size_t kMaxAnswer = 16u << 20;
 
 // The library wants to be told once a process, before its first use.
 bool curl_works() {
-    static const bool works = ::curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-    return works;
+    static const bool kWorks = ::curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+    return kWorks;
 }
 
 size_t take(char* data, size_t size, size_t count, void* context) {

@@ -51,7 +51,7 @@ void EventHub::add(std::string_view type, const Json& data) {
 
 std::shared_ptr<EventQueue> EventHub::subscribe(std::optional<uint64_t> after,
                                                 const std::string& machine) {
-    const auto queue = std::make_shared<EventQueue>();
+    auto queue = std::make_shared<EventQueue>();
     const std::lock_guard lock(mutex_);
     if (!listening_) complete_after_ = last_id_ = std::max(last_id_ + 1, unix_us());
     if (after && (*after < complete_after_ || *after > last_id_)) {

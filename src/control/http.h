@@ -49,8 +49,8 @@ struct HttpResponse {
     std::shared_ptr<HttpStream> stream{};  // follows `body`, if there is one
 };
 
-inline constexpr size_t kMaxHttpBody = 64 * 1024;
-inline constexpr size_t kMaxHttpHead = 32 * 1024;    // request line and headers, and their parsing
+inline constexpr size_t kMaxHttpBody = size_t{64} << 10;
+inline constexpr size_t kMaxHttpHead = size_t{32} << 10;  // to parse request line and headers
 inline constexpr size_t kMaxHttpQuery = 256;         // parameters; more would not fit kMaxHttpHead
 inline constexpr unsigned kMaxHttpConnections = 32;  // arbitrary; more wait
 inline constexpr unsigned kMaxHttpStreams = 8;       // so that streams leave room for requests

@@ -22,7 +22,7 @@ namespace mimic::control {
 namespace {
 
 // A body of unknown length is read this far to answer 413 properly; then the connection ends.
-constexpr size_t kMaxDiscarded = 1024 * 1024;  // arbitrary
+constexpr size_t kMaxDiscarded = size_t{1} << 20;  // arbitrary
 
 // One request while it arrives.
 struct Arriving {
@@ -78,12 +78,18 @@ void log_from_library(void* /*context*/, const char* format, va_list arguments) 
 struct HttpCallbacks {
     // The first call of a request has its head only; then come parts of the body; the last call
     // has none.
+    // NOLINTNEXTLINE(readability-function-size): libmicrohttpd says which parameters there are.
     static MHD_Result on_request(void* context, MHD_Connection* connection, const char* url,
                                  const char* method, const char* /*version*/, const char* data,
                                  size_t* size, void** state) {
         auto& server = *static_cast<HttpServer*>(context);
         try {
-            if (*state == nullptr) return on_head(server, connection, url, method, state);
+            if (*state == nullptr) {
+                auto arriving = std::make_unique<Arriving>();
+                arriving->request.method = method;
+                arriving->request.path = url;
+                return on_head(server, connection, std::move(arriving), state);
+            }
             auto& arriving = *static_cast<Arriving*>(*state);
             if (*size != 0) {
                 arriving.received += *size;
@@ -102,17 +108,14 @@ struct HttpCallbacks {
         }
     }
 
-    static MHD_Result on_head(HttpServer& server, MHD_Connection* connection, const char* url,
-                              const char* method, void** state) {
+    static MHD_Result on_head(HttpServer& server, MHD_Connection* connection,
+                              std::unique_ptr<Arriving> arriving, void** state) {
         const auto refuse = [&](int status, const char* code, const char* sentence) {
             return send(server, connection, server.options_.refuse(status, code, sentence));
         };
         if (server.listener_ && !peer_is_allowed(connection))
             return refuse(403, "forbidden", "this socket serves another user");
-        auto arriving = std::make_unique<Arriving>();
         HttpRequest& request = arriving->request;
-        request.method = method;
-        request.path = url;
         request.content_type = header(connection, MHD_HTTP_HEADER_CONTENT_TYPE);
         request.host = header(connection, MHD_HTTP_HEADER_HOST);
         request.authorization = header(connection, MHD_HTTP_HEADER_AUTHORIZATION);

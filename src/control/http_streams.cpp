@@ -4,12 +4,11 @@
 #include <microhttpd.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace mimic::control {
 namespace {
 
-constexpr size_t kBlock = 16 * 1024;  // arbitrary; what libmicrohttpd asks for at once
+constexpr size_t kBlock = size_t{16} << 10;  // arbitrary; what libmicrohttpd asks for at once
 
 }  // namespace
 
@@ -56,7 +55,7 @@ ssize_t HttpServer::Streams::on_read(void* context, uint64_t /*position*/, char*
     if (stream.sent == stream.chunk.size() && !stream.owner.next_chunk(stream, ended))
         return ended ? MHD_CONTENT_READER_END_OF_STREAM : 0;
     const size_t count = std::min(size, stream.chunk.size() - stream.sent);
-    std::memcpy(buffer, stream.chunk.data() + stream.sent, count);
+    std::copy_n(stream.chunk.data() + stream.sent, count, buffer);
     stream.sent += count;
     stream.last = SteadyClock().now();
     return static_cast<ssize_t>(count);

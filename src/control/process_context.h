@@ -12,7 +12,7 @@ namespace mimic::control {
 
 /// Thread-safe but for its making. Outlives the server and all who publish.
 struct ProcessContext {
-    explicit ProcessContext(std::string a_machine) : machine(a_machine), events(a_machine) {}
+    explicit ProcessContext(const std::string& a_machine) : machine(a_machine), events(a_machine) {}
 
     const std::string machine;  // may be empty: devices that belong to none
     EventHub events;

@@ -6,11 +6,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -52,7 +52,8 @@ struct TargetInfo {
     };
     Faults faults{};
 
-    std::map<std::string, uint64_t> counters{};
+    /// Names are literals: a loop fills this in for hundreds of functions at once.
+    std::vector<std::pair<const char*, uint64_t>> counters{};
 };
 
 /// One thing that can be looked at and made to fail, as a handle that is made when it is asked for.

@@ -110,6 +110,7 @@ std::vector<HostAnswer> Gateway::ask(const std::vector<std::string>& sockets,
                                      const std::string& method, const std::string& target,
                                      const std::string& body) const {
     std::vector<control::ClientRequest> requests;
+    requests.reserve(sockets.size());
     for (const auto& socket : sockets)
         requests.push_back({socket, method, target, body, options_.patience});
     const auto answers = control::send_requests(requests);

@@ -213,6 +213,7 @@ HttpResponse events(const Gateway& gateway, const FoundMachine& machine,
         lost += number_of(answer.json, "lost");
     }
     std::vector<size_t> sizes;
+    sizes.reserve(slices.size());
     for (const auto& slice : slices) sizes.push_back(slice.events.size());
     const trace::Merged merged = trace::merge_slices(std::move(slices), most);
     std::vector<std::string> next;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "host/control_targets.h"
 
+#include <initializer_list>
 #include <thread>
 #include <utility>
 
@@ -126,18 +127,23 @@ private:
                        faults->standing(pci::FaultState::kActive), faults->strikes()};
     }
 
+    static void append(control::TargetInfo& info,
+                       std::initializer_list<std::pair<const char*, uint64_t>> counters) {
+        info.counters.insert(info.counters.end(), counters);
+    }
+
     void add_counters(control::TargetInfo& info) const {
         const pci::FunctionCounters& counters = function_.counters();
-        info.counters = {{"config_reads", counters.config_reads},
-                         {"config_writes", counters.config_writes},
-                         {"bar_reads", counters.bar_reads},
-                         {"bar_writes", counters.bar_writes},
-                         {"interrupts", counters.interrupts},
-                         {"dma_reads", counters.dma_reads},
-                         {"dma_writes", counters.dma_writes},
-                         {"dma_read_bytes", counters.dma_read_bytes},
-                         {"dma_write_bytes", counters.dma_write_bytes},
-                         {"errors", counters.errors}};
+        append(info, {{"config_reads", counters.config_reads},
+                      {"config_writes", counters.config_writes},
+                      {"bar_reads", counters.bar_reads},
+                      {"bar_writes", counters.bar_writes},
+                      {"interrupts", counters.interrupts},
+                      {"dma_reads", counters.dma_reads},
+                      {"dma_writes", counters.dma_writes},
+                      {"dma_read_bytes", counters.dma_read_bytes},
+                      {"dma_write_bytes", counters.dma_write_bytes},
+                      {"errors", counters.errors}});
         if (&function_ != source_.function) return;
         add_session_counters(info);
         if (source_.fabric != nullptr) add_fabric_counters(info);
@@ -145,27 +151,27 @@ private:
 
     void add_session_counters(control::TargetInfo& info) const {
         const vfio_user::Counters& counters = source_.server->counters();
-        info.counters.insert({{"session_connections", counters.connections},
-                              {"session_messages", counters.messages},
-                              {"session_region_reads", counters.region_reads},
-                              {"session_region_writes", counters.region_writes},
-                              {"session_dma_maps", counters.dma_maps},
-                              {"session_interrupts", counters.interrupts},
-                              {"session_errors", counters.errors},
-                              {"session_protocol_faults", counters.protocol_faults}});
+        append(info, {{"session_connections", counters.connections},
+                      {"session_messages", counters.messages},
+                      {"session_region_reads", counters.region_reads},
+                      {"session_region_writes", counters.region_writes},
+                      {"session_dma_maps", counters.dma_maps},
+                      {"session_interrupts", counters.interrupts},
+                      {"session_errors", counters.errors},
+                      {"session_protocol_faults", counters.protocol_faults}});
     }
 
     void add_fabric_counters(control::TargetInfo& info) const {
         const pci::Fabric::Counters& counters = source_.fabric->counters();
-        info.counters.insert({{"fabric_config_reads", counters.config_reads},
-                              {"fabric_config_writes", counters.config_writes},
-                              {"fabric_memory_reads", counters.memory_reads},
-                              {"fabric_memory_writes", counters.memory_writes},
-                              {"fabric_unsupported", counters.unsupported},
-                              {"fabric_messages", counters.messages},
-                              {"fabric_dropped_messages", counters.dropped_messages},
-                              {"fabric_errors", counters.errors},
-                              {"fabric_peer_to_peer", counters.peer_to_peer}});
+        append(info, {{"fabric_config_reads", counters.config_reads},
+                      {"fabric_config_writes", counters.config_writes},
+                      {"fabric_memory_reads", counters.memory_reads},
+                      {"fabric_memory_writes", counters.memory_writes},
+                      {"fabric_unsupported", counters.unsupported},
+                      {"fabric_messages", counters.messages},
+                      {"fabric_dropped_messages", counters.dropped_messages},
+                      {"fabric_errors", counters.errors},
+                      {"fabric_peer_to_peer", counters.peer_to_peer}});
     }
 
     ControlTargets& owner_;

@@ -75,7 +75,7 @@ private:
         std::vector<std::unique_ptr<vfio_user::Server>> servers;
     };
 
-    explicit DeviceHost(std::string machine) : process_(std::move(machine)) {}
+    explicit DeviceHost(const std::string& machine) : process_(machine) {}
     Status serve_all(Duration spin);
     Status serve_control(const std::string& socket_path);
 

@@ -9,7 +9,8 @@
 namespace mimic::host {
 namespace {
 
-constexpr size_t kMaxNames = 64;           // functions whose names are kept; arbitrary
+constexpr size_t kMaxNames = 512;          // functions whose names are kept; arbitrary
+constexpr size_t kNamesOfAnAnswer = 32;    // looked up, so that the loop does not stop for long
 constexpr size_t kNamesOfADump = 8;        // so that the loop does not stop for long; arbitrary
 constexpr uint64_t kBytesOfAnEvent = 300;  // of its JSON, without payload; about
 
@@ -247,23 +248,28 @@ control::TraceSlice LoopTrace::events(const control::TraceQuery& query) const {
     if (names_.size() > kMaxNames) names_.clear();
     // Names of one device only become known or unknown between two calls.
     std::map<std::string, const pci::TraceNames*, std::less<>> names;
+    size_t looked_up = 0;
     size_t visited = 0;
     constexpr size_t kMostVisited = 64U << 10;  // of which few may pass the filter
+    const auto stop_before = [&result](const pci::TraceRecord& record) {
+        result.slice.more = true;
+        // Nothing of what was visited is missing.
+        result.slice.until_ns = record.time_ns - 1;
+        return false;
+    };
     result.next = ring_->read(query.since, [&](const pci::TraceRecord& record) {
         if (result.slice.events.size() == query.limit || bytes > control::kMaxTraceAnswerBytes ||
-            ++visited > kMostVisited) {
-            result.slice.more = true;
-            // Nothing of what was visited is missing.
-            result.slice.until_ns = record.time_ns - 1;
-            return false;
-        }
+            ++visited > kMostVisited)
+            return stop_before(record);
         if (!is_asked_for(query.devices, record.source)) return true;
         auto known = names.find(record.source);
-        if (known == names.end() && names.size() < kMaxNames / 2)
+        if (known == names.end()) {
+            if (!names_.contains(record.source) && ++looked_up > kNamesOfAnAnswer)
+                return stop_before(record);
             known = names.emplace(record.source, names_of(record.source)).first;
-        const bool has_names = known != names.end() && known->second != nullptr;
-        result.slice.events.push_back(
-            trace::event_of(record, has_names ? known->second->find(record.event) : std::nullopt));
+        }
+        result.slice.events.push_back(trace::event_of(
+            record, known->second != nullptr ? known->second->find(record.event) : std::nullopt));
         bytes += kBytesOfAnEvent + 2 * record.event.data.size() + record.event.text.size();
         return true;
     });

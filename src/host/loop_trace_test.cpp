@@ -55,6 +55,35 @@ TEST_F(LoopTraceTest, EventsHaveTheNamesOfRegisters) {
     EXPECT_THAT(seen({.since = next_, .limit = 1, .devices = {}}), ElementsAre("gpu1 STATUS"));
 }
 
+TEST_F(LoopTraceTest, ManyDevicesHaveNamesInAnswersThatAreSmall) {
+    std::vector<std::unique_ptr<DeviceRig>> rigs;
+    for (int i = 0; i < 100; ++i) {
+        const std::string name = fmt::format("many{}", i);
+        rigs.push_back(
+            std::make_unique<DeviceRig>(mock_accel::Options{.name = name, .identifier = name}));
+        trace_.add(*rigs.back()->device, nullptr);
+    }
+    for (const auto& rig : rigs) {
+        uint8_t data[4]{};
+        rig->device->read_bar(0, mock_accel::STATUS.offset, data);
+    }
+    control::TraceQuery query{.since = 0, .limit = 1000, .devices = {}};
+    size_t events = 0;
+    size_t answers = 0;
+    for (bool more = true; more && answers < 100; ++answers) {
+        const auto slice = trace_.events(query);
+        for (const auto& event : slice.slice.events) {
+            EXPECT_EQ(event.device, fmt::format("many{}", events++));
+            EXPECT_EQ(event.reg, "STATUS");
+        }
+        query.since = slice.next;
+        more = slice.slice.more;
+    }
+    EXPECT_EQ(events, rigs.size());
+    EXPECT_GT(answers, 1U) << "the loop looks up only so many names in one turn";
+    trace_.clear();
+}
+
 TEST_F(LoopTraceTest, OnlyTheDevicesThatWereNamed) {
     trace_.change({.enabled = {}, .devices = {{"gpu1"}}, .data_bytes = {}, .buffer_bytes = {}});
     touch();

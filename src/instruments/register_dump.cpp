@@ -189,8 +189,9 @@ bool is_plumbing(const DumpRegister& reg) {
            reg.name == "EXTENDED_CAPABILITY_HEADER";
 }
 
-void append_register(std::vector<DumpLine>& lines, const DumpRegister& reg, size_t part,
-                     size_t index, const DumpStyle& style) {
+// The lines of a register: as many as its fields need.
+std::vector<std::string> register_lines(const DumpRegister& reg, const DumpStyle& style) {
+    std::vector<std::string> lines;
     std::string line = fmt::format("  {:03x} {} = {:0{}x}", reg.offset, reg.name, reg.value,
                                    reg.width / 4);
     if (!is_plain(reg)) {
@@ -198,14 +199,15 @@ void append_register(std::vector<DumpLine>& lines, const DumpRegister& reg, size
         for (const DumpField& field : reg.fields) {
             const std::string text = field_text(field);
             if (columns_of(line) + 1 + columns_of(text) > style.columns) {
-                lines.push_back({std::move(line), part, index});
+                lines.push_back(std::move(line));
                 line = "       ";
             }
             line += " " + text;
         }
     }
-    lines.push_back({std::move(line), part, index});
-    if (style.docs && !reg.doc.empty()) lines.push_back({"        # " + reg.doc, part, index});
+    lines.push_back(std::move(line));
+    if (style.docs && !reg.doc.empty()) lines.push_back("        # " + reg.doc);
+    return lines;
 }
 
 // --- Comparing -------------------------------------------------------------------------------
@@ -252,7 +254,9 @@ std::vector<DumpLine> dump_lines(const RegisterDump& dump, const DumpStyle& styl
         lines.push_back({dump.parts[part].title, part});
         for (size_t i = 0; i < dump.parts[part].registers.size(); ++i) {
             const DumpRegister& reg = dump.parts[part].registers[i];
-            if (style.docs || !is_plumbing(reg)) append_register(lines, reg, part, i, style);
+            if (!style.docs && is_plumbing(reg)) continue;
+            for (auto& line : register_lines(reg, style))
+                lines.push_back({std::move(line), part, i});
         }
     }
     return lines;

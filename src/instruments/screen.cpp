@@ -8,8 +8,10 @@
 #include <cstdlib>
 
 // Wide characters: names may have them.
+// NOLINTBEGIN(readability-identifier-naming): the library's switches.
 #define NCURSES_WIDECHAR 1
 #define NCURSES_NOMACROS 1
+// NOLINTEND(readability-identifier-naming)
 #include <curses.h>
 #include <term.h>
 // <term.h> makes macros of everyday words.

@@ -288,6 +288,7 @@ std::vector<TopRow> TopModel::rows(const TopView& view) const {
         }
     }
     std::vector<MachineRows*> order;
+    order.reserve(machines.size());
     for (auto& machine : machines) order.push_back(&machine);
     sort_by(order, view.sort, [](MachineRows* one) -> const TopRow& { return one->total(); });
     std::vector<TopRow> out;

@@ -77,17 +77,17 @@ constexpr RegisterRow kUpperBar{"", 0, 32, "The high half of the address before 
 
 }  // namespace
 
-void append_bars(const View& view, uint32_t at, unsigned count, const char* name,
-                 std::vector<DescribedRegister>& out) {
+void append_bars(const View& view, const BarRows& bars, std::vector<DescribedRegister>& out) {
     bool upper = false;
-    for (unsigned i = 0; i < count; ++i, at += 4) {
+    uint32_t at = bars.at;
+    for (unsigned i = 0; i < bars.count; ++i, at += 4) {
         if (at + 4 > view.size) return;
         const uint32_t value = view.u32(at);
         const bool io = (value & regs::BAR_IO_SPACE) != 0;
         RegisterRow row = upper ? kUpperBar : io ? kIoBar : kMemoryBar;
         row.offset = at;
         out.push_back(decode(view, row, 0));
-        out.back().name = fmt::format("{}{}", name, i);
+        out.back().name = fmt::format("{}{}", bars.name, i);
         upper = !upper && !io && (value & 0x6) == regs::BAR_MEMORY_TYPE_64;
     }
 }
@@ -221,7 +221,7 @@ private:
         auto& registers = section("Header", view).registers;
         append_rows(view, rows::common_header_rows(), registers);
         append_rows(view, rows::header_rows(view.bridge), registers);
-        rows::append_bars(view, regs::BAR0, view.bridge ? 2 : 6, "BAR", registers);
+        rows::append_bars(view, {regs::BAR0, view.bridge ? 2U : 6U, "BAR"}, registers);
         sort_registers(registers);
     }
 

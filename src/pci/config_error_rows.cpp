@@ -238,7 +238,7 @@ constexpr RegisterRow kSriov[] = {
 };
 
 void vf_bars(const View& view, std::vector<DescribedRegister>& out) {
-    append_bars(view, SRIOV_VF_BAR0, 6, "VF_BAR", out);
+    append_bars(view, {SRIOV_VF_BAR0, 6, "VF_BAR"}, out);
 }
 
 constexpr RegisterRow kContainment[] = {

@@ -86,9 +86,15 @@ const CapabilityRows* extended_capability_rows(uint16_t id);
 /// One register, decoded. Precondition: it lies in the view.
 DescribedRegister decode(const View& view, const RegisterRow& row, uint32_t index);
 
-/// The `count` BAR registers at `at`, by the types that they say they have: `name`0 ...
-void append_bars(const View& view, uint32_t at, unsigned count, const char* name,
-                 std::vector<DescribedRegister>& out);
+/// `count` BAR registers at `at`, called `name`0 ...
+struct BarRows {
+    uint32_t at;
+    unsigned count;
+    const char* name;
+};
+
+/// Decodes `bars` by the types that they say they have.
+void append_bars(const View& view, const BarRows& bars, std::vector<DescribedRegister>& out);
 
 /// Dwords from `at` to the end of the section that nobody has a name for: DATA[i].
 void append_data(const View& view, uint32_t at, std::vector<DescribedRegister>& out);

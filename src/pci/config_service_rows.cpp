@@ -22,7 +22,7 @@ std::string bar_size(uint64_t value) {
     if (value > 43) return "reserved";
     const uint64_t mib = uint64_t{1} << value;
     if (mib < 1024) return fmt::format("{} MiB", mib);
-    return mib < 1024 * 1024 ? fmt::format("{} GiB", mib >> 10) : fmt::format("{} TiB", mib >> 20);
+    return mib < (1ULL << 20) ? fmt::format("{} GiB", mib >> 10) : fmt::format("{} TiB", mib >> 20);
 }
 std::string bar_sizes(uint64_t value) {
     std::string text;

@@ -21,6 +21,12 @@ bool Fabric::Segment::is_open() const {
            (bridge == nullptr || (bridge->in_d0() && !bridge->secondary_reset_asserted()));
 }
 
+bool Fabric::Segment::is_present() const {
+    for (const Segment* segment = this; segment != nullptr; segment = segment->parent)
+        if (!segment->plugged) return false;
+    return true;
+}
+
 Fabric::Fabric(uint32_t buses) : buses_(buses) {
     MIMIC_CHECK(buses >= 1 && buses <= 256);
     root_.subordinate = static_cast<uint8_t>(buses - 1);
@@ -222,11 +228,12 @@ void Fabric::for_each_place(const std::function<void(Function&, const Place&)>& 
         Place place;
         place.above = segment.bridge;
         place.routing_id = node.attachment->routing_id();
-        place.present = segment.plugged;
+        // Whoever pulls out a switch takes along what is behind it, and no link there has power.
+        place.present = segment.is_present();
         if (node.below && node.below->is_link) {
-            place.link_up = node.below->has_link();
+            place.link_up = place.present && node.below->has_link();
         } else if (segment.is_link) {
-            place.link_up = segment.has_link();
+            place.link_up = place.present && segment.has_link();
         }
         visit(*node.function, place);
         Sriov* const sriov = node.function->sriov();

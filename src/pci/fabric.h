@@ -108,7 +108,7 @@ public:
     struct Place {
         const Function* above = nullptr;  // port or, of a VF, PF; nullptr: on bus 0
         uint16_t routing_id = 0;
-        bool present = true;            // false: out of its slot
+        bool present = true;            // false: out of its slot, or below what is
         std::optional<bool> link_up{};  // of the link below a root or downstream port, else above
     };
 
@@ -145,8 +145,9 @@ private:
         std::vector<std::unique_ptr<Node>> nodes;  // by devfn
 
         uint32_t number() const { return bridge == nullptr ? 0 : bridge->secondary(); }
-        bool has_link() const;  // a link that is up, or no link at all
-        bool is_open() const;   // requests pass from the bridge to the functions
+        bool has_link() const;    // a link that is up, or no link at all
+        bool is_open() const;     // requests pass from the bridge to the functions
+        bool is_present() const;  // nothing above is out of its slot
     };
 
     // Where a memory access ends: [start, start + size) is BAR `bar` of `function`.

@@ -6,6 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+#include <utility>
+
 #include "pci/test_fabric.h"
 
 namespace mimic::pci {
@@ -33,6 +37,15 @@ protected:
     TestTree tree;
     Guest& guest = tree.guest;
 };
+
+// Presence and link of every function, as an observer is told them.
+std::map<std::string, std::pair<bool, bool>> places(Fabric& fabric) {
+    std::map<std::string, std::pair<bool, bool>> found;
+    fabric.for_each_place([&](Function& function, const Fabric::Place& place) {
+        found[function.name()] = {place.present, place.link_up.value_or(true)};
+    });
+    return found;
+}
 
 // --- Building --------------------------------------------------------------------------------
 
@@ -199,6 +212,35 @@ TEST_F(FabricTest, HotPlugInterruptsThroughThePortsMsi) {
     clear_slot_events(*tree.rp2, T::kRp2);
     ASSERT_TRUE(tree.fabric.plug("spare"));
     EXPECT_THAT(tree.host.take(), ElementsAre(5));
+}
+
+TEST(FabricPlaceTest, SwitchTakesAlongWhatIsBehindIt) {
+    Fabric fabric(16);
+    FakeHost host;
+    const auto type = [](PciePortType is, const char* name) {
+        return BridgeOptions{.name = name, .type = is};
+    };
+    Bridge* const rp =
+        fabric.add_bridge(nullptr, 8, {.name = "rp", .slot = 1, .hot_plug = true}, 1, 8).value();
+    Bridge* const up = fabric.add_bridge(rp, 0, type(PciePortType::kUpstreamPort, "up"), 2, 8)
+                           .value();
+    Bridge* const down = fabric.add_bridge(up, 0, type(PciePortType::kDownstreamPort, "down"), 3, 8)
+                             .value();
+    ASSERT_TRUE(fabric.add_function(down, 0, TestDevice::create({.name = "gpu"})));
+    fabric.attach(host);
+
+    ASSERT_TRUE(fabric.unplug("rp"));
+    const std::pair in{true, true}, out{false, false}, port{true, false};
+    EXPECT_EQ(places(fabric), (std::map<std::string, std::pair<bool, bool>>{
+                                  {"rp", port}, {"up", out}, {"down", out}, {"gpu", out}}));
+    ASSERT_TRUE(fabric.plug("rp"));
+    EXPECT_EQ(places(fabric), (std::map<std::string, std::pair<bool, bool>>{
+                                  {"rp", in}, {"up", in}, {"down", in}, {"gpu", in}}));
+    ASSERT_TRUE(fabric.set_link("rp", false));
+    EXPECT_EQ(places(fabric), (std::map<std::string, std::pair<bool, bool>>{
+                                  {"rp", port}, {"up", port}, {"down", in}, {"gpu", in}}))
+        << "a link that is down takes nothing out of its slot";
+    fabric.detach();
 }
 
 TEST_F(FabricTest, UnplugNeedsASlot) {

@@ -194,7 +194,7 @@ Status FunctionFaults::fire(uint64_t id) {
     }
     const std::weak_ptr<bool> alive = alive_;
     const auto slot = hooks_.slot;  // survives what it may destroy
-    const Status done = slot(fault.kind);
+    Status done = slot(fault.kind);
     if (done) return {};
     if (!alive.expired()) {
         for (auto& report : ended_)

@@ -36,7 +36,7 @@ RegisterMap msix_table(const MsixTable& table, uint64_t offset, bool kept_by_vmm
         for (uint32_t i = 0; i < std::size(kEntry); ++i) {
             const auto value = little_endian(std::span(entry).subspan(size_t{4} * i, 4));
             DescribedRegister one{fmt::format("VECTOR[{}].{}", vector, kEntry[i].name),
-                                  offset + uint64_t{vector} * entry.size() + 4 * i,
+                                  offset + uint64_t{vector} * entry.size() + uint64_t{4} * i,
                                   32,
                                   value,
                                   kEntry[i].doc,

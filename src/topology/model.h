@@ -40,6 +40,7 @@ inline constexpr unsigned kMemoryBarIndex = 2;           // the BAR that is devi
 inline constexpr uint32_t kFirstFabricDomain = 0x10000;  // Linux's vmd driver: above all of ACPI
 inline constexpr uint32_t kNoVfIndex = 0xffffffff;       // VF_INDEX register of a PF
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name of the architecture.
 enum class Arch : uint8_t { kX86_64 };
 
 /// kAuto: the caller probes whether a guest really runs under KVM, and says kTcg or kKvm in the

@@ -61,7 +61,8 @@ run 1 "$mimic" regs ../box gpu0
 run 1 "$mimic" regs box ../gpu0
 run 1 "$mimic" top nobody
 has err 'nobody'
-for wrong in '--bar 6' '--bar x' '--config --bar 0' '--hex --json' '--watch soon' '--watch 0' '--watch -1'; do
+for wrong in '--bar 6' '--bar x' '--config --bar 0' '--hex --json' '--watch soon' '--watch 0' '--watch -1' '--watch=soon' \
+    '--watch=0' '--watch --hex' 200ms; do
     # shellcheck disable=SC2086 # Words.
     "$mimic" regs box gpu0 $wrong >"$SANDBOX/out" 2>"$SANDBOX/err" </dev/null && bad "$wrong was taken"
     [ -s "$SANDBOX/err" ] || bad "no word about $wrong"
@@ -84,6 +85,15 @@ run 0 "$mimic" inject box gpu1 receiver-error
 eventually grep -q '"change":"CORRECTABLE_STATUS.RECEIVER_ERROR 0 -> 1"' "$SANDBOX/changes"
 kill -INT "$watcher"
 wait "$watcher"
+
+begin 'watching, said in other ways'
+# The word after --watch is the machine, not an interval: each of these gets as far as asking for it.
+for words in '--watch nobody gpu0' 'nobody --watch gpu0' 'nobody gpu0 --watch' '--watch=50ms nobody gpu0' \
+    'nobody gpu0 --watch 0.05' 'nobody gpu0 50ms --watch'; do
+    # shellcheck disable=SC2086 # Words.
+    run 1 "$mimic" regs $words
+    has err 'machine nobody does not run'
+done
 
 begin 'looking is not counted'
 run 0 "$mimic" top --once --interval 0.2 box

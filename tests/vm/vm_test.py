@@ -16,6 +16,7 @@ import fault_scenarios
 import kernel_bus_scenarios
 import kernel_scenarios
 import regs_scenarios
+import scale_scenarios
 import trace_scenarios
 import web_scenarios
 from guest import Failure, Topology, check, equal
@@ -217,6 +218,7 @@ SCENARIOS = {
     **kernel_bus_scenarios.SCENARIOS,
     **kernel_scenarios.SCENARIOS,
     **regs_scenarios.SCENARIOS,
+    **scale_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
     **web_scenarios.SCENARIOS,
 }

@@ -50,7 +50,7 @@ void add_regs(CLI::App& app, Action& action) {
     auto& options = arguments->options;
     auto* regs = app.add_subcommand("regs", "Print the registers of a device by name");
     regs->add_option("MACHINE", options.machine, "A running machine")->required();
-    regs->add_option("DEVICE", options.device, "A function of it")->required();
+    regs->add_option("DEVICE", options.device, "A function of it; without it, say which there are");
     auto* config = regs->add_flag("--config", options.config, "Only configuration space");
     auto* bar = regs->add_option("--bar", arguments->bar, "Only this BAR")
                     ->check(CLI::Range(0u, 5u))

@@ -155,14 +155,14 @@ std::span<const MetricFamily> metric_families() {
     return kFamilies;
 }
 
-void Metrics::add(std::string_view family, MetricLabels labels, uint64_t value) {
+void Metrics::add(std::string_view family, const MetricLabels& labels, uint64_t value) {
     const auto place = find_family(family);
     MIMIC_CHECK(place.has_value());
     for (const auto& label : labels) MIMIC_CHECK(is_label_name(label.first));
     samples_[*place] += sample_line(family, labels, std::to_string(value));
 }
 
-void Metrics::add_real(std::string_view family, MetricLabels labels, double value) {
+void Metrics::add_real(std::string_view family, const MetricLabels& labels, double value) {
     const auto place = find_family(family);
     MIMIC_CHECK(place.has_value());
     samples_[*place] += sample_line(family, labels, fmt::format("{}", value));

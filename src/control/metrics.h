@@ -32,8 +32,8 @@ class Metrics {
 public:
     /// `family` is one of metric_families(); labels with other characters than [a-zA-Z0-9_] in
     /// their names are our bug.
-    void add(std::string_view family, MetricLabels labels, uint64_t value);
-    void add_real(std::string_view family, MetricLabels labels, double value);
+    void add(std::string_view family, const MetricLabels& labels, uint64_t value);
+    void add_real(std::string_view family, const MetricLabels& labels, double value);
 
     /// Adds the samples of `text`, which came from another process and may be anything: what is no
     /// sample of a family that we know is left out. Labels of `more` that a sample lacks are added

@@ -13,6 +13,7 @@
 
 #include "base/interrupt.h"
 #include "gateway/api_client.h"
+#include "gateway/peer_json.h"
 #include "instruments/register_dump.h"
 #include "instruments/screen.h"
 #include "instruments/terminal_text.h"
@@ -263,11 +264,28 @@ int watch(const RegsOptions& options, const gateway::ApiClient& client, const st
     return LineWatch(options, client, target).run(std::move(*dump));
 }
 
+// Somebody who gave no device wants to know which there are.
+int name_devices(const RegsOptions& options, const gateway::ApiClient& client) {
+    const auto machine = gateway::ApiClient::machine_path(options.machine);
+    if (!machine) return complain(machine.error());
+    const auto answer = client.get(*machine + "/devices");
+    if (!answer) return complain(answer.error());
+    const auto* const devices = gateway::find_member(*answer, "devices");
+    std::string names;
+    if (devices != nullptr && devices->is_array())
+        for (const Json& device : *devices)
+            names += " " + terminal_text(gateway::string_member(device, "name"));
+    return complain(
+        Error(std::errc::invalid_argument,
+              fmt::format("DEVICE is missing; machine {} has:{}", options.machine, names)));
+}
+
 }  // namespace
 
 int run_regs(const RegsOptions& options) {
     const auto client = gateway::ApiClient::open();
     if (!client) return complain(client.error());
+    if (options.device.empty()) return name_devices(options, *client);
     const auto target = target_of(options);
     if (!target) return complain(target.error());
     if (options.watch) catch_interrupts();

@@ -12,7 +12,7 @@ namespace mimic::instruments {
 
 struct RegsOptions {
     std::string machine;
-    std::string device;
+    std::string device;           // empty: an error that names those of the machine
     bool config = false;          // only configuration space
     std::optional<unsigned> bar;  // only this BAR
     bool json = false;

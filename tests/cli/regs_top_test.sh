@@ -53,6 +53,8 @@ PY
 begin 'names that are wrong'
 run 1 "$mimic" regs bok gpu0
 has err 'box'
+run 1 "$mimic" regs box
+has err "machine box has: gpu0"
 run 1 "$mimic" regs box gpu
 has err 'gpu0'
 run 1 "$mimic" regs box gpu0 --bar 5

@@ -2,7 +2,7 @@
 // What the trace costs: a 4-byte region read over the socket with a ring that records it, with a
 // tracer that was taken away, and with none ever; the three servers take turns in one run, and the
 // figures are the medians of the rounds' ratios. Then an access of the function alone, without any
-// socket, which shows the same cost undiluted.
+// socket, which shows the same cost undiluted; and the states that a host puts into its rings.
 #include <array>
 #include <chrono>
 
@@ -11,6 +11,7 @@
 #include "base/task_runner.h"
 #include "bench/reads.h"
 #include "devices/mock_accel/mock_accel.h"
+#include "host/function_state.h"
 #include "pci/trace_ring.h"
 
 namespace {
@@ -74,6 +75,19 @@ void bench_access() {
                median(on));
 }
 
+// What a loop spends on the registers of one function each time that half of its ring is new.
+void bench_state() {
+    constexpr int kTimes = 2'000;
+    auto device = mock_accel::MockAccel::create({.name = "bench", .identifier = "BENCH"});
+    if (!device) std::exit(1);
+    size_t bytes = 0;
+    const uint64_t start = now_ns();
+    for (int i = 0; i < kTimes; ++i) bytes = host::capture_state(**device).size();
+    const double each = static_cast<double>(now_ns() - start) / 1e3 / kTimes;
+    fmt::print("registers of a function, once each half of the ring: {:.1f} us, {} B\n", each,
+               bytes);
+}
+
 }  // namespace
 
 int main() {
@@ -81,5 +95,6 @@ int main() {
     bench_socket("one CPU:", cpus[0], cpus[0]);
     if (cpus.size() > 1) bench_socket("two CPUs:", cpus[0], cpus[1]);
     bench_access();
+    bench_state();
     return 0;
 }

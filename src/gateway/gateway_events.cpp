@@ -19,7 +19,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // A process that sends more without an event in it is not heard any more.
-constexpr size_t kMaxEvent = 64 * 1024;
+constexpr size_t kMaxEvent = size_t{64} << 10;
 constexpr size_t kMaxSources = 1024;  // arbitrary
 constexpr size_t kMaxType = 32;       // the same
 

@@ -106,17 +106,25 @@ control::ApiResult<FoundMachine> Gateway::find(const std::string& name) const {
                  nearest_names(bounded, running)});
 }
 
-std::vector<HostAnswer> Gateway::ask(const std::vector<std::string>& sockets,
-                                     const std::string& method, const std::string& target,
-                                     const std::string& body) const {
+std::vector<HostAnswer> Gateway::ask(const std::vector<HostQuestion>& questions) const {
     std::vector<control::ClientRequest> requests;
-    requests.reserve(sockets.size());
-    for (const auto& socket : sockets)
+    requests.reserve(questions.size());
+    for (const auto& [socket, method, target, body] : questions)
         requests.push_back({socket, method, target, body, options_.patience});
     const auto answers = control::send_requests(requests);
     std::vector<HostAnswer> read;
-    for (size_t i = 0; i < answers.size(); ++i) read.push_back(read_answer(sockets[i], answers[i]));
+    for (size_t i = 0; i < answers.size(); ++i)
+        read.push_back(read_answer(questions[i].socket, answers[i]));
     return read;
+}
+
+std::vector<HostAnswer> Gateway::ask(const std::vector<std::string>& sockets,
+                                     const std::string& method, const std::string& target,
+                                     const std::string& body) const {
+    std::vector<HostQuestion> questions;
+    questions.reserve(sockets.size());
+    for (const auto& socket : sockets) questions.push_back({socket, method, target, body});
+    return ask(questions);
 }
 
 HttpResponse Gateway::forward(const FoundMachine& machine, const std::string& device,

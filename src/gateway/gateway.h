@@ -42,6 +42,14 @@ struct HostAnswer {
     bool ended = false;           // the process was there and went before it had answered
 };
 
+/// A request for a process.
+struct HostQuestion {
+    std::string socket;
+    std::string method;
+    std::string target;  // path and query, encoded
+    std::string body = "";
+};
+
 /// Thread-safe: handle() may run on many threads at once. Blocks while it asks processes, no longer
 /// than Options::patience for all of them together.
 class Gateway {
@@ -71,8 +79,10 @@ public:
     /// Errors: 404 unknown_machine with the nearest that run.
     control::ApiResult<FoundMachine> find(const std::string& name) const;
 
-    /// Asks all sockets for `method` `target` (path and query, encoded) at once. Answers in their
-    /// order.
+    /// Asks all at once. Answers in their order.
+    std::vector<HostAnswer> ask(const std::vector<HostQuestion>& questions) const;
+
+    /// The same question for all sockets.
     std::vector<HostAnswer> ask(const std::vector<std::string>& sockets, const std::string& method,
                                 const std::string& target, const std::string& body = "") const;
 

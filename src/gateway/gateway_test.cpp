@@ -4,13 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <set>
 
 #include "base/private_files.h"
-#include "control/api.h"
+#include "control/test_document.h"
 
 namespace mimic::gateway {
 namespace {
@@ -39,21 +37,7 @@ protected:
 };
 
 TEST_F(EmptyGateway, HasTheRoutesOfTheDocument) {
-    const auto document = json::parse(control::openapi_document());
-    std::set<std::string> documented;
-    for (const auto& [path, item] : document["paths"].items()) {
-        if (!item.at("x-served-by").get<std::set<std::string>>().contains("gateway")) continue;
-        for (const auto& [method, operation] : item.items()) {
-            if (method == "parameters" || method == "x-served-by") continue;
-            std::string upper = method;
-            std::transform(upper.begin(), upper.end(), upper.begin(), ::toupper);
-            documented.insert(upper + " " + path);
-        }
-    }
-    std::set<std::string> served;
-    for (const auto& route : gateway->routes())
-        served.insert(fmt::format("{} {}", route.method, route.path));
-    EXPECT_EQ(documented, served);
+    EXPECT_EQ(control::documented_routes("gateway"), control::served_routes(gateway->routes()));
 }
 
 // Before its supervisor has said anything of it.

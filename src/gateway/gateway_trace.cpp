@@ -148,16 +148,16 @@ HttpResponse change(const Gateway& gateway, const FoundMachine& machine,
              fmt::format("machine {} has no device \"{}\"", machine.name, control::shown(name)),
              nearest_names(name, known)});
     }
-    std::vector<HostAnswer> answers;
+    std::vector<HostQuestion> parts;
     for (size_t i = 0; i < machine.hosts.size(); ++i) {
         Json part = *body;
         part["devices"] = Json::array();
         for (const std::string& name : *wanted->devices)
             if (std::find((*names)[i].begin(), (*names)[i].end(), name) != (*names)[i].end())
                 part["devices"].push_back(name);
-        answers.push_back(gateway.ask({machine.hosts[i]}, "PUT", "/v1/trace", part.dump()).front());
+        parts.push_back({machine.hosts[i], "PUT", "/v1/trace", part.dump()});
     }
-    return merged_status(answers);
+    return merged_status(gateway.ask(parts));
 }
 
 // What a host said of its events. A peer may say anything: what is no event is left out.
@@ -197,14 +197,14 @@ HttpResponse events(const Gateway& gateway, const FoundMachine& machine,
     const auto cursors = parse_cursor(since);
     const uint64_t most = limit->value_or(1000);
 
-    std::vector<HostAnswer> answers;
+    std::vector<HostQuestion> questions;
     std::vector<std::string> starts;
     for (const std::string& socket : machine.hosts) {
         const auto cursor = cursors.find(host_name(socket));
         starts.push_back(cursor != cursors.end() ? cursor->second : "");
-        answers.push_back(
-            gateway.ask({socket}, "GET", events_target(request, starts.back(), most)).front());
+        questions.push_back({socket, "GET", events_target(request, starts.back(), most)});
     }
+    const auto answers = gateway.ask(questions);
     if (auto refused = trouble(answers)) return *refused;
     std::vector<trace::Slice> slices;
     uint64_t lost = 0;
@@ -216,18 +216,21 @@ HttpResponse events(const Gateway& gateway, const FoundMachine& machine,
     sizes.reserve(slices.size());
     for (const auto& slice : slices) sizes.push_back(slice.events.size());
     const trace::Merged merged = trace::merge_slices(std::move(slices), most);
+    // Only the host can say which cursor is behind the last event taken.
+    std::vector<HostQuestion> partly;
+    for (size_t i = 0; i < answers.size(); ++i)
+        if (merged.taken[i] != sizes[i] && merged.taken[i] != 0)
+            partly.push_back(
+                {machine.hosts[i], "GET", events_target(request, starts[i], merged.taken[i])});
+    const auto again = gateway.ask(partly);
+    if (auto refused = trouble(again)) return *refused;
     std::vector<std::string> next;
-    for (size_t i = 0; i < answers.size(); ++i) {
+    for (size_t i = 0, part = 0; i < answers.size(); ++i) {
         std::string cursor = starts[i];
-        if (merged.taken[i] == sizes[i]) {
+        if (merged.taken[i] == sizes[i])
             cursor = string_member(answers[i].json, "next");
-        } else if (merged.taken[i] != 0) {
-            // Only the host can say which cursor is behind the last one taken.
-            const auto again = gateway.ask({machine.hosts[i]}, "GET",
-                                           events_target(request, starts[i], merged.taken[i]));
-            if (auto refused = trouble(again)) return *refused;
-            cursor = string_member(again.front().json, "next");
-        }
+        else if (merged.taken[i] != 0)
+            cursor = string_member(again[part++].json, "next");
         next.push_back(host_name(machine.hosts[i]) + ":" + cursor);
     }
     Json list = Json::array();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a replay begins: functions of several topologies, recorded by hand, whose states come in any
-// order, tell of memory that no event is about, or are of something else.
+// Where a replay begins: functions of several topologies, recorded by hand, whose states come in
+// any order, tell of memory that no event is about, or are of something else.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -7,11 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <fstream>
-#include <set>
 
 #include "control/client.h"
+#include "control/test_document.h"
 #include "gateway/gateway_events.h"
 #include "gateway/test_hosts.h"
 #include "machine/machine_api.h"
@@ -53,21 +52,7 @@ protected:
 };
 
 TEST_F(SupervisorApiTest, HasTheRoutesOfTheDocument) {
-    const auto document = json::parse(control::openapi_document());
-    std::set<std::string> documented;
-    for (const auto& [path, item] : document["paths"].items()) {
-        if (!item.at("x-served-by").get<std::set<std::string>>().contains("supervisor")) continue;
-        for (const auto& [method, operation] : item.items()) {
-            if (method == "parameters" || method == "x-served-by") continue;
-            std::string upper = method;
-            std::transform(upper.begin(), upper.end(), upper.begin(), ::toupper);
-            documented.insert(upper + " " + path);
-        }
-    }
-    std::set<std::string> served;
-    for (const auto& route : api->routes())
-        served.insert(fmt::format("{} {}", route.method, route.path));
-    EXPECT_EQ(documented, served);
+    EXPECT_EQ(control::documented_routes("supervisor"), control::served_routes(api->routes()));
 }
 
 TEST_F(SupervisorApiTest, SaysWhatItLooksAfter) {

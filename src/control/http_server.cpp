@@ -21,7 +21,8 @@
 namespace mimic::control {
 namespace {
 
-// A body of unknown length is read this far to answer 413 properly; then the connection ends.
+// A body that is too large is read this far, so that a client which is still sending gets the 413
+// and no closed connection. More is not worth it: 413 at once where it is announced, else the end.
 constexpr size_t kMaxDiscarded = size_t{1} << 20;  // arbitrary
 
 // One request while it arrives.
@@ -60,7 +61,7 @@ bool announces_too_much(const std::string& length) {
     if (length.empty()) return false;
     size_t value = 0;
     const auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), value);
-    return error != std::errc() || value > kMaxHttpBody;
+    return error != std::errc() || value > kMaxDiscarded;
 }
 
 void log_from_library(void* /*context*/, const char* format, va_list arguments) {

@@ -110,6 +110,9 @@ TEST_F(HttpServerTest, BodiesAreBounded) {
     EXPECT_EQ(ask("POST", "/v1/devices/gpu0/faults", std::string(kMaxHttpBody, ' ')).status, 400);
     EXPECT_EQ(ask("POST", "/v1/devices/gpu0/faults", std::string(kMaxHttpBody + 1, ' ')).status,
               413);
+    // Whoever is still sending gets the answer, too.
+    for (int i = 0; i < 20; ++i)
+        EXPECT_EQ(ask("POST", "/v1/devices/gpu0/faults", std::string(900'000, ' ')).status, 413);
     // Announced, not sent.
     EXPECT_THAT(raw("POST /v1/devices/gpu0/faults HTTP/1.1\r\nHost: x\r\nContent-Length: "
                     "99999999999999999\r\n\r\n"),

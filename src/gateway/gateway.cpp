@@ -6,9 +6,9 @@
 
 #include "base/nearest.h"
 #include "control/client.h"
+#include "control/peer_json.h"
 #include "control/routes.h"
 #include "gateway/gateway_routes.h"
-#include "gateway/peer_json.h"
 #include "machine/machine_api.h"
 
 namespace mimic::gateway {
@@ -25,7 +25,7 @@ constexpr size_t kMaxNearest = 16;
 
 // What a process said, cut to what one passes on.
 std::string text_of(const Json& json, const char* key) {
-    return string_member(json, key).substr(0, kMaxMessage);
+    return control::string_member(json, key).substr(0, kMaxMessage);
 }
 
 HostAnswer read_answer(const std::string& socket, const Result<control::ClientAnswer>& answer) {
@@ -43,7 +43,7 @@ HostAnswer read_answer(const std::string& socket, const Result<control::ClientAn
         read.why = fmt::format("it answered with status {}", answer->status);
         return read;
     }
-    read.json = parse_peer_json(answer->body);
+    read.json = control::parse_peer_json(answer->body);
     if (!read.json.is_object()) {
         read.why = "its answer is no JSON object, or too deep";
         return read;

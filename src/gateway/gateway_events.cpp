@@ -8,43 +8,13 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "base/unix_socket.h"
-#include "gateway/peer_json.h"
 
 namespace mimic::gateway {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-// A process that sends more without an event in it is not heard any more.
-constexpr size_t kMaxEvent = size_t{64} << 10;
 constexpr size_t kMaxSources = 1024;  // arbitrary
-constexpr size_t kMaxType = 32;       // the same
-
-// HTTP/1.0: the answer then comes without chunks and ends with the connection.
-std::string request(std::optional<uint64_t> after) {
-    std::string text = "GET /v1/events HTTP/1.0\r\nHost: localhost\r\n";
-    if (after) text += fmt::format("Last-Event-ID: {}\r\n", *after);
-    return text + "\r\n";
-}
-
-// The value of line `name` ("data: ") of an event; empty if it has none.
-std::string_view line_of(std::string_view event, std::string_view name) {
-    while (!event.empty()) {
-        const std::string_view line = event.substr(0, event.find('\n'));
-        if (line.starts_with(name)) return line.substr(name.size());
-        event.remove_prefix(std::min(line.size() + 1, event.size()));
-    }
-    return {};
-}
-
-bool is_type(std::string_view text) {
-    return !text.empty() && text.size() <= kMaxType &&
-           std::all_of(text.begin(), text.end(),
-                       [](char c) { return (c >= 'a' && c <= 'z') || c == '-'; });
-}
 
 }  // namespace
 
@@ -126,9 +96,8 @@ void GatewayEvents::connect(const std::string& socket, Stream& stream) const {
     auto fd = unix_connect_now(socket);
     if (!fd) return;  // dead, or too busy: the next scan tries again
     stream.fd = std::move(*fd);
-    stream.unsent = request(stream.last_id);
-    stream.received.clear();
-    stream.subscribed = false;
+    stream.unsent = control::event_stream_request(stream.last_id);
+    stream.events = {};
     stream.waited_until = SteadyClock().now() + options_.patience;
 }
 
@@ -137,7 +106,7 @@ bool GatewayEvents::settled() const {
     const TimePoint now = SteadyClock().now();
     return std::all_of(streams_.begin(), streams_.end(), [now](const auto& entry) {
         const Stream& stream = entry.second;
-        return !stream.fd || stream.subscribed || now >= stream.waited_until;
+        return !stream.fd || stream.events.subscribed() || now >= stream.waited_until;
     });
 }
 
@@ -170,47 +139,19 @@ void GatewayEvents::serve(Stream& stream) const {
     std::array<char, 16384> buffer{};
     const ssize_t count = ::recv(stream.fd.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (count < 0 && would_block()) return;
-    if (count > 0) stream.received.append(buffer.data(), static_cast<size_t>(count));
-    if (count <= 0 || !take_head(stream) || !take_events(stream)) stream.fd.reset();
+    const bool good = count > 0 && stream.events.take({buffer.data(), static_cast<size_t>(count)},
+                                                      [&](control::StreamEvent event) {
+                                                          pass_on(stream, std::move(event));
+                                                      });
+    if (!good) stream.fd.reset();
 }
 
-// False for another answer than a stream, such as too many of them.
-bool GatewayEvents::take_head(Stream& stream) const {
-    if (stream.subscribed) return true;
-    const size_t end = stream.received.find("\r\n\r\n");
-    if (end == std::string::npos) return true;
-    if (!stream.received.starts_with("HTTP/1.") || stream.received.find(" 200 ") != 8) return false;
-    stream.received.erase(0, end + 4);
-    stream.subscribed = true;
-    return true;
-}
-
-// False for one that is not heard any longer.
-bool GatewayEvents::take_events(Stream& stream) const {
-    size_t at = 0;
-    bool good = true;
-    if (stream.subscribed) {
-        for (size_t end = 0; good && (end = stream.received.find("\n\n", at)) != std::string::npos;
-             at = end + 2)
-            good = take_event(stream, std::string_view(stream.received).substr(at, end - at));
-    }
-    stream.received.erase(0, at);
-    return good && stream.received.size() <= kMaxEvent;
-}
-
-bool GatewayEvents::take_event(Stream& stream, std::string_view block) const {
-    if (block.size() > kMaxEvent) return false;
-    const std::string_view type = line_of(block, "event: ");
-    if (type.empty()) return true;  // a comment, or "retry"
+void GatewayEvents::pass_on(Stream& stream, control::StreamEvent event) const {
     // We were too slow for it, and ask for the rest when the stream has ended.
-    if (type == "dropped") return true;
-    Json data = parse_peer_json(line_of(block, "data: "));
-    const auto time = data.find("time_us");
-    if (!is_type(type) || time == data.end() || !time->is_number_unsigned()) return false;
-    data["machine"] = stream.machine;
-    if (const auto id = control::event_id(line_of(block, "id: "))) stream.last_id = *id;
-    hub_.pass_on(type, data);
-    return true;
+    if (event.type == "dropped") return;
+    event.data["machine"] = stream.machine;
+    if (event.id) stream.last_id = event.id;
+    hub_.pass_on(event.type, event.data);
 }
 
 }  // namespace mimic::gateway

@@ -10,13 +10,13 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "base/task_runner.h"
 #include "base/unique_fd.h"
 #include "control/event_hub.h"
+#include "control/event_stream.h"
 
 namespace mimic::gateway {
 
@@ -63,8 +63,7 @@ private:
         std::string machine;
         UniqueFd fd;                        // empty: not connected
         std::string unsent;                 // of the request
-        std::string received;               // what is no whole event yet
-        bool subscribed = false;            // the head of the answer has passed
+        control::EventStream events;        // what comes
         bool listed = true;                 // by the last FindSources
         TimePoint waited_until{};           // for the head, by those who subscribe
         std::optional<uint64_t> last_id{};  // that it gave an event
@@ -75,9 +74,7 @@ private:
     void connect(const std::string& socket, Stream& stream) const;
     void poll_streams(Duration patience);
     void serve(Stream& stream) const;
-    bool take_head(Stream& stream) const;
-    bool take_events(Stream& stream) const;
-    bool take_event(Stream& stream, std::string_view block) const;
+    void pass_on(Stream& stream, control::StreamEvent event) const;
     bool settled() const;
 
     const FindSources find_;

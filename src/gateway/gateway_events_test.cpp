@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "gateway/peer_json.h"
+#include "control/peer_json.h"
 #include "gateway/test_hosts.h"
 
 namespace mimic::gateway {
@@ -223,15 +223,15 @@ TEST_F(ForgetfulEvents, NobodyIsAskedForNobody) {
 }
 
 TEST(PeerJson, IsAnObjectOfFewLevels) {
-    EXPECT_EQ(parse_peer_json(R"({"a":[1]})")["a"][0], 1);
+    EXPECT_EQ(control::parse_peer_json(R"({"a":[1]})")["a"][0], 1);
     for (const char* text : {"", "1", "[]", "null", "{", "{}x", "\xff", "\"{}\""})
-        EXPECT_TRUE(parse_peer_json(text).is_null()) << text;
+        EXPECT_TRUE(control::parse_peer_json(text).is_null()) << text;
     const auto nested = [](size_t levels) {
         return R"({"a":)" + std::string(levels, '[') + std::string(levels, ']') + "}";
     };
-    EXPECT_TRUE(parse_peer_json(nested(kMaxJsonDepth - 1)).is_object());
-    EXPECT_TRUE(parse_peer_json(nested(kMaxJsonDepth + 1)).is_null());
-    EXPECT_TRUE(parse_peer_json(nested(200'000)).is_null());
+    EXPECT_TRUE(control::parse_peer_json(nested(control::kMaxJsonDepth - 1)).is_object());
+    EXPECT_TRUE(control::parse_peer_json(nested(control::kMaxJsonDepth + 1)).is_null());
+    EXPECT_TRUE(control::parse_peer_json(nested(200'000)).is_null());
 }
 
 }  // namespace

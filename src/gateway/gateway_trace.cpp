@@ -9,9 +9,9 @@
 #include "base/nearest.h"
 #include "base/private_files.h"
 #include "control/client.h"
+#include "control/peer_json.h"
 #include "control/trace_target.h"
 #include "gateway/gateway_routes.h"
-#include "gateway/peer_json.h"
 
 namespace mimic::gateway {
 namespace {
@@ -24,7 +24,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxCursor = 16U << 10;  // arbitrary
 
 uint64_t number_of(const Json& json, const char* key) {
-    return uint_member(json, key).value_or(0);
+    return control::uint_member(json, key).value_or(0);
 }
 
 // The first answer that is an error of ours to pass on, as a response.
@@ -86,7 +86,7 @@ HttpResponse merged_status(const std::vector<HostAnswer>& answers) {
             most[key] = std::max(most[key], number_of(json, key));
         for (const char* key : {"events", "dropped"}) sum[key] += number_of(json, key);
         for (const char* key : {"oldest", "newest"})
-            cursors[key].push_back(answer.host + ":" + string_member(json, key));
+            cursors[key].push_back(answer.host + ":" + control::string_member(json, key));
     }
     return control::answer({{"enabled", enabled},
                             {"devices", all ? Json("all") : devices},
@@ -123,7 +123,7 @@ control::ApiResult<std::vector<std::vector<std::string>>> device_names(
         const Json devices = answer.json.value("devices", Json::array());
         if (!devices.is_array()) continue;
         for (const Json& device : devices)
-            if (device.is_object()) all.back().push_back(string_member(device, "name"));
+            if (device.is_object()) all.back().push_back(control::string_member(device, "name"));
     }
     return all;
 }
@@ -228,9 +228,9 @@ HttpResponse events(const Gateway& gateway, const FoundMachine& machine,
     for (size_t i = 0, part = 0; i < answers.size(); ++i) {
         std::string cursor = starts[i];
         if (merged.taken[i] == sizes[i])
-            cursor = string_member(answers[i].json, "next");
+            cursor = control::string_member(answers[i].json, "next");
         else if (merged.taken[i] != 0)
-            cursor = string_member(again[part++].json, "next");
+            cursor = control::string_member(again[part++].json, "next");
         next.push_back(host_name(machine.hosts[i]) + ":" + cursor);
     }
     Json list = Json::array();

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "control/fault_json.h"
+#include "control/peer_json.h"
 #include "gateway/api_client.h"
-#include "gateway/peer_json.h"
 
 namespace mimic::instruments {
 namespace {
@@ -52,7 +52,7 @@ Status inject(const InjectOptions& options) {
         path + "/faults", Json::parse(control::fault_body(options.fault, options.options, fault)));
     if (answer) {
         const auto made = newest(*answer);
-        print(options, gateway::string_member(made, "state"), gateway::string_member(made, "note"));
+        print(options, control::string_member(made, "state"), control::string_member(made, "note"));
         return {};
     }
     const Error& error = answer.error();

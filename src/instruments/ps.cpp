@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "control/peer_json.h"
 #include "gateway/api_client.h"
-#include "gateway/peer_json.h"
 #include "instruments/terminal_text.h"
 
 namespace mimic::instruments {
@@ -19,13 +19,13 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kDead = "dead";
 
 std::string text_of(const Json& json, const char* key) {
-    return terminal_text(gateway::string_member(json, key));
+    return terminal_text(control::string_member(json, key));
 }
 
 Result<std::vector<Json>> machines() {
     MIMIC_ASSIGN_OR_RETURN(const auto client, gateway::ApiClient::open());
     MIMIC_ASSIGN_OR_RETURN(const auto answer, client.get("/v1/machines"));
-    const auto* const list = gateway::find_member(answer, "machines");
+    const auto* const list = control::find_member(answer, "machines");
     if (list == nullptr || !list->is_array())
         return fail(std::errc::protocol_error, "the API's answer is no list of machines");
     return std::vector<Json>(list->begin(), list->end());
@@ -34,11 +34,11 @@ Result<std::vector<Json>> machines() {
 // Process numbers of one kind.
 std::vector<uint64_t> pids_of(const Json& machine, std::string_view kind) {
     std::vector<uint64_t> pids;
-    const auto* const processes = gateway::find_member(machine, "processes");
+    const auto* const processes = control::find_member(machine, "processes");
     if (processes == nullptr || !processes->is_array()) return pids;
     for (const Json& process : *processes)
-        if (gateway::string_member(process, "kind") == kind)
-            pids.push_back(gateway::uint_member(process, "pid").value_or(0));
+        if (control::string_member(process, "kind") == kind)
+            pids.push_back(control::uint_member(process, "pid").value_or(0));
     return pids;
 }
 
@@ -50,15 +50,15 @@ uint64_t pid_of(const Json& machine, std::string_view kind) {
 void print_json(const std::vector<Json>& all) {
     Json list = Json::array();
     for (const Json& machine : all)
-        list.push_back({{"name", gateway::string_member(machine, "name")},
-                        {"phase", gateway::string_member(machine, "phase")},
-                        {"accel", gateway::string_member(machine, "accel")},
-                        {"kernel", gateway::string_member(machine, "kernel")},
-                        {"functions", gateway::uint_member(machine, "functions").value_or(0)},
-                        {"ssh_port", gateway::uint_member(machine, "ssh_port").value_or(0)},
-                        {"started", gateway::string_member(machine, "started")},
-                        {"file", gateway::string_member(machine, "file")},
-                        {"run_dir", gateway::string_member(machine, "run_dir")},
+        list.push_back({{"name", control::string_member(machine, "name")},
+                        {"phase", control::string_member(machine, "phase")},
+                        {"accel", control::string_member(machine, "accel")},
+                        {"kernel", control::string_member(machine, "kernel")},
+                        {"functions", control::uint_member(machine, "functions").value_or(0)},
+                        {"ssh_port", control::uint_member(machine, "ssh_port").value_or(0)},
+                        {"started", control::string_member(machine, "started")},
+                        {"file", control::string_member(machine, "file")},
+                        {"run_dir", control::string_member(machine, "run_dir")},
                         {"supervisor_pid", pid_of(machine, "supervisor")},
                         {"qemu_pid", pid_of(machine, "qemu")},
                         {"device_host_pids", pids_of(machine, "device-host")}});
@@ -71,11 +71,11 @@ void print_table(const std::vector<Json>& all) {
     fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", "NAME", width, "STATE", "ACCEL",
                "KERNEL", "FUNCTIONS", "STARTED", "FILE");
     for (const Json& machine : all) {
-        const bool image = gateway::uint_member(machine, "ssh_port").value_or(0) != 0;
+        const bool image = control::uint_member(machine, "ssh_port").value_or(0) != 0;
         fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", text_of(machine, "name"),
                    width, text_of(machine, "phase"), text_of(machine, "accel"),
                    image ? "image" : text_of(machine, "kernel"),
-                   gateway::uint_member(machine, "functions").value_or(0),
+                   control::uint_member(machine, "functions").value_or(0),
                    text_of(machine, "started"), text_of(machine, "file"));
     }
 }
@@ -97,11 +97,11 @@ int run_ps(PsFormat format) {
             break;
         case PsFormat::kNames:
             for (const Json& machine : *all)
-                if (gateway::string_member(machine, "phase") != kDead)
+                if (control::string_member(machine, "phase") != kDead)
                     std::puts(text_of(machine, "name").c_str());
     }
     for (const Json& machine : *all)
-        if (gateway::string_member(machine, "phase") == kDead)
+        if (control::string_member(machine, "phase") == kDead)
             std::fputs(fmt::format("mimic: the supervisor of {0} was killed; clean up with: mimic "
                                    "down {0}\n",
                                    text_of(machine, "name"))

@@ -6,7 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "gateway/peer_json.h"
+#include "control/peer_json.h"
 #include "instruments/terminal_text.h"
 
 namespace mimic::instruments {
@@ -23,11 +23,11 @@ tl::unexpected<Error> bad(const char* what) {
 }
 
 std::string text_of(const Json& json, const char* key) {
-    return terminal_text(gateway::string_member(json, key));
+    return terminal_text(control::string_member(json, key));
 }
 
 Result<uint64_t> hex_of(const Json& json, const char* key) {
-    const Json* const found = gateway::find_member(json, key);
+    const Json* const found = control::find_member(json, key);
     if (found == nullptr || !found->is_string()) return bad(key);
     const std::string& text = found->get_ref<const std::string&>();
     uint64_t value = 0;
@@ -39,7 +39,7 @@ Result<uint64_t> hex_of(const Json& json, const char* key) {
 }
 
 Result<unsigned> number_of(const Json& json, const char* key, unsigned max) {
-    const Json* const found = gateway::find_member(json, key);
+    const Json* const found = control::find_member(json, key);
     if (found == nullptr || !found->is_number_unsigned() || found->get<uint64_t>() > max)
         return bad(key);
     return found->get<unsigned>();
@@ -52,7 +52,7 @@ Result<DumpRegister> read_register(const Json& json) {
     MIMIC_ASSIGN_OR_RETURN(out.offset, hex_of(json, "offset"));
     MIMIC_ASSIGN_OR_RETURN(out.width, number_of(json, "width", 64));
     MIMIC_ASSIGN_OR_RETURN(out.value, hex_of(json, "value"));
-    const Json* const fields = gateway::find_member(json, "fields");
+    const Json* const fields = control::find_member(json, "fields");
     if (fields == nullptr || !fields->is_array() || fields->size() > 64) return bad("fields");
     for (const auto& one : *fields) {
         DumpField field;
@@ -71,16 +71,16 @@ class Reader {
 public:
     Result<RegisterDump> read(const Json& json) {
         out_.device = text_of(json, "device");
-        if (const Json* const config = gateway::find_member(json, "config"); config != nullptr)
+        if (const Json* const config = control::find_member(json, "config"); config != nullptr)
             MIMIC_TRY(read_config(*config));
-        if (const Json* const bars = gateway::find_member(json, "bars"); bars != nullptr)
+        if (const Json* const bars = control::find_member(json, "bars"); bars != nullptr)
             MIMIC_TRY(read_bars(*bars));
         return std::move(out_);
     }
 
 private:
     Status read_part(DumpPart part, const Json& json) {
-        const Json* const registers = gateway::find_member(json, "registers");
+        const Json* const registers = control::find_member(json, "registers");
         if (registers == nullptr || !registers->is_array()) return bad("registers");
         registers_ += registers->size();
         if (registers_ > kMaxRegisters) return bad("there are too many registers");
@@ -93,7 +93,7 @@ private:
     }
 
     Status read_config(const Json& config) {
-        const Json* const sections = gateway::find_member(config, "sections");
+        const Json* const sections = control::find_member(config, "sections");
         if (sections == nullptr || !sections->is_array()) return bad("sections");
         for (const auto& one : *sections) {
             MIMIC_ASSIGN_OR_RETURN(const uint64_t offset, hex_of(one, "offset"));
@@ -104,7 +104,7 @@ private:
                                  {}},
                                 one));
         }
-        if (const Json* const problems = gateway::find_member(config, "problems");
+        if (const Json* const problems = control::find_member(config, "problems");
             problems != nullptr && problems->is_array()) {
             for (const auto& one : *problems) {
                 if (one.is_string()) out_.problems.push_back(terminal_text(one.get<std::string>()));
@@ -114,7 +114,7 @@ private:
     }
 
     Status read_hex(const Json& config) {
-        const Json* const hex = gateway::find_member(config, "hex");
+        const Json* const hex = control::find_member(config, "hex");
         if (hex == nullptr || !hex->is_string()) return bad("hex");
         const std::string& text = hex->get_ref<const std::string&>();
         if (text.size() % 2 != 0 || text.size() > 2 * kMaxConfig) return bad("hex");
@@ -134,8 +134,8 @@ private:
             MIMIC_ASSIGN_OR_RETURN(const unsigned number, number_of(bar, "bar", 5));
             const std::string name = fmt::format("BAR{}", number);
             const std::string address = text_of(bar, "address");
-            const Json* const size = gateway::find_member(bar, "size");
-            const Json* const prefetchable = gateway::find_member(bar, "prefetchable");
+            const Json* const size = control::find_member(bar, "size");
+            const Json* const prefetchable = control::find_member(bar, "prefetchable");
             const bool is_prefetchable = prefetchable != nullptr && prefetchable->is_boolean() &&
                                          prefetchable->get<bool>();
             out_.parts.push_back(
@@ -146,7 +146,7 @@ private:
                      address.empty() ? "no address" : address),
                  name + ".",
                  {}});
-            const Json* const maps = gateway::find_member(bar, "maps");
+            const Json* const maps = control::find_member(bar, "maps");
             if (maps == nullptr || !maps->is_array()) return bad("maps");
             for (const auto& map : *maps) {
                 MIMIC_ASSIGN_OR_RETURN(const uint64_t offset, hex_of(map, "offset"));

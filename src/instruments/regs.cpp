@@ -12,8 +12,8 @@
 #include <set>
 
 #include "base/interrupt.h"
+#include "control/peer_json.h"
 #include "gateway/api_client.h"
-#include "gateway/peer_json.h"
 #include "instruments/register_dump.h"
 #include "instruments/screen.h"
 #include "instruments/terminal_text.h"
@@ -270,11 +270,11 @@ int name_devices(const RegsOptions& options, const gateway::ApiClient& client) {
     if (!machine) return complain(machine.error());
     const auto answer = client.get(*machine + "/devices");
     if (!answer) return complain(answer.error());
-    const auto* const devices = gateway::find_member(*answer, "devices");
+    const auto* const devices = control::find_member(*answer, "devices");
     std::string names;
     if (devices != nullptr && devices->is_array())
         for (const Json& device : *devices)
-            names += " " + terminal_text(gateway::string_member(device, "name"));
+            names += " " + terminal_text(control::string_member(device, "name"));
     return complain(
         Error(std::errc::invalid_argument,
               fmt::format("DEVICE is missing; machine {} has:{}", options.machine, names)));

@@ -7,7 +7,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "gateway/peer_json.h"
+#include "control/peer_json.h"
 #include "instruments/terminal_text.h"
 
 namespace mimic::instruments {
@@ -18,11 +18,11 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxDevices = 100'000;  // of a machine; arbitrary
 
 std::string text_of(const Json& json, const char* key) {
-    return terminal_text(gateway::string_member(json, key), 63);
+    return terminal_text(control::string_member(json, key), 63);
 }
 
 bool is(const Json& json, const char* key, bool value) {
-    const Json* const found = gateway::find_member(json, key);
+    const Json* const found = control::find_member(json, key);
     return found != nullptr && found->is_boolean() && found->get<bool>() == value;
 }
 
@@ -42,20 +42,20 @@ TopDevice read_device(const Json& json) {
     out.bdf = text_of(json, "bdf");
     out.state = state_of(json);
     out.connected = is(json, "connected", true);
-    out.vfs = gateway::uint_member(json, "vfs");
-    out.total_vfs = gateway::uint_member(json, "total_vfs");
-    if (const Json* const faults = gateway::find_member(json, "faults"); faults != nullptr) {
-        out.faults = gateway::uint_member(*faults, "armed").value_or(0) +
-                     gateway::uint_member(*faults, "active").value_or(0);
-        out.struck = gateway::uint_member(*faults, "struck").value_or(0);
+    out.vfs = control::uint_member(json, "vfs");
+    out.total_vfs = control::uint_member(json, "total_vfs");
+    if (const Json* const faults = control::find_member(json, "faults"); faults != nullptr) {
+        out.faults = control::uint_member(*faults, "armed").value_or(0) +
+                     control::uint_member(*faults, "active").value_or(0);
+        out.struck = control::uint_member(*faults, "struck").value_or(0);
     }
-    const Json* const counters = gateway::find_member(json, "counters");
+    const Json* const counters = control::find_member(json, "counters");
     if (counters == nullptr) return out;
     for (const char* key : {"config_reads", "config_writes", "bar_reads", "bar_writes"})
-        out.counters.accesses += gateway::uint_member(*counters, key).value_or(0);
-    out.counters.interrupts = gateway::uint_member(*counters, "interrupts").value_or(0);
+        out.counters.accesses += control::uint_member(*counters, key).value_or(0);
+    out.counters.interrupts = control::uint_member(*counters, "interrupts").value_or(0);
     for (const char* key : {"dma_read_bytes", "dma_write_bytes"})
-        out.counters.dma_bytes += gateway::uint_member(*counters, key).value_or(0);
+        out.counters.dma_bytes += control::uint_member(*counters, key).value_or(0);
     return out;
 }
 
@@ -235,7 +235,7 @@ private:
 
 std::vector<TopDevice> read_top_devices(const Json& json) {
     std::vector<TopDevice> devices;
-    const Json* const list = gateway::find_member(json, "devices");
+    const Json* const list = control::find_member(json, "devices");
     if (list == nullptr || !list->is_array()) return devices;
     for (const auto& one : *list) {
         if (devices.size() == kMaxDevices) break;

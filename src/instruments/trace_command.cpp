@@ -12,15 +12,15 @@
 
 #include "base/interrupt.h"
 #include "control/client.h"
+#include "control/peer_json.h"
 #include "gateway/api_client.h"
-#include "gateway/peer_json.h"
 #include "replay/trace_test_writer.h"
 
 namespace mimic::instruments {
 namespace {
 
-using gateway::string_member;
-using gateway::uint_member;
+using control::string_member;
+using control::uint_member;
 using Json = nlohmann::ordered_json;
 
 constexpr Duration kPoll = std::chrono::milliseconds(100);  // arbitrary

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace mimic::gateway {
+namespace mimic::control {
 
 /// Levels of objects and lists that are taken. Writing JSON takes stack for each level, so a peer
 /// must not choose their number. Arbitrary: more than the plan of any tree of 256 buses has.
@@ -39,4 +39,4 @@ inline std::optional<uint64_t> uint_member(const nlohmann::ordered_json& json, c
     return found->get<uint64_t>();
 }
 
-}  // namespace mimic::gateway
+}  // namespace mimic::control

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gateway/peer_json.h"
+#include "control/peer_json.h"
 
 #include <nlohmann/json.hpp>
 
-namespace mimic::gateway {
+namespace mimic::control {
 
 nlohmann::ordered_json parse_peer_json(std::string_view text) {
     using Json = nlohmann::ordered_json;
@@ -20,4 +20,4 @@ nlohmann::ordered_json parse_peer_json(std::string_view text) {
     return json;
 }
 
-}  // namespace mimic::gateway
+}  // namespace mimic::control

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// EventStream: what a client gets for GET /v1/events, as the bytes come: the head of an HTTP answer,
-// then server-sent events (HTML, section 9.2), of which one of ours has a type, data and an id.
+// EventStream: what a client gets for GET /v1/events, as the bytes come: the head of an HTTP
+// answer, then server-sent events (HTML, section 9.2), of which one of ours has a type, data and an
+// id.
 #pragma once
 
 #include <cstdint>

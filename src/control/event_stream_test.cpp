@@ -21,10 +21,9 @@ constexpr const char* kHead = "HTTP/1.0 200 OK\r\nContent-Type: text/event-strea
 struct Taken {
     bool take(std::string_view bytes) {
         return stream.take(bytes, [this](const StreamEvent& event) {
-            events.push_back(fmt::format("{} {} {}", event.type, event.id.value_or(0),
-                                         event.data.is_object()
-                                             ? event.data.value("machine", "none")
-                                             : "nothing"));
+            events.push_back(fmt::format(
+                "{} {} {}", event.type, event.id.value_or(0),
+                event.data.is_object() ? event.data.value("machine", "none") : "nothing"));
         });
     }
     EventStream stream;
@@ -92,9 +91,9 @@ TEST(EventStream, LinesWithoutAnEndAreBounded) {
     EXPECT_TRUE(body.take(some));
     EXPECT_FALSE(body.take("x"));
     Taken whole;
-    EXPECT_FALSE(whole.take(
-        kHead + event("vfs", R"({"time_us":1,"x":")" + std::string(EventStream::kMaxEvent, 'x') +
-                                 "\"}")));
+    EXPECT_FALSE(
+        whole.take(kHead + event("vfs", R"({"time_us":1,"x":")" +
+                                            std::string(EventStream::kMaxEvent, 'x') + "\"}")));
     EXPECT_THAT(whole.events, IsEmpty());
 }
 

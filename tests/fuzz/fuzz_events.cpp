@@ -28,9 +28,9 @@ Outcome take(std::string_view bytes, size_t piece) {
             FUZZ_REQUIRE(!event.type.empty() && event.type.size() <= 32);
             FUZZ_REQUIRE(event.type == "dropped" || event.data.at("time_us").is_number_unsigned());
             using Json = nlohmann::ordered_json;
-            outcome.events.push_back(event.type + std::to_string(event.id.value_or(0)) +
-                                     event.data.dump(-1, ' ', false,
-                                                     Json::error_handler_t::replace));
+            outcome.events.push_back(
+                event.type + std::to_string(event.id.value_or(0)) +
+                event.data.dump(-1, ' ', false, Json::error_handler_t::replace));
         });
     }
     outcome.subscribed = stream.subscribed();

@@ -12,6 +12,7 @@
 #include "control/peer_json.h"
 #include "control/trace_target.h"
 #include "gateway/gateway_routes.h"
+#include "machine/machine_api.h"
 
 namespace mimic::gateway {
 namespace {
@@ -36,14 +37,6 @@ std::optional<HttpResponse> trouble(const std::vector<HostAnswer>& answers) {
             {503, "unreachable", fmt::format("{} does not answer: {}", answer.host, answer.why)});
     }
     return std::nullopt;
-}
-
-std::string host_name(const std::string& socket) {
-    const size_t slash = socket.rfind('/');
-    std::string name = slash == std::string::npos ? socket : socket.substr(slash + 1);
-    constexpr std::string_view kEnd = ".sock";
-    if (name.ends_with(kEnd)) name.resize(name.size() - kEnd.size());
-    return name;
 }
 
 // Cursors by host. Hosts that are gone since are passed over.
@@ -200,7 +193,7 @@ HttpResponse events(const Gateway& gateway, const FoundMachine& machine,
     std::vector<HostQuestion> questions;
     std::vector<std::string> starts;
     for (const std::string& socket : machine.hosts) {
-        const auto cursor = cursors.find(host_name(socket));
+        const auto cursor = cursors.find(machine::socket_name(socket));
         starts.push_back(cursor != cursors.end() ? cursor->second : "");
         questions.push_back({socket, "GET", events_target(request, starts.back(), most)});
     }
@@ -231,7 +224,7 @@ HttpResponse events(const Gateway& gateway, const FoundMachine& machine,
             cursor = control::string_member(answers[i].json, "next");
         else if (merged.taken[i] != 0)
             cursor = control::string_member(again[part++].json, "next");
-        next.push_back(host_name(machine.hosts[i]) + ":" + cursor);
+        next.push_back(machine::socket_name(machine.hosts[i]) + ":" + cursor);
     }
     Json list = Json::array();
     for (const auto& event : merged.events) list.push_back(trace::to_json(event));

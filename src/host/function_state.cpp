@@ -15,9 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr uint32_t kMsixId = 0x11;
-constexpr uint32_t kPowerId = 0x01;
-constexpr uint32_t kSriovId = 0x10;
 constexpr uint32_t kMsixEntry = 16;
 constexpr std::string_view kLowHalf = ":low";  // of a register that waits for its high half
 
@@ -101,9 +98,9 @@ uint32_t number_at(const std::vector<uint8_t>& bytes, uint32_t at, uint32_t size
 // the function before anything of the state is in it.
 struct Capabilities {
     explicit Capabilities(const pci::ConfigSpace& config)
-        : power(config.find_capability(kPowerId)),
-          msix(config.find_capability(kMsixId)),
-          sriov(config.find_extended_capability(kSriovId)) {}
+        : power(config.find_capability(pci::regs::CAP_ID_PM)),
+          msix(config.find_capability(pci::regs::CAP_ID_MSIX)),
+          sriov(config.find_extended_capability(pci::regs::EXT_CAP_ID_SRIOV)) {}
     uint32_t power;
     uint32_t msix;
     uint32_t sriov;

@@ -30,7 +30,7 @@ enum class TraceKind : uint8_t {
     kVfs,      // value: VFs enabled
     kSlot,     // value: bit 0 present, bit 1 link up
     kPower,    // value: power state
-    kState,    // text: what the function was just then (machine/function_state.h)
+    kState,    // text: what the function was just then (host/function_state.h)
     kDmaData,  // further bytes of the DMA event before it; address: where they belong
 };
 

@@ -15,8 +15,6 @@ namespace {
 
 using pci::TraceKind;
 
-constexpr uint32_t kSriovId = 0x10;
-
 // Whether [offset, offset + size) meets [start, start + length).
 bool overlaps(uint64_t offset, uint64_t size, uint64_t start, uint64_t length) {
     return offset < start + length && start < offset + size;
@@ -50,7 +48,7 @@ bool ReplayPlayer::is_start(const trace::Event& event, const std::string& root) 
 // Enables all VFs of a PF that nobody traced; false: `wanted` is none of them.
 bool ReplayPlayer::make_vfs(const std::string& wanted) {
     if (find(wanted) == nullptr && root_->sriov() != nullptr) {
-        const uint32_t cap = root_->config().find_extended_capability(kSriovId);
+        const uint32_t cap = root_->config().find_extended_capability(pci::regs::EXT_CAP_ID_SRIOV);
         root_->config().set_u16(cap + pci::regs::SRIOV_NUM_VFS,
                                 root_->config().u16(cap + pci::regs::SRIOV_TOTAL_VFS));
         constexpr uint32_t kEnable = pci::regs::SRIOV_CONTROL_VF_ENABLE |

@@ -40,7 +40,7 @@ Result<Mapping> Mapping::map(int fd, uint64_t offset, uint64_t size, int protect
     const bool huge = ::fstatfs(fd, &system) == 0 && system.f_type == HUGETLBFS_MAGIC;
     const uint64_t unit = huge ? static_cast<uint64_t>(system.f_bsize) : page;
     mapping.base_size_ = (size + slack + unit - 1) / unit * unit;
-    guard_range(base, mapping.base_size_);
+    mapping.guard_ = guard_range(base, mapping.base_size_, unit);
     mapping.data_ = static_cast<std::byte*>(base) + slack;
     mapping.size_ = size;
     return mapping;

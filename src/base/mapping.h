@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/result.h"
+#include "base/sigbus_guard.h"
 
 namespace mimic {
 
@@ -34,18 +35,29 @@ public:
     std::span<std::byte> bytes() const { return {data_, size_}; }
     explicit operator bool() const { return data_ != nullptr; }
 
+    /// Whether bytes()[offset, offset + size) are no longer the file's: it was truncated, and
+    /// somebody touched them after that. Asked after an access, it says what that got: zeros for a
+    /// read, and a write that nobody sees. Thread-safe.
+    bool lost(size_t offset, size_t size) const {
+        return guard_ != nullptr &&
+               guard_->lost(static_cast<size_t>(data_ - static_cast<std::byte*>(base_)) + offset,
+                            size);
+    }
+
 private:
     void swap(Mapping& other) {
         std::swap(base_, other.base_);
         std::swap(base_size_, other.base_size_);
         std::swap(data_, other.data_);
         std::swap(size_, other.size_);
+        std::swap(guard_, other.guard_);
     }
 
     void* base_ = nullptr;  // page-aligned start as mmap returned it
     size_t base_size_ = 0;
     std::byte* data_ = nullptr;
     size_t size_ = 0;
+    const GuardedRange* guard_ = nullptr;
 };
 
 }  // namespace mimic

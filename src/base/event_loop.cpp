@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
 #include "base/check.h"
@@ -24,6 +25,10 @@ constexpr uint64_t kTimerToken = kWakeToken - 1;
 // Events fetched by one epoll_wait. Arbitrary: large enough that a busy shard rarely needs two
 // calls.
 constexpr int kBatch = 64;
+
+// The least that one of many ready handlers gets. Arbitrary: some messages more than the one that
+// nobody is denied.
+constexpr Duration kLeastShare = std::chrono::microseconds(10);
 
 // Spinning: batches skipped at most after it failed, and how often preemption is looked at.
 // Arbitrary; the first makes a wasted window cost under a thousandth of the time, the second keeps
@@ -60,38 +65,53 @@ EventLoop::~EventLoop() = default;
 
 void EventLoop::run() {
     thread_ = std::this_thread::get_id();
-    while (!stop_.load(std::memory_order_acquire)) run_once(Duration::max());
+    run_ready_tasks();
+    while (!stop_.load(std::memory_order_acquire)) turn(Duration::max());
     stop_ = false;
 }
 
 void EventLoop::run_once(Duration timeout) {
     thread_ = std::this_thread::get_id();
     run_ready_tasks();
-    if (stop_.load(std::memory_order_acquire)) return;
+    if (!stop_.load(std::memory_order_acquire)) turn(timeout);
+}
 
+// Descriptors, then tasks, each for about kTurn. Nobody is left out: a handler or task that has
+// begun ends by itself, and those that are left come first next time.
+void EventLoop::turn(Duration timeout) {
     std::array<epoll_event, kBatch> events;
     const int count = wait(events, timeout);
     had_events_ = count > 0;
+    share_ = count > 1 ? std::max<Duration>(kTurn / count, kLeastShare) : kTurn;
     for (int i = 0; i < count; ++i) {
-        const auto& event = events[static_cast<size_t>(i)];
-        if (event.data.u64 == kWakeToken) {
-            uint64_t ignored;
-            [[maybe_unused]] const auto n = ::read(wake_.get(), &ignored, sizeof ignored);
-            continue;
-        }
-        if (event.data.u64 == kTimerToken) {
-            uint64_t ignored;
-            [[maybe_unused]] const auto n = ::read(timer_.get(), &ignored, sizeof ignored);
-            has_tasks_.store(true, std::memory_order_release);
-            continue;
-        }
-        const auto slot = static_cast<uint32_t>(event.data.u64);
-        const auto generation = static_cast<uint32_t>(event.data.u64 >> 32);
-        if (slot >= watches_.size() || watches_[slot].generation != generation)
-            continue;  // unwatched
-        watches_[slot].handler->on_fd_ready(event.events);
+        share_end_ = {};
+        dispatch(events[static_cast<size_t>(i)]);
     }
     run_ready_tasks();
+}
+
+void EventLoop::dispatch(const epoll_event& event) {
+    if (event.data.u64 == kWakeToken) {
+        uint64_t ignored;
+        [[maybe_unused]] const auto n = ::read(wake_.get(), &ignored, sizeof ignored);
+        return;
+    }
+    if (event.data.u64 == kTimerToken) {
+        uint64_t ignored;
+        [[maybe_unused]] const auto n = ::read(timer_.get(), &ignored, sizeof ignored);
+        has_tasks_.store(true, std::memory_order_release);
+        return;
+    }
+    const auto slot = static_cast<uint32_t>(event.data.u64);
+    const auto generation = static_cast<uint32_t>(event.data.u64 >> 32);
+    if (slot >= watches_.size() || watches_[slot].generation != generation) return;  // unwatched
+    watches_[slot].handler->on_fd_ready(event.events);
+}
+
+bool EventLoop::share_is_over() {
+    const auto now = clock_.now();
+    if (share_end_ == TimePoint{}) share_end_ = now + share_;
+    return now >= share_end_;
 }
 
 int EventLoop::wait(std::span<epoll_event> events, Duration timeout) {
@@ -227,20 +247,37 @@ bool EventLoop::is_current() const {
 void EventLoop::run_ready_tasks() {
     // The flag keeps the lock and the clock off the path of a loop that only serves sockets.
     if (!has_tasks_.load(std::memory_order_acquire)) return;
-    std::vector<Task> ready;
-    {
-        const std::lock_guard lock(mutex_);
-        ready.swap(posted_);
-        const auto now = clock_.now();
-        const size_t immediate = ready.size();
-        while (!delayed_.empty() && delayed_.begin()->first <= now) {
-            ready.push_back(std::move(delayed_.begin()->second));
-            delayed_.erase(delayed_.begin());
-        }
-        if (ready.size() != immediate) arm_timer();
-        has_tasks_.store(false, std::memory_order_release);
+    take_ready_tasks();
+    // What these post waits for the next turn, or two tasks that post each other would keep the
+    // loop.
+    while (next_ready_ < ready_.size()) {
+        const Task task = std::move(ready_[next_ready_++]);
+        task();
+        if (share_is_over()) break;
     }
-    for (auto& task : ready) task();
+    if (next_ready_ < ready_.size()) return has_tasks_.store(true, std::memory_order_release);
+    ready_.clear();
+    next_ready_ = 0;
+}
+
+// Those that are due, behind those that were left over.
+void EventLoop::take_ready_tasks() {
+    const std::lock_guard lock(mutex_);
+    if (next_ready_ > 0) {
+        ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(next_ready_));
+        next_ready_ = 0;
+    }
+    std::move(posted_.begin(), posted_.end(), std::back_inserter(ready_));
+    posted_.clear();
+    const auto now = clock_.now();
+    share_end_ = now + kTurn;
+    bool due = false;
+    for (; !delayed_.empty() && delayed_.begin()->first <= now; due = true) {
+        ready_.push_back(std::move(delayed_.begin()->second));
+        delayed_.erase(delayed_.begin());
+    }
+    if (due) arm_timer();
+    has_tasks_.store(false, std::memory_order_release);
 }
 
 int EventLoop::timeout_ms(Duration limit) const {

@@ -41,6 +41,10 @@ public:
     static Result<std::unique_ptr<EventLoop>> create();
     ~EventLoop() override;
 
+    /// How long handlers, and then tasks, go on in one turn before the others are looked at.
+    /// Arbitrary: what a neighbour may notice, and a hundred times what a turn costs.
+    static constexpr Duration kTurn = std::chrono::microseconds(200);
+
     /// Dispatches until stop(). Tasks still queued then are dropped by the destructor, not run.
     void run();
 
@@ -54,6 +58,13 @@ public:
     /// window, or other threads want the CPU. Zero, the default: never. Ignored on a machine with
     /// one CPU. Call on the loop's thread, or before run().
     void set_spin(Duration window);
+
+    /// For a handler or task that could go on: true once its share of this turn is over, and it
+    /// should leave the rest for its next call. Handlers that are ready at the same time share
+    /// kTurn, so that one of them alone has all of it. A handler's share begins with its first
+    /// question, so that one with little to do never reads the clock; the tasks of a turn have one
+    /// share together. Call on the loop's thread.
+    bool share_is_over();
 
     /// Makes run() return soon. Thread-safe, and safe in a signal handler.
     void stop();
@@ -85,7 +96,10 @@ private:
 
     EventLoop() = default;
     void wake();
+    void turn(Duration timeout);
+    void dispatch(const epoll_event& event);
     void run_ready_tasks();
+    void take_ready_tasks();
     void arm_timer();
     int timeout_ms(Duration limit) const;
     int wait(std::span<epoll_event> events, Duration timeout);
@@ -102,6 +116,11 @@ private:
     std::vector<uint32_t> free_slots_;
     std::unordered_map<int, uint32_t> slot_of_fd_;
 
+    Duration share_ = kTurn;   // of each handler of this turn
+    TimePoint share_end_{};    // of whoever runs now; zero: it has not asked yet
+    std::vector<Task> ready_;  // taken from the queues below; the loop's thread only
+    size_t next_ready_ = 0;    // those before it have run
+
     Duration spin_window_{};
     bool had_events_ = false;    // the previous batch called a handler
     uint32_t spin_skip_ = 0;     // batches to go to sleep at once before the next try
@@ -112,7 +131,7 @@ private:
     std::mutex mutex_;  // guards the two queues below
     std::vector<Task> posted_;
     std::multimap<TimePoint, Task> delayed_;
-    std::atomic<bool> has_tasks_{false};  // posted_ is not empty, or the timer has fired
+    std::atomic<bool> has_tasks_{false};  // in posted_ or ready_, or the timer has fired
 };
 
 }  // namespace mimic

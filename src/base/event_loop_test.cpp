@@ -4,6 +4,9 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include <functional>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 namespace mimic {
@@ -31,6 +34,68 @@ TEST(EventLoop, RunsPostedTasksInOrder) {
     loop->post([&] { order.push_back(2); });
     loop->run_once(0ns);
     EXPECT_EQ(order, (std::vector<int>{1, 2}));
+}
+
+// Sockets are looked at when the turn of the tasks is over, however many wait.
+TEST(EventLoop, TasksThatTakeLongLeaveTheSocketsTheirTurn) {
+    auto loop = EventLoop::create().value();
+    UniqueFd ready(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+    std::vector<int> order;
+    size_t seen = 0;
+    CountingHandler handler([&] {
+        seen = order.size();
+        loop->unwatch(ready.get());
+    });
+    ASSERT_TRUE(loop->watch(ready.get(), EPOLLIN, handler));
+    const auto work = [&](int number) {
+        order.push_back(number);
+        for (const auto end = loop->now() + EventLoop::kTurn; loop->now() < end;) {
+        }
+    };
+    for (int i = 0; i < 100; ++i) loop->post([&, i] { work(i); });
+    loop->post([&] { loop->post([&] { loop->stop(); }); });
+    loop->run();
+    EXPECT_EQ(handler.calls, 1);
+    EXPECT_LT(seen, 3u);
+    ASSERT_EQ(order.size(), 100u);
+    for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+}
+
+TEST(EventLoop, TasksThatPostThemselvesLeaveTheSocketsTheirTurn) {
+    auto loop = EventLoop::create().value();
+    UniqueFd ready(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+    CountingHandler handler([&] { loop->stop(); });
+    ASSERT_TRUE(loop->watch(ready.get(), EPOLLIN, handler));
+    int runs = 0;
+    std::function<void()> again = [&] {
+        ++runs;
+        loop->post(again);
+    };
+    again();
+    loop->run();
+    EXPECT_EQ(handler.calls, 1);
+    EXPECT_LE(runs, 2);
+}
+
+TEST(EventLoop, ShareBeginsWithTheFirstQuestionAndEnds) {
+    auto loop = EventLoop::create().value();
+    UniqueFd a(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+    UniqueFd b(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC));
+    const auto greedy = [&] {
+        const auto begin = loop->now();
+        while (loop->now() < begin + 2 * EventLoop::kTurn) {
+        }
+        EXPECT_FALSE(loop->share_is_over());
+        while (!loop->share_is_over()) {
+        }
+    };
+    CountingHandler first(greedy);
+    CountingHandler second(greedy);
+    ASSERT_TRUE(loop->watch(a.get(), EPOLLIN, first));
+    ASSERT_TRUE(loop->watch(b.get(), EPOLLIN, second));
+    loop->run_once(0ns);
+    EXPECT_EQ(first.calls, 1);
+    EXPECT_EQ(second.calls, 1);
 }
 
 TEST(EventLoop, RunsDelayedTaskNotBeforeItsTime) {

@@ -7,15 +7,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
 namespace mimic::vfio_user {
 namespace {
-
-// Bytes of replies after which the loop gets to look at other devices. Arbitrary; over what one
-// socket buffer holds, so that only a peer that reads at the same time gets there.
-constexpr size_t kBytesInTurn = 512U << 10;
 
 constexpr size_t kControlSize = CMSG_SPACE(kMaxReceivedFds * sizeof(int));
 
@@ -186,8 +183,10 @@ void Channel::drop_first_fds(size_t count) {
 }
 
 Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handler, size_t& used) {
-    sent_in_turn_ = 0;
-    // A backlog means that the peer does not read its replies: the rest waits for resume().
+    // A backlog means that the peer does not read its replies: the rest waits for resume(). So it
+    // does once the turn is over. Of a lone request that is not asked: a clock may cost as much as
+    // it does.
+    bool asked = false;
     while (bytes.size() - used >= sizeof(Header) && !wants_write()) {
         Message message{read_header(bytes.data() + used), {}, {}};
         const uint32_t size = message.header.size;
@@ -195,6 +194,8 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
             return fail_with(fmt::format("message size {}, expected {}..{}", size, sizeof(Header),
                                          max_message_size_));
         if (size > bytes.size() - used) break;
+        const bool followed = size < bytes.size() - used;
+        if (followed && !std::exchange(asked, true)) (void)handler.turn_is_over();
         message.payload = bytes.subspan(used + sizeof(Header), size - sizeof(Header));
         const size_t fd_count = batches_.empty() ? 0 : fds_of_message_at(used);
         message.fds = std::span(fds_).first(fd_count);
@@ -203,14 +204,13 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
         if (fd_count != 0) drop_first_fds(fd_count);
         // Nobody would see the answers to what follows.
         if (!go_on || broken_) return State::kClosed;
-        if (sent_in_turn_ > kBytesInTurn) yielding_ = true;
+        if (followed && handler.turn_is_over()) yield();
     }
     return State::kOpen;
 }
 
 void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail, int fd) {
     if (broken_) return;
-    sent_in_turn_ += head.size() + tail.size();
     size_t sent = 0;
     if (backlog_.empty() && tail.empty() && fd < 0) {
         // By far the most common reply, and send(2) is the cheaper call.

@@ -46,6 +46,11 @@ public:
         /// Handles one message. False ends the connection: receive() then returns kClosed.
         virtual bool on_message(Message& message) = 0;
 
+        /// Whether the messages that follow should wait for resume(), so that others are served
+        /// first. Asked when there is more than one: before the first, and after each that has a
+        /// successor.
+        virtual bool turn_is_over() { return false; }
+
     protected:
         ~Handler() = default;
     };
@@ -74,11 +79,17 @@ public:
     /// Hands out messages that were read but held back while wants_write() was true.
     State resume(Handler& handler);
 
-    /// True while bytes wait for the socket: the owner watches EPOLLOUT and stops receiving, so
-    /// that a peer that sends and never reads costs a bounded amount of memory. Also true after
-    /// many bytes were sent in one call although there is room for more, so that a peer that asks
-    /// for much and reads fast does not keep the loop to itself.
-    bool wants_write() const { return !backlog_.empty() || yielding_; }
+    /// Holds back what follows the message that is handled now, until resume() after a flush().
+    void yield() { yielding_ = true; }
+
+    /// True while bytes wait for the socket, so that a peer that sends and never reads costs a
+    /// bounded amount of memory.
+    bool has_backlog() const { return !backlog_.empty(); }
+
+    /// True with a backlog, and between yield() and flush(): the owner watches EPOLLOUT and stops
+    /// receiving. So a peer whose messages cost much is the one that waits, and what it sends
+    /// meanwhile stays in its socket.
+    bool wants_write() const { return has_backlog() || yielding_; }
 
     /// True if the last receive() left nothing in the socket, so that an edge-triggered owner may
     /// wait for the next event. False when it cannot tell: the kernel ends a read at descriptors.
@@ -120,7 +131,6 @@ private:
     std::vector<UniqueFd> fds_;     // received, not handed out yet, in order of arrival
     std::vector<FdBatch> batches_;  // whose they are, in the same order
     std::deque<Outgoing> backlog_;
-    size_t sent_in_turn_ = 0;  // bytes, since the loop last called
     bool yielding_ = false;
     bool broken_ = false;
     bool drained_ = true;

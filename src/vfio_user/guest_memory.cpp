@@ -62,8 +62,20 @@ void GuestMemory::erase(Regions::iterator region) {
     last_hit_ = nullptr;
 }
 
-void GuestMemory::unmap_all() {
-    while (!regions_.empty()) erase(regions_.begin());
+bool GuestMemory::unmap_some(size_t most) {
+    for (; most != 0 && !regions_.empty(); --most) erase(regions_.begin());
+    return regions_.empty();
+}
+
+std::function<bool(size_t)> GuestMemory::abandon_all() {
+    const auto dead = std::make_shared<Regions>(std::exchange(regions_, {}));
+    mapped_regions_ = 0;
+    mapped_bytes_ = 0;
+    last_hit_ = nullptr;
+    return [dead](size_t most) {
+        for (; most != 0 && !dead->empty(); --most) dead->erase(dead->begin());
+        return dead->empty();
+    };
 }
 
 GuestMemory::Regions::value_type* GuestMemory::find(uint64_t iova) {

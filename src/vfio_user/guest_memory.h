@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -68,7 +69,15 @@ public:
     Status unmap(uint64_t iova, uint64_t size);
 
     /// Removes all regions.
-    void unmap_all();
+    void unmap_all() { (void)unmap_some(SIZE_MAX); }
+
+    /// Removes up to `most` regions; true when none is left. Unmapping 65,535 takes many turns of a
+    /// loop.
+    bool unmap_some(size_t most);
+
+    /// Forgets all regions at once. The caller frees them: each call of what is returned unmaps up
+    /// to `most`, and is true when none is left.
+    std::function<bool(size_t most)> abandon_all();
 
     size_t region_count() const { return regions_.size(); }
     size_t mapped_region_count() const { return mapped_regions_; }

@@ -104,6 +104,20 @@ TEST_F(GuestMemoryTest, SizeZeroAndWrapAroundAreRefused) {
     EXPECT_EQ(map(UINT64_MAX, 1), 0);
 }
 
+TEST_F(GuestMemoryTest, ManyRegionsGoBitByBit) {
+    for (uint64_t i = 0; i < 10; ++i) ASSERT_EQ(map_file(i << 12, 0x1000), 0);
+    EXPECT_FALSE(memory.unmap_some(4));
+    EXPECT_EQ(memory.region_count(), 6u);
+    EXPECT_EQ(memory.mapped_region_count(), 6u);
+    const auto free_some = memory.abandon_all();
+    EXPECT_EQ(memory.region_count(), 0u);
+    EXPECT_EQ(memory.mapped_region_count(), 0u);
+    EXPECT_EQ(map_file(0, 0x1000), 0);  // not in the way of the next ones
+    EXPECT_FALSE(free_some(5));
+    EXPECT_TRUE(free_some(5));
+    EXPECT_EQ(memory.region_count(), 1u);
+}
+
 TEST_F(GuestMemoryTest, FileShorterThanTheRegionIsRefused) {
     EXPECT_EQ(map_file(0, 0x10001), EINVAL);
     EXPECT_EQ(map_file(0, 0x1000, DmaAccess::kReadWrite, 0x10000), EINVAL);

@@ -32,6 +32,10 @@ public:
     /// eventfd, or masking of an index that cannot be masked.
     Status set(const SetIrqsBody& request, std::span<const uint8_t> data, std::span<UniqueFd> fds);
 
+    /// The errors of set() alone, for who carries out a large request in parts.
+    Status check(const SetIrqsBody& request, std::span<const uint8_t> data,
+                 std::span<UniqueFd> fds) const;
+
     /// Signals a vector. Without an eventfd, or while masked, INTx and MSI stay pending until that
     /// changes.
     void trigger(uint32_t index, uint32_t vector);
@@ -68,8 +72,6 @@ private:
         bool watching_ = false;
     };
 
-    Status check(const SetIrqsBody& request, std::span<const uint8_t> data,
-                 std::span<UniqueFd> fds) const;
     Status set_trigger(const SetIrqsBody& request, std::span<const uint8_t> data,
                        std::span<UniqueFd> fds);
     Status set_mask(const SetIrqsBody& request, std::span<const uint8_t> data,

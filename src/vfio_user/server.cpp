@@ -11,10 +11,6 @@ namespace {
 // How long a loop leaves a listener alone that cannot accept (no descriptors left). Arbitrary.
 constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
-// Connections taken before the loop looks at other devices again: somebody may connect faster than
-// we turn away. Arbitrary.
-constexpr int kAcceptsInARow = 16;
-
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::create(LoopContext& context, pci::Function& function,
@@ -40,7 +36,8 @@ Server::~Server() {
 }
 
 void Server::on_fd_ready(uint32_t) {
-    for (int i = 0; i < kAcceptsInARow; ++i) {
+    // Somebody may connect faster than we turn away.
+    do {
         auto socket = listener_.accept();
         if (!socket) {
             uint64_t suppressed = 0;
@@ -54,7 +51,7 @@ void Server::on_fd_ready(uint32_t) {
         }
         if (!*socket) return;
         adopt(std::move(*socket));
-    }
+    } while (!context_.loop.share_is_over());
 }
 
 // Again until it works: the listener would stay deaf if the loop cannot watch it right now.

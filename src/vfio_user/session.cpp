@@ -27,6 +27,16 @@ std::array<uint32_t, kIrqCount> irq_counts(const pci::Function& function) {
     return counts;
 }
 
+// A client leaves up to 65,535 regions behind, which others of its loop should not wait for.
+void free_in_turns(EventLoop& loop, std::function<bool(size_t)> free_some) {
+    constexpr size_t kMost = 16;  // before the clock is looked at; arbitrary
+    while (!free_some(kMost)) {
+        if (!loop.share_is_over()) continue;
+        loop.post([&loop, rest = std::move(free_some)] { free_in_turns(loop, rest); });
+        return;
+    }
+}
+
 }  // namespace
 
 // NOLINTNEXTLINE(readability-function-size): each is another object that outlives the session
@@ -65,8 +75,11 @@ Status Session::start() {
 void Session::on_fd_ready(uint32_t events) {
     if (closed_) return;
     if (writing_) {
-        if (!channel_.flush() || (events & (EPOLLHUP | EPOLLERR)) != 0)
+        // Who is gone reads no replies; what it had sent before is still carried out.
+        if (!channel_.flush() || (channel_.has_backlog() && (events & (EPOLLHUP | EPOLLERR)) != 0))
             return after_io(Channel::State::kClosed);
+        if (channel_.wants_write()) return;
+        if (rest_) go_on();
         if (channel_.wants_write()) return;
         return after_io(channel_.resume(*this));
     }
@@ -86,12 +99,29 @@ void Session::watch_for(uint32_t events) {
 
 void Session::close_if_hung_up() {
     // Finite: nothing arrives behind the hang-up, and each round takes some of what lies before it.
-    // A peer that only stopped sending and leaves its replies unread still counts as there.
+    // A peer that only stopped sending and leaves its replies unread still counts as there. One
+    // that is gone for good, and left more than a turn can carry out, loses the rest to its
+    // successor.
     pollfd probe{channel_.fd(), POLLRDHUP, 0};
     while (!closed_ && ::poll(&probe, 1, 0) == 1) {
         on_fd_ready(0);
-        if (writing_) return;
+        if (closed_ || !writing_) continue;
+        if ((probe.revents & POLLHUP) != 0) after_io(Channel::State::kClosed);
+        return;
     }
+}
+
+// Carries out `piece` again and again until it is true, for a share of the turn at a time. No other
+// message of the client is handled before that, so that it sees no difference.
+void Session::in_pieces(std::function<bool()> piece) {
+    rest_ = std::move(piece);
+    go_on();
+}
+
+void Session::go_on() {
+    while (!closed_ && !rest_())
+        if (loop_.share_is_over()) return channel_.yield();
+    rest_ = nullptr;
 }
 
 void Session::after_io(Channel::State state) {
@@ -119,7 +149,7 @@ void Session::close(std::string_view why, bool fault) {
     loop_.unwatch(channel_.fd());
     memory_.shut_down();
     function_.detach();
-    memory_.unmap_all();
+    free_in_turns(loop_, memory_.abandon_all());
     counters_.interrupts += interrupts_.signalled();
     interrupts_.reset();
 }

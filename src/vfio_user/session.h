@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -89,6 +90,7 @@ private:
     };
 
     bool on_message(Message& message) override;
+    bool turn_is_over() override { return loop_.share_is_over(); }
     bool on_reply(const Message& message);
     bool on_version(Message& message);
     void on_dma_map(Message& message);
@@ -113,6 +115,14 @@ private:
     void read_region(uint32_t region, uint64_t offset, std::span<uint8_t> data);
     void write_region(uint32_t region, uint64_t offset, std::span<const uint8_t> data);
 
+    void set_many_irqs(const Message& message, const SetIrqsBody& body,
+                       std::span<const uint8_t> data);
+    void read_in_pieces(const Header& header, const RegionAccessBody& body);
+    void write_in_pieces(const Header& header, const RegionAccessBody& body,
+                         std::span<const uint8_t> data);
+    void in_pieces(std::function<bool()> piece);
+    void go_on();
+
     void reply(const Header& request, std::span<const uint8_t> payload, int fd = -1);
     void reply_error(const Header& request, const Failure& failure, std::string_view why);
     void close(std::string_view why, bool fault);
@@ -133,8 +143,9 @@ private:
     ClientCapabilities client_;
     bool negotiated_ = false;
     bool closed_ = false;
-    bool writing_ = false;  // EPOLLOUT instead of EPOLLIN is watched
+    bool writing_ = false;  // EPOLLOUT instead of EPOLLIN is watched, as the channel wants_write()
     std::vector<uint8_t> reply_buffer_;
+    std::function<bool()> rest_;  // of the message that in_pieces() is at
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the handshake timer
 };
 

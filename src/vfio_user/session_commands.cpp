@@ -22,6 +22,17 @@ std::span<const uint8_t> bytes_of(const T& body) {
     return {reinterpret_cast<const uint8_t*>(&body), sizeof body};
 }
 
+// What is done of a message before the clock is looked at. Arbitrary; each takes some 10 us:
+// registers behind a fabric, system calls for vectors, mappings.
+constexpr size_t kBytesOfAPiece = 4096;
+constexpr uint32_t kVectorsOfAPiece = 16;
+constexpr size_t kMappingsOfAPiece = 16;
+
+// Bytes of the next piece: up to a multiple of its size, so that no register is cut in two.
+size_t piece_size(uint64_t offset, size_t left) {
+    return left <= kBytesOfAPiece ? left : kBytesOfAPiece - offset % kBytesOfAPiece;
+}
+
 constexpr std::string_view kShort = "payload too short";
 
 }  // namespace
@@ -56,7 +67,12 @@ void Session::on_dma_unmap(const Message& message) {
     if ((body.flags & kUnmapAll) != 0) {
         if (body.iova != 0 || body.size != 0)
             return reply_error(message.header, {EINVAL, kReply}, "DMA_UNMAP of all with a range");
-        memory_.unmap_all();
+        body.argsz = sizeof body;
+        return in_pieces([this, header = message.header, body] {
+            if (!memory_.unmap_some(kMappingsOfAPiece)) return false;
+            reply(header, bytes_of(body));
+            return true;
+        });
     } else if (auto ok = memory_.unmap(body.iova, body.size); !ok) {
         return reply_error(message.header, {ok.error().errno_value(), kReply},
                            ok.error().message());
@@ -144,9 +160,34 @@ void Session::on_set_irqs(Message& message) {
     if (body.argsz < sizeof body)
         return reply_error(message.header, {EINVAL}, fmt::format("SET_IRQS argsz {}", body.argsz));
     const auto data = message.payload.subspan(sizeof body);
+    const bool eventfds = (body.flags & kIrqDataMask) == kIrqDataEventfd;
+    if (body.count > kVectorsOfAPiece && !eventfds) return set_many_irqs(message, body, data);
     if (auto ok = interrupts_.set(body, data, message.fds); !ok)
         return reply_error(message.header, {ok.error().errno_value()}, ok.error().message());
     reply(message.header, {});
+}
+
+// A range of a valid request is a valid request, as long as each vector has its own data or none
+// has.
+void Session::set_many_irqs(const Message& message, const SetIrqsBody& body,
+                            std::span<const uint8_t> data) {
+    if (auto ok = interrupts_.check(body, data, message.fds); !ok)
+        return reply_error(message.header, {ok.error().errno_value()}, ok.error().message());
+    in_pieces([this, header = message.header, left = body,
+               booleans = std::vector<uint8_t>(data.begin(), data.end())]() mutable {
+        SetIrqsBody part = left;
+        part.count = std::min(left.count, kVectorsOfAPiece);
+        const auto values = booleans.empty() ? std::span<const uint8_t>()
+                                             : std::span(booleans).last(left.count);
+        const auto ok = interrupts_.set(
+            part, values.first(std::min<size_t>(values.size(), part.count)), {});
+        MIMIC_CHECK(ok);  // the whole was checked
+        left.start += part.count;
+        left.count -= part.count;
+        if (left.count != 0) return false;
+        reply(header, {});
+        return true;
+    });
 }
 
 bool Session::region_access_ok(uint32_t region, uint64_t offset, uint64_t size, bool write) const {
@@ -156,7 +197,6 @@ bool Session::region_access_ok(uint32_t region, uint64_t offset, uint64_t size, 
 }
 
 void Session::read_region(uint32_t region, uint64_t offset, std::span<uint8_t> data) {
-    ++counters_.region_reads;
     if (region < pci::kBarCount) {
         if (function_.in_d0())
             function_.read_bar(region, offset, data);
@@ -170,7 +210,6 @@ void Session::read_region(uint32_t region, uint64_t offset, std::span<uint8_t> d
 }
 
 void Session::write_region(uint32_t region, uint64_t offset, std::span<const uint8_t> data) {
-    ++counters_.region_writes;
     if (region == kRegionConfig)
         function_.config_write(static_cast<uint32_t>(offset), data);
     else if (function_.in_d0())
@@ -186,6 +225,8 @@ void Session::on_region_read(const Message& message) {
         return reply_error(message.header, {EINVAL, sizeof body + body.count},
                            fmt::format("read of region {} at {:#x}, {} bytes", body.region,
                                        body.offset, body.count));
+    ++counters_.region_reads;
+    if (body.count > kBytesOfAPiece) return read_in_pieces(message.header, body);
     // Zeroed: a model that forgets a byte must not show the peer our stack.
     std::array<uint8_t, 64> small{};
     const size_t size = sizeof body + body.count;
@@ -195,8 +236,23 @@ void Session::on_region_read(const Message& message) {
     std::memcpy(answer.data(), &body, sizeof body);
     read_region(body.region, body.offset, answer.subspan(sizeof body));
     reply(message.header, answer);
-    // A large read (the ROM, once) should not keep its buffer for the connection's life.
+    // A large read should not keep its buffer for the connection's life.
     if (size > small.size()) std::vector<uint8_t>().swap(reply_buffer_);
+}
+
+void Session::read_in_pieces(const Header& header, const RegionAccessBody& body) {
+    reply_buffer_.resize(sizeof body + body.count);
+    std::memcpy(reply_buffer_.data(), &body, sizeof body);
+    in_pieces([this, header, body, done = size_t{0}]() mutable {
+        const auto left = std::span(reply_buffer_).subspan(sizeof body + done);
+        const size_t size = piece_size(body.offset + done, left.size());
+        read_region(body.region, body.offset + done, left.first(size));
+        done += size;
+        if (done != body.count) return false;
+        reply(header, reply_buffer_);
+        std::vector<uint8_t>().swap(reply_buffer_);
+        return true;
+    });
 }
 
 void Session::on_region_write(const Message& message) {
@@ -212,8 +268,25 @@ void Session::on_region_write(const Message& message) {
         return reply_error(message.header, {EINVAL, sizeof body},
                            fmt::format("write to region {} at {:#x}, {} bytes", body.region,
                                        body.offset, body.count));
+    ++counters_.region_writes;
+    if (body.count > kBytesOfAPiece) return write_in_pieces(message.header, body, data);
     write_region(body.region, body.offset, data);
     reply(message.header, bytes_of(body));
+}
+
+void Session::write_in_pieces(const Header& header, const RegionAccessBody& body,
+                              std::span<const uint8_t> data) {
+    // A copy, because the payload is gone when the next turn comes.
+    in_pieces([this, header, body, done = size_t{0},
+               copy = std::vector<uint8_t>(data.begin(), data.end())]() mutable {
+        const auto left = std::span<const uint8_t>(copy).subspan(done);
+        const size_t size = piece_size(body.offset + done, left.size());
+        write_region(body.region, body.offset + done, left.first(size));
+        done += size;
+        if (done != body.count) return false;
+        reply(header, bytes_of(body));
+        return true;
+    });
 }
 
 void Session::on_write_multi(const Message& message) {
@@ -234,9 +307,17 @@ void Session::on_write_multi(const Message& message) {
             return reply_error(message.header, {EINVAL, sizeof count},
                                fmt::format("REGION_WRITE_MULTI to region {} at {:#x}, {} bytes",
                                            entry.region, entry.offset, entry.count));
-    for (const WriteMultiEntry& entry : entries)
-        write_region(entry.region, entry.offset, std::span(entry.data).first(entry.count));
-    reply(message.header, bytes_of(count));
+    if (count == 0) return reply(message.header, bytes_of(count));
+    // One at a time: each may be a doorbell or the end of 64 VFs.
+    in_pieces(
+        [this, header = message.header, next = size_t{0}, all = std::move(entries)]() mutable {
+            const WriteMultiEntry& entry = all[next++];
+            ++counters_.region_writes;
+            write_region(entry.region, entry.offset, std::span(entry.data).first(entry.count));
+            if (next != all.size()) return false;
+            reply(header, bytes_of(uint64_t{next}));
+            return true;
+        });
 }
 
 void Session::on_reset(const Message& message) {

@@ -37,7 +37,7 @@ inline constexpr uint32_t kRaiseMsi = 0x100, kPinHigh = 0x200, kPinLow = 0x201;
 
 inline constexpr uint64_t kBar0Size = 0x1'0000, kBar1Size = 0x8000, kBar2Size = 4 << 20,
                           kRomSize = 0x2000;
-inline constexpr uint32_t kToyMsixVectors = 8, kToyMsiVectors = 4;
+inline constexpr uint32_t kToyMsixVectors = 40, kToyMsiVectors = 4;
 
 /// Thread-bound to its loop; the counters may be read anywhere.
 class ToyDevice final : public pci::Function {

@@ -147,7 +147,7 @@ void Ring::transfer(const Descriptor& descriptor, Budget& budget) {
     }
     // Whoever waits for those before need not wait for this one, too.
     if (completion_count_ > 0) return flush();
-    budget.take_bytes(piece_size_);
+    budget.take_bytes(kSlowCost + kSlowFactor * piece_size_);
     if (is_fill) {
         std::vector<std::byte> bytes(piece_size_);
         fill_pattern(bytes, descriptor.source);

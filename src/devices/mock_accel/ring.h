@@ -75,6 +75,11 @@ private:
     /// rule. A multiple of 8, which keeps FILL's pattern in step.
     static constexpr uint64_t kSlowPiece = 64U << 10;
 
+    /// What such a piece costs of Budget::bytes, since it is a message or accesses to a peer's
+    /// registers: so much, and each byte so many. Arbitrary; the largest is a turn.
+    static constexpr uint64_t kSlowCost = 4U << 10;
+    static constexpr uint64_t kSlowFactor = 4;
+
     uint32_t entries() const { return uint32_t{1} << config_.order; }
     uint32_t slot(uint32_t index) const { return index & (entries() - 1); }
     bool over() const { return stopped_ || halted_; }

@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <string>
 #include <utility>
@@ -133,6 +134,15 @@ std::unique_ptr<pci::Function> make_fabric() {
     ::_exit(0);
 }
 
+// To a server that does not say when it listens.
+UniqueFd connect_in_time(const std::string& path) {
+    for (const uint64_t end = now_ns() + 5'000'000'000; now_ns() < end; ::usleep(10'000)) {
+        auto fd = unix_connect(path);
+        if (fd && negotiate(fd->get())) return std::move(*fd);
+    }
+    die(path + ": nobody serves");
+}
+
 }  // namespace
 
 Child Child::start(const ChildOptions& options) {
@@ -149,11 +159,17 @@ Child Child::start(const ChildOptions& options) {
         ::close(pair[0]);
         pin_to(options.cpu);
         if (options.kind == Kind::kBare) serve_bare(pair[1]);
+        if (options.kind == Kind::kProgram) {
+            ::execl(options.program.c_str(), options.program.c_str(),
+                    socket_path(folder, 0).c_str(), nullptr);
+            die(fmt::format("{}: {}", options.program, std::strerror(errno)));
+        }
         serve_mimic(options, folder, pair[1]);
     }
     ::close(pair[1]);
     child.fd_.reset(pair[0]);
-    if (options.kind != Kind::kBare) {
+    if (options.kind == Kind::kProgram) child.fd_ = connect_in_time(socket_path(folder, 0));
+    if (options.kind == Kind::kMimic || options.kind == Kind::kFabric) {
         Report report;
         if (!receive_exactly(child.fd(), reinterpret_cast<uint8_t*>(&report), sizeof report))
             die("the server did not start");

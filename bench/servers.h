@@ -6,16 +6,18 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <string>
 
 #include "base/unique_fd.h"
 
 namespace mimic::bench {
 
 enum class Kind : uint8_t {
-    kBare,    // recv and send of messages of the same sizes, no protocol: the baseline
-    kMimic,   // vfio_user::Server with mock accelerators
-    kFabric,  // vfio_user::Server with a VMD: root port 00:00.0, switch 01:00.0 with a port
-              // 02:00.0, mock accelerator 03:00.0
+    kBare,     // recv and send of messages of the same sizes, no protocol: the baseline
+    kMimic,    // vfio_user::Server with mock accelerators
+    kFabric,   // vfio_user::Server with a VMD: root port 00:00.0, switch 01:00.0 with a port
+               // 02:00.0, mock accelerator 03:00.0
+    kProgram,  // somebody else's server: options.program with the socket's path as its argument
 };
 
 /// Whether the accesses of kMimic are traced.
@@ -31,6 +33,7 @@ struct ChildOptions {
     unsigned devices = 1;  // kMimic: all in one process, on one loop
     bool spin = true;      // kMimic: let the loop spin as a device host does
     Trace trace = Trace::kNever;
+    std::string program{};  // kProgram
 };
 
 /// A forked child with a client socket that is connected to its first device. Ends and reaps the

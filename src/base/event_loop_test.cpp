@@ -74,7 +74,7 @@ TEST(EventLoop, TasksThatPostThemselvesLeaveTheSocketsTheirTurn) {
     again();
     loop->run();
     EXPECT_EQ(handler.calls, 1);
-    EXPECT_LE(runs, 2);
+    EXPECT_LE(runs, 3);  // one by hand, one before the sockets, one behind them
 }
 
 TEST(EventLoop, ShareBeginsWithTheFirstQuestionAndEnds) {

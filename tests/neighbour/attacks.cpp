@@ -26,6 +26,7 @@ namespace mimic::neighbour {
 namespace {
 
 using namespace vfio_user;
+using test::operator+;
 using test::bytes_of;
 using test::Client;
 using test::Request;

@@ -65,6 +65,7 @@ public:
 
 private:
     explicit ManyVectors(pci::FunctionOptions options) : Function(std::move(options)) {}
+    void on_reset(pci::ResetKind) override {}
 };
 
 std::unique_ptr<pci::Function> make_accel(const char* name, uint64_t memory_bytes) {

@@ -26,10 +26,12 @@ public:
     Mapping& operator=(const Mapping&) = delete;
     ~Mapping();
 
-    /// Maps `size` bytes of `fd` from `offset`, which need not be page aligned; bytes() starts at
-    /// `offset`. `protection` is PROT_READ and PROT_WRITE bits. Errors: EINVAL for size 0 or an
-    /// offset + size that overflows or lies beyond the end of a regular file (touching those pages
-    /// would raise SIGBUS), and those of mmap(2).
+    /// Maps `size` bytes of the regular file `fd` (a memfd, also of huge pages; tmpfs, hugetlbfs or
+    /// disk) from `offset`, which need not be aligned to its pages; bytes() starts at `offset`.
+    /// `protection` is PROT_READ and PROT_WRITE bits. Huge pages are not reserved: one that is not
+    /// there is missing when it is touched, as after truncation. Errors: EINVAL for size 0 or an
+    /// offset + size that overflows or lies beyond the end of the file (touching those pages would
+    /// raise SIGBUS), ENODEV for anything but a regular file, and those of fstatfs(2) and mmap(2).
     static Result<Mapping> map(int fd, uint64_t offset, uint64_t size, int protection);
 
     std::span<std::byte> bytes() const { return {data_, size_}; }
@@ -45,6 +47,8 @@ public:
     }
 
 private:
+    static Result<uint64_t> unit_of(int fd);
+
     void swap(Mapping& other) {
         std::swap(base_, other.base_);
         std::swap(base_size_, other.base_size_);

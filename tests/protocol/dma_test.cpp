@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bus mastering over the wire: mapped memory, memory that shrinks or is remapped, and DMA messages
 // that must not wait.
+#include <linux/memfd.h>
 #include <sys/mman.h>
 
 #include <gtest/gtest.h>
@@ -67,6 +68,26 @@ TEST_F(DmaTest, MemoryTruncatedAfterMapHarmsNobody) {
     EXPECT_EQ(run_dma(*client, kStartWrite, 0, 0x10000), kDmaDone);
     EXPECT_GT(sigbus_pages_replaced(), 0u);
     EXPECT_NE(host.client(1)->get(kRegionConfig, 0), UINT32_MAX);
+}
+
+// QEMU with memory-backend-memfd,hugetlb=on: one file, and RAM above 1 MiB at an offset in the
+// middle of a huge page. Whether the machine has a huge page does not matter to DMA_MAP.
+TEST_F(DmaTest, MemoryOnHugePagesIsMappedAtAnyOffset) {
+    const struct {
+        unsigned flag;
+        uint64_t page;
+    } kinds[] = {{MFD_HUGE_2MB, 2 << 20}, {MFD_HUGE_1GB, 1 << 30}};
+    for (const auto& [flag, page] : kinds) {
+        const UniqueFd memory(::memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | flag));
+        if (!memory) continue;  // a CPU without pages of this size
+        ASSERT_EQ(::ftruncate(memory.get(), static_cast<off_t>(2 * page)), 0);
+        ASSERT_EQ(client->dma_map(0, 0xc0000, memory.get()), 0);
+        ASSERT_EQ(client->dma_map(0xc0000, 0x20000, memory.get(), 0xc0000, kDmaRead), 0);
+        ASSERT_EQ(client->dma_map(0x100000, 2 * page - 0x100000, memory.get(), 0x100000), 0);
+        EXPECT_EQ(client->dma_map(2 * page, 0x1000, memory.get(), 2 * page), EINVAL);
+        ASSERT_EQ(client->dma_unmap(0x100000, 2 * page - 0x100000), 0);
+        ASSERT_EQ(client->dma_unmap(0, 0, kUnmapAll), 0);
+    }
 }
 
 TEST_F(DmaTest, SameDescriptorMappedAndUnmappedOverAndOver) {

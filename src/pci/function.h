@@ -55,7 +55,9 @@ struct Bar {
                         // (PCI 3.0, 6.2.5.1)
 
     // Backing of `areas`, which start at `fd_offset` + area.offset in the file. Borrowed from the
-    // function. -1: none.
+    // function. -1: none. Clients get it and nobody can take it back from them: a function whose
+    // file may hold what another client must not see or change makes a new one for each
+    // (Function::set_bar_file()).
     int fd = -1;
     uint64_t fd_offset = 0;
     std::vector<MappableArea> areas{};
@@ -295,6 +297,10 @@ protected:
 
     /// The model's own state back to its reset values; config space is done already.
     virtual void on_reset(ResetKind kind) = 0;
+
+    /// Gives the mappable areas of `bar` another file of the same size (borrowed), or none (-1):
+    /// then clients that attach now have to trap. Clients that have the old one keep it.
+    void set_bar_file(unsigned bar, int fd) { options_.bars[bar].fd = fd; }
 
     /// Whether a write of `bar` at `offset` rings a doorbell, for the fault that loses those and
     /// for the trace.

@@ -17,7 +17,9 @@
 namespace mimic::mock_accel {
 
 /// Thread-bound, but for what clients do to the bytes at any time. Its size never changes: who has
-/// the descriptor can neither shrink it under us nor grow it.
+/// the descriptor can neither shrink it under us nor grow it. Nor can it be taken back: whoever
+/// once had it, or mapped it, reads and writes the bytes for as long as he likes. So it is the
+/// memory of one client, and the next one gets another.
 class DeviceMemory {
 public:
     /// `size` zero bytes, at least a page. `name` shows in /proc. Errors: those of memfd_create(2),

@@ -195,8 +195,11 @@ Status MockAccel::add_capabilities(const Options& options) {
 }
 
 void MockAccel::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
-    if (bar == kMemoryBar && memory_) {
-        std::memcpy(data.data(), memory_->bytes().data() + offset, data.size());
+    if (bar == kMemoryBar) {
+        if (memory_)
+            std::memcpy(data.data(), memory_->bytes().data() + offset, data.size());
+        else
+            std::ranges::fill(data, uint8_t{0xff});
         return;
     }
     if (offset < kMsixTableOffset && data.size() <= kMsixTableOffset - offset) [[likely]] {
@@ -209,8 +212,8 @@ void MockAccel::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data)
 }
 
 void MockAccel::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
-    if (bar == kMemoryBar && memory_) {
-        std::memcpy(memory_->bytes().data() + offset, data.data(), data.size());
+    if (bar == kMemoryBar) {
+        if (memory_) std::memcpy(memory_->bytes().data() + offset, data.data(), data.size());
         return;
     }
     for_each_area(offset, data.size(), [&](uint64_t at, size_t first, size_t size) {
@@ -261,7 +264,29 @@ void MockAccel::on_reset(pci::ResetKind kind) {
     // As a device that loses power, or whose next client must not see what the last one left.
     const bool loses_memory = kind == pci::ResetKind::kConventional ||
                               kind == pci::ResetKind::kDetach;
-    if (memory_ && loses_memory) memory_->clear();
+    if (!memory_ || !loses_memory) return;
+    // What the last client keeps of it shall hold no pages that were made on our account.
+    memory_->clear();
+    if (kind != pci::ResetKind::kDetach) return;
+    set_bar_file(kMemoryBar, -1);
+    memory_.reset();
+}
+
+// The first client gets the memory that create() made, which so could report that there is too
+// little.
+void MockAccel::on_attach() {
+    if (memory_ || bars()[kMemoryBar].size == 0) return;
+    if (Status made = make_memory(); !made) {
+        // BAR2 then reads as ones, and no descriptor reaches it.
+        MIMIC_LOG("mock_accel", kError, "{}: no device memory for this client: {}", name(),
+                  made.error().message());
+    }
+}
+
+Status MockAccel::make_memory() {
+    MIMIC_ASSIGN_OR_RETURN(memory_, DeviceMemory::create(name(), bars()[kMemoryBar].size));
+    set_bar_file(kMemoryBar, memory_->fd());
+    return {};
 }
 
 std::span<std::byte> MockAccel::device_memory() {

@@ -122,7 +122,9 @@ private:
     static pci::FunctionOptions function_options(const Options& options,
                                                  const DeviceMemory* memory);
     Status add_capabilities(const Options& options);
+    void on_attach() override;
     void on_reset(pci::ResetKind kind) override;
+    Status make_memory();
     std::unique_ptr<pci::Function> make_vf(uint32_t index) override;
     void on_vfs_changed(uint32_t enabled) override;
     bool is_doorbell(unsigned bar, uint64_t offset) const override;
@@ -155,7 +157,7 @@ private:
     uint32_t rings_;
     std::vector<Options> vfs_;  // of a native PF
     reg::Bank<kMap> bank_;
-    std::unique_ptr<DeviceMemory> memory_;  // behind BAR2, if there is one
+    std::unique_ptr<DeviceMemory> memory_;  // behind BAR2; of one client, or of none yet
     std::unique_ptr<Engine> engine_;        // from the first time that a ring is enabled
     log::RateLimit halts_;
 };

@@ -3,6 +3,7 @@
 // them. The engine itself: engine_test.cpp.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -291,13 +292,48 @@ TEST_F(RingsTest, DescriptorsReachDeviceMemory) {
 }
 
 TEST_F(RingsTest, DeviceMemorySurvivesFlrOnly) {
-    for (const auto kind : {pci::ResetKind::kFunctionLevel, pci::ResetKind::kPower,
-                            pci::ResetKind::kConventional, pci::ResetKind::kDetach}) {
+    for (const auto kind :
+         {pci::ResetKind::kFunctionLevel, pci::ResetKind::kPower, pci::ResetKind::kConventional}) {
         rig.write(0x8000, 0x77, 8, kMemoryBar);
         rig.device->reset(kind);
         const bool kept = kind == pci::ResetKind::kFunctionLevel || kind == pci::ResetKind::kPower;
         EXPECT_EQ(rig.read(0x8000, 8, kMemoryBar), kept ? 0x77U : 0U);
     }
+}
+
+// The file cannot be taken back from the client that has it, so the next one has another.
+TEST_F(RingsTest, EachClientHasDeviceMemoryOfItsOwn) {
+    const auto inode = [this] {
+        struct stat info {};
+        EXPECT_EQ(::fstat(rig.device->bars()[kMemoryBar].fd, &info), 0);
+        return info.st_ino;
+    };
+    const UniqueFd kept(::fcntl(rig.device->bars()[kMemoryBar].fd, F_DUPFD_CLOEXEC, 0));
+    const ino_t first = inode();
+    rig.write(0x8000, 0x77, 8, kMemoryBar);
+    rig.device->reset(pci::ResetKind::kConventional);  // the same client
+    EXPECT_EQ(inode(), first);
+    rig.write(0x8000, 0x77, 8, kMemoryBar);
+
+    rig.device->detach();
+    EXPECT_EQ(rig.device->bars()[kMemoryBar].fd, -1);
+    EXPECT_TRUE(rig.device->device_memory().empty());
+    EXPECT_EQ(rig.read(0x8000, 8, kMemoryBar), ~uint64_t{0});
+    rig.write(0x8000, 0x77, 8, kMemoryBar);
+    struct stat left {};
+    ASSERT_EQ(::fstat(kept.get(), &left), 0);
+    EXPECT_EQ(left.st_blocks, 0);  // and no page of it is left on our account
+
+    rig.device->attach(rig.slot);
+    EXPECT_NE(inode(), first);
+    EXPECT_EQ(rig.read(0x8000, 8, kMemoryBar), 0U);
+    rig.write(0x8000, 0x55, 8, kMemoryBar);
+    uint64_t seen = 0;
+    ASSERT_EQ(::pread(kept.get(), &seen, sizeof seen, 0x8000), 8);
+    EXPECT_EQ(seen, 0U);
+    const uint64_t evil = 0x66;
+    ASSERT_EQ(::pwrite(kept.get(), &evil, sizeof evil, 0x8000), 8);
+    EXPECT_EQ(rig.read(0x8000, 8, kMemoryBar), 0x55U);
 }
 
 TEST(MockAccelRingsTest, BadOptionsAreRefused) {

@@ -190,9 +190,11 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
     while (bytes.size() - used >= sizeof(Header) && !wants_write()) {
         Message message{read_header(bytes.data() + used), {}, {}};
         const uint32_t size = message.header.size;
-        if (size < sizeof(Header) || size > max_message_size_)
+        if (size < sizeof(Header) || size > max_message_size_) {
+            handler.on_bad_size(message.header, max_message_size_);
             return fail_with(fmt::format("message size {}, expected {}..{}", size, sizeof(Header),
                                          max_message_size_));
+        }
         if (size > bytes.size() - used) break;
         const bool followed = size < bytes.size() - used;
         if (followed && !std::exchange(asked, true)) (void)handler.turn_is_over();

@@ -51,6 +51,11 @@ public:
         /// successor.
         virtual bool turn_is_over() { return false; }
 
+        /// A header whose size cannot be: below that of a header, or above `most`. The last thing
+        /// that the handler hears, and its last chance to send(): where the next message starts
+        /// is not known, so receive() returns kClosed.
+        virtual void on_bad_size(const Header& header, uint32_t most) = 0;
+
     protected:
         ~Handler() = default;
     };

@@ -39,9 +39,14 @@ public:
         return !seen.empty() && seen.size() % messages_a_turn == 0;
     }
 
+    void on_bad_size(const Header& header, uint32_t most) override {
+        bad_sizes.emplace_back(header.size, most);
+    }
+
     std::vector<Seen> seen;
     size_t messages_a_turn = SIZE_MAX;
     size_t questions = 0;
+    std::vector<std::pair<uint32_t, uint32_t>> bad_sizes;  // and the largest allowed
     Channel* channel = nullptr;
     size_t answer_size = 0;
     size_t close_after = 0;
@@ -213,6 +218,8 @@ TEST_F(ChannelTest, SizeOutsideItsLimitsCloses) {
         std::memcpy(message.data() + 4, &size, sizeof size);
         ASSERT_TRUE(send_with_fds(other.peers.get(), message));
         EXPECT_EQ(victim.receive(recorder), Channel::State::kClosed) << size;
+        ASSERT_FALSE(recorder.bad_sizes.empty());
+        EXPECT_EQ(recorder.bad_sizes.back(), std::pair(size, kMaxVersionSize));
     }
     EXPECT_TRUE(recorder.seen.empty());
 }

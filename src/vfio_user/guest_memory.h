@@ -61,7 +61,9 @@ public:
 
     /// Adds [iova, iova + size). `fd` may be empty: then the region is reached by messages, as is
     /// one beyond kMaxMappedRegions or kMaxMappedBytes. Errors: EINVAL (size 0, overflow, beyond
-    /// the end of the file), EEXIST (overlap), ENOSPC (kMaxDmaMaps regions), those of mmap(2).
+    /// the end of the file), EEXIST (overlap, also with the very same region: vfio-user.rst wants
+    /// that, where libvfio-user says EINVAL or takes it for done), ENOSPC (kMaxDmaMaps regions; as
+    /// the kernel's VFIO, where libvfio-user says EINVAL), those of Mapping::map().
     Status map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::DmaAccess access,
                UniqueFd fd);
 

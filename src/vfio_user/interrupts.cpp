@@ -67,7 +67,7 @@ Status Interrupts::check(const SetIrqsBody& request, std::span<const uint8_t> da
     if (request.index >= kIrqCount)
         return fail(std::errc::invalid_argument, "SET_IRQS index {}", request.index);
     const uint32_t available = counts_[request.index];
-    if (request.start > available || request.count > available - request.start)
+    if (request.start >= available || request.count > available - request.start)
         return fail(std::errc::invalid_argument, "SET_IRQS {}+{} of index {}, which has {}",
                     request.start, request.count, request.index, available);
     if (request.count == 0 && !(kind == kIrqDataNone && action == kIrqActionTrigger))
@@ -78,9 +78,13 @@ Status Interrupts::check(const SetIrqsBody& request, std::span<const uint8_t> da
     if (kind == kIrqDataBool && data.size() != request.count)
         return fail(std::errc::invalid_argument, "SET_IRQS with {} booleans for {} vectors",
                     data.size(), request.count);
-    if (fds.size() > (kind == kIrqDataEventfd ? request.count : 0))
+    // None at all detaches (QEMU enables MSI-X like that); some would leave open what is meant.
+    const size_t wanted = kind == kIrqDataEventfd ? request.count : 0;
+    if (!fds.empty() && fds.size() != wanted)
         return fail(std::errc::invalid_argument, "SET_IRQS with {} descriptors for {} vectors",
                     fds.size(), request.count);
+    // libvfio-user lets MSI and MSI-X be masked, though its IRQ_INFO says, as ours, that they
+    // cannot be. Nothing would come of it here.
     if (action != kIrqActionTrigger && request.index != kIrqIntx)
         return fail(std::errc::invalid_argument, "SET_IRQS masks index {}", request.index);
     for (const UniqueFd& fd : fds) MIMIC_TRY(check_eventfd(fd.get()));
@@ -104,7 +108,7 @@ Status Interrupts::set_trigger(const SetIrqsBody& request, std::span<const uint8
                                std::span<UniqueFd> fds) {
     const uint32_t kind = request.flags & kIrqDataMask;
     if (kind == kIrqDataEventfd) {
-        // Fewer descriptors than vectors detach the rest.
+        // One for each vector, or none: then all are detached.
         for (uint32_t i = 0; i < request.count; ++i) {
             if (i >= fds.size() && request.start + i >= vectors_[request.index].size()) break;
             Vector& v = vector(request.index, request.start + i);

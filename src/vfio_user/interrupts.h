@@ -28,7 +28,7 @@ public:
 
     /// Carries out one DEVICE_SET_IRQS; takes descriptors from `fds`. `data` is what follows
     /// SetIrqsBody. Errors: EINVAL for an unknown index, a range outside it, flags that are not one
-    /// data kind and one action, too little data, too many descriptors, a descriptor that is no
+    /// data kind and one action, too little data, some descriptors but not `count`, one that is no
     /// eventfd, or masking of an index that cannot be masked.
     Status set(const SetIrqsBody& request, std::span<const uint8_t> data, std::span<UniqueFd> fds);
 

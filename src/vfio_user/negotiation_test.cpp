@@ -36,15 +36,52 @@ TEST(ParseVersion, TakesWhatClientsSend) {
     EXPECT_EQ(qemu->max_msg_fds, 16u);
     EXPECT_EQ(qemu->max_data_xfer_size, 1048576u);
     EXPECT_TRUE(qemu->write_multiple);
+    EXPECT_FALSE(qemu->fixed_errors);
     const auto rust = parse_version(
         payload_of(0, 1,
                    R"({"capabilities":{"max_msg_fds":1,"max_data_xfer_size":1048576,)"
                    R"("migration":{"pgsize":4096}}})"));
     ASSERT_TRUE(rust);
     EXPECT_EQ(rust->minor, 1);
+    EXPECT_TRUE(rust->fixed_errors);
     const auto twin = parse_version(
         payload_of(0, 2, R"({"capabilities":{"twin_socket":{"supported":true}}})"));
     EXPECT_TRUE(twin);
+}
+
+// Only rust-vmm's client reads more of an error than its header; others of 0.1 must not get more.
+TEST(ParseVersion, KnowsTheClientThatReadsFixedErrors) {
+    const auto fixed = [](const Bytes& payload) {
+        const auto client = parse_version(payload);
+        EXPECT_TRUE(client);
+        return client && client->fixed_errors;
+    };
+    constexpr std::string_view kRust =
+        R"({"capabilities":{"max_msg_fds":1,"max_data_xfer_size":1048576,)"
+        R"("migration":{"pgsize":4096}}})";
+    EXPECT_TRUE(fixed(payload_of(0, 1, kRust)));
+    EXPECT_FALSE(fixed(payload_of(0, 0, kRust)));
+    EXPECT_FALSE(fixed(payload_of(0, 2, kRust)));
+    EXPECT_FALSE(fixed(payload_of(0, 1, "", false)));  // SPDK v26.09-pre, 3230130e6a
+    EXPECT_FALSE(fixed(payload_of(0, 1, "{}")));
+    // libvfio-user aa3087d, samples/client.c; and efd091b, test/py.
+    EXPECT_FALSE(
+        fixed(payload_of(0, 1,
+                         R"({"capabilities":{"max_msg_fds":32,)"
+                         R"("max_data_xfer_size":1048576,"migration":{"pgsize":4096}}})")));
+    EXPECT_FALSE(fixed(
+        payload_of(0, 1, R"({"capabilities":{"max_data_xfer_size":1048576,"max_msg_fds":8}})")));
+}
+
+TEST(ParseVersion, MaxMsgFdsEndsWhereLibvfioUserEndsIt) {
+    const auto claim = [](uint32_t fds) {
+        return parse_version(
+            payload_of(0, 0, fmt::format(R"({{"capabilities":{{"max_msg_fds":{}}}}})", fds)));
+    };
+    ASSERT_TRUE(claim(1024));
+    EXPECT_EQ(claim(1024)->max_msg_fds, 1024u);
+    EXPECT_TRUE(claim(0));
+    for (const uint32_t fds : {1025u, 65537u, UINT32_MAX}) EXPECT_FALSE(claim(fds)) << fds;
 }
 
 TEST(ParseVersion, AbsentCapabilitiesGetTheProtocolsDefaults) {
@@ -115,6 +152,9 @@ INSTANTIATE_TEST_SUITE_P(
                    payload_of(0, 0, capability(R"("migration":{"pgsize":"foo"})"))},
         BadVersion{"pgsize_4095", payload_of(0, 0, capability(R"("migration":{"pgsize":4095})"))},
         BadVersion{"pgsize_5000", payload_of(0, 0, capability(R"("migration":{"pgsize":5000})"))},
+        BadVersion{"twin_string", payload_of(0, 0, capability(R"("twin_socket":"yes")"))},
+        BadVersion{"twin_supported_number",
+                   payload_of(0, 0, capability(R"("twin_socket":{"supported":1})"))},
         BadVersion{"multi_number", payload_of(0, 0, capability(R"("write_multiple":1)"))}),
     [](const auto& param) { return param.param.name; });
 

@@ -200,6 +200,9 @@ inline constexpr uint32_t kMaxReceivedFds = 64;
 /// Longest message accepted: a transfer of kMaxDataXferSize with the largest fixed part before it.
 inline constexpr uint32_t kMaxMessageSize = kMaxDataXferSize + 64;
 
+/// Largest max_msg_fds that a client may claim. libvfio-user's limit; the kernel passes 253.
+inline constexpr uint32_t kMaxClientFds = 1024;
+
 /// Longest VERSION accepted, before the peer has shown that it speaks the protocol. Arbitrary.
 inline constexpr uint32_t kMaxVersionSize = 16384;
 

@@ -164,16 +164,16 @@ bool Session::on_message(Message& message) {
     ++counters_.messages;
     const uint32_t type = message.header.flags & kFlagTypeMask;
     if (type == kFlagTypeReply) return on_reply(message);
-    if (type != kFlagTypeCommand) {
-        close(fmt::format("message type {}", type), /*fault=*/true);
-        return false;
-    }
     const auto command = static_cast<Command>(message.header.command);
     if (!negotiated_) {
-        if (command == Command::kVersion) return on_version(message);
+        if (command == Command::kVersion && type == kFlagTypeCommand) return on_version(message);
         reply_error(message.header, {EINVAL}, "command before VERSION");
         close("command before VERSION", /*fault=*/true);
         return false;
+    }
+    if (type != kFlagTypeCommand) {
+        reply_error(message.header, {EINVAL}, fmt::format("message type {}", type));
+        return true;
     }
     switch (command) {
         case Command::kRegionRead:
@@ -218,15 +218,22 @@ bool Session::on_message(Message& message) {
         case Command::kDirtyPages:
         case Command::kMigDataRead:
         case Command::kMigDataWrite:
-            reply_error(message.header, {ENOTSUP}, "migration is not supported");
+            reply_error(message.header, {EINVAL}, "migration is not supported");
             break;
         case Command::kDmaRead:
         case Command::kDmaWrite:
         default:
-            reply_error(message.header, {ENOTTY}, "unknown command");
+            reply_error(message.header, {EINVAL}, "unknown command");
             break;
     }
     return !closed_;
+}
+
+// libvfio-user answers the same and reads on, in what is then the middle of something.
+void Session::on_bad_size(const Header& header, uint32_t most) {
+    if ((header.flags & kFlagTypeMask) == kFlagTypeReply) return;
+    reply_error(header, {EINVAL},
+                fmt::format("message size {}, expected {}..{}", header.size, sizeof header, most));
 }
 
 bool Session::on_version(Message& message) {
@@ -256,6 +263,8 @@ bool Session::on_reply(const Message& message) {
                           ? message.payload.subspan(sizeof(DmaAccessBody))
                           : std::span<const uint8_t>{};
     if (dma && memory_.on_reply(header.id, read, error, data)) return !closed_;
+    // libvfio-user answers EINVAL, as to a command. Here a reply may come late, after the transfer
+    // it belonged to was given up, and a peer must not hear of it as of a command of its own.
     warn(fmt::format("reply {} to no request of ours", header.id));
     return true;
 }
@@ -277,14 +286,13 @@ void Session::reply(const Header& request, std::span<const uint8_t> payload, int
     }
 }
 
-// Clients with VERSION minor 1 (rust-vmm, cloud-hypervisor) read the command's fixed reply even
-// after an error and would wait for it forever; others (libvfio-user) take nothing after an error's
-// header. Facts sheet, 1.7.
+// `payload_size` is for clients that read the command's fixed reply even after an error; others
+// (SPDK, libvfio-user) take what follows an error's header for the next message's.
 void Session::reply_error(const Header& request, const Failure& failure, std::string_view why) {
     ++counters_.errors;
     warn(fmt::format("command {} refused with errno {}: {}", request.command, failure.error, why));
     if ((request.flags & kFlagNoReply) != 0) return;
-    const size_t payload = client_.minor == 1 ? failure.payload_size : 0;
+    const size_t payload = client_.fixed_errors ? failure.payload_size : 0;
     Header header{request.id, request.command, static_cast<uint32_t>(sizeof(Header) + payload),
                   kFlagTypeReply | kFlagError, static_cast<uint32_t>(failure.error)};
     const std::vector<uint8_t> ones(payload, 0xff);

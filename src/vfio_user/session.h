@@ -91,6 +91,7 @@ private:
 
     bool on_message(Message& message) override;
     bool turn_is_over() override { return loop_.share_is_over(); }
+    void on_bad_size(const Header& header, uint32_t most) override;
     bool on_reply(const Message& message);
     bool on_version(Message& message);
     void on_dma_map(Message& message);

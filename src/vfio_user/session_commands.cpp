@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The commands of a session. Each handler checks every field it uses here, once; what lies below
-// trusts it.
+// trusts it. Errors are those of libvfio-user, nearly always EINVAL; where another is sent, or
+// something refused that it accepts, or the other way round, the reason stands beside it.
+// tests/protocol/errno_test.cpp compares them one by one.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "base/check.h"
@@ -41,7 +44,12 @@ void Session::on_dma_map(Message& message) {
     DmaMapBody body;
     if (!read_body(message.payload, body)) return reply_error(message.header, {EINVAL}, kShort);
     constexpr uint32_t kKnown = kDmaRead | kDmaWrite | kDmaMmap | kDmaFileIo;
-    if (body.argsz < sizeof body || (body.flags & ~kKnown) != 0 || message.fds.size() > 1)
+    const uint32_t how = body.flags & (kDmaMmap | kDmaFileIo);
+    const bool how_is_valid = how == 0 || (std::has_single_bit(how) && !message.fds.empty());
+    // libvfio-user takes the first of several descriptors. Which one is the memory is not written
+    // anywhere, so we do not guess.
+    if (body.argsz < sizeof body || (body.flags & ~kKnown) != 0 || !how_is_valid ||
+        message.fds.size() > 1)
         return reply_error(message.header, {EINVAL},
                            fmt::format("DMA_MAP argsz {}, flags {:#x}, {} descriptors", body.argsz,
                                        body.flags, message.fds.size()));
@@ -60,9 +68,9 @@ void Session::on_dma_unmap(const Message& message) {
     constexpr size_t kReply = sizeof body;
     if (!read_body(message.payload, body))
         return reply_error(message.header, {EINVAL, kReply}, kShort);
-    if (body.argsz < sizeof body || (body.flags & ~kUnmapAll) != 0)
-        return reply_error(message.header,
-                           {(body.flags & kUnmapGetDirtyBitmap) != 0 ? ENOTSUP : EINVAL, kReply},
+    // Nothing is tracked, so a dirty bitmap (kUnmapGetDirtyBitmap) is as wrong as an unknown flag.
+    if (body.argsz < sizeof body || body.argsz > kMaxDataXferSize || (body.flags & ~kUnmapAll) != 0)
+        return reply_error(message.header, {EINVAL, kReply},
                            fmt::format("DMA_UNMAP argsz {}, flags {:#x}", body.argsz, body.flags));
     if ((body.flags & kUnmapAll) != 0) {
         if (body.iova != 0 || body.size != 0)
@@ -136,9 +144,10 @@ void Session::on_get_region_info(const Message& message) {
 
 void Session::on_get_region_io_fds(const Message& message) {
     RegionIoFdsBody body;
-    if (!read_body(message.payload, body) || body.argsz < sizeof body || body.flags != 0 ||
-        body.count != 0 || body.index >= kRegionCount)
-        return reply_error(message.header, {EINVAL, sizeof body}, "bad GET_REGION_IO_FDS");
+    if (!read_body(message.payload, body) || body.argsz < sizeof body ||
+        body.argsz > kMaxDataXferSize || body.flags != 0 || body.count != 0 ||
+        region_size(body.index) == 0)
+        return reply_error(message.header, {EINVAL}, "bad GET_REGION_IO_FDS");
     body = {sizeof body, 0, body.index, 0};  // no region has any
     reply(message.header, bytes_of(body));
 }
@@ -192,11 +201,12 @@ void Session::set_many_irqs(const Message& message, const SetIrqsBody& body,
 
 bool Session::region_access_ok(uint32_t region, uint64_t offset, uint64_t size, bool write) const {
     const uint64_t limit = region_size(region);
-    if (size == 0 || offset > limit || size > limit - offset) return false;
-    return !(write && region == kRegionRom);
+    if (region >= kRegionCount || offset > limit || size > limit - offset) return false;
+    return !(write && region == kRegionRom);  // libvfio-user leaves that to the device
 }
 
 void Session::read_region(uint32_t region, uint64_t offset, std::span<uint8_t> data) {
+    if (data.empty()) return;  // legal, and no access
     if (region < pci::kBarCount) {
         if (function_.in_d0())
             function_.read_bar(region, offset, data);
@@ -210,6 +220,7 @@ void Session::read_region(uint32_t region, uint64_t offset, std::span<uint8_t> d
 }
 
 void Session::write_region(uint32_t region, uint64_t offset, std::span<const uint8_t> data) {
+    if (data.empty()) return;
     if (region == kRegionConfig)
         function_.config_write(static_cast<uint32_t>(offset), data);
     else if (function_.in_d0())
@@ -294,7 +305,7 @@ void Session::on_write_multi(const Message& message) {
     if (!read_body(message.payload, count) ||
         count > (message.payload.size() - sizeof count) / sizeof(WriteMultiEntry) ||
         message.payload.size() != sizeof count + count * sizeof(WriteMultiEntry))
-        return reply_error(message.header, {EINVAL, sizeof count}, "bad REGION_WRITE_MULTI");
+        return reply_error(message.header, {EINVAL}, "bad REGION_WRITE_MULTI");
     // All entries are checked before any is carried out: a bad one does not leave half a burst
     // behind.
     std::vector<WriteMultiEntry> entries(count);
@@ -302,9 +313,9 @@ void Session::on_write_multi(const Message& message) {
         std::memcpy(entries.data(), message.payload.data() + sizeof count,
                     count * sizeof(WriteMultiEntry));
     for (const WriteMultiEntry& entry : entries)
-        if (entry.count > sizeof entry.data ||
+        if (entry.count == 0 || entry.count > sizeof entry.data ||
             !region_access_ok(entry.region, entry.offset, entry.count, /*write=*/true))
-            return reply_error(message.header, {EINVAL, sizeof count},
+            return reply_error(message.header, {EINVAL},
                                fmt::format("REGION_WRITE_MULTI to region {} at {:#x}, {} bytes",
                                            entry.region, entry.offset, entry.count));
     if (count == 0) return reply(message.header, bytes_of(count));
@@ -328,17 +339,18 @@ void Session::on_reset(const Message& message) {
 void Session::on_device_feature(const Message& message) {
     DeviceFeatureBody body;
     if (!read_body(message.payload, body) || body.argsz < sizeof body)
-        return reply_error(message.header, {EINVAL, sizeof body}, "DEVICE_FEATURE too short");
+        return reply_error(message.header, {EINVAL}, "DEVICE_FEATURE too short");
     const bool get = (body.flags & kFeatureGet) != 0;
     const bool set = (body.flags & kFeatureSet) != 0;
     const bool probe = (body.flags & kFeatureProbe) != 0;
     constexpr uint32_t kKnown = kFeatureIndexMask | kFeatureGet | kFeatureSet | kFeatureProbe;
     if ((body.flags & ~kKnown) != 0 || (probe ? !get && !set : get == set))
-        return reply_error(message.header, {EINVAL, sizeof body},
+        return reply_error(message.header, {EINVAL},
                            fmt::format("DEVICE_FEATURE flags {:#x}", body.flags));
     // Migration and dirty logging are the only features there are; a probe learns here that we have
-    // neither.
-    reply_error(message.header, {ENOTTY, sizeof body},
+    // neither. ENOTTY is what the kernel's VFIO says of such a feature, and QEMU's code for both
+    // takes it for "none" and another errno, as libvfio-user's EINVAL, for a failure.
+    reply_error(message.header, {ENOTTY},
                 fmt::format("feature {} is not supported", body.flags & kFeatureIndexMask));
 }
 

@@ -2,6 +2,8 @@
 // One malformed message per case. A bad command gets its error reply, the connection lives on and
 // still answers; a bad frame ends the connection, and the next client is served. With NO_REPLY the
 // server says nothing in either case.
+#include <iterator>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -62,14 +64,14 @@ struct BadField {
 std::vector<BadField> bad_fields() {
     const uint32_t config = kRegionConfig;
     std::vector<BadField> all = {
-        {"command_0", raw_command(0), ENOTTY},
-        {"command_19", raw_command(19), ENOTTY},
-        {"command_max", raw_command(0xffff, Bytes(100)), ENOTTY},
-        {"dma_read_from_client", raw_command(11, Bytes(16)), ENOTTY},
-        {"dma_write_from_client", raw_command(12, Bytes(24)), ENOTTY},
-        {"dirty_pages", raw_command(14, Bytes(16)), ENOTSUP},
-        {"mig_data_read", raw_command(17, Bytes(8)), ENOTSUP},
-        {"mig_data_write", raw_command(18, Bytes(8)), ENOTSUP},
+        {"command_0", raw_command(0), EINVAL},
+        {"command_19", raw_command(19), EINVAL},
+        {"command_max", raw_command(0xffff, Bytes(100)), EINVAL},
+        {"dma_read_from_client", raw_command(11, Bytes(16)), EINVAL},
+        {"dma_write_from_client", raw_command(12, Bytes(24)), EINVAL},
+        {"dirty_pages", raw_command(14, Bytes(16)), EINVAL},
+        {"mig_data_read", raw_command(17, Bytes(8)), EINVAL},
+        {"mig_data_write", raw_command(18, Bytes(8)), EINVAL},
         {"second_version", version_request(), EINVAL},
         {"second_version_major_7", version_request(0, "{}", 7), EINVAL},
         {"map_empty", resized(map_request(0, 4096), 0), EINVAL},
@@ -88,7 +90,7 @@ std::vector<BadField> bad_fields() {
         {"unmap_empty", resized(unmap_request(0, 4096), 0), EINVAL},
         {"unmap_argsz", with_argsz(unmap_request(0, 4096), 23), EINVAL},
         {"unmap_unknown_flag", unmap_request(0, 4096, 4), EINVAL},
-        {"unmap_dirty_bitmap", unmap_request(0, 4096, 1), ENOTSUP},
+        {"unmap_dirty_bitmap", unmap_request(0, 4096, 1), EINVAL},
         {"unmap_all_with_range", unmap_request(0, 4096, kUnmapAll), EINVAL},
         {"unmap_all_with_iova", unmap_request(1, 0, kUnmapAll), EINVAL},
         {"info_empty", Request(Command::kDeviceGetInfo, {}), EINVAL},
@@ -119,7 +121,7 @@ std::vector<BadField> bad_fields() {
          irqs_request(kIrqDataBool | kIrqActionTrigger, kIrqMsix, 0, 2, {}, Bytes(1)), EINVAL},
         {"read_short", resized(read_request(0, 0, 4), 15), EINVAL},
         {"read_empty", resized(read_request(0, 0, 4), 0), EINVAL},
-        {"read_count_0", read_request(0, 0, 0), EINVAL},
+        {"read_count_0", read_request(0, 0, 0), 0},  // not bad, and no access
         {"read_count_over_xfer_size", read_request(2, 0, kMaxDataXferSize + 1), EINVAL},
         {"read_count_max", read_request(2, 0, UINT32_MAX), EINVAL},
         {"read_region_9", read_request(9, 0, 4), EINVAL},
@@ -136,7 +138,7 @@ std::vector<BadField> bad_fields() {
         {"write_without_data", write_count(0, 0, 4, 0), EINVAL},
         {"write_less_than_count", write_count(0, 0, 4, 3), EINVAL},
         {"write_more_than_count", write_count(0, 0, 4, 5), EINVAL},
-        {"write_count_0", write_count(0, 0, 0, 0), EINVAL},
+        {"write_count_0", write_count(0, 0, 0, 0), 0},
         {"write_count_max", write_count(0, 0, UINT32_MAX, 4), EINVAL},
         {"write_region_9", write_count(9, 0, 4, 4), EINVAL},
         {"write_rom", write_count(kRegionRom, 0, 4, 4), EINVAL},
@@ -227,28 +229,6 @@ TEST_F(BadFieldTest, CutAtEveryLengthEachCommandIsRefusedOrServed) {
     expect_alive(*client);
 }
 
-// rust-vmm reads the fixed reply even after an error (facts 1.7).
-TEST_F(BadFieldTest, MinorOneGetsTheFixedPayloadWithTheError) {
-    auto client = host.client(0, 1);
-    const struct {
-        Request request;
-        size_t payload;
-    } cases[] = {
-        {read_request(9, 0, 24), 16 + 24},
-        {write_count(9, 0, 4, 4), 16},
-        {unmap_request(0x1000, 4096), 24},
-        {info(Command::kDeviceGetIrqInfo, 16, 7, 16), 16},
-        {info(Command::kDeviceGetRegionInfo, 32, 70, 32), 32},
-        {map_request(0, 0), 0},
-        {irqs_request(0, 0, 0, 0), 0},
-    };
-    for (const auto& one : cases) {
-        const Reply reply = client->call(one.request);
-        EXPECT_NE(reply.error(), 0);
-        EXPECT_EQ(reply.payload, Bytes(one.payload, 0xff));
-    }
-}
-
 TEST_F(BadFieldTest, OverlappingMapIsRefused) {
     auto client = host.client();
     const UniqueFd fd = make_memfd(0x4000);
@@ -277,27 +257,63 @@ TEST_F(BadFieldTest, DescriptorsThatCannotBeUsedAreRefused) {
 
 // --- Frames ----------------------------------------------------------------------------------
 
-TEST_F(BadFieldTest, FrameThatCannotBeFollowedEndsTheConnectionOnly) {
-    std::vector<Bytes> frames;
-    for (const uint32_t size : {0u, 1u, 15u, kMaxMessageSize + 1, 0x7fff'ffffu, UINT32_MAX}) {
-        Request lie = read_request(0, 0, 4);
-        lie.header.size = size;
-        frames.push_back(lie.bytes());
+// As libvfio-user (efd091b, test_request_errors.py) answers it; but that reads on where the next
+// message may be, and we do not.
+TEST_F(BadFieldTest, SizeThatCannotBeIsAnsweredAndEndsTheConnectionOnly) {
+    const uint32_t sizes[] = {0u, 1u, 15u, kMaxMessageSize + 1, 0x7fff'ffffu, UINT32_MAX};
+    for (const uint32_t size : sizes) {
+        for (const bool silent : {false, true}) {
+            auto client = host.client();
+            ASSERT_EQ(client->put(0, kScratch, 0x600df00du), 0);
+            Request lie = read_request(0, 0, 4);
+            lie.header.id = 0xbad1;
+            lie.header.size = size;
+            if (silent) lie = posted(lie);
+            ASSERT_TRUE(client->raw().send_bytes(lie.bytes()));
+            if (!silent) {
+                const auto reply = client->raw().receive();
+                ASSERT_TRUE(reply) << size;
+                EXPECT_EQ(reply->error(), EINVAL);
+                EXPECT_EQ(reply->header.id, 0xbad1);
+                EXPECT_EQ(reply->header.command, lie.header.command);
+                EXPECT_TRUE(reply->payload.empty());
+            }
+            EXPECT_FALSE(client->raw().receive());
+            EXPECT_TRUE(client->raw().closed_by_peer());
+            ASSERT_TRUE(host.wait_idle());
+        }
     }
+    EXPECT_EQ(host.counters().protocol_faults, 2 * std::size(sizes));
+    EXPECT_EQ(host.client()->get(0, kScratch), 0u);  // served, and reset
+}
+
+// Nor is a reply with such a size a command to answer.
+TEST_F(BadFieldTest, ReplyWithASizeThatCannotBeIsNotAnswered) {
+    auto client = host.client();
+    Request lie = raw_command(static_cast<uint16_t>(Command::kDmaRead));
+    lie.header.flags = kFlagTypeReply;
+    lie.header.size = 3;
+    ASSERT_TRUE(client->raw().send_bytes(lie.bytes()));
+    EXPECT_FALSE(client->raw().receive());
+}
+
+TEST_F(BadFieldTest, UnknownMessageTypeIsAnsweredAndTheConnectionLives) {
+    auto client = host.client();
+    ASSERT_EQ(client->put(0, kScratch, 0x600df00du), 0);
     for (uint32_t type = 2; type < 16; ++type) {
         Request strange = read_request(0, 0, 4);
         strange.header.flags = type;
-        frames.push_back(strange.bytes());
+        EXPECT_EQ(client->status(strange), EINVAL) << type;
+        ASSERT_TRUE(client->raw().send(posted(strange)));
+        expect_alive(*client);
     }
-    for (const Bytes& frame : frames) {
-        auto client = host.client();
-        ASSERT_EQ(client->put(0, kScratch, 0x600df00du), 0);
-        ASSERT_TRUE(client->raw().send_bytes(frame));
-        EXPECT_TRUE(client->raw().closed_by_peer());
-        ASSERT_TRUE(host.wait_idle());
-    }
-    EXPECT_EQ(host.counters().protocol_faults, frames.size());
-    EXPECT_EQ(host.client()->get(0, kScratch), 0u);  // served, and reset
+    client.reset();
+    ASSERT_TRUE(host.wait_idle());
+    Request early = version_request();
+    early.header.flags = 2;
+    Client stranger(host.path());
+    EXPECT_EQ(stranger.status(early), EINVAL);
+    EXPECT_TRUE(stranger.raw().closed_by_peer());
 }
 
 TEST_F(BadFieldTest, CommandBeforeVersionIsAnsweredAndEndsTheConnection) {
@@ -325,7 +341,7 @@ TEST_F(BadFieldTest, BadVersionIsAnsweredAndEndsTheConnection) {
         ASSERT_TRUE(host.wait_idle());
     }
     Client large(host.path());
-    ASSERT_TRUE(large.raw().send(version_request(0, std::string(kMaxVersionSize, ' '))));
+    EXPECT_EQ(large.status(version_request(0, std::string(kMaxVersionSize, ' '))), EINVAL);
     EXPECT_TRUE(large.raw().closed_by_peer());
 }
 

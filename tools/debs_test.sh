@@ -151,6 +151,17 @@ printf '' >"$etc/sources.list"
 MIMIC_APT_ETC=$etc debs guest >/dev/null && same 'no mirror' refused accepted
 holds 'no mirror is explained' has 'not configured with a mirror' "$work/err"
 
+mkdir -m 0777 "$work/open"
+chmod 0777 "$work/open"
+MIMIC_CACHE=$work/open debs guest >/dev/null && same 'cache that everybody may fill' refused accepted
+holds 'cache that everybody may fill is explained' has 'everybody may replace' "$work/err"
+if [ "$(id -u)" = 0 ]; then
+    mkdir "$work/theirs"
+    chown 65534 "$work/theirs"
+    MIMIC_CACHE=$work/theirs debs guest >/dev/null && same 'cache of another user' refused accepted
+    holds 'cache of another user is explained' has 'belongs to user 65534' "$work/err"
+fi
+
 # Finished folders are used without apt: a PATH whose apt-get fails proves it.
 mkdir -p "$work/bin" "$work/store"
 printf '#!/bin/sh\necho called >>%s/apt-called\nexit 1\n' "$work" >"$work/bin/apt-get"

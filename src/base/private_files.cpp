@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <random>
 
+#include "base/terminal_text.h"
 #include "base/unique_fd.h"
 
 namespace mimic {
@@ -16,30 +18,21 @@ namespace {
 constexpr size_t kMaxSmallFile = 16u << 20;
 constexpr size_t kTailBytes = 64u << 10;  // enough for any number of lines that a person reads
 
-Status write_all(int fd, std::string_view text) {
-    while (!text.empty()) {
-        const ssize_t count = ::write(fd, text.data(), text.size());
-        if (count < 0) {
-            if (errno == EINTR) continue;
-            return fail_errno("write");
-        }
-        text.remove_prefix(static_cast<size_t>(count));
-    }
-    return {};
-}
-
-std::string printable(std::string_view line) {
-    std::string clean;
-    for (size_t i = 0; i < line.size(); ++i) {
-        const auto c = static_cast<unsigned char>(line[i]);
-        if (c == 0x1b && i + 1 < line.size() && line[i + 1] == '[') {
-            // A control sequence: parameters, then one byte 0x40..0x7e (ECMA-48, 5.4).
-            for (i += 2; i < line.size() && (line[i] < 0x40 || line[i] > 0x7e);) ++i;
-        } else if (c == '\t' || (c >= 0x20 && c != 0x7f)) {
-            clean.push_back(static_cast<char>(c));
-        }
-    }
-    return clean;
+// As publish_file(), with errors that do not name the file.
+Status publish(const std::string& path, const std::function<Status(int fd)>& fill) {
+    const std::filesystem::path target(path);
+    const std::string temporary = target.parent_path() /
+                                  fmt::format("{}{:08x}-{}", kTemporaryPrefix,
+                                              std::random_device()(), target.filename().string());
+    // O_EXCL: in a folder that others can write to, a file that is there already is theirs.
+    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!fd) return fail_errno("no new file beside it");
+    Status done = fill(fd.get());
+    // Some file systems tell only now that the disk is full.
+    if (done && ::fsync(fd.get()) != 0) done = fail_errno("write");
+    if (done && ::rename(temporary.c_str(), path.c_str()) != 0) done = fail_errno("rename");
+    if (!done) ::unlink(temporary.c_str());
+    return done;
 }
 
 }  // namespace
@@ -66,17 +59,38 @@ Status make_private_dir(const std::string& path) {
     return {};
 }
 
-Status write_file_atomically(const std::string& path, std::string_view text) {
-    const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
-    const UniqueFd fd(
-        ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!fd) return fail_errno("cannot write {}", path);
-    Status done = write_all(fd.get(), text);
-    if (done && ::rename(temporary.c_str(), path.c_str()) != 0) done = fail_errno("rename");
-    if (!done) {
-        ::unlink(temporary.c_str());
-        return tl::unexpected(std::move(done).error().with_context("cannot write " + path));
+Status check_owner(const std::string& path, std::string_view what_to_do) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return fail_errno("{}", path);
+    if (info.st_uid != ::geteuid() && info.st_uid != 0)
+        return fail(std::errc::permission_denied, "{} belongs to user {}, not to {}; {}", path,
+                    info.st_uid, ::geteuid(), what_to_do);
+    if ((info.st_mode & S_IWOTH) != 0 && (info.st_mode & S_ISVTX) == 0)
+        return fail(std::errc::permission_denied,
+                    "everybody may replace what is in {} (mode {:o}); {}", path,
+                    info.st_mode & 07777, what_to_do);
+    return {};
+}
+
+Status write_all(int fd, std::string_view data) {
+    while (!data.empty()) {
+        const ssize_t count = ::write(fd, data.data(), data.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return fail_errno("write");
+        data.remove_prefix(static_cast<size_t>(count));
     }
+    return {};
+}
+
+Status publish_file(const std::string& path, const std::function<Status(int fd)>& fill) {
+    Status done = publish(path, fill);
+    if (!done) return tl::unexpected(std::move(done).error().with_context(path));
+    return {};
+}
+
+Status write_file_atomically(const std::string& path, std::string_view text) {
+    Status done = publish(path, [text](int fd) { return write_all(fd, text); });
+    if (!done) return tl::unexpected(std::move(done).error().with_context("cannot write " + path));
     return {};
 }
 
@@ -106,10 +120,11 @@ std::vector<std::string> last_lines(const std::string& path, size_t lines) {
     text.resize(count > 0 ? static_cast<size_t>(count) : 0);
 
     std::vector<std::string> found;
+    text = terminal_lines(text);
     std::string_view rest = text;
     while (!rest.empty()) {
         const size_t end = std::min(rest.find('\n'), rest.size());
-        found.push_back(printable(rest.substr(0, end)));
+        found.emplace_back(rest.substr(0, end));
         rest.remove_prefix(std::min(end + 1, rest.size()));
     }
     // Drop what a cut or a quiet guest leaves.

@@ -3,6 +3,7 @@
 // that can be full.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,15 +17,31 @@ namespace mimic {
 /// permission_denied for one that is not safe, those of mkdir(2).
 Status make_private_dir(const std::string& path);
 
-/// Writes a file so that a reader sees the old or the new content, never a part; 0600. Nothing is
-/// left after an error (no_space_on_device says so in words).
+/// Checks that only we and root can replace what is in the folder `path`, or could have put
+/// something there: its owner is one of us, and it is not open to everybody unless sticky, as /tmp
+/// is. `what_to_do` ends the message. Errors: permission_denied; those of stat(2). Its parents are
+/// not looked at.
+Status check_owner(const std::string& path, std::string_view what_to_do);
+
+/// Writes all of `data`. Errors: those of write(2).
+Status write_all(int fd, std::string_view data);
+
+/// What the names of temporary files begin with; a killed process may leave one.
+inline constexpr std::string_view kTemporaryPrefix = ".tmp-";
+
+/// Makes a file appear at `path` whole or not at all, in any folder: `fill` writes to a new
+/// neighbour, 0600, that is synced and renamed. After any error the neighbour is gone. Errors:
+/// those of `fill`, open(2), fsync(2) and rename(2).
+Status publish_file(const std::string& path, const std::function<Status(int fd)>& fill);
+
+/// publish_file() of a text. Errors say "cannot write" and name the file.
 Status write_file_atomically(const std::string& path, std::string_view text);
 
 /// Content of a small file. Errors: those of open(2) and read(2); file_too_large above 16 MiB.
 Result<std::string> read_small_file(const std::string& path);
 
-/// The last `lines` lines of a log, or nothing if it cannot be read. Control characters but tabs
-/// are dropped: a guest wrote them and a terminal would obey.
+/// The last `lines` lines of a log, as terminal_lines() leaves them, or nothing if it cannot be
+/// read: a guest wrote it, and a terminal would obey.
 std::vector<std::string> last_lines(const std::string& path, size_t lines);
 
 /// Removes a folder and all below it, following no link. A missing one is no error.

@@ -12,6 +12,8 @@
 #include <chrono>
 #include <random>
 
+#include "base/terminal_text.h"
+
 namespace mimic::guest {
 namespace {
 
@@ -19,6 +21,7 @@ using Json = nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr char kDelimiter = static_cast<char>(0xff);
+constexpr size_t kMaxShown = 300;    // characters of what a guest wrote, in an error
 constexpr size_t kMaxValues = 4096;  // arbitrary; the answers that we ask for hold ten
 constexpr auto kFirstSyncWait = milliseconds(1000);
 constexpr auto kLongestSyncWait = milliseconds(8000);
@@ -42,16 +45,6 @@ std::errc code_of(std::string_view text) {
         if (text.find(part) != std::string_view::npos) return code;
     }
     return std::errc::operation_not_supported;
-}
-
-/// At most 300 characters, none of which moves a cursor: the guest wrote them and a terminal will
-/// show them.
-std::string printable(std::string_view text) {
-    std::string out(text.substr(0, 300));
-    std::replace_if(
-        out.begin(), out.end(),
-        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-    return out;
 }
 
 }  // namespace
@@ -142,7 +135,8 @@ Result<Json> AgentChannel::receive(TimePoint deadline) {
     }
     Json answer = Json::parse(line, nullptr, false);
     if (!answer.is_object()) {
-        return fail(std::errc::protocol_error, "the guest agent answered '{}'", printable(line));
+        return fail(std::errc::protocol_error, "the guest agent answered '{}'",
+                    terminal_text(line, kMaxShown));
     }
     return answer;
 }
@@ -199,7 +193,7 @@ Result<Json> AgentChannel::call(const char* command, const Json& arguments, Time
             const auto reason = error->find("desc");
             if (reason != error->end() && reason->is_string()) text = reason->get<std::string>();
         }
-        return fail(code_of(text), "{}", printable(text));
+        return fail(code_of(text), "{}", terminal_text(text, kMaxShown));
     }
 }
 

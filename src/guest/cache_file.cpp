@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// Temporary files start with ".tmp-", so that tidy_folder() knows them.
 #include "guest/cache_file.h"
 
 #include <fcntl.h>
@@ -8,7 +7,6 @@
 
 #include <chrono>
 #include <filesystem>
-#include <random>
 
 #include <openssl/evp.h>
 
@@ -18,7 +16,6 @@ namespace mimic::guest {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::string_view kTemporary = ".tmp-";
 
 }  // namespace
 
@@ -41,38 +38,6 @@ Result<FileLock> FileLock::take(const std::string& path) {
     return FileLock(std::move(fd));
 }
 
-Status write_all(int fd, std::string_view data) {
-    while (!data.empty()) {
-        const ssize_t count = ::write(fd, data.data(), data.size());
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return fail_errno("write");
-        data.remove_prefix(static_cast<size_t>(count));
-    }
-    return {};
-}
-
-Status publish_file(const std::string& path, const std::function<Status(int fd)>& fill) {
-    const fs::path target(path);
-    const fs::path temporary = target.parent_path() / fmt::format("{}{:08x}-{}", kTemporary,
-                                                                  std::random_device()(),
-                                                                  target.filename().string());
-    const auto attempt = [&]() -> Status {
-        const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-        if (!fd) return fail_errno("create {}", temporary.string());
-        MIMIC_TRY(fill(fd.get()));
-        // Some file systems tell only now that the disk is full.
-        if (::fsync(fd.get()) != 0) return fail_errno("write");
-        if (::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("rename");
-        return {};
-    };
-    Status done = attempt();
-    if (!done) {
-        ::unlink(temporary.c_str());
-        return tl::unexpected<Error>(std::move(done).error().with_context(path));
-    }
-    return {};
-}
-
 void tidy_folder(const std::string& folder, std::string_view prefix, int days) {
     const auto oldest = fs::file_time_type::clock::now() - std::chrono::hours(24 * days);
     std::error_code error;
@@ -80,7 +45,7 @@ void tidy_folder(const std::string& folder, std::string_view prefix, int days) {
         const std::string name = it->path().filename().string();
         std::error_code ignored;
         const bool old = fs::last_write_time(it->path(), ignored) < oldest && !ignored;
-        if (name.starts_with(kTemporary) || (name.starts_with(prefix) && old)) {
+        if (name.starts_with(kTemporaryPrefix) || (name.starts_with(prefix) && old)) {
             fs::remove_all(it->path(), ignored);
         }
     }

@@ -2,10 +2,10 @@
 // Files of the cache that are made once, by whoever comes first, and then only read.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <string_view>
 
+#include "base/private_files.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -25,13 +25,8 @@ private:
     UniqueFd fd_;
 };
 
-/// Makes a file appear at `path` whole or not at all: `fill` writes to a temporary neighbour that
-/// is synced and renamed. After any error the neighbour is gone. Errors: those of `fill`, open(2),
-/// fsync(2) and rename(2).
-Status publish_file(const std::string& path, const std::function<Status(int fd)>& fill);
-
-/// Writes all of `data`. Errors: those of write(2).
-Status write_all(int fd, std::string_view data);
+using mimic::publish_file;
+using mimic::write_all;
 
 /// Removes from `folder` what killed processes left of publish_file(), and files whose names start
 /// with `prefix` that nobody used (mark_used) for `days`. For the holder of the folder's lock.

@@ -27,8 +27,9 @@ struct GuestImage {
 /// blocks.
 Result<GuestImage> build_guest_image(const topology::Kernel& kernel, Progress& progress);
 
-/// ${MIMIC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mimic}. Fails if none of the three is set.
-/// Thread-safe.
+/// ${MIMIC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mimic}. Errors: no_such_file_or_directory if none
+/// of the three is set; permission_denied if it is there and others could have filled it
+/// (check_owner()). Thread-safe.
 Result<std::string> cache_root();
 
 /// A file of Mimic's by its place in the source tree ("tools/debs", "guest/init/init"): below

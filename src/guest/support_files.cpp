@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/private_files.h"
 #include "guest/guest_image.h"
 
 namespace mimic::guest {
@@ -29,18 +30,27 @@ std::string non_empty_environment(const char* name) {
     return value != nullptr ? value : "";
 }
 
+std::string with_suffix(std::string path, std::string_view suffix) {
+    return path.empty() ? path : path.append(suffix);
+}
+
 }  // namespace
 
 Result<std::string> cache_root() {
-    if (std::string path = non_empty_environment("MIMIC_CACHE"); !path.empty()) return path;
-    if (const std::string path = non_empty_environment("XDG_CACHE_HOME"); !path.empty()) {
-        return path + "/mimic";
+    std::string path = non_empty_environment("MIMIC_CACHE");
+    if (path.empty()) path = with_suffix(non_empty_environment("XDG_CACHE_HOME"), "/mimic");
+    if (path.empty()) path = with_suffix(non_empty_environment("HOME"), "/.cache/mimic");
+    if (path.empty()) {
+        return fail(std::errc::no_such_file_or_directory,
+                    "no place for the cache: set MIMIC_CACHE, XDG_CACHE_HOME or HOME");
     }
-    if (const std::string path = non_empty_environment("HOME"); !path.empty()) {
-        return path + "/.cache/mimic";
+    // Programs in it are run.
+    const Status checked = check_owner(path,
+                                       "chown it, or set MIMIC_CACHE to a folder of your own");
+    if (!checked && checked.error().code() == std::errc::permission_denied) {
+        return tl::unexpected<Error>(checked.error());
     }
-    return fail(std::errc::no_such_file_or_directory,
-                "no place for the cache: set MIMIC_CACHE, XDG_CACHE_HOME or HOME");
+    return path;  // it may not be there yet
 }
 
 Result<std::string> find_support_file(const std::string& name) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/terminal_text.h"
 #include "control/fault_json.h"
 #include "control/peer_json.h"
 #include "gateway/api_client.h"
@@ -30,12 +31,13 @@ Json newest(const Json& answer) {
 }
 
 void print(const InjectOptions& options, const std::string& state, const std::string& note) {
-    std::string line = fmt::format("{}: {} {}", options.device, options.fault, state);
+    std::string line = fmt::format("{}: {} {}", options.device, options.fault,
+                                   terminal_text(state));
     if (options.at)
         line += fmt::format(", strikes in {} us", *options.at / std::chrono::microseconds(1));
     if (options.after_accesses)
         line += fmt::format(", strikes after {} accesses", *options.after_accesses);
-    if (!note.empty()) line += " (" + note + ")";
+    if (!note.empty()) line += " (" + terminal_text(note) + ")";
     std::puts(line.c_str());
 }
 
@@ -82,7 +84,8 @@ std::string options_of(const pci::FaultName& entry) {
 int run_inject(const InjectOptions& options) {
     const auto done = inject(options);
     if (done) return 0;
-    std::fputs(fmt::format("mimic: error: {}\n", done.error().message()).c_str(), stderr);
+    std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(done.error().message())).c_str(),
+               stderr);
     return 1;
 }
 

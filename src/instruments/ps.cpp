@@ -85,7 +85,8 @@ void print_table(const std::vector<Json>& all) {
 int run_ps(PsFormat format) {
     const auto all = machines();
     if (!all) {
-        std::fputs(fmt::format("mimic: error: {}\n", all.error().message()).c_str(), stderr);
+        std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(all.error().message())).c_str(),
+                   stderr);
         return 1;
     }
     switch (format) {

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/interrupt.h"
+#include "base/terminal_text.h"
 #include "control/client.h"
 #include "control/peer_json.h"
 #include "gateway/api_client.h"
@@ -237,7 +238,8 @@ Status trace(const TraceOptions& options) {
 
 int status_of(const Status& done) {
     if (done) return 0;
-    std::fputs(fmt::format("mimic: error: {}\n", done.error().message()).c_str(), stderr);
+    std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(done.error().message())).c_str(),
+               stderr);
     return 1;
 }
 

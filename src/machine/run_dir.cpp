@@ -71,8 +71,13 @@ Result<std::string> state_root_path() {
 Result<RunRoot> RunRoot::open() {
     std::string path = run_root_path();
     const std::string parent = path.substr(0, path.rfind('/'));
-    // With XDG_RUNTIME_DIR the parent was made by whoever logged us in; without it is ours to make.
-    if (env("XDG_RUNTIME_DIR").empty()) MIMIC_TRY(make_private_dir(parent));
+    // With XDG_RUNTIME_DIR the parent was made by whoever logged us in, or is that of whoever we
+    // were before su(1), who could put another folder in place of ours; without it is ours to make.
+    if (env("XDG_RUNTIME_DIR").empty()) {
+        MIMIC_TRY(make_private_dir(parent));
+    } else {
+        MIMIC_TRY(check_owner(parent, "set XDG_RUNTIME_DIR to a folder of your own, or unset it"));
+    }
     MIMIC_TRY(make_private_dir(path));
     return RunRoot(std::move(path));
 }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/nearest.h"
+#include "base/terminal_text.h"
 #include "host/device_factory.h"
 #include "replay/replay_player.h"
 #include "topology/topology.h"
@@ -170,10 +171,11 @@ int run_replay(const std::string& path) {
     const auto file = trace::read_trace_file(path);
     const auto result = file ? replay_trace(*file) : tl::unexpected(file.error());
     if (!result) {
-        std::fputs(fmt::format("mimic: error: {}\n", result.error().message()).c_str(), stderr);
+        const std::string text = terminal_lines(result.error().message());
+        std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
         return 2;
     }
-    std::fputs(replay_report(*result).c_str(), stdout);
+    std::fputs(terminal_lines(replay_report(*result)).c_str(), stdout);
     if (result->difference) return 1;
     return result->stopped.empty() ? 0 : 2;
 }

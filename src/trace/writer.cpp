@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/nearest.h"
+#include "base/terminal_text.h"
 
 namespace mimic::trace {
 namespace {
@@ -121,8 +122,10 @@ public:
     void event(const Event& event) override {
         if (start_ < 0) start_ = event.time_ns;
         width_ = std::max(width_, std::min(event.device.size(), kMaxWidth));
-        sink_(fmt::format("{:>12} {:<{}}  {}\n", since(event.time_ns, start_), event.device, width_,
-                          describe(event)));
+        // Names come from whoever wrote the trace.
+        const std::string text = describe(event);
+        sink_(fmt::format("{:>12} {:<{}}  {}\n", since(event.time_ns, start_),
+                          terminal_text(event.device), width_, terminal_text(text, text.size())));
     }
     void end(uint64_t /*events*/, uint64_t lost) override {
         if (lost != 0)

@@ -66,11 +66,25 @@ cleanup() {
     TEMPORARIES=()
 }
 
+# Programs of the cache are run, so nobody but us and root may have filled it; /tmp, sticky, may hold it (cache_root() of
+# src/guest has the same rule).
+check_cache_owner() {
+    local uid mode
+    [ -e "$CACHE" ] || return 0
+    read -r uid mode < <(stat -L -c '%u %a' -- "$CACHE") || die "cannot look at the cache folder $CACHE"
+    [ "$uid" = 0 ] || [ "$uid" = "$(id -u)" ] ||
+        die "the cache folder $CACHE belongs to user $uid, not to $(id -u)" "chown it, or set MIMIC_CACHE to a folder of your own."
+    if ((8#$mode & 8#0002)) && ! ((8#$mode & 8#1000)); then
+        die "everybody may replace what is in the cache folder $CACHE (mode $mode)" "chmod it, or set MIMIC_CACHE to a folder of your own."
+    fi
+}
+
 # Creates the cache folders and the traps. Sets CACHE, STORE and TMP.
 init_cache() {
     CACHE=$(cache_root)
     STORE=$CACHE/store
     TMP=$CACHE/tmp
+    check_cache_owner
     mkdir -p "$STORE" "$TMP" "$CACHE/locks" "$CACHE/kernels" 2>/dev/null ||
         die "cannot create the cache folder $CACHE" "Name a writable folder: MIMIC_CACHE=/some/folder $0 ..."
     # Colons separate library paths and blanks separate make words: refuse them here rather than fail far away.

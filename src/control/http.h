@@ -2,10 +2,13 @@
 // A request and an answer of HTTP, apart from how they travel.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+
+#include "base/task_runner.h"
 
 namespace mimic::control {
 
@@ -52,8 +55,22 @@ struct HttpResponse {
 inline constexpr size_t kMaxHttpBody = size_t{64} << 10;
 inline constexpr size_t kMaxHttpHead = size_t{32} << 10;  // to parse request line and headers
 inline constexpr size_t kMaxHttpQuery = 256;         // parameters; more would not fit kMaxHttpHead
-inline constexpr unsigned kMaxHttpConnections = 32;  // arbitrary; more wait
+inline constexpr unsigned kMaxHttpConnections = 32;  // of peers that have shown that they may
 inline constexpr unsigned kMaxHttpStreams = 8;       // so that streams leave room for requests
-inline constexpr unsigned kHttpIdleSeconds = 10;     // arbitrary
+
+/// What peers get besides: places and time. The numbers are arbitrary.
+struct HttpLimits {
+    /// Connections of peers whose first allowed request is not there yet. One more, and the oldest
+    /// of them is closed: they do not take the places of the others. Large enough that a flood of
+    /// connections has not pushed out a new one before its request, sent at once, is read.
+    unsigned strangers = 256;
+    /// For the head of a request to be whole, from the connection on or after the last answer.
+    /// However often bytes come.
+    Duration head = std::chrono::seconds(10);
+    /// For its body, from the head on.
+    Duration body = std::chrono::seconds(30);
+    /// Without a byte in either direction.
+    unsigned idle_seconds = 10;
+};
 
 }  // namespace mimic::control

@@ -16,6 +16,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "control/http_peers.h"
 #include "control/http_streams.h"
 
 namespace mimic::control {
@@ -99,6 +100,7 @@ struct HttpCallbacks {
                 *size = 0;
                 return MHD_YES;
             }
+            server.peers_->request_arrived(HttpServer::Peers::of(connection));
             if (arriving.received > kMaxHttpBody)
                 return send(server, connection, too_large(server));
             return send(server, connection, server.options_.handler(arriving.request));
@@ -126,6 +128,9 @@ struct HttpCallbacks {
             if (const auto refused = server.options_.guard(request))
                 return send(server, connection, *refused);
         }
+        const bool is_known = !server.options_.is_proof || server.options_.is_proof(request);
+        if (is_known && !server.peers_->admit(HttpServer::Peers::of(connection)))
+            return refuse(503, "too_many_connections", "too many connections are open");
         if (announces_too_much(header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH)))
             return send(server, connection, too_large(server));
         if (!read_query(connection, request))
@@ -176,10 +181,28 @@ struct HttpCallbacks {
         return server.options_.refuse(413, "too_large", "a body has at most 65536 bytes");
     }
 
-    static void on_end(void* /*context*/, MHD_Connection* /*connection*/, void** state,
+    static void on_end(void* context, MHD_Connection* connection, void** state,
                        MHD_RequestTerminationCode /*why*/) {
         delete static_cast<Arriving*>(*state);
         *state = nullptr;
+        static_cast<HttpServer*>(context)->peers_->answered(HttpServer::Peers::of(connection));
+    }
+
+    // A connection begins or has ended; its descriptor is open in both cases.
+    static void on_connection(void* context, MHD_Connection* connection, void** peer,
+                              MHD_ConnectionNotificationCode what) {
+        auto& peers = *static_cast<HttpServer*>(context)->peers_;
+        if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+            const auto* info = MHD_get_connection_info(connection,
+                                                       MHD_CONNECTION_INFO_CONNECTION_FD);
+            try {
+                *peer = peers.opened(info->connect_fd);
+            } catch (const std::exception&) {  // no memory; it is served as nobody's
+                *peer = nullptr;
+            }
+        } else {
+            peers.closed(static_cast<HttpServer::Peers::Peer*>(*peer));
+        }
     }
 };
 
@@ -194,7 +217,9 @@ std::map<int, uint64_t> HttpCounters::by_status() const {
 }
 
 HttpServer::HttpServer(Options options)
-    : options_(std::move(options)), streams_(std::make_unique<Streams>()) {}
+    : options_(std::move(options)),
+      peers_(std::make_unique<Peers>(options_.limits)),
+      streams_(std::make_unique<Streams>()) {}
 
 Result<std::unique_ptr<HttpServer>> HttpServer::create(const std::string& path, Options options) {
     MIMIC_ASSIGN_OR_RETURN(auto listener, UnixListener::listen(path));
@@ -217,8 +242,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create_tcp(uint16_t port, Option
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t length = sizeof address;
     auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    if (::bind(socket.get(), generic, length) != 0 ||
-        ::listen(socket.get(), static_cast<int>(kMaxHttpConnections)) != 0 ||
+    if (::bind(socket.get(), generic, length) != 0 || ::listen(socket.get(), SOMAXCONN) != 0 ||
         ::getsockname(socket.get(), generic, &length) != 0)
         return fail_errno("127.0.0.1 port {}", port);
     std::unique_ptr<HttpServer> server(new HttpServer(std::move(options)));
@@ -232,16 +256,20 @@ Status HttpServer::start(int listener) {
     UniqueFd copy(::fcntl(listener, F_DUPFD_CLOEXEC, 0));
     if (!copy) return fail_errno("cannot listen");
     const bool pool = options_.workers > 1;
+    // The library takes no connection above this. Strangers never fill it: the last share is of
+    // those that were told to go and have not yet been closed.
+    const unsigned places = kMaxHttpConnections + 2 * options_.limits.strangers;
     daemon_ = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_ERROR_LOG |
                                    MHD_ALLOW_SUSPEND_RESUME,
-                               0, nullptr, nullptr, &HttpCallbacks::on_request, this,   //
-                               MHD_OPTION_EXTERNAL_LOGGER, &log_from_library, nullptr,  //
-                               MHD_OPTION_LISTEN_SOCKET, copy.get(),                    //
-                               MHD_OPTION_CONNECTION_LIMIT, kMaxHttpConnections,        //
-                               MHD_OPTION_CONNECTION_TIMEOUT, kHttpIdleSeconds,         //
-                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, kMaxHttpHead,        //
-                               MHD_OPTION_STRICT_FOR_CLIENT, 1,                         //
-                               MHD_OPTION_NOTIFY_COMPLETED, &HttpCallbacks::on_end, nullptr,
+                               0, nullptr, nullptr, &HttpCallbacks::on_request, this,        //
+                               MHD_OPTION_EXTERNAL_LOGGER, &log_from_library, nullptr,       //
+                               MHD_OPTION_LISTEN_SOCKET, copy.get(),                         //
+                               MHD_OPTION_CONNECTION_LIMIT, places,                          //
+                               MHD_OPTION_CONNECTION_TIMEOUT, options_.limits.idle_seconds,  //
+                               MHD_OPTION_CONNECTION_MEMORY_LIMIT, kMaxHttpHead,             //
+                               MHD_OPTION_STRICT_FOR_CLIENT, 1,                              //
+                               MHD_OPTION_NOTIFY_COMPLETED, &HttpCallbacks::on_end, this,
+                               MHD_OPTION_NOTIFY_CONNECTION, &HttpCallbacks::on_connection, this,
                                pool ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END,
                                options_.workers, MHD_OPTION_END);
     if (daemon_ == nullptr)

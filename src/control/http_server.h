@@ -51,6 +51,10 @@ public:
         unsigned workers = 1;  // threads; more than 1: the handler is called by all of them
         std::string policy{};  // Content-Security-Policy of every answer; empty: none
         HttpCounters* counters = nullptr;  // counts requests there; borrowed; nullptr: nowhere
+        /// Whether a request that the guard let in shows that its peer may be here; a guard may let
+        /// strangers see something, too. Empty: whatever is let in does.
+        std::function<bool(const HttpRequest& head)> is_proof{};
+        HttpLimits limits{};
     };
 
     /// Listens at `path` with mode 0600, for clients of our user and of root; others get 403.
@@ -71,6 +75,7 @@ public:
 
 private:
     friend struct HttpCallbacks;
+    class Peers;
     class Streams;
 
     explicit HttpServer(Options options);
@@ -79,6 +84,7 @@ private:
     const Options options_;
     std::optional<UnixListener> listener_;  // of create()
     uint16_t port_ = 0;
+    std::unique_ptr<Peers> peers_;
     std::unique_ptr<Streams> streams_;
     MHD_Daemon* daemon_ = nullptr;
 };

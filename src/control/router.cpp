@@ -61,8 +61,12 @@ HttpResponse Router::handle(const HttpRequest& request) const {
         if (!matches(entry.route.path, request.path, names)) continue;
         // A HEAD is a GET whose body the server leaves out.
         if (entry.route.method == request.method ||
-            (entry.route.method == "GET" && request.method == "HEAD"))
+            (entry.route.method == "GET" && request.method == "HEAD")) {
+            // Here and not in each handler: some hand a body on without a look at it.
+            if (!request.body.empty() && !is_json(request.content_type))
+                return refuse({415, "unsupported_media_type", "a body is application/json"});
             return entry.handler(request, names);
+        }
         allow += (allow.empty() ? "" : ", ") + std::string(entry.route.method);
     }
     if (allow.empty()) return refuse({404, "not_found", "no such resource; see /v1/openapi.json"});

@@ -34,7 +34,7 @@ public:
     /// `route` lives as long as the program: a literal.
     void add(Route route, Handler handler);
 
-    /// The answer of the handler, or 404 or 405.
+    /// The answer of the handler, or 404, 405, or 415 for a body that is not JSON.
     HttpResponse handle(const HttpRequest& request) const;
 
     std::vector<Route> routes() const;

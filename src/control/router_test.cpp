@@ -49,6 +49,20 @@ TEST_F(RouterTest, NothingElseMatches) {
         EXPECT_EQ(ask(path), 404) << path;
 }
 
+// Not left to handlers: one may hand the body on as what it is not.
+TEST_F(RouterTest, BodyOfAnotherTypeReachesNoHandler) {
+    for (const char* type :
+         {"text/plain", "application/x-www-form-urlencoded",
+          "multipart/form-data; boundary=application/json", "application/jsonx"}) {
+        hit.clear();
+        EXPECT_EQ(router.handle({"GET", "/a", type, "{}"}).status, 415) << type;
+        EXPECT_EQ(hit, "");
+    }
+    for (const char* type : {"", "application/json", "application/json; charset=utf-8"})
+        EXPECT_EQ(router.handle({"GET", "/a", type, "{}"}).status, 200) << type;
+    EXPECT_EQ(router.handle({"GET", "/a", "text/plain", ""}).status, 200) << "there is no body";
+}
+
 TEST(Query, UnknownAndRepeatedParameters) {
     HttpRequest request;
     request.query = {{"since", "7"}, {"device", "a"}, {"device", "b"}};

@@ -68,6 +68,10 @@ TEST_F(EmptyGateway, KnowsNoMachine) {
          {"/v1/machines/box", "/v1/machines/box/trace", "/v1/machines/../devices",
           "/v1/machines/box/events", "/v1/machines/box/devices/gpu0"})
         EXPECT_EQ(asked(path).status, 404) << path;
+    // A page of another origin may send this without being asked whether it may.
+    EXPECT_EQ(gateway->handle({"POST", "/v1/machines/box/devices/gpu0/faults", "text/plain", "{}"})
+                  .status,
+              415);
 }
 
 }  // namespace

@@ -31,6 +31,9 @@ public:
     /// token.
     std::optional<control::HttpResponse> guard(const control::HttpRequest& head) const;
 
+    /// Whether the request shows the token; one for a file may do without.
+    bool has_token(const control::HttpRequest& head) const { return is_token(head.authorization); }
+
     /// The file at the path of `request`; nullopt if there is none.
     std::optional<control::HttpResponse> file(const control::HttpRequest& request) const;
 

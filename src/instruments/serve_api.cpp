@@ -50,6 +50,7 @@ Status serve(const ServeApiOptions& options) {
         return control::refuse({status, code, sentence});
     };
     server.guard = [&](const control::HttpRequest& head) { return gate.guard(head); };
+    server.is_proof = [&](const control::HttpRequest& head) { return gate.has_token(head); };
     server.workers = kWorkers;
     server.policy = web::kContentSecurityPolicy;
     server.counters = &gateway->process().requests;

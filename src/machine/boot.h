@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "guest/guest_image.h"
+#include "machine/disk_image.h"
 #include "machine/launch_plan.h"
 #include "machine/process.h"
 #include "machine/qemu_locate.h"
@@ -25,7 +26,7 @@ struct BootOptions {
     topology::Accel accel = topology::Accel::kTcg;
     guest::GuestImage image;             // of a direct boot
     std::vector<std::string> qemu_args;  // the user's own, appended as they are
-    std::string disk_image;              // of an image boot: the user's file, absolute
+    DiskImage disk_image;                // of an image boot: the user's file, absolute
 };
 
 /// Thread-bound; may be made on one thread and used on another.

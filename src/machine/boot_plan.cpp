@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -84,6 +85,10 @@ Result<LaunchPlan> BootPlanner::make_all() {
     }
     MIMIC_ASSIGN_OR_RETURN(const auto arguments, topology::qemu_args(machine_, context_));
     plan_.qemu = {context_.qemu};
+    const auto& extra = options_.qemu_args;
+    // Whoever needs a QEMU that starts programs says so: --qemu-arg -sandbox --qemu-arg off.
+    if (options_.qemu.sandbox && std::find(extra.begin(), extra.end(), "-sandbox") == extra.end())
+        plan_.qemu.insert(plan_.qemu.end(), {"-sandbox", kQemuSandbox});
     plan_.qemu.insert(plan_.qemu.end(), arguments.begin(), arguments.end());
     plan_.qmp_socket = context_.qmp_socket;
     plan_.device_hosts = device_hosts();
@@ -142,12 +147,15 @@ Status BootPlanner::prepare_disk() {
                     "qemu-img is needed to boot an image. Run: apt-get install qemu-utils");
     context_.disk = plan_.state_dir + "/disk.qcow2";
     plan_.temporary_files.push_back(context_.disk);
-    MIMIC_ASSIGN_OR_RETURN(const auto made,
-                           run_capture({options_.qemu.img, "create", "-q", "-f", "qcow2", "-F",
-                                        "qcow2", "-b", options_.disk_image, context_.disk},
-                                       60s));
+    context_.disk_base = options_.disk_image.path;
+    // It names no base: QEMU's command line does, and nothing else opens the user's image.
+    MIMIC_ASSIGN_OR_RETURN(
+        const auto made,
+        run_capture({options_.qemu.img, "create", "-q", "-f", "qcow2", context_.disk,
+                     std::to_string(options_.disk_image.size_bytes)},
+                    60s));
     if (!made.exit.ok())
-        return fail(std::errc::io_error, "cannot make a disk over {}: {}", options_.disk_image,
+        return fail(std::errc::io_error, "cannot make a disk over {}: {}", context_.disk_base,
                     made.err);
     MIMIC_ASSIGN_OR_RETURN(context_.seed_iso, guest::make_cloud_init_seed(machine_, run_dir_));
     MIMIC_ASSIGN_OR_RETURN(context_.ssh_port, free_port());

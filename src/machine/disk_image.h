@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// The user's disk image, looked at before anything is started for it.
+// The user's disk image, looked at before anything is started for it. Its content comes from
+// whoever made it: a qcow2 may name other files of this host, which QEMU would open for the guest.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
 
 namespace mimic::machine {
 
-/// Checks that `path` is a file that can be read and begins as a qcow2 does. Errors, which say what
-/// to do: those of open(2); is_a_directory; invalid_argument for any other kind of file or content.
-Status check_disk_image(const std::string& path);
+struct DiskImage {
+    std::string path;
+    uint64_t size_bytes = 0;  // of the disk that a guest sees
+};
+
+/// Checks that `path` is a file that can be read and a qcow2 that stands alone: no backing file, no
+/// external data file, no encryption, no feature that this does not know. Errors, which say what to
+/// do: those of open(2); is_a_directory; invalid_argument for any other kind of file or content;
+/// operation_not_permitted for an image that needs another file or a key.
+Result<DiskImage> check_disk_image(const std::string& path);
 
 }  // namespace mimic::machine

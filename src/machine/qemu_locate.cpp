@@ -52,8 +52,13 @@ Result<Qemu> check_qemu(const std::string& program) {
     const size_t start = banner + kBanner.size();
     qemu.version = about.out.substr(start, about.out.find_first_of(" \n", start) - start);
 
-    MIMIC_ASSIGN_OR_RETURN(const auto devices,
-                           run_capture({program, "-device", "help"}, kQueryTimeout));
+    std::vector<std::string> argv{program, "-device", "help", "-sandbox", kQemuSandbox};
+    MIMIC_ASSIGN_OR_RETURN(auto devices, run_capture(argv, kQueryTimeout));
+    qemu.sandbox = devices.exit.ok();
+    if (!qemu.sandbox) {  // built without seccomp: the option is an error
+        argv.resize(3);
+        MIMIC_ASSIGN_OR_RETURN(devices, run_capture(argv, kQueryTimeout));
+    }
     // "-device help" goes to stdout; some versions print it to stderr.
     if ((devices.out + devices.err).find("\"vfio-user-pci\"") == std::string::npos)
         return fail(std::errc::not_supported,

@@ -9,10 +9,16 @@
 
 namespace mimic::machine {
 
+/// What a QEMU that was broken out of may not do: start programs, become another user, use system
+/// calls of long ago, take more of the machine. The value of -sandbox.
+inline constexpr const char* kQemuSandbox =
+    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
 struct Qemu {
-    std::string program;  // qemu-system-x86_64
-    std::string img;      // qemu-img; empty: not there
-    std::string version;  // "11.1.3"
+    std::string program;   // qemu-system-x86_64
+    std::string img;       // qemu-img; empty: not there
+    std::string version;   // "11.1.3"
+    bool sandbox = false;  // whether it takes kQemuSandbox
 };
 
 /// Whether and why a program will do. Runs it twice. Errors: those of starting it; io_error if it

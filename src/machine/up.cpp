@@ -10,6 +10,7 @@
 
 #include "base/interrupt.h"
 #include "base/private_files.h"
+#include "base/terminal_text.h"
 #include "machine/boot.h"
 #include "machine/boot_plan.h"
 #include "machine/disk_image.h"
@@ -124,8 +125,8 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         options.image = image;
         probe_kernel = image.kernel;
     } else {
-        options.disk_image = source_.resolve(machine.kernel.image);
-        MIMIC_TRY(check_disk_image(options.disk_image));
+        MIMIC_ASSIGN_OR_RETURN(options.disk_image,
+                               check_disk_image(source_.resolve(machine.kernel.image)));
         // A cloud image has no kernel that could be tried alone; Debian's stands in for it.
         if (wished_accel(machine) != Accel::kTcg) {
             topology::Kernel stock;
@@ -256,7 +257,8 @@ int run_up(const UpOptions& options) {
         return 128 + interrupted();
     }
     if (done) return 0;
-    std::fputs(fmt::format("mimic: error: {}\n", done.error().message()).c_str(), stderr);
+    std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(done.error().message())).c_str(),
+               stderr);
     return 1;
 }
 

@@ -21,6 +21,7 @@ RunContext default_context(const Machine& machine, const std::string& run_dir) {
         out.initrd = run_dir + "/initrd";
     } else {
         out.disk = run_dir + "/disk.qcow2";
+        out.disk_base = machine.kernel.image;
         out.seed_iso = run_dir + "/seed.iso";
         out.ssh_port = 2222;
     }

@@ -83,6 +83,33 @@ void add_cpus_and_memory(const Machine& machine, Args& args) {
     }
 }
 
+using OrderedJson = nlohmann::ordered_json;
+
+std::string dumped(const OrderedJson& json) {
+    return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+}
+
+OrderedJson image_json(const char* format, const std::string& path, bool read_only) {
+    OrderedJson json{{"driver", format}, {"file", {{"driver", "file"}, {"filename", path}}}};
+    if (!read_only) return json;
+    json["read-only"] = true;
+    json["file"]["read-only"] = true;
+    return json;
+}
+
+/// The disk's nodes, each named here: its format is not probed, a path is no URL, and where the
+/// chain ends is not for an image's header to say.
+std::string disk_json(const RunContext& context) {
+    OrderedJson disk = image_json("qcow2", context.disk, false);
+    disk["node-name"] = "disk";
+    disk["backing"] = nullptr;
+    if (!context.disk_base.empty()) {
+        disk["backing"] = image_json("qcow2", context.disk_base, true);
+        disk["backing"]["backing"] = nullptr;
+    }
+    return dumped(disk);
+}
+
 void add_boot(const Machine& machine, const RunContext& context, Args& args) {
     if (machine.kernel.image.empty()) {
         if (context.kernel.empty()) return;
@@ -91,12 +118,12 @@ void add_boot(const Machine& machine, const RunContext& context, Args& args) {
         add(args, "-append", kernel_command_line(machine));
         return;
     }
-    add(args, "-drive", fmt::format("file={},format=qcow2,if=none,id=disk", escaped(context.disk)));
+    add(args, "-blockdev", disk_json(context));
     add(args, "-device", "virtio-blk-pci,id=mimic-disk,drive=disk,bus=pcie.0,addr=0x3,bootindex=1");
     if (!context.seed_iso.empty()) {
-        add(args, "-drive",
-            fmt::format("file={},format=raw,if=none,id=seed,readonly=on",
-                        escaped(context.seed_iso)));
+        OrderedJson seed = image_json("raw", context.seed_iso, true);
+        seed["node-name"] = "seed";
+        add(args, "-blockdev", dumped(seed));
         add(args, "-device", "virtio-blk-pci,id=mimic-seed,drive=seed,bus=pcie.0,addr=0x4");
     }
     if (context.ssh_port != 0) {
@@ -110,7 +137,8 @@ void add_boot(const Machine& machine, const RunContext& context, Args& args) {
 void add_channels(const RunContext& context, Args& args) {
     const std::string log = context.console_log.empty()
                                 ? ""
-                                : ",logfile=" + escaped(context.console_log);
+                                : fmt::format(",logfile={}{}", escaped(context.console_log),
+                                              context.append_console ? ",logappend=on" : "");
     if (context.console_socket.empty()) {
         add(args, "-chardev", "null,id=console" + log);
     } else {

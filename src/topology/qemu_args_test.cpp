@@ -148,8 +148,19 @@ TEST(QemuArgs, ImageBootsFromDiskWithSshForward) {
     RunContext context = default_context(machine, "/r,s");
     const auto args = qemu_args(machine, context);
     ASSERT_TRUE(args);
-    EXPECT_THAT(values(*args, "-drive"),
-                Contains("file=/r,,s/disk.qcow2,format=qcow2,if=none,id=disk"));
+    // Nodes of stated formats, and a chain that ends whatever the headers of its files say.
+    EXPECT_THAT(values(*args, "-blockdev"),
+                testing::ElementsAre(
+                    R"({"driver":"qcow2","file":{"driver":"file","filename":"/r,s/disk.qcow2"},)"
+                    R"("node-name":"disk","backing":{"driver":"qcow2",)"
+                    R"("file":{"driver":"file","filename":"a.qcow2","read-only":true},)"
+                    R"("read-only":true,"backing":null}})",
+                    R"({"driver":"raw","file":{"driver":"file","filename":"/r,s/seed.iso",)"
+                    R"("read-only":true},"read-only":true,"node-name":"seed"})"));
+    EXPECT_TRUE(values(*args, "-drive").empty());
+    context.disk_base.clear();
+    EXPECT_THAT(values(*qemu_args(machine, context), "-blockdev"),
+                Contains(testing::EndsWith(R"("node-name":"disk","backing":null})")));
     EXPECT_THAT(values(*args, "-netdev"), Contains("user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"));
     EXPECT_THAT(values(*args, "-machine"), Contains("q35,accel=kvm,memory-backend=mem0"));
     EXPECT_TRUE(values(*args, "-kernel").empty());
@@ -162,6 +173,16 @@ TEST(QemuArgs, KernelArgumentsAreAppended) {
     EXPECT_EQ(kernel_command_line(model.machines[0]),
               "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests no_timer_check "
               "mimic.hostname=m loglevel=7 splash");
+}
+
+TEST(QemuArgs, ConsoleLogIsAppendedToOnRequest) {
+    const Model model = parsed("version: 1\nmachine: {name: m}");
+    RunContext context = default_context(model.machines[0], "/r");
+    EXPECT_THAT(values(*qemu_args(model.machines[0], context), "-chardev"),
+                Contains(testing::EndsWith(",logfile=/r/console.log")));
+    context.append_console = true;
+    EXPECT_THAT(values(*qemu_args(model.machines[0], context), "-chardev"),
+                Contains(testing::EndsWith(",logfile=/r/console.log,logappend=on")));
 }
 
 TEST(QemuArgs, ChannelsThatAreNotWantedAreAbsent) {

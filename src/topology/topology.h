@@ -41,14 +41,17 @@ struct RunContext {
     std::string kernel;  // bzImage and initramfs of a direct boot; ignored if the machine boots an
                          // image
     std::string initrd;
-    std::string disk;      // qcow2 of a machine that boots an image: an overlay that may be written
-    std::string seed_iso;  // cloud-init seed; empty: none
+    std::string disk;  // qcow2 of a machine that boots an image: what the guest writes. Needs to
+                       // name no base itself
+    std::string disk_base;  // the image below it, which stands alone and is only read
+    std::string seed_iso;   // cloud-init seed; empty: none
     uint16_t ssh_port = 0;  // host port forwarded to the guest's 22 (image boot); 0: no network
 
-    std::string qmp_socket;      // each empty: QEMU gets no such channel
-    std::string qga_socket;      // qemu-guest-agent's virtio port org.qemu.guest_agent.0
-    std::string console_socket;  // serial port 0, for an interactive console
-    std::string console_log;     // everything serial port 0 prints
+    std::string qmp_socket;       // each empty: QEMU gets no such channel
+    std::string qga_socket;       // qemu-guest-agent's virtio port org.qemu.guest_agent.0
+    std::string console_socket;   // serial port 0, for an interactive console
+    std::string console_log;      // everything serial port 0 prints
+    bool append_console = false;  // to what is there; needed if somebody shortens it meanwhile
     std::string pid_file;
 
     std::vector<std::string> extra_qemu_args;  // appended as they are

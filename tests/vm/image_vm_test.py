@@ -27,6 +27,8 @@ machine:
       model: mock-accel
       vfs: {{count: 2}}
 """
+# A qcow2 header of version 3 whose backing file's name, of 11 bytes, stands at 512.
+BACKED = b"QFI\xfb\0\0\0\3" + (512).to_bytes(8, "big") + (11).to_bytes(4, "big") + bytes(492) + b"/etc/shadow"
 
 
 class ImageTopology(Topology):
@@ -63,7 +65,8 @@ def digest(path):
 def refused(vm, folder):
     """Files that cannot boot are refused before anything starts, with what to do."""
     for name, content, reason in (("missing", None, "does not exist (a relative 'image' starts at"),
-                                  ("text", b"no disk", "is no qcow2 file")):
+                                  ("text", b"no disk", "is no qcow2 file"),
+                                  ("evil", BACKED, "names another file as its base")):
         if content is not None:
             (folder / name).write_bytes(content)
         (folder / "bad.yaml").write_text(FILE.replace("cloud.qcow2", name).replace(NODE, "bad"))

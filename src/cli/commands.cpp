@@ -77,23 +77,27 @@ void add_down_ps_logs(CLI::App& app, Action& action) {
     ps->callback([format, &action] { action = [format] { return instruments::run_ps(*format); }; });
 
     auto name = std::make_shared<std::string>();
-    auto log = std::make_shared<machine::Log>(machine::Log::kConsole);
-    auto follow = std::make_shared<bool>(false);
+    auto options = std::make_shared<machine::LogsOptions>();
     auto* logs = app.add_subcommand("logs", "Print a log of a machine, also of one that ended");
     logs->add_option("NAME", *name, "Machine")->required();
     auto* kinds = logs->add_option_group("log", "Which log");
     kinds->add_flag_callback(
-        "--console", [log] { *log = machine::Log::kConsole; }, "What the guest printed (default)");
+        "--console", [options] { options->log = machine::Log::kConsole; },
+        "What the guest printed (default)");
     kinds->add_flag_callback(
-        "--qemu", [log] { *log = machine::Log::kQemu; }, "QEMU's messages");
+        "--qemu", [options] { options->log = machine::Log::kQemu; }, "QEMU's messages");
     kinds->add_flag_callback(
-        "--devices", [log] { *log = machine::Log::kDevices; }, "Messages of the device hosts");
+        "--devices", [options] { options->log = machine::Log::kDevices; },
+        "Messages of the device hosts");
     kinds->add_flag_callback(
-        "--supervisor", [log] { *log = machine::Log::kSupervisor; }, "Messages of the supervisor");
+        "--supervisor", [options] { options->log = machine::Log::kSupervisor; },
+        "Messages of the supervisor");
     kinds->require_option(0, 1);
-    logs->add_flag("-f,--follow", *follow, "Go on until the machine ends");
-    logs->callback([name, log, follow, &action] {
-        action = [name, log, follow] { return machine::run_logs(*name, *log, *follow); };
+    logs->add_flag("-f,--follow", options->follow, "Go on until the machine ends");
+    logs->add_flag("--raw", options->raw,
+                   "Every byte, also what a terminal obeys; only for guests that you trust");
+    logs->callback([name, options, &action] {
+        action = [name, options] { return machine::run_logs(*name, *options); };
     });
 }
 

@@ -82,8 +82,8 @@ Status Boot::start() {
     control_.reset(ends[0]);
     const UniqueFd theirs(ends[1]);
     const std::string log = plan_.state_dir + "/supervisor.log";
-    const UniqueFd log_fd(
-        ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+    const UniqueFd log_fd(::open(
+        log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!log_fd) return fail_errno("{}", log);
     SpawnOptions options;
     options.argv = {self_path(), "supervise", dir_.path};

@@ -15,6 +15,7 @@
 #include "base/private_files.h"
 #include "guest/cloud_init.h"
 #include "host/device_host.h"
+#include "machine/log_keeper.h"
 #include "machine/process.h"
 
 namespace mimic::machine {
@@ -76,7 +77,8 @@ Result<LaunchPlan> BootPlanner::make_all() {
     context_.accel = options_.accel;
     context_.extra_qemu_args = options_.qemu_args;
     context_.console_log = plan_.state_dir + "/console.log";
-    context_.pid_file.clear();  // the supervisor knows its child
+    context_.append_console = true;  // the supervisor's LogKeeper empties it
+    context_.pid_file.clear();       // the supervisor knows its child
     if (machine_.kernel.image.empty()) {
         context_.kernel = options_.image.kernel;
         context_.initrd = options_.image.initrd;
@@ -121,15 +123,18 @@ Status BootPlanner::make_log_folder() {
     MIMIC_ASSIGN_OR_RETURN(const auto root, state_root_path());
     plan_.state_dir = root + "/" + machine_.name;
     MIMIC_TRY(make_dirs(plan_.state_dir));
+    MIMIC_TRY(check_owner(plan_.state_dir, "set XDG_STATE_HOME to a folder of your own"));
     struct statvfs disk {};
     // A log that cannot be written says nothing of the crash that it is there for.
     if (::statvfs(plan_.state_dir.c_str(), &disk) == 0 &&
         uint64_t{disk.f_bavail} * disk.f_frsize < kMinLogSpace)
         return fail(std::errc::no_space_on_device, "No space left for logs in {} (less than 1 MiB)",
                     plan_.state_dir);
-    for (const char* name :
-         {"console.log", "qemu.log", "device-host.log", "supervisor.log", "exit-reason"})
-        ::unlink((plan_.state_dir + "/" + name).c_str());
+    for (const auto& log : log_paths(plan_.state_dir)) {
+        ::unlink(log.c_str());
+        ::unlink(old_log(log).c_str());
+    }
+    ::unlink((plan_.state_dir + "/exit-reason").c_str());
     return {};
 }
 

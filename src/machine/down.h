@@ -17,9 +17,15 @@ int run_down(std::vector<std::string> names);
 
 enum class Log { kConsole, kQemu, kDevices, kSupervisor };
 
-/// `mimic logs`: prints a log of a machine, which need not run any more; `follow`: goes on until
-/// the machine ends or ^C.
-int run_logs(const std::string& name, Log log, bool follow);
+struct LogsOptions {
+    Log log = Log::kConsole;
+    bool follow = false;  // go on until the machine ends or ^C
+    bool raw = false;     // every byte; else as a TerminalFilter leaves them
+};
+
+/// `mimic logs`: prints a log of a machine, which need not run any more, with what was moved to its
+/// old file.
+int run_logs(const std::string& name, const LogsOptions& options);
 
 /// Run directory of a running machine. Errors: no_such_file_or_directory, with the nearest name;
 /// invalid_argument.

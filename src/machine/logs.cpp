@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mimic logs`: files, not the API, since they outlive the machine that wrote them.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
+#include <string_view>
 
 #include "base/interrupt.h"
 #include "base/private_files.h"
+#include "base/terminal_text.h"
 #include "machine/down.h"
+#include "machine/log_keeper.h"
 #include "machine/run_dir.h"
 #include "machine/up_source.h"
 
@@ -21,20 +25,42 @@ void complain(const std::string& text) {
     std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
 }
 
-// Copies what is new in the file to stdout; false if stdout is gone.
-bool copy_new(int fd) {
-    std::array<char, 65536> buffer{};
-    for (;;) {
-        const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-        if (count <= 0) return true;
-        for (ssize_t at = 0; at < count;) {
-            const ssize_t written = ::write(STDOUT_FILENO, buffer.data() + at,
-                                            static_cast<size_t>(count - at));
-            if (written < 0) return false;
-            at += written;
+// Prints a file as it grows.
+class Printer {
+public:
+    explicit Printer(bool raw) : raw_(raw) {}
+
+    // Prints what is new in the file; false if stdout is gone.
+    bool print_new(int fd) {
+        struct stat info {};
+        // The supervisor moves what is too long to another file, and begins this one again.
+        if (::fstat(fd, &info) == 0 && info.st_size < ::lseek(fd, 0, SEEK_CUR))
+            ::lseek(fd, 0, SEEK_SET);
+        std::array<char, 65536> buffer{};
+        for (;;) {
+            const ssize_t count = ::read(fd, buffer.data(), buffer.size());
+            if (count <= 0) return true;
+            const std::string_view part(buffer.data(), static_cast<size_t>(count));
+            if (!put(raw_ ? std::string(part) : filter_.pass(part))) return false;
         }
     }
-}
+
+    bool finish() { return put(filter_.finish()); }
+
+private:
+    static bool put(std::string_view text) {
+        while (!text.empty()) {
+            const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
+            if (written < 0 && errno == EINTR) continue;
+            if (written < 0) return false;
+            text.remove_prefix(static_cast<size_t>(written));
+        }
+        return true;
+    }
+
+    const bool raw_;
+    TerminalFilter filter_;
+};
 
 const char* file_of(Log log) {
     switch (log) {
@@ -52,7 +78,7 @@ const char* file_of(Log log) {
 
 }  // namespace
 
-int run_logs(const std::string& name, Log log, bool follow) {
+int run_logs(const std::string& name, const LogsOptions& options) {
     const auto root = RunRoot::open();
     const auto state_root = state_root_path();
     if (!root || !state_root || !is_machine_name(name)) {
@@ -62,18 +88,23 @@ int run_logs(const std::string& name, Log log, bool follow) {
         return 1;
     }
     const std::string folder = *state_root + "/" + name;
-    const UniqueFd fd(::open((folder + "/" + file_of(log)).c_str(), O_RDONLY | O_CLOEXEC));
+    const std::string path = folder + "/" + file_of(options.log);
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
-        complain(fmt::format("machine {} has no {}{}", name, file_of(log),
+        complain(fmt::format("machine {} has no {}{}", name, file_of(options.log),
                              did_you_mean(name, root->names())));
         return 1;
     }
-    if (follow) catch_interrupts();
+    Printer printer(options.raw);
+    const UniqueFd older(::open(old_log(path).c_str(), O_RDONLY | O_CLOEXEC));
+    if (older && !printer.print_new(older.get())) return 0;
+    if (options.follow) catch_interrupts();
     bool alive = root->is_alive(name);
-    while (copy_new(fd.get()) && follow && alive && interrupted() == 0) {
+    while (printer.print_new(fd.get()) && options.follow && alive && interrupted() == 0) {
         alive = root->is_alive(name);
         sleep_unless_interrupted(100ms);
     }
+    printer.finish();
     if (!alive) {
         const auto reason = last_lines(folder + "/exit-reason", 1000);
         if (!reason.empty())

@@ -21,6 +21,7 @@
 #include "base/private_files.h"
 #include "host/device_host.h"
 #include "machine/launch_plan.h"
+#include "machine/log_keeper.h"
 #include "machine/process.h"
 #include "machine/qmp.h"
 #include "machine/run_dir.h"
@@ -102,6 +103,7 @@ private:
     std::vector<Child> children_;  // device hosts, then QEMU
     bool released_ = false;
     std::unique_ptr<SupervisorApi> api_;
+    std::unique_ptr<LogKeeper> log_keeper_;
     bool degraded_ = false;  // a device host died by an injected fault
 };
 
@@ -120,6 +122,8 @@ Status Supervisor::prepare() {
     plan_.state.supervisor = ProcessId::of(::getpid());
     // Its thread inherits the mask: signals are for this one.
     MIMIC_ASSIGN_OR_RETURN(api_, SupervisorApi::create(run_dir_, plan_.state));
+    log_keeper_ = std::make_unique<LogKeeper>(
+        LogKeeper::Options{.paths = log_paths(plan_.state_dir)});
     return note_state();
 }
 

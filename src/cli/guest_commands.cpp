@@ -20,10 +20,10 @@ int complain(const Error& error, int status) {
     return status;
 }
 
-int exec(const std::string& node, const std::vector<std::string>& argv) {
+int exec(const std::string& node, const std::vector<std::string>& argv, bool pass_input) {
     const auto dir = machine::running_machine_dir(node);
     if (!dir) return complain(dir.error(), guest::kExecFailed);
-    return guest::run_exec(*dir, argv);
+    return guest::run_exec(*dir, argv, pass_input);
 }
 
 /// One side of `mimic cp`: a path here, or "NODE:PATH".
@@ -45,6 +45,11 @@ int cp(const std::string& source, const std::string& target) {
     if (!from) return complain(from.error(), 1);
     const auto to = parse_place(target);
     if (!to) return complain(to.error(), 1);
+    if (from->run_dir.empty() && to->run_dir.empty()) {
+        std::fputs("mimic: error: neither side is in a guest (NODE:PATH); cp(1) copies here\n",
+                   stderr);
+        return 2;
+    }
     return guest::run_cp(from->run_dir, from->path, to->run_dir, to->path);
 }
 
@@ -81,14 +86,18 @@ void add_guest_commands(CLI::App& app, Action& action) {
     auto* exec_command = app.add_subcommand("exec", "Run a command in a guest: exec NODE -- CMD");
     exec_command->add_option("NODE", *node, "Machine")->required();
     exec_command->add_option("CMD", *argv, "Command and arguments, after --")->required();
-    exec_command->callback(
-        [node, argv, &action] { action = [node, argv] { return exec(*node, *argv); }; });
+    auto no_input = std::make_shared<bool>(false);
+    exec_command->add_flag("-n,--no-stdin", *no_input,
+                           "No standard input; for a loop that reads a list. A terminal never is");
+    exec_command->callback([node, argv, no_input, &action] {
+        action = [node, argv, no_input] { return exec(*node, *argv, !*no_input); };
+    });
 
     auto source = std::make_shared<std::string>();
     auto target = std::make_shared<std::string>();
     auto* cp_command = app.add_subcommand("cp", "Copy a file from or to a guest (NODE:PATH)");
-    cp_command->add_option("SOURCE", *source, "PATH or NODE:PATH")->required();
-    cp_command->add_option("TARGET", *target, "PATH or NODE:PATH")->required();
+    cp_command->add_option("SOURCE", *source, "PATH, - or NODE:PATH")->required();
+    cp_command->add_option("TARGET", *target, "PATH, - or NODE:PATH")->required();
     cp_command->callback(
         [source, target, &action] { action = [source, target] { return cp(*source, *target); }; });
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // mimic: machines with accelerators that are not there. Exit status: 0 done, 1 failure, 2 wrong
 // usage, 128 + n after signal n; `mimic exec` passes on that of the guest's command.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
@@ -24,9 +27,17 @@ int run(int argc, char** argv) {
     return action();
 }
 
+// What is closed would else be the number of the first file or socket that is opened: a guest's
+// agent as standard input.
+void open_standard_streams() {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) return;  // no /dev
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    open_standard_streams();
     try {
         return run(argc, argv);
     } catch (const std::exception& error) {

@@ -225,7 +225,8 @@ TEST_F(HttpServerTest, ConnectionsAreBounded) {
         if (!fd || ::send(fd->get(), request.data(), request.size(), MSG_NOSIGNAL) < 0)
             return std::string("no connection");
         std::array<char, 12> start{};
-        if (::recv(fd->get(), start.data(), start.size(), MSG_WAITALL) != start.size())
+        if (::recv(fd->get(), start.data(), start.size(), MSG_WAITALL) !=
+            static_cast<ssize_t>(start.size()))
             return std::string("no answer");
         clients.push_back(std::move(*fd));
         return std::string(start.data(), start.size());

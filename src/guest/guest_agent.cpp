@@ -37,8 +37,11 @@ constexpr auto kFileCall = seconds(30);  // one chunk of a file; arbitrary, an e
 /// long.
 constexpr auto kCall = seconds(30);
 constexpr size_t kChunkBytes = 512u << 10;
-/// qemu-guest-agent's JSON parser refuses tokens above 64 MiB; base64 adds a third.
-constexpr size_t kMaxInputBytes = 32u << 20;
+
+/// An emulated CPU parses about 1 MiB a second.
+Duration call_time(size_t bytes) {
+    return kCall + seconds(bytes >> 18);
+}
 
 TimePoint now() {
     return SteadyClock().now();
@@ -162,8 +165,25 @@ Status GuestAgent::yield_and_sleep(Duration pause, TimePoint deadline) {
     return channel_->synchronize(patience);
 }
 
-Result<int64_t> GuestAgent::start(const std::vector<std::string>& argv, std::string_view input,
-                                  TimePoint deadline) {
+Status GuestAgent::pause(Duration how_long) {
+    return yield_and_sleep(how_long, TimePoint::max());
+}
+
+Result<int64_t> GuestAgent::start(const std::vector<std::string>& argv, std::string_view input) {
+    return start_by(argv, input, now() + call_time(input.size()));
+}
+
+Result<std::optional<GuestAgent::ExecResult>> GuestAgent::poll(int64_t pid) {
+    return poll_by(pid, now() + call_time(kMaxDataBytes));
+}
+
+Result<int64_t> GuestAgent::start_by(const std::vector<std::string>& argv, std::string_view input,
+                                     TimePoint deadline) {
+    if (argv.empty()) return fail(std::errc::invalid_argument, "no command given");
+    if (input.size() > kMaxInputBytes) {
+        return fail(std::errc::message_size, "input for the command exceeds {} MiB",
+                    kMaxInputBytes >> 20);
+    }
     Json arguments = {{"path", argv.front()},
                       {"arg", std::vector<std::string>(argv.begin() + 1, argv.end())},
                       {"capture-output", true}};
@@ -174,26 +194,26 @@ Result<int64_t> GuestAgent::start(const std::vector<std::string>& argv, std::str
     return *pid;
 }
 
+Result<std::optional<GuestAgent::ExecResult>> GuestAgent::poll_by(int64_t pid, TimePoint deadline) {
+    MIMIC_ASSIGN_OR_RETURN(const Json status,
+                           channel_->call("guest-exec-status", {{"pid", pid}}, deadline));
+    if (!status.is_object()) return malformed("guest-exec-status");
+    if (!flag(status, "exited")) return std::nullopt;
+    MIMIC_ASSIGN_OR_RETURN(ExecResult result, exec_result(status));
+    return result;
+}
+
 Result<GuestAgent::ExecResult> GuestAgent::exec(const std::vector<std::string>& argv,
                                                 std::string_view input, Duration timeout) {
-    if (argv.empty()) return fail(std::errc::invalid_argument, "no command given");
-    if (input.size() > kMaxInputBytes) {
-        return fail(std::errc::message_size, "input for the command exceeds {} MiB",
-                    kMaxInputBytes >> 20);
-    }
     const TimePoint deadline = now() + timeout;
-    const auto call_deadline = [deadline](size_t bytes) {
-        // An emulated CPU parses about 1 MiB a second.
-        return std::min(deadline, now() + kCall + seconds(bytes >> 18));
-    };
-    MIMIC_ASSIGN_OR_RETURN(const int64_t pid, start(argv, input, call_deadline(input.size())));
+    MIMIC_ASSIGN_OR_RETURN(
+        const int64_t pid,
+        start_by(argv, input, std::min(deadline, now() + call_time(input.size()))));
     Duration pause = kFirstPoll;
     for (;;) {
-        MIMIC_ASSIGN_OR_RETURN(
-            const Json status,
-            channel_->call("guest-exec-status", {{"pid", pid}}, call_deadline(kMaxDataBytes)));
-        if (!status.is_object()) return malformed("guest-exec-status");
-        if (flag(status, "exited")) return exec_result(status);
+        MIMIC_ASSIGN_OR_RETURN(auto result,
+                               poll_by(pid, std::min(deadline, now() + call_time(kMaxDataBytes))));
+        if (result) return std::move(*result);
         if (now() >= deadline) return fail(std::errc::timed_out, "{} did not end in time", argv[0]);
         MIMIC_TRY(yield_and_sleep(pause, deadline));
         pause = std::min<Duration>(pause + pause / 2, kLongestPoll);

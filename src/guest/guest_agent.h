@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,9 @@ public:
     /// Largest answer line that is accepted. A command's output is base64 inside it: 64 MiB become
     /// 86 MiB.
     static constexpr size_t kMaxReplyBytes = 96u << 20;
+    /// Largest input of a command that is handed over at once; qemu-guest-agent's JSON parser
+    /// refuses tokens above 64 MiB, and base64 adds a third.
+    static constexpr size_t kMaxInputBytes = 32u << 20;
     /// Largest output (stdout plus stderr) or file content that is returned.
     static constexpr size_t kMaxDataBytes = 64u << 20;
 
@@ -54,6 +58,14 @@ public:
     Result<ExecResult> exec(const std::vector<std::string>& argv, std::string_view input,
                             Duration timeout);
 
+    /// The two halves of exec(): starts it, and looks whether it has ended; nothing: not yet.
+    /// Errors: those of exec().
+    Result<int64_t> start(const std::vector<std::string>& argv, std::string_view input);
+    Result<std::optional<ExecResult>> poll(int64_t pid);
+
+    /// Sleeps; for a long pause it lets other clients have the agent.
+    Status pause(Duration how_long);
+
     /// Content of a regular file. Errors: those of ping(), of open(2) in the guest, file_too_large.
     Result<std::string> read_file(const std::string& path);
 
@@ -71,8 +83,9 @@ public:
 private:
     GuestAgent(std::string path, UniqueFd socket);
     Status yield_and_sleep(Duration pause, TimePoint deadline);
-    Result<int64_t> start(const std::vector<std::string>& argv, std::string_view input,
-                          TimePoint deadline);
+    Result<int64_t> start_by(const std::vector<std::string>& argv, std::string_view input,
+                             TimePoint deadline);
+    Result<std::optional<ExecResult>> poll_by(int64_t pid, TimePoint deadline);
     Result<int64_t> open_file(const std::string& path, const char* mode, TimePoint deadline);
     Status close_file(int64_t handle);
 

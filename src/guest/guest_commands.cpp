@@ -7,10 +7,12 @@
 #include <chrono>
 #include <cstdio>
 
+#include "base/terminal_text.h"
 #include "guest/cache_file.h"
 #include "guest/guest_agent.h"
 #include "guest/guest_copy.h"
 #include "guest/guest_image.h"
+#include "guest/guest_input.h"
 #include "guest/initramfs.h"
 #include "guest/verify.h"
 #include "topology/topology.h"
@@ -26,10 +28,10 @@ using std::chrono::seconds;
 constexpr auto kConnect = seconds(20);
 constexpr auto kProbe = seconds(120);  // 4096 functions under an emulated CPU
 constexpr auto kAnyCommand = hours(24 * 365);
-constexpr size_t kMaxInput = 32u << 20;
 
 void complain(std::string_view message) {
-    fmt::print(stderr, "mimic: {}\n", message);
+    // Much of it is what a guest said.
+    fmt::print(stderr, "mimic: {}\n", terminal_lines(message));
 }
 
 Result<std::unique_ptr<GuestAgent>> connect_to(const std::string& run_dir) {
@@ -43,30 +45,13 @@ Result<std::unique_ptr<GuestAgent>> connect_to(const std::string& run_dir) {
                 agent.error().message(), run_dir.substr(run_dir.rfind('/') + 1), key);
 }
 
-Result<std::string> read_standard_input() {
-    std::string data;
-    std::string buffer(65536, '\0');
-    for (;;) {
-        const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return fail_errno("read standard input");
-        if (count == 0) return data;
-        data.append(buffer.data(), static_cast<size_t>(count));
-        if (data.size() > kMaxInput) {
-            return fail(std::errc::file_too_large, "standard input exceeds {} MiB",
-                        kMaxInput >> 20);
-        }
-    }
-}
-
 Result<GuestAgent::ExecResult> exec_in(const std::string& run_dir,
-                                       const std::vector<std::string>& argv, bool forward_input) {
-    std::string input;
-    if (forward_input) {
-        MIMIC_ASSIGN_OR_RETURN(input, read_standard_input());
-    }
+                                       const std::vector<std::string>& argv, bool pass_input) {
     MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to(run_dir));
-    return agent->exec(argv, input, kAnyCommand);
+    // Whoever sits at a terminal does not type for each command of a script.
+    if (!pass_input || ::isatty(STDIN_FILENO) == 1) return agent->exec(argv, {}, kAnyCommand);
+    DescriptorInput input(STDIN_FILENO);
+    return exec_with_input(*agent, argv, input);
 }
 
 Result<CopiedFile> fetch(const std::string& run_dir, const std::string& path) {
@@ -124,8 +109,8 @@ Result<Verdict> verify(const topology::Model& model, const topology::Machine& ma
 
 }  // namespace
 
-int run_exec(const std::string& run_dir, const std::vector<std::string>& argv, bool forward_input) {
-    const Result<GuestAgent::ExecResult> result = exec_in(run_dir, argv, forward_input);
+int run_exec(const std::string& run_dir, const std::vector<std::string>& argv, bool pass_input) {
+    const Result<GuestAgent::ExecResult> result = exec_in(run_dir, argv, pass_input);
     if (!result) {
         complain(result.error().message());
         if (result.error().code() == std::errc::no_such_file_or_directory) return kExecNotFound;

@@ -18,14 +18,15 @@ inline constexpr int kExecNotExecutable = 126;
 inline constexpr int kExecNotFound = 127;
 
 /// `mimic exec NODE -- CMD`: runs `argv` in the guest whose run directory is `run_dir`, prints its
-/// output once it has ended and returns its exit status, 128 + n if signal n ended it. Its standard
-/// input is empty, or all of ours (up to 32 MiB, read to its end first) if `forward_input`.
-int run_exec(const std::string& run_dir, const std::vector<std::string>& argv,
-             bool forward_input = false);
+/// output once it has ended and returns its exit status, 128 + n if signal n ended it. The output
+/// is the command's, byte for byte, as with ssh(1): also what a terminal obeys. Its standard input
+/// is ours as it comes, or empty without `pass_input` and where ours is a terminal.
+int run_exec(const std::string& run_dir, const std::vector<std::string>& argv, bool pass_input);
 
 /// `mimic cp`: copies one regular file between the host (an empty run directory) and a guest, or
 /// between two guests, with its permission bits. A target that is a directory, or ends in '/', gets
-/// the source's name. Returns 0 or 1.
+/// the source's name. "-" on the host is standard input or output, whose content is of no name and
+/// has mode 0644. Returns 0 or 1.
 int run_cp(const std::string& from_run_dir, const std::string& from, const std::string& to_run_dir,
            const std::string& to);
 

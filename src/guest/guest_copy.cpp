@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <filesystem>
@@ -46,9 +47,28 @@ Status check_kind(unsigned mode, const std::string& path) {
     return {};
 }
 
+Result<CopiedFile> read_standard_input() {
+    CopiedFile file;
+    std::string buffer(65536, '\0');
+    for (;;) {
+        const ssize_t count = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return fail_errno("read standard input");
+        if (count == 0) return file;
+        file.data.append(buffer.data(), static_cast<size_t>(count));
+        if (file.data.size() > GuestAgent::kMaxDataBytes) {
+            return fail(std::errc::file_too_large,
+                        "standard input is larger than {} MiB; mimic exec NODE -- sh -c 'cat "
+                        ">FILE' takes more",
+                        GuestAgent::kMaxDataBytes >> 20);
+        }
+    }
+}
+
 }  // namespace
 
 Result<CopiedFile> fetch_from_host(const std::string& path) {
+    if (path == kStandardStream) return read_standard_input();
     struct stat st;
     if (::stat(path.c_str(), &st) != 0) return fail_errno("{}", path);
     MIMIC_TRY(check_kind(st.st_mode, path));
@@ -76,6 +96,7 @@ Result<CopiedFile> fetch_from_guest(GuestAgent& agent, const std::string& path) 
 }
 
 Status store_on_host(const CopiedFile& file, const std::string& path) {
+    if (path == kStandardStream) return write_all(STDOUT_FILENO, file.data);
     std::error_code ignored;
     const fs::file_status status = fs::status(path, ignored);
     if (path.ends_with('/') && !fs::is_directory(status)) {
@@ -102,6 +123,11 @@ Status store_in_guest(GuestAgent& agent, const CopiedFile& file, const std::stri
     const bool is_folder = folder.exit_status == 0 && folder.signal == 0;
     if (path.ends_with('/') && !is_folder) {
         return fail(std::errc::not_a_directory, "{} in the guest is no folder", path);
+    }
+    if (is_folder && file.name.empty()) {
+        return fail(std::errc::is_a_directory,
+                    "{} in the guest is a folder; what comes from standard input needs a name",
+                    path);
     }
     return agent.write_file(is_folder ? joined(path, file.name) : path, file.data, file.mode);
 }

@@ -4,15 +4,19 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "guest/guest_agent.h"
 
 namespace mimic::guest {
 
+/// On the host, standard input or output.
+inline constexpr std::string_view kStandardStream = "-";
+
 /// A file on its way.
 struct CopiedFile {
-    std::string name;  // last part of its path
+    std::string name;  // last part of its path; empty: from standard input
     std::string data;
     unsigned mode = 0644;  // permission bits
 };

@@ -30,6 +30,35 @@ run 125 "$mimic" exec sinlge -- true
 has err 'did you mean single?'
 run 0 "$mimic" logs single
 has out 'mimic: ready'
+
+begin 'input of a command in the guest: short, more than goes along at once, and not read'
+printf 'x\0y\377\n' >"$SANDBOX/bytes"
+"$mimic" exec single -- cat <"$SANDBOX/bytes" >"$SANDBOX/out" || bad 'exec cat failed'
+cmp -s "$SANDBOX/bytes" "$SANDBOX/out" || bad 'short input arrived changed'
+head -c 3000000 /dev/urandom >"$SANDBOX/bytes"
+sum=$(sha256sum <"$SANDBOX/bytes")
+[ "$("$mimic" exec single -- sha256sum <"$SANDBOX/bytes")" = "$sum" ] || bad 'large input arrived changed'
+yes | "$mimic" exec single -- sh -c 'head -n 1; exit 5' >"$SANDBOX/out"
+[ "${PIPESTATUS[1]}" -eq 5 ] || bad "exit status ${PIPESTATUS[1]} of a command that reads a line"
+[ "$(cat "$SANDBOX/out")" = y ] || bad 'a command that reads a line'
+sleep 1000 | { "$mimic" exec single -- echo idle >"$SANDBOX/out"; kill "$(pgrep -P $$ -x sleep)"; }
+has out idle
+"$mimic" exec single -- cat <&- >"$SANDBOX/out" || bad 'exec with closed input failed'
+"$mimic" exec -n single -- cat <"$SANDBOX/bytes" >"$SANDBOX/out"
+[ ! -s "$SANDBOX/out" ] || bad 'exec -n passed input'
+run 0 "$mimic" exec single -- sh -c 'ls -A /tmp; ps'
+lacks out mimic-exec
+"$mimic" cp - single:/tmp/copy <"$SANDBOX/bytes" || bad 'cp from standard input'
+"$mimic" cp single:/tmp/copy - >"$SANDBOX/copy" || bad 'cp to standard output'
+cmp -s "$SANDBOX/bytes" "$SANDBOX/copy" || bad 'a file came back changed'
+
+begin 'what a guest prints, and what its QEMU may do'
+grep -q '^Seccomp:.2' "/proc/$(field qemu_pid)/status" || bad 'QEMU has no sandbox'
+run 0 "$mimic" exec single -- sh -c "printf '\\033]0;pwned\\007\\302\\233x\\n' >/dev/ttyS0"
+pwned() { "$mimic" logs single | grep -q 'pwned??x'; }
+eventually pwned
+run 0 "$mimic" logs single
+! grep -q "$(printf '\033')" "$SANDBOX/out" || bad 'an escape reached the terminal'
 (printf '\n'; sleep 1; printf '\035') | "$mimic" console single >"$SANDBOX/console" || bad 'console failed'
 [ -s "$SANDBOX/console" ] || bad 'the console is silent'
 

@@ -13,7 +13,13 @@ using Json = nlohmann::ordered_json;
 HttpResponse fault_list(const Target& target, int status = 200) {
     Json list = Json::array();
     for (const auto& report : target.faults()) list.push_back(fault_report_json(report));
-    return answer({{"device", target.name()}, {"faults", std::move(list)}}, status);
+    Json refused = Json::array();
+    for (const auto& refusal : target.refusals())
+        refused.push_back(
+            {{"fault", refusal.fault}, {"reason", refusal.reason}, {"for_now", refusal.for_now}});
+    return answer(
+        {{"device", target.name()}, {"faults", std::move(list)}, {"refused", std::move(refused)}},
+        status);
 }
 
 // The status and code of an error of inject().

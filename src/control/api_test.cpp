@@ -145,6 +145,35 @@ TEST_F(ControlApiTest, WhatTheDeviceCannotDo) {
               "too_many_faults");
 }
 
+// The page offers what is not in this list, so the list and POST must agree.
+TEST_F(ControlApiTest, ListsWhatItWouldRefuse) {
+    const auto listed = ask("GET", "/v1/devices/gpu0/faults").body["refused"];
+    std::set<std::string> refused;
+    for (const auto& one : listed) {
+        EXPECT_NE(one["reason"], "");
+        EXPECT_EQ(one["for_now"], false);
+        refused.insert(one["fault"]);
+    }
+    EXPECT_TRUE(refused.contains("remove"));
+    EXPECT_FALSE(refused.contains("bad-tlp"));
+    for (const auto& name : pci::fault_name_list()) {
+        const auto body = json{{"fault", name}}.dump();
+        EXPECT_EQ(ask("POST", "/v1/devices/gpu0/faults", body).status,
+                  refused.contains(name) ? 409 : 201)
+            << name;
+    }
+}
+
+TEST_F(ControlApiTest, AVfThatIsNotEnabledSaysSo) {
+    const auto answer = ask("GET", "/v1/devices/gpu1-vf3");
+    EXPECT_EQ(answer.status, 404);
+    EXPECT_EQ(code(answer), "not_enabled");
+    EXPECT_THAT(std::string(answer.body["error"]["message"]),
+                HasSubstr("enabled 2 of the 4 VFs of gpu1"));
+    for (const char* none : {"gpu1-vf4", "gpu1-vf", "gpu1-vf3x", "gpu1-vf-1", "gpu1-vf99999999999"})
+        EXPECT_EQ(code(ask("GET", "/v1/devices/" + std::string(none))), "unknown_device") << none;
+}
+
 TEST_F(ControlApiTest, ABusyLoopHoldsUpOnlyItsOwn) {
     ControlApi impatient({&first, &second}, 10ms);
     std::promise<void> release;
@@ -225,6 +254,7 @@ TEST_F(ControlApiTest, AnswersFitTheirSchemas) {
             .body;
     expect_fits(faults, "FaultList");
     expect_fits(faults["faults"][0], "Fault");
+    expect_fits(faults["refused"][0], "FaultRefusal");
     expect_fits(ask("GET", "/x").body, "Error");
 }
 

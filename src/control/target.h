@@ -73,6 +73,9 @@ public:
     virtual Status inject(const pci::Fault& fault) = 0;
     virtual std::vector<pci::FaultReport> faults() const = 0;
     virtual void clear_faults() = 0;
+
+    /// Those that inject() would refuse now, without options and trigger.
+    virtual std::vector<pci::FaultRefusal> refusals() const = 0;
 };
 
 /// The targets of one loop, which may come and go (virtual functions do). All but runner() are

@@ -2,6 +2,7 @@
 #include "control/targets.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/nearest.h"
 #include "control/router.h"
@@ -10,6 +11,21 @@ namespace mimic::control {
 namespace {
 
 constexpr size_t kMaxName = 128;  // longer ones are none of ours and not looked for
+
+// What a PF says of a VF that it does not have now; empty: `name` is no such VF of it.
+std::string not_enabled(const TargetInfo& pf, std::string_view name) {
+    const std::string before = pf.name + "-vf";
+    if (!pf.total_vfs || !pf.vfs || !name.starts_with(before)) return "";
+    const std::string_view digits = name.substr(before.size());
+    uint32_t index = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+    if (error != std::errc() || end != digits.data() + digits.size() || index >= *pf.total_vfs)
+        return "";
+    return fmt::format(
+        "{} is not there: the guest has enabled {} of the {} VFs of {} "
+        "(sriov_numvfs)",
+        name, *pf.vfs, *pf.total_vfs, pf.name);
+}
 
 }  // namespace
 
@@ -42,8 +58,14 @@ HttpResponse Targets::unknown(const std::string& name) {
     const std::string bounded = name.substr(0, kMaxName);
     std::vector<std::string> names;
     for (const auto& some :
-         each<std::vector<std::string>>([](TargetGroup& group) { return group.names(); }))
-        if (some) names.insert(names.end(), some->begin(), some->end());
+         each<std::vector<TargetInfo>>([](TargetGroup& group) { return group.infos(); })) {
+        if (!some) continue;
+        for (const TargetInfo& info : *some) {
+            if (std::string why = not_enabled(info, bounded); !why.empty())
+                return refuse({404, "not_enabled", std::move(why), {}});
+            names.push_back(info.name);
+        }
+    }
     return refuse({404, "unknown_device", fmt::format("no device \"{}\"", bounded),
                    nearest_names(bounded, names)});
 }

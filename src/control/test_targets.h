@@ -25,7 +25,10 @@ public:
 private:
     pci::FunctionFaults::Hooks hooks() {
         pci::FunctionFaults::Hooks some;
-        some.report_error = [this](const pci::FaultError&) { ++errors; };
+        some.report_error = [this](const pci::FaultError&) {
+            ++errors;
+            return std::string();
+        };
         return some;
     }
 };
@@ -53,6 +56,7 @@ public:
     Status inject(const pci::Fault& fault) override { return device_.faults.arm(fault); }
     std::vector<pci::FaultReport> faults() const override { return device_.faults.report(); }
     void clear_faults() override { device_.faults.clear(); }
+    std::vector<pci::FaultRefusal> refusals() const override { return device_.faults.refusals(); }
 
 private:
     FakeDevice& device_;

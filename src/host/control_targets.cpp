@@ -12,6 +12,20 @@
 namespace mimic::host {
 namespace {
 
+Status try_slot(pci::Fabric& fabric, const std::string& name, pci::FaultKind kind) {
+    using Change = pci::Fabric::SlotChange;
+    switch (kind) {
+        case pci::FaultKind::kSlotRemove:
+            return fabric.can_change(name, Change::kUnplug);
+        case pci::FaultKind::kSlotAdd:
+            return fabric.can_change(name, Change::kPlug);
+        case pci::FaultKind::kLinkDown:
+            return fabric.can_change(name, Change::kLinkDown);
+        default:
+            return fabric.can_change(name, Change::kLinkUp);
+    }
+}
+
 Status change_slot(pci::Fabric& fabric, const std::string& name, pci::FaultKind kind) {
     switch (kind) {
         case pci::FaultKind::kSlotRemove:
@@ -80,16 +94,36 @@ public:
                                              : std::vector<pci::FaultReport>{};
     }
 
+    std::vector<pci::FaultRefusal> refusals() const override {
+        if (function_.faults() != nullptr) return function_.faults()->refusals();
+        return pci::FunctionFaults(hooks(), owner_.runner_).refusals();
+    }
+
     void clear_faults() override {
         if (function_.faults() != nullptr) function_.faults()->clear();
     }
 
 private:
-    pci::FunctionFaults::Hooks hooks() {
+    pci::FunctionFaults::Hooks hooks() const {
         auto hooks = function_.fault_hooks();
         hooks.hang = [name = name()](Duration time) { hang(name, time); };
         hooks.crash = owner_.crash_;
-        if (source_.fabric != nullptr && &function_ != source_.function) {
+        const bool in_fabric = source_.fabric != nullptr && &function_ != source_.function;
+        // An attached function knows that from its upstream; this one may have none now.
+        if (!in_fabric) {
+            hooks.never = [never = hooks.never](const pci::Fault& fault) {
+                std::string why = never(fault);
+                const bool is_error = fault.kind == pci::FaultKind::kCorrectable ||
+                                      fault.kind == pci::FaultKind::kUncorrectable;
+                return why.empty() && is_error ? std::string(pci::kNoRootPort) : why;
+            };
+        }
+        if (const auto* const pf = function_.physical_function()) {
+            hooks.no_slot = fmt::format("a virtual function goes with its device, {}", pf->name());
+        } else if (in_fabric) {
+            hooks.try_slot = [fabric = source_.fabric, name = name()](pci::FaultKind kind) {
+                return try_slot(*fabric, name, kind);
+            };
             hooks.slot = [fabric = source_.fabric, name = name()](pci::FaultKind kind) {
                 return change_slot(*fabric, name, kind);
             };

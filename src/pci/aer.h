@@ -12,6 +12,21 @@ namespace mimic::pci {
 /// The three messages of 2.2.8.3.
 enum class ErrorMessage : uint8_t { kCorrectable, kNonFatal, kFatal };
 
+/// What became of an error that a function detected.
+enum class ErrorOutcome : uint8_t {
+    kReported,    // a root port has its message
+    kMasked,      // only its status bit is set
+    kNotEnabled,  // the guest wants no messages of this function
+    kLost,        // its message reached no root port
+};
+
+/// Whether error messages of a function get to a root port that tells the guest.
+enum class ErrorPath : uint8_t {
+    kNone,    // never: there is no such root port
+    kClosed,  // not now: out of its slot, or a link on the way is down
+    kOpen,
+};
+
 /// One error. `bit` is one bit of the AER status register for its kind: regs::AER_BAD_TLP ..
 /// for a correctable, regs::AER_POISONED_TLP .. for an uncorrectable one.
 struct AerError {

@@ -107,6 +107,11 @@ void Bridge::interrupt() {
     if (msi_vectors() > 0) raise_msi(0);
 }
 
+Function::Habits Bridge::habits() const {
+    return {.vectors = hot_plug_ || reports_errors() ? std::min(msi_vectors(), 1U) : 0,
+            .dma = false};
+}
+
 void Bridge::install_hooks() {
     using namespace regs;
     const auto windows = [this](const ConfigWrite&) { read_windows(); };
@@ -254,9 +259,9 @@ void Bridge::update_hot_plug_interrupt() {
 
 // --- Errors ----------------------------------------------------------------------------------
 
-void Bridge::receive_error(ErrorMessage message, uint16_t source) {
+bool Bridge::receive_error(ErrorMessage message, uint16_t source) {
     using namespace regs;
-    if (aer_ == 0 || type_ != PciePortType::kRootPort) return;
+    if (!reports_errors()) return false;
     const uint32_t before = config().u32(aer_ + AER_ROOT_STATUS);
     const uint32_t ids = config().u32(aer_ + AER_ROOT_SOURCE);
     uint32_t status = before;
@@ -278,6 +283,7 @@ void Bridge::receive_error(ErrorMessage message, uint16_t source) {
     }
     config().set_u32(aer_ + AER_ROOT_STATUS, status);
     update_error_interrupt();
+    return true;
 }
 
 void Bridge::update_error_interrupt() {

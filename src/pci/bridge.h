@@ -89,8 +89,12 @@ public:
     void set_presence(bool present);
     void set_link_active(bool active);
 
-    /// Root port: an error message from `source` (a routing id) arrived (6.2.4.1.2).
-    void receive_error(ErrorMessage message, uint16_t source);
+    /// Root port: an error message from `source` (a routing id) arrived (6.2.4.1.2). False: it has
+    /// nowhere to show it.
+    bool receive_error(ErrorMessage message, uint16_t source);
+
+    /// Whether this is a root port whose AER capability tells the guest of errors.
+    bool reports_errors() const { return type_ == PciePortType::kRootPort && aer_ != 0; }
 
     void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
     void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
@@ -100,6 +104,7 @@ private:
     Status add_capabilities(const BridgeOptions& options);
     Status lay_capabilities(const BridgeOptions& options);
     void interrupt();
+    Habits habits() const override;
     void install_hooks();
     void on_reset(ResetKind kind) override;
     void read_bus_numbers();

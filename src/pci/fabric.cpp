@@ -27,6 +27,12 @@ bool Fabric::Segment::is_present() const {
     return true;
 }
 
+bool Fabric::Segment::is_reachable() const {
+    for (const Segment* segment = this; segment != nullptr; segment = segment->parent)
+        if (!segment->has_link()) return false;
+    return true;
+}
+
 Fabric::Fabric(uint32_t buses) : buses_(buses) {
     MIMIC_CHECK(buses >= 1 && buses <= 256);
     root_.subordinate = static_cast<uint8_t>(buses - 1);
@@ -254,53 +260,59 @@ Fabric::Segment* Fabric::find_link(std::string_view name) {
     return node->attachment->segment().is_link ? &node->attachment->segment() : nullptr;
 }
 
-Status Fabric::unplug(std::string_view name) {
+Status Fabric::can_change(std::string_view name, SlotChange change) {
+    const bool is_link_change = change == SlotChange::kLinkDown || change == SlotChange::kLinkUp;
     Segment* const segment = find_link(name);
     if (segment == nullptr) {
-        return fail(std::errc::no_such_file_or_directory, "{}: no such slot", name);
+        if (is_link_change && find_node(root_, name) != nullptr)
+            return fail(std::errc::operation_not_supported, "the device has no link");
+        return fail(std::errc::no_such_file_or_directory, "no such {}",
+                    is_link_change ? "function" : "slot");
     }
-    if (!segment->bridge->is_hot_plug()) {
+    const auto already = [](std::string_view why) {
+        return fail(std::errc::connection_already_in_progress, "{}", why);
+    };
+    if (!is_link_change && !segment->bridge->is_hot_plug()) {
         return fail(std::errc::operation_not_supported,
-                    "{}: its slot is not hot-plug capable (link-down cuts it off)", name);
+                    "its slot is not hot-plug capable (link-down cuts the device off)");
     }
-    if (!segment->plugged) {
-        return fail(std::errc::connection_already_in_progress, "{}: the slot is empty", name);
+    if (segment->nodes.empty()) return already("no device belongs into this slot");
+    if (!segment->parent->is_reachable()) return already("a link above its slot is down");
+    if (change == SlotChange::kPlug) {
+        return segment->plugged ? Status(already("it is plugged in already")) : Status();
     }
+    if (!segment->plugged) return already("the slot is empty (add fills it)");
+    if (change == SlotChange::kUnplug) return {};
+    const bool down = segment->link_forced_down;
+    if (change == SlotChange::kLinkDown && down) return already("the link is down already");
+    if (segment->bridge->link_disabled()) return already("the guest has disabled the link");
+    if (change == SlotChange::kLinkUp && !down) return already("the link is up already");
+    return {};
+}
+
+Status Fabric::unplug(std::string_view name) {
+    MIMIC_TRY(can_change(name, SlotChange::kUnplug));
+    Segment* const segment = find_link(name);
     segment->plugged = false;
     update_link(*segment);
     return {};
 }
 
 Status Fabric::plug(std::string_view name) {
+    MIMIC_TRY(can_change(name, SlotChange::kPlug));
     Segment* const segment = find_link(name);
-    if (segment == nullptr) {
-        return fail(std::errc::no_such_file_or_directory, "{}: no such slot", name);
-    }
-    if (segment->plugged) {
-        return fail(std::errc::connection_already_in_progress, "{}: it is plugged in", name);
-    }
     segment->plugged = true;
     update_link(*segment);
     return {};
 }
 
 Status Fabric::set_link(std::string_view name, bool up) {
-    if (find_node(root_, name) == nullptr) {
-        return fail(std::errc::no_such_file_or_directory, "{}: no such function", name);
-    }
+    MIMIC_TRY(can_change(name, up ? SlotChange::kLinkUp : SlotChange::kLinkDown));
     Segment* const segment = find_link(name);
-    if (segment == nullptr) {
-        return fail(std::errc::operation_not_supported, "{}: it has no link", name);
-    }
-    if (segment->link_forced_down != up) {
-        return fail(std::errc::connection_already_in_progress, "{}: the link is {} already", name,
-                    up ? "up" : "down");
-    }
-    const bool was_up = segment->has_link();
     segment->link_forced_down = !up;
     update_link(*segment);
     // Surprise hot-plug slots expect it (6.7.3.1 and 7.8.4.2: then it is no error).
-    if (was_up && !up && !segment->bridge->is_hot_plug()) {
+    if (!up && !segment->bridge->is_hot_plug()) {
         segment->bridge->report_error({.bit = regs::AER_SURPRISE_DOWN});
     }
     return {};

@@ -115,15 +115,23 @@ public:
     /// As for_each(), with their places.
     void for_each_place(const std::function<void(Function&, const Place&)>& visit);
 
+    /// What can be done to a slot or a link.
+    enum class SlotChange : uint8_t { kUnplug, kPlug, kLinkDown, kLinkUp };
+
+    /// Whether the change would change something: the error that unplug(), plug() or set_link()
+    /// would return.
+    Status can_change(std::string_view name, SlotChange change);
+
     /// Takes the device with function `name` out of its hot-plug slot without a warning, or puts it
     /// (fresh, as after power-on) back. Errors: ENOENT, EOPNOTSUPP for a slot without hot-plug,
-    /// EALREADY.
+    /// EALREADY, also for a slot that the guest cannot reach now.
     Status unplug(std::string_view name);
     Status plug(std::string_view name);
 
     /// Brings the link above the device with function `name`, or below the port `name`, down or up.
     /// What is below is reset when it goes down. A port whose slot is not hot-plug capable reports
-    /// a Surprise Down error. Errors: ENOENT, EALREADY; EOPNOTSUPP where there is no link.
+    /// a Surprise Down error. Errors: ENOENT; EALREADY, also where something else keeps the link
+    /// down; EOPNOTSUPP where there is no link.
     Status set_link(std::string_view name, bool up);
 
     const Counters& counters() const { return counters_; }
@@ -145,9 +153,10 @@ private:
         std::vector<std::unique_ptr<Node>> nodes;  // by devfn
 
         uint32_t number() const { return bridge == nullptr ? 0 : bridge->secondary(); }
-        bool has_link() const;    // a link that is up, or no link at all
-        bool is_open() const;     // requests pass from the bridge to the functions
-        bool is_present() const;  // nothing above is out of its slot
+        bool has_link() const;      // a link that is up, or no link at all
+        bool is_open() const;       // requests pass from the bridge to the functions
+        bool is_present() const;    // nothing above is out of its slot
+        bool is_reachable() const;  // all links above are up
     };
 
     // Where a memory access ends: [start, start + size) is BAR `bar` of `function`.
@@ -181,7 +190,8 @@ private:
     const Target* target_of(uint64_t address, size_t size);
     bool path_is_open(const Segment& segment) const;
     void send_message(const Attachment& from, const MsiMessage& message);
-    void send_error(const Attachment& from, ErrorMessage message);
+    bool send_error(const Attachment& from, ErrorMessage message);
+    ErrorPath error_path(const Attachment& from) const;
     void create_vf_attachments(Node& node);
 
     const uint32_t buses_;

@@ -42,8 +42,16 @@ void Attachment::send_msi(uint32_t vector) {
     fabric_.send_message(*this, function_.msi_message(vector));
 }
 
-void Attachment::send_error(ErrorMessage message) {
-    fabric_.send_error(*this, message);
+bool Attachment::send_error(ErrorMessage message) {
+    return fabric_.send_error(*this, message);
+}
+
+ErrorPath Attachment::error_path() const {
+    return fabric_.error_path(*this);
+}
+
+bool Attachment::message_path() const {
+    return fabric_.host_ != nullptr && fabric_.path_is_open(segment_);
 }
 
 // --- VFs -------------------------------------------------------------------------------------

@@ -26,7 +26,9 @@ public:
     void set_intx(bool) override {}  // a VMD has no way for INTx messages
     DmaSpace& dma() override { return *this; }
     TaskRunner& runner() override;
-    void send_error(ErrorMessage message) override;
+    bool send_error(ErrorMessage message) override;
+    ErrorPath error_path() const override;
+    bool message_path() const override;
     void vfs_created(Function& pf) override;
     void vfs_removing(Function& pf) override;
 

@@ -193,7 +193,7 @@ void Fabric::send_message(const Attachment& from, const MsiMessage& message) {
     space->write(message.address, data, [](Status) {});
 }
 
-void Fabric::send_error(const Attachment& from, ErrorMessage message) {
+bool Fabric::send_error(const Attachment& from, ErrorMessage message) {
     const uint16_t source = from.routing_id();
     if (from.function().options().header == HeaderType::kBridge) {
         auto& bridge = static_cast<Bridge&>(from.function());
@@ -205,11 +205,26 @@ void Fabric::send_error(const Attachment& from, ErrorMessage message) {
     for (const Segment* segment = &from.segment(); segment->bridge != nullptr;
          segment = segment->parent) {
         Bridge& bridge = *segment->bridge;
-        if (!segment->has_link() || !bridge.forward_error(message)) return;
+        if (!segment->has_link() || !bridge.forward_error(message)) return false;
         if (bridge.type() != PciePortType::kRootPort) continue;
         ++counters_.errors;
         return bridge.receive_error(message, source);
     }
+    return false;
+}
+
+ErrorPath Fabric::error_path(const Attachment& from) const {
+    const Bridge* root = from.function().options().header == HeaderType::kBridge
+                             ? static_cast<const Bridge*>(&from.function())
+                             : nullptr;
+    bool open = host_ != nullptr;
+    for (const Segment* segment = &from.segment(); segment->bridge != nullptr;
+         segment = segment->parent) {
+        open = open && segment->has_link();
+        root = segment->bridge;
+    }
+    if (root == nullptr || !root->reports_errors()) return ErrorPath::kNone;
+    return open ? ErrorPath::kOpen : ErrorPath::kClosed;
 }
 
 }  // namespace mimic::pci

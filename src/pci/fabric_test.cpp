@@ -265,6 +265,26 @@ TEST_F(FabricTest, LinkDownIsASurpriseWhereNoSlotExpectsIt) {
     EXPECT_EQ(guest.config(T::kRp0, tree.aer_cap(*tree.rp0) + regs::AER_UNCORRECTABLE_STATUS), 0u);
 }
 
+// A change that a guest could not see is none: whoever asks for it is told.
+TEST_F(FabricTest, WhatChangesNothingIsRefused) {
+    using Change = Fabric::SlotChange;
+    EXPECT_TRUE(tree.fabric.can_change("pf", Change::kUnplug));
+    EXPECT_FALSE(tree.fabric.can_change("pf", Change::kPlug));
+    EXPECT_FALSE(tree.fabric.can_change("pf", Change::kLinkUp));
+    ASSERT_TRUE(tree.fabric.unplug("pf"));
+    EXPECT_FALSE(tree.fabric.set_link("pf", false)) << "an empty slot has no link";
+    EXPECT_FALSE(tree.fabric.set_link("rp2", false)) << "nor one that was empty from the start";
+    EXPECT_FALSE(tree.fabric.unplug("rp2"));
+    guest.set_config<uint16_t>(T::kDown1, tree.down1->pcie_capability() + regs::LNKCTL,
+                               regs::LNKCTL_LINK_DISABLE);
+    EXPECT_FALSE(tree.fabric.set_link("b", false)) << "the guest has disabled it";
+    ASSERT_TRUE(tree.fabric.set_link("a", false));
+    ASSERT_TRUE(tree.fabric.set_link("up", false));
+    EXPECT_FALSE(tree.fabric.set_link("a", true)) << "behind a link that is down";
+    ASSERT_TRUE(tree.fabric.set_link("up", true));
+    EXPECT_TRUE(tree.fabric.set_link("a", true));
+}
+
 TEST_F(FabricTest, LinkDisableTakesTheLinkDownAndUp) {
     const uint32_t lnkctl = tree.rp1->pcie_capability() + regs::LNKCTL;
     guest.set_config<uint16_t>(T::kRp1, lnkctl, regs::LNKCTL_LINK_DISABLE);

@@ -287,6 +287,9 @@ Status apply_option(Fault& fault, unsigned bit, const std::string& value) {
                             "delay \"{}\" is less than 100us, the least time between two spurious "
                             "interrupts",
                             shortened(value));
+            if (fault.delay == Duration::zero())
+                return fail(std::errc::invalid_argument, "delay \"{}\" is no delay",
+                            shortened(value));
             return {};
         }
         default: {
@@ -368,9 +371,9 @@ Result<Fault> parse_fault(std::string_view name, const FaultOptions& options) {
                                            [&](const auto& known) { return known.name == name; });
     if (entry == std::end(kNames)) {
         const auto near = nearest_names(shortened(name), fault_name_list(), 1);
-        return fail(std::errc::invalid_argument, "no fault \"{}\"{}; see: mimic inject --list",
-                    shortened(name),
-                    near.empty() ? "" : fmt::format("; did you mean {}?", near.front()));
+        return fail(std::errc::invalid_argument, "no fault \"{}\"{}", shortened(name),
+                    near.empty() ? "; mimic inject --list names all"
+                                 : fmt::format("; did you mean {}?", near.front()));
     }
     Fault fault;
     fault.kind = entry->kind;

@@ -38,6 +38,10 @@ enum class FaultKind : uint8_t {
     kClear,  // ends all others of the function
 };
 
+/// Why a function below a root port that is not ours takes no AER fault.
+inline constexpr const char* kNoRootPort =
+    "no root port takes its error messages: one of a fabric (attach: fabric) does";
+
 /// Options that a fault may take, as bits of FaultName::options.
 inline constexpr unsigned kFaultSeverity = 1u << 0;
 inline constexpr unsigned kFaultCount = 1u << 1;

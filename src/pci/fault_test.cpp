@@ -63,6 +63,8 @@ TEST(ParseFault, TakesItsOptions) {
 TEST(ParseFault, SaysWhatIsWrong) {
     EXPECT_THAT(error_of("remov"), HasSubstr("no fault \"remov\"; did you mean remove?"));
     EXPECT_THAT(error_of(""), HasSubstr("no fault \"\""));
+    for (const char* fault : {"irq-late", "dma-slow", "host-hang"})
+        EXPECT_THAT(error_of(fault, {{"delay", "0"}}), HasSubstr("is no delay")) << fault;
     EXPECT_THAT(error_of("irq-lost", {{"cuont", "1"}}), HasSubstr("did you mean count?"));
     EXPECT_THAT(error_of("irq-lost", {{"delay", "1ms"}}), HasSubstr("has no option \"delay\""));
     EXPECT_THAT(error_of("remove", {{"count", "1"}}), HasSubstr("it takes none"));

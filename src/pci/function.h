@@ -96,8 +96,13 @@ public:
     virtual TaskRunner& runner() = 0;
 
     /// Sends an error message towards the root complex; the function has checked its own enables.
-    /// Endpoints of a VMM, whose root ports are not ours, have nobody to tell.
-    virtual void send_error(ErrorMessage) {}
+    /// False: no root port took it. Endpoints of a VMM, whose root ports are not ours, have nobody
+    /// to tell.
+    virtual bool send_error(ErrorMessage) { return false; }
+    virtual ErrorPath error_path() const { return ErrorPath::kNone; }
+
+    /// Whether interrupt messages get out of the slot now.
+    virtual bool message_path() const { return true; }
 
     /// `pf` has made its VFs (Function::sriov()), which want an upstream each; or is about to
     /// destroy them. An upstream that cannot show VFs ignores both.
@@ -201,7 +206,7 @@ public:
 
     /// Detects `error`: sets status bits and logs, and tells the root complex if the guest has
     /// enabled that (6.2). A function without AER has only DEVSTA to show it.
-    void report_error(const AerError& error);
+    ErrorOutcome report_error(const AerError& error);
 
     // --- Faults ------------------------------------------------------------------------------
 
@@ -306,6 +311,14 @@ protected:
     /// for the trace.
     virtual bool is_doorbell(unsigned /*bar*/, uint64_t /*offset*/) const { return false; }
 
+    /// What a model does by itself. A fault of what it never does could not strike, and is refused.
+    struct Habits {
+        uint32_t vectors = ~0U;  // it sends messages 0 .. vectors - 1, as far as it has them
+        bool dma = true;
+        bool doorbells = false;  // is_doorbell() is true somewhere
+    };
+    virtual Habits habits() const { return {}; }
+
     /// The function was plugged in: upstream() is there from now until on_reset(kDetach).
     virtual void on_attach() {}
 
@@ -372,6 +385,9 @@ private:
     void trace(const TraceEvent& event);
     void trace_message(TraceKind kind, uint32_t vector, bool swallowed);
     void fault_changed(const FaultReport& report, std::string_view state);
+    std::string why_never(const Fault& fault) const;
+    std::string why_not_now(const Fault& fault) const;
+    FunctionFaults::Messages enabled_messages() const;
     Function& error_controls();
     bool is_fatal(const AerError& error);
     bool log_error(const AerError& error);

@@ -54,7 +54,7 @@ bool Function::log_error(const AerError& error) {
     return true;
 }
 
-void Function::report_error(const AerError& error) {
+ErrorOutcome Function::report_error(const AerError& error) {
     using namespace regs;
     MIMIC_CHECK(std::has_single_bit(error.bit));
     const bool fatal = is_fatal(error);
@@ -69,7 +69,7 @@ void Function::report_error(const AerError& error) {
                                                  : DEVSTA_NON_FATAL) |
                               (unsupported ? DEVSTA_UNSUPPORTED_REQUEST : 0);
     if (pcie_cap_ != 0) config_.set_bits(pcie_cap_ + DEVSTA, 2, detected, detected);
-    if (!log_error(error)) return;
+    if (!log_error(error)) return ErrorOutcome::kMasked;
     // An Unsupported Request wants both of its enables (6.2.5).
     const Function& controls = error_controls();
     const uint32_t enables = controls.pcie_cap_ == 0
@@ -78,10 +78,12 @@ void Function::report_error(const AerError& error) {
     const bool serr = !error.correctable &&
                       (controls.config_.u32(COMMAND) & COMMAND_SERR_ENABLE) != 0;
     if (serr) config_.set_bits(STATUS, 2, STATUS_SIGNALED_SYSTEM_ERROR, ~0U);
-    if (upstream_ == nullptr || (!serr && (enables & detected) != detected)) return;
-    upstream_->send_error(error.correctable ? ErrorMessage::kCorrectable
-                          : fatal           ? ErrorMessage::kFatal
-                                            : ErrorMessage::kNonFatal);
+    if (!serr && (enables & detected) != detected) return ErrorOutcome::kNotEnabled;
+    const ErrorMessage message = error.correctable ? ErrorMessage::kCorrectable
+                                 : fatal           ? ErrorMessage::kFatal
+                                                   : ErrorMessage::kNonFatal;
+    const bool heard = upstream_ != nullptr && upstream_->send_error(message);
+    return heard ? ErrorOutcome::kReported : ErrorOutcome::kLost;
 }
 
 void Function::hot_reset() {
@@ -94,34 +96,6 @@ void Function::hot_reset() {
         const uint32_t at = aer_cap_ + 4 * i;
         config_.set_bits(at, 4, config_.rules(at).sticky, kept[i]);
     }
-}
-
-FunctionFaults::Hooks Function::fault_hooks() {
-    FunctionFaults::Hooks hooks;
-    hooks.send_message = [this](bool msix, uint32_t vector) {
-        if (msix && vector < msix_vectors_) raise_msix(vector);
-        if (!msix && vector < msi_vectors_) raise_msi(vector);
-    };
-    hooks.messages = [this]() -> FunctionFaults::Messages {
-        if (msix_enabled()) return {.msix = true, .vectors = msix_vectors_};
-        return {.msix = false, .vectors = msi_enabled() ? msi_vectors_ : 0};
-    };
-    if (aer_cap_ != 0) {
-        hooks.report_error = [this](const FaultError& error) {
-            report_error({error.correctable, error.bit, error.header, error.fatal});
-        };
-        hooks.detects = [this](bool correctable, uint32_t bit) {
-            const uint32_t status = aer_cap_ + (correctable ? regs::AER_CORRECTABLE_STATUS
-                                                            : regs::AER_UNCORRECTABLE_STATUS);
-            return (config_.rules(status).w1c & bit) != 0;
-        };
-    }
-    hooks.is_doorbell = [this](unsigned bar, uint64_t offset) { return is_doorbell(bar, offset); };
-    hooks.dma = [this] { return real_dma(); };
-    hooks.changed = [this](const FaultReport& report, std::string_view state) {
-        fault_changed(report, state);
-    };
-    return hooks;
 }
 
 }  // namespace mimic::pci

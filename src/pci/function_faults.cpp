@@ -56,49 +56,6 @@ FunctionFaults::FunctionFaults(Hooks hooks, TaskRunner& runner)
 
 FunctionFaults::~FunctionFaults() = default;
 
-Status FunctionFaults::check(const Fault& fault) const {
-    const auto need = [&fault](bool has, std::string_view what) -> Status {
-        if (has) return {};
-        return fail(std::errc::not_supported, "{}: {}", fault.name, what);
-    };
-    if (fault.at && fault.after_accesses)
-        return fail(std::errc::invalid_argument, "{}: a time and a number of accesses", fault.name);
-    switch (fault.kind) {
-        case FaultKind::kCorrectable:
-        case FaultKind::kUncorrectable:
-            MIMIC_TRY(need(bool(hooks_.report_error), "the device has no AER capability"));
-            return need(!hooks_.detects || hooks_.detects(fault.kind == FaultKind::kCorrectable,
-                                                          1u << fault.aer_bit),
-                        "an endpoint cannot detect it; inject it at the port above, which is "
-                        "called <device>.port");
-        case FaultKind::kSlotRemove:
-        case FaultKind::kSlotAdd:
-        case FaultKind::kLinkDown:
-        case FaultKind::kLinkUp:
-            return need(bool(hooks_.slot), "the device is in no hotplug slot");
-        case FaultKind::kIrqLost:
-            return {};
-        case FaultKind::kIrqLate:
-            return need(bool(hooks_.send_message), "the device sends no messages");
-        case FaultKind::kIrqSpurious:
-            return need(hooks_.send_message && hooks_.messages, "the device sends no messages");
-        case FaultKind::kDoorbellStuck:
-            return need(bool(hooks_.is_doorbell), "the device has no doorbells");
-        case FaultKind::kHostHang:
-            return need(bool(hooks_.hang), "the process cannot be stopped");
-        case FaultKind::kHostCrash:
-            return need(bool(hooks_.crash), "the process cannot be killed");
-        case FaultKind::kDmaSlow:
-            return need(bool(hooks_.dma), "the device has no DMA");
-        case FaultKind::kDmaFail:
-        case FaultKind::kDmaCorrupt:
-        case FaultKind::kAllOnes:
-        case FaultKind::kClear:
-            return {};
-    }
-    return {};
-}
-
 Status FunctionFaults::arm(const Fault& fault) {
     MIMIC_TRY(check(fault));
     // What ends the others must not be refused because of them.
@@ -178,7 +135,8 @@ Status FunctionFaults::fire(uint64_t id) {
     switch (fault.kind) {
         case FaultKind::kCorrectable:
         case FaultKind::kUncorrectable:
-            hooks_.report_error(fault_error(fault));
+            if (std::string note = hooks_.report_error(fault_error(fault)); !note.empty())
+                set_note(id, std::move(note));
             return {};
         case FaultKind::kHostHang:
             hooks_.hang(fault.delay);
@@ -196,11 +154,14 @@ Status FunctionFaults::fire(uint64_t id) {
     const auto slot = hooks_.slot;  // survives what it may destroy
     Status done = slot(fault.kind);
     if (done) return {};
-    if (!alive.expired()) {
-        for (auto& report : ended_)
-            if (report.id == id) report.note = done.error().message();
-    }
-    return done;
+    if (!alive.expired()) set_note(id, done.error().message());
+    return tl::unexpected<Error>(std::move(done).error().with_context(fault.name));
+}
+
+// Of a fault that has ended.
+void FunctionFaults::set_note(uint64_t id, std::string note) {
+    for (auto& report : ended_)
+        if (report.id == id) report.note = std::move(note);
 }
 
 void FunctionFaults::strike_spurious(uint64_t id) {

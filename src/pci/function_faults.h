@@ -39,6 +39,13 @@ struct FaultReport {
     std::string note;            // why a strike had no effect; empty: all had
 };
 
+/// A fault that a function does not take. A value.
+struct FaultRefusal {
+    std::string_view fault;  // of fault_names()
+    std::string reason;      // for people
+    bool for_now = false;    // it may take it later, so also now with a trigger
+};
+
 /// Thread-bound to the loop of the function. Callbacks are called on it, only from arm() and from
 /// tasks of the runner, never from inside read(), write(), message() or dma().
 class FunctionFaults final {
@@ -58,10 +65,13 @@ public:
         std::function<void(bool msix, uint32_t vector)> send_message;
         /// For irq-spurious: what there is to choose from.
         std::function<Messages()> messages;
-        /// Reports an error through the function's AER capability.
-        std::function<void(const FaultError& error)> report_error;
-        /// Whether the function can detect an error (its AER capability has the bit). Empty: yes.
-        std::function<bool(bool correctable, uint32_t bit)> detects;
+        /// Reports an error through the function's AER capability. Returns why the guest is not
+        /// told of it; empty: it is.
+        std::function<std::string(const FaultError& error)> report_error;
+        /// Why the fault could never strike the function, or could not now, as it is configured,
+        /// connected and plugged; empty: it could. Neither hook: nothing speaks against a fault.
+        std::function<std::string(const Fault& fault)> never;
+        std::function<std::string(const Fault& fault)> not_now;
         /// Whether a write of this BAR at this offset is a doorbell.
         std::function<bool(unsigned bar, uint64_t offset)> is_doorbell;
         /// Guest memory as it is now, without faults; nullptr while there is none. For DMA that
@@ -70,6 +80,10 @@ public:
         /// kSlotRemove, kSlotAdd, kLinkDown, kLinkUp of the slot that holds the function. May
         /// destroy the FunctionFaults.
         std::function<Status(FaultKind kind)> slot;
+        /// What slot() would say, without doing it.
+        std::function<Status(FaultKind kind)> try_slot;
+        /// Why there is no slot(), where something better than that is known.
+        std::string no_slot;
         /// host-hang: keeps the loop from running for so long. host-crash: ends the process.
         std::function<void(Duration time)> hang;
         std::function<void()> crash;
@@ -89,10 +103,15 @@ public:
 
     /// Arms a fault of parse_fault(). Without a trigger it strikes, or becomes active, before this
     /// returns; only the two of the host strike kHostDelay later, so that who asked gets an answer.
-    /// Errors: not_supported for what has no hook, those of Hooks::slot, resource_unavailable_
-    /// try_again over kMaxStanding, invalid_argument for two triggers.
+    /// Errors: not_supported for what has no hook or could never strike; not_connected for what
+    /// could not now and has no trigger; those of Hooks::slot; resource_unavailable_try_again over
+    /// kMaxStanding; invalid_argument for two triggers.
     Status arm(const Fault& fault);
     static constexpr Duration kHostDelay = std::chrono::milliseconds(50);  // arbitrary
+
+    /// The faults of fault_names() that arm() would refuse now, with default options and no
+    /// trigger.
+    std::vector<FaultRefusal> refusals() const;
 
     /// Ends all faults, also those that wait for their trigger. Messages and DMA that they hold up
     /// still happen at their time.
@@ -138,6 +157,7 @@ private:
     };
 
     Status check(const Fault& fault) const;
+    std::string why_never(const Fault& fault) const;
     void count_access();
     Standing* find(uint64_t id);
     Status fire(uint64_t id);
@@ -149,6 +169,7 @@ private:
         if (hooks_.changed) hooks_.changed(report, state);
     }
     void activate(Standing& standing);
+    void set_note(uint64_t id, std::string note);
     void end(uint64_t id, FaultState state);
     void send(bool msix, uint32_t vector);
     bool has_active(FaultKind kind) const;

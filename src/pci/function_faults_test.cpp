@@ -72,7 +72,12 @@ protected:
         all.messages = [this] { return FunctionFaults::Messages{true, vectors}; };
         all.report_error = [this](const FaultError& error) {
             log.push_back(fmt::format("error {:#x}", error.bit));
+            return error_note;
         };
+        all.never = [this](const Fault& fault) {
+            return fault.vector == 99U ? "no vector" : never;
+        };
+        all.not_now = [this](const Fault&) { return not_now; };
         all.is_doorbell = [](unsigned bar, uint64_t offset) { return bar == 0 && offset == 0x104; };
         all.dma = [this] { return has_memory ? &memory : nullptr; };
         all.slot = [this](FaultKind kind) -> Status {
@@ -132,6 +137,9 @@ protected:
     bool slot_fails = false;
     bool destroy_in_slot = false;
     std::vector<std::string> log;
+    std::string error_note;
+    std::string never;
+    std::string not_now;
     std::string read_result;
     const std::string right = std::string(32, '1');
     std::unique_ptr<FunctionFaults> faults = std::make_unique<FunctionFaults>(hooks(), runner);
@@ -413,6 +421,35 @@ TEST_F(FunctionFaultsTest, WhatTheFunctionCannotDoIsRefused) {
             EXPECT_EQ(armed.error().code(), std::errc::not_supported);
         }
     }
+}
+
+TEST_F(FunctionFaultsTest, WhatCouldNeverStrikeIsRefusedAndListed) {
+    const auto refused = inject("irq-late", {{"vector", "99"}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), std::errc::not_supported);
+    EXPECT_EQ(refused.error().message(), "irq-late: no vector");
+    EXPECT_FALSE(inject("irq-late", {{"vector", "99"}}, {}, 1s)) << "a trigger changes nothing";
+    EXPECT_THAT(faults->report(), IsEmpty());
+    EXPECT_THAT(faults->refusals(), IsEmpty());
+    never = "it is made of wood";
+    const auto list = faults->refusals();
+    EXPECT_EQ(list.size(), fault_names().size());
+    EXPECT_EQ(list.front().reason, never) << "without the name of the fault";
+    EXPECT_FALSE(list.front().for_now);
+}
+
+TEST_F(FunctionFaultsTest, WhatCouldNotStrikeNowWantsATrigger) {
+    not_now = "nobody is there";
+    const auto refused = inject("bad-tlp");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), std::errc::not_connected);
+    EXPECT_FALSE(inject("bad-tlp", {}, 0)) << "no access to wait for";
+    EXPECT_TRUE(faults->refusals().front().for_now);
+    ASSERT_TRUE(inject("bad-tlp", {}, {}, 1s));
+    error_note = "nobody heard it";
+    runner.advance(1s);
+    EXPECT_EQ(only_report().note, error_note);
+    EXPECT_EQ(only_report().state, FaultState::kDone);
 }
 
 TEST_F(FunctionFaultsTest, StandingFaultsAreBounded) {

@@ -58,6 +58,8 @@ for name in poisoned-tlp remove irq-lost doorbell-stuck dma-corrupt host-crash c
     grep -q "^$name " "$SANDBOX/out" || bad "no $name in the list"
 done
 [ "$(wc -l <"$SANDBOX/out")" -eq 39 ] || bad 'not 39 faults'
+[ "$(sed 's/^[a-z-]*  *//' "$SANDBOX/out" | head -1)" = "$(cut -c 24- "$SANDBOX/out" | head -1)" ] ||
+    bad 'the column of the names is not as wide as the longest'
 
 begin 'usage'
 run 2 "$mimic" inject
@@ -106,6 +108,8 @@ lacks out '"armed"'
 begin 'unknown names get the nearest'
 run 1 "$mimic" inject bax gpu0 irq-lost
 has err 'did you mean box?'
+run 1 "$mimic" inject bax gpu0 nofault
+has err 'did you mean box?'
 run 1 "$mimic" inject box gpu7 irq-lost
 has err 'did you mean gpu'
 run 1 "$mimic" inject box gpu0 irq-lots
@@ -119,9 +123,27 @@ has err 'no device'
 run 1 "$mimic" inject ../box gpu0 irq-lost
 has err 'no machine name'
 
-begin 'what a device cannot do'
+begin 'what cannot strike is refused, and the list of faults says so'
 run 1 "$mimic" inject box gpu0 remove
 has err 'no hotplug slot'
+run 1 "$mimic" inject box gpu0 bad-tlp
+has err 'gpu0: bad-tlp: no root port takes its error messages'
+run 1 "$mimic" inject box gpu0 bad-tlp --at 1s
+has err 'no root port'
+run 1 "$mimic" inject box gpu0 irq-late delay=5ms vector=99
+has err 'gpu0: irq-late: the device has no vector 99; it has 5, 0 to 4'
+run 1 "$mimic" inject box gpu0-vf0 irq-lost vector=2
+has err 'it has 2, 0 to 1'
+run 1 "$mimic" inject box gpu0 irq-spurious
+has err 'no guest is connected'
+run 0 "$mimic" inject box gpu0 irq-spurious --at 3600s
+run 0 "$mimic" inject box gpu0 clear
+run 1 "$mimic" inject box gpu0 dma-slow delay=0
+has err 'is no delay'
+api GET /v1/devices/gpu0/faults
+has out '{"fault":"bad-tlp","reason":"no root port'
+has out '"fault":"irq-spurious","reason":"no guest is connected to the device","for_now":true'
+lacks out '{"fault":"all-ones"'
 
 begin 'hostile requests'
 api POST /v1/devices/gpu0/faults '{"fault": "irq-lost", "options": {"count": -1}}'

@@ -16,6 +16,8 @@ import termios
 import time
 
 MIMIC = sys.argv[1]
+CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "vfio_client.py")
+SOCKET = os.environ.get("XDG_RUNTIME_DIR", "") + "/mimic/box/gpu1.sock"
 PATIENCE = 30  # seconds; for hangs only
 REDRAW = b"\x0c"
 
@@ -166,13 +168,14 @@ def regs_marks_changes():
         if not colour:
             environment["NO_COLOR"] = "1"
         regs = Terminal("regs", "box", "gpu1", "--config", "--watch", "0.1", rows=200, environment=environment)
-        regs.wait("CORRECTABLE_STATUS")
+        regs.wait("COMMAND")
         regs.type(b"x")
-        fault = "bad-tlp" if colour else "bad-dllp"
-        field = "BAD_TLP" if colour else "BAD_DLLP"
-        subprocess.run([MIMIC, "inject", "box", "gpu1", fault], check=True, stdout=subprocess.DEVNULL)
-        regs.wait(f"CORRECTABLE_STATUS.{field} 0 -> 1")
-        regs.wait("* 110 CORRECTABLE_STATUS")
+        with subprocess.Popen([sys.executable, CLIENT, SOCKET, "4", "0400"], stdin=subprocess.PIPE,
+                              stdout=subprocess.DEVNULL) as guest:
+            regs.wait("COMMAND.BUS_MASTER 0 -> 1")
+            regs.wait("* 004 COMMAND")
+            guest.stdin.close()
+        regs.wait("COMMAND.BUS_MASTER 1 -> 0")
         regs.quit()
 
 

@@ -128,6 +128,7 @@ private:
     std::unique_ptr<pci::Function> make_vf(uint32_t index) override;
     void on_vfs_changed(uint32_t enabled) override;
     bool is_doorbell(unsigned bar, uint64_t offset) const override;
+    Habits habits() const override { return {.dma = rings_ != 0, .doorbells = rings_ != 0}; }
     void status_written(const reg::WriteEvent& event);
     void num_vfs_written(const reg::WriteEvent& event);
     void show_native_vfs();

@@ -56,6 +56,8 @@ private:
     static pci::FunctionOptions function_options(const Options& options);
     static Result<std::unique_ptr<Replica>> make(const Options& options,
                                                  pci::FunctionOptions function);
+    // Nothing of what the device does: no interrupts, no DMA.
+    Habits habits() const override { return {.vectors = 0, .dma = false}; }
     void on_reset(pci::ResetKind kind) override;
     std::unique_ptr<pci::Function> make_vf(uint32_t index) override;
 

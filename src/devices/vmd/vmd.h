@@ -50,6 +50,7 @@ private:
     explicit Vmd(const Options& options);
     static pci::FunctionOptions function_options(const Options& options);
     Status add_capabilities(const Options& options);
+    Habits habits() const override { return {.vectors = kVectors}; }
     void on_attach() override;
     void on_reset(pci::ResetKind kind) override;
 

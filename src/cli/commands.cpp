@@ -8,6 +8,7 @@
 
 #include "base/private_files.h"
 #include "cli/clone_command.h"
+#include "cli/command_words.h"
 #include "cli/control_commands.h"
 #include "cli/guest_commands.h"
 #include "cli/instrument_commands.h"
@@ -19,6 +20,7 @@
 #include "machine/console.h"
 #include "machine/doctor.h"
 #include "machine/down.h"
+#include "machine/qemu_locate.h"
 #include "machine/run_dir.h"
 #include "machine/supervisor.h"
 #include "machine/up.h"
@@ -64,7 +66,12 @@ void add_down_ps_logs(CLI::App& app, Action& action) {
     down->add_flag_callback(
             "--all", [] {}, "All machines, as without a name")
         ->excludes(down_names);
-    down->callback([names, &action] { action = [names] { return machine::run_down(*names); }; });
+    auto ignore_missing = std::make_shared<bool>(false);
+    down->add_flag("--ignore-missing", *ignore_missing,
+                   "A machine that was never here is no error");
+    down->callback([names, ignore_missing, &action] {
+        action = [names, ignore_missing] { return machine::run_down(*names, *ignore_missing); };
+    });
 
     auto format = std::make_shared<instruments::PsFormat>(instruments::PsFormat::kTable);
     auto* ps = app.add_subcommand("ps", "List machines");
@@ -138,37 +145,52 @@ void add_serve(CLI::App& app, Action& action) {
         [dir, &action] { action = [dir] { return machine::run_supervisor(*dir); }; });
 }
 
-int run_plan(const std::string& file, const std::string& format_name, const std::string& out) {
-    const auto format = topology::parse_format(format_name);
+struct PlanArguments {
+    std::string file;
+    std::string machine;
+    std::string format = "tree";
+    std::string out;
+};
+
+int run_plan(const PlanArguments& arguments) {
+    const auto format = topology::parse_format(arguments.format);
     if (!format) return complain(format.error());
-    const auto model = topology::load(file);
+    auto model = topology::load(arguments.file);
     if (!model) {
-        std::fputs((model.error().message() + "\n").c_str(), stderr);
+        std::fputs((topology::load_report(model.error()) + "\n").c_str(), stderr);
         return 1;
     }
-    const auto text = topology::render(*model, *format, machine::run_root_path());
+    if (!arguments.machine.empty()) {
+        if (const auto kept = topology::keep_machine(*model, arguments.machine); !kept)
+            return complain(kept.error());
+    }
+    // The one that mimic up would take: not every QEMU in a PATH has vfio-user-pci.
+    std::string qemu;
+    if (*format == topology::Format::kQemu || *format == topology::Format::kLibvirt) {
+        if (const auto found = machine::find_qemu()) qemu = found->program;
+    }
+    const auto text = topology::render(*model, *format, machine::run_root_path(), qemu);
     if (!text) return complain(text.error());
-    if (out.empty() || out == "-") {
+    if (arguments.out.empty() || arguments.out == "-") {
         const bool ok = std::fwrite(text->data(), 1, text->size(), stdout) == text->size() &&
                         std::fflush(stdout) == 0;
         return ok ? 0 : complain(Error::from_errno(errno, "standard output"));
     }
-    const auto written = write_file_atomically(out, *text);
+    const auto written = write_file_atomically(arguments.out, *text);
     return written ? 0 : complain(written.error());
 }
 
 void add_plan(CLI::App& app, Action& action) {
-    auto file = std::make_shared<std::string>();
-    auto format = std::make_shared<std::string>("tree");
-    auto out = std::make_shared<std::string>();
+    auto arguments = std::make_shared<PlanArguments>();
     auto* plan = app.add_subcommand("plan", "Print what a file means, without starting anything");
-    plan->add_option("FILE", *file, "Topology file (YAML); - for standard input")->required();
-    plan->add_option("--format", *format, "qemu, libvirt, tree (JSON; default) or svg")
+    plan->add_option("FILE", arguments->file, "Topology file (YAML); - for standard input")
+        ->required();
+    plan->add_option("--machine", arguments->machine,
+                     "Only this machine; needed for libvirt if the file has several");
+    plan->add_option("--format", arguments->format, "qemu, libvirt, tree (JSON; default) or svg")
         ->check(CLI::IsMember({"qemu", "libvirt", "tree", "svg"}));
-    plan->add_option("-o,--output", *out, "File in place of standard output");
-    plan->callback([file, format, out, &action] {
-        action = [file, format, out] { return run_plan(*file, *format, *out); };
-    });
+    plan->add_option("-o,--output", arguments->out, "File in place of standard output");
+    plan->callback([arguments, &action] { action = [arguments] { return run_plan(*arguments); }; });
 }
 
 void add_console_and_doctor(CLI::App& app, Action& action) {
@@ -190,26 +212,25 @@ void add_console_and_doctor(CLI::App& app, Action& action) {
 
 void add_help_and_version(CLI::App& app, Action& action) {
     const std::string version = fmt::format("mimic {}", kVersion);
-    app.set_version_flag("--version", version);
+    app.set_version_flag("-V,--version", version, "Print the version");
     app.add_subcommand("version", "Print the version")->callback([version, &action] {
         action = [version] { return std::puts(version.c_str()) < 0 ? 1 : 0; };
     });
-    auto topic = std::make_shared<std::string>();
+    auto topic = std::make_shared<std::vector<std::string>>();
     auto* help = app.add_subcommand("help", "Explain a command");
-    help->add_option("COMMAND", *topic);
+    help->add_option("COMMAND", *topic, "Such as up, or kernel up (all)");
     help->callback([topic, &app, &action] {
         action = [topic, &app] {
-            try {
-                const CLI::App* of = topic->empty() ? &app : app.get_subcommand(*topic);
-                // App::help() would explain the command that was parsed: "help" itself.
-                const std::string text = of->get_formatter()->make_help(
-                    of, topic->empty() ? "mimic" : "mimic " + *topic, CLI::AppFormatMode::Normal);
-                return std::fputs(text.c_str(), stdout) < 0 ? 1 : 0;
-            } catch (const CLI::OptionNotFound&) {
-                std::fputs(fmt::format("mimic: no command {}; see: mimic help\n", *topic).c_str(),
+            std::string problem;
+            const CLI::App* const of = find_command(app, *topic, problem);
+            if (of == nullptr) {
+                std::fputs(fmt::format("mimic: error: {}\nSee: mimic help\n", problem).c_str(),
                            stderr);
                 return 2;
             }
+            std::string name = "mimic";
+            for (const auto& word : *topic) name += " " + word;
+            return std::fputs(help_text(*of, name).c_str(), stdout) < 0 ? 1 : 0;
         };
     });
 }

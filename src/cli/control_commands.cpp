@@ -63,7 +63,11 @@ void add_inject(CLI::App& app, Action& action) {
             action = [] { return instruments::list_faults(); };
             return;
         }
-        if (fault->count() == 0) throw CLI::RequiredError("MACHINE DEVICE FAULT");
+        const auto& given = arguments->options;
+        if (fault->count() == 0)
+            throw CLI::RequiredError(given.machine.empty()  ? "MACHINE"
+                                     : given.device.empty() ? "DEVICE"
+                                                            : "FAULT");
         read_arguments(*arguments);
         action = [arguments] { return instruments::run_inject(arguments->options); };
     });

@@ -5,9 +5,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include "cli/command_words.h"
 #include "cli/commands.h"
 
 namespace {
@@ -16,13 +21,20 @@ constexpr int kUsage = 2;
 
 int run(int argc, char** argv) {
     CLI::App app("Machines with accelerators that are not there.", "mimic");
+    app.formatter(std::make_shared<mimic::cli::HelpFormatter>());
     mimic::cli::Action action;
     mimic::cli::add_commands(app, action);
+    std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    if (const auto status = mimic::cli::check_words(app, words)) return *status;
+    words = mimic::cli::guard_guest_command(app, std::move(words));
     try {
-        app.parse(argc, argv);
+        std::reverse(words.begin(), words.end());  // the parser takes them from the back
+        app.parse(std::move(words));
     } catch (const CLI::ParseError& error) {
         // --help and --version are "errors" with status 0.
-        return app.exit(error) == 0 ? 0 : kUsage;
+        if (error.get_exit_code() == 0) return app.exit(error);
+        mimic::cli::print_parse_error(app, error);
+        return kUsage;
     }
     return action();
 }

@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/text_table.h"
 #include "guest/verify_checks.h"
 #include "guest/verify_fabric.h"
 #include "guest/verify_replica.h"
@@ -216,17 +217,14 @@ Result<Verdict> compare_with_plan(const std::string& tree, const std::string& ma
 }
 
 std::string verdict_table(const Verdict& verdict) {
-    size_t name_width = 8;
+    std::vector<std::vector<std::string>> rows = {
+        {"FUNCTION", "BDF", "SYSFS", "NUMA", "LINK", "CHECKS", "RESULT"}};
     for (const FunctionVerdict& function : verdict.functions) {
-        name_width = std::max(name_width, function.name.size());
+        rows.push_back({function.name, function.bdf, std::string(name_shown(function)),
+                        function.numa_node, function.link, std::to_string(function.checks),
+                        std::string(result_of(function))});
     }
-    std::string out = fmt::format("{:<{}}  {:<12}  {:<10}  {:>4}  {:<12}  {:>6}  RESULT\n",
-                                  "FUNCTION", name_width, "BDF", "SYSFS", "NUMA", "LINK", "CHECKS");
-    for (const FunctionVerdict& function : verdict.functions) {
-        out += fmt::format("{:<{}}  {:<12}  {:<10}  {:>4}  {:<12}  {:>6}  {}\n", function.name,
-                           name_width, function.bdf, name_shown(function), function.numa_node,
-                           function.link, function.checks, result_of(function));
-    }
+    std::string out = text_table(rows, {3, 5});
     const auto list = [&out](std::string_view of, const std::vector<Difference>& differences) {
         for (const Difference& difference : differences) {
             out += fmt::format("{}: {}: expected {}, got {}\n", of, difference.what,
@@ -237,10 +235,12 @@ std::string verdict_table(const Verdict& verdict) {
         list(fmt::format("{} ({})", function.name, function.bdf), function.differences);
     }
     list(verdict.machine, verdict.differences);
-    out += fmt::format("{}: Linux {}: {} functions, {} checks, ", verdict.machine, verdict.kernel,
-                       verdict.functions.size(), verdict.checks);
+    out += fmt::format("{}: Linux {}: {}, {}, ", verdict.machine, verdict.kernel,
+                       counted(verdict.functions.size(), "function"),
+                       counted(verdict.checks, "check"));
     out += verdict.agrees() ? "all agree with the plan\n"
-                            : fmt::format("{} differ\n", verdict.differing);
+                            : fmt::format("{} {}\n", verdict.differing,
+                                          verdict.differing == 1 ? "differs" : "differ");
     return out;
 }
 

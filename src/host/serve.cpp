@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mimic serve`: the functions of one machine of a topology file, without the machine.
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <thread>
 
@@ -98,10 +100,22 @@ TraceDumper::Options dump_options(const topology::Machine& machine, const ServeO
     return dumps;
 }
 
+// Makes the folder of the sockets, and those above it, for us alone; one that is there stays as it
+// is.
+Status make_run_dir(const std::string& path) {
+    for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+        const std::string part = path.substr(0, at);
+        if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST)
+            return fail_errno("cannot make the folder {}", part);
+        if (at == std::string::npos) return {};
+    }
+}
+
 Status serve(const ServeOptions& options) {
     MIMIC_ASSIGN_OR_RETURN(const auto model, topology::load(options.file));
     MIMIC_ASSIGN_OR_RETURN(const auto* machine, choose_machine(model, options.machine));
     MIMIC_ASSIGN_OR_RETURN(auto endpoints, make_endpoints(*machine, options));
+    MIMIC_TRY(make_run_dir(options.run_dir));
     const size_t count = endpoints.size();
     unsigned threads = options.threads;
     if (threads == 0)

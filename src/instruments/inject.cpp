@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/terminal_text.h"
+#include "base/text_table.h"
 #include "control/fault_json.h"
 #include "control/peer_json.h"
 #include "gateway/api_client.h"
@@ -42,12 +43,14 @@ void print(const InjectOptions& options, const std::string& state, const std::st
 }
 
 Status inject(const InjectOptions& options) {
-    // Before anything is asked of anybody: also a name that this program does not know.
+    MIMIC_ASSIGN_OR_RETURN(const auto client, gateway::ApiClient::open());
+    // In the order of the words: who misspelt the machine hears of that first.
+    MIMIC_ASSIGN_OR_RETURN(const auto machine, gateway::ApiClient::machine_path(options.machine));
+    MIMIC_TRY(client.get(machine));
     MIMIC_ASSIGN_OR_RETURN(auto fault, pci::parse_fault(options.fault, options.options));
     fault.at = options.at;
     fault.after_accesses = options.after_accesses;
     fault.seed = options.seed;
-    MIMIC_ASSIGN_OR_RETURN(const auto client, gateway::ApiClient::open());
     MIMIC_ASSIGN_OR_RETURN(const auto path,
                            gateway::ApiClient::device_path(options.machine, options.device));
     const auto answer = client.post(
@@ -90,9 +93,10 @@ int run_inject(const InjectOptions& options) {
 }
 
 int list_faults() {
+    std::vector<std::vector<std::string>> rows;
     for (const auto& entry : pci::fault_names())
-        fmt::print("{:<22}{}{}\n", entry.name, entry.what, options_of(entry));
-    return 0;
+        rows.push_back({std::string(entry.name), std::string(entry.what) + options_of(entry)});
+    return std::fputs(text_table(rows).c_str(), stdout) < 0 ? 1 : 0;
 }
 
 }  // namespace mimic::instruments

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/text_table.h"
 #include "control/peer_json.h"
 #include "gateway/api_client.h"
 #include "instruments/terminal_text.h"
@@ -66,18 +67,16 @@ void print_json(const std::vector<Json>& all) {
 }
 
 void print_table(const std::vector<Json>& all) {
-    size_t width = 4;
-    for (const Json& machine : all) width = std::max(width, text_of(machine, "name").size());
-    fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", "NAME", width, "STATE", "ACCEL",
-               "KERNEL", "FUNCTIONS", "STARTED", "FILE");
+    std::vector<std::vector<std::string>> rows = {
+        {"NAME", "STATE", "ACCEL", "KERNEL", "FUNCTIONS", "STARTED", "FILE"}};
     for (const Json& machine : all) {
         const bool image = control::uint_member(machine, "ssh_port").value_or(0) != 0;
-        fmt::print("{:<{}}  {:<8}  {:<5}  {:<8}  {:>9}  {:<20}  {}\n", text_of(machine, "name"),
-                   width, text_of(machine, "phase"), text_of(machine, "accel"),
-                   image ? "image" : text_of(machine, "kernel"),
-                   control::uint_member(machine, "functions").value_or(0),
-                   text_of(machine, "started"), text_of(machine, "file"));
+        rows.push_back({text_of(machine, "name"), text_of(machine, "phase"),
+                        text_of(machine, "accel"), image ? "image" : text_of(machine, "kernel"),
+                        std::to_string(control::uint_member(machine, "functions").value_or(0)),
+                        text_of(machine, "started"), text_of(machine, "file")});
     }
+    std::fputs(text_table(rows, {4}).c_str(), stdout);
 }
 
 }  // namespace

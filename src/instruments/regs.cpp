@@ -4,6 +4,7 @@
 #include <fmt/chrono.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -271,13 +272,14 @@ int name_devices(const RegsOptions& options, const gateway::ApiClient& client) {
     const auto answer = client.get(*machine + "/devices");
     if (!answer) return complain(answer.error());
     const auto* const devices = control::find_member(*answer, "devices");
-    std::string names;
+    std::vector<std::string> names;
     if (devices != nullptr && devices->is_array())
-        for (const Json& device : *devices)
-            names += " " + terminal_text(control::string_member(device, "name"));
-    return complain(
-        Error(std::errc::invalid_argument,
-              fmt::format("DEVICE is missing; machine {} has:{}", options.machine, names)));
+        for (const Json& device : *devices) names.push_back(control::string_member(device, "name"));
+    std::sort(names.begin(), names.end());
+    if (options.json) return print_line(Json(names).dump(2)) ? 0 : 1;
+    for (const auto& name : names)
+        if (!print_line(terminal_text(name))) return 1;
+    return 0;
 }
 
 }  // namespace

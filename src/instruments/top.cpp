@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/interrupt.h"
+#include "base/text_table.h"
 #include "gateway/api_client.h"
 #include "instruments/screen.h"
 #include "instruments/terminal_text.h"
@@ -253,10 +254,11 @@ private:
         const auto lines = top_lines(rows, screen_->columns());
         lines_ = rows.size();
         scroll_.clamp(lines_, body_rows());
-        out.push_back({fmt::format("mimic top: {} machines, {} devices, every {:.1f} s",
-                                   model_.machines(), model_.devices(),
-                                   std::chrono::duration<double>(options_.interval).count()),
-                       LineLook::kBold});
+        out.push_back(
+            {fmt::format("mimic top: {}, {}, every {:.1f} s", counted(model_.machines(), "machine"),
+                         counted(model_.devices(), "device"),
+                         std::chrono::duration<double>(options_.interval).count()),
+             LineLook::kBold});
         out.push_back({fit(lines[0], screen_->columns()), LineLook::kReverse});
         for (size_t i = 0; i < body_rows(); ++i) {
             const size_t row = scroll_.first() + i;

@@ -15,6 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr size_t kMaxColumn = 32;        // arbitrary: texts come from machines
 constexpr size_t kMaxDevices = 100'000;  // of a machine; arbitrary
 
 std::string text_of(const Json& json, const char* key) {
@@ -316,13 +317,20 @@ std::vector<std::string> top_lines(const std::vector<TopRow>& rows, size_t colum
     for (const auto& row : rows)
         width = std::max(width, 2 * size_t{row.depth} + columns_of(row.name));
     width = std::min(width, std::max<size_t>(columns / 3, 8));
+    const auto widest = [&rows](size_t least, std::string TopRow::*text) {
+        for (const auto& row : rows) least = std::max(least, columns_of(row.*text));
+        return std::min(least, kMaxColumn);
+    };
+    const size_t state_width = widest(9, &TopRow::state);
+    const size_t kind_width = widest(16, &TopRow::kind);
+    const size_t bdf_width = widest(12, &TopRow::bdf);
     const auto line = [&](const std::string& name, const std::string& kind, const std::string& bdf,
                           const std::string& state, const std::array<std::string, 5>& numbers,
                           const std::string& more) {
         std::string text = fmt::format("{}  {:>7}  {:>7}  {:>7}  {:>7}  {:>6}  {}  {}  {}",
                                        fit(name, width), numbers[0], numbers[1], numbers[2],
-                                       numbers[3], numbers[4], fit(state, 9), fit(kind, 16),
-                                       fit(bdf, 12));
+                                       numbers[3], numbers[4], fit(state, state_width),
+                                       fit(kind, kind_width), fit(bdf, bdf_width));
         if (!more.empty()) text += "  " + more;
         while (!text.empty() && text.back() == ' ') text.pop_back();
         return columns_of(text) > columns ? fit(text, columns) : text;

@@ -203,6 +203,18 @@ TEST(TopText, LinesFitAnyWidth) {
     EXPECT_EQ(lines.size(), rows.size() + 1);
 }
 
+TEST(TopText, AddressesOfFabricsAreWhole) {
+    TopRow vf;
+    vf.name = "gpu0-vf1";
+    vf.bdf = "10001:01:00.2";
+    TopRow endpoint;
+    endpoint.name = "old0";
+    endpoint.bdf = "0000:01:00.0";
+    const auto lines = top_lines({vf, endpoint}, 200);
+    EXPECT_THAT(lines[1], HasSubstr("10001:01:00.2"));
+    EXPECT_THAT(lines[2], HasSubstr("0000:01:00.0"));
+}
+
 TEST(TopText, Json) {
     const auto json = top_json(busy_model().rows({}));
     ASSERT_EQ(json["machines"].size(), 1u);

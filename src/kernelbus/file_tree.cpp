@@ -54,7 +54,7 @@ Result<UniqueFd> open_folder(int at, const std::string& name) {
 Result<std::set<std::string>> names_in(int folder) {
     // The stream takes a descriptor of its own.
     const int copy = ::openat(folder, ".", kFolderFlags);
-    if (copy < 0) return fail_errno("open folder");
+    if (copy < 0) return fail_errno("cannot open the folder");
     const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(copy), ::closedir);
     if (!stream) {
         ::close(copy);
@@ -66,20 +66,21 @@ Result<std::set<std::string>> names_in(int folder) {
         const std::string name = static_cast<const char*>(entry->d_name);
         if (name != "." && name != "..") names.insert(name);
     }
-    if (errno != 0) return fail_errno("read folder");
+    if (errno != 0) return fail_errno("cannot read the folder");
     return names;
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as folders are.
 Status remove_all(int at, const std::string& name) {
     if (::unlinkat(at, name.c_str(), 0) == 0 || errno == ENOENT) return {};
-    if (errno != EISDIR && errno != EPERM) return fail_errno("remove {}", name);
+    if (errno != EISDIR && errno != EPERM) return fail_errno("cannot remove {}", name);
     {
         MIMIC_ASSIGN_OR_RETURN(const UniqueFd folder, open_folder(at, name));
         MIMIC_ASSIGN_OR_RETURN(const auto names, names_in(folder.get()));
         for (const std::string& each : names) MIMIC_TRY(remove_all(folder.get(), each));
     }
-    if (::unlinkat(at, name.c_str(), AT_REMOVEDIR) != 0) return fail_errno("remove {}", name);
+    if (::unlinkat(at, name.c_str(), AT_REMOVEDIR) != 0)
+        return fail_errno("cannot remove {}", name);
     return {};
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/interrupt.h"
 #include "base/private_files.h"
+#include "base/text_table.h"
 #include "guest/guest_agent.h"
 #include "machine/boot_plan.h"
 #include "machine/supervisor.h"
@@ -78,7 +79,7 @@ Boot::~Boot() {
 Status Boot::start() {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
-        return fail_errno("socketpair");
+        return fail_errno("cannot make a pair of sockets");
     control_.reset(ends[0]);
     const UniqueFd theirs(ends[1]);
     const std::string log = plan_.state_dir + "/supervisor.log";
@@ -150,10 +151,12 @@ Status Boot::wait_for_agent(TimePoint deadline) {
         MIMIC_TRY(check_console());
         const Duration left = deadline - SteadyClock().now();
         if (left <= Duration::zero())
-            return fail(std::errc::timed_out, "the guest did not finish booting in time{}",
-                        plan_.state.ssh_port == 0
-                            ? ""
-                            : ": neither qemu-guest-agent nor sshd answers (more time: --timeout)");
+            return fail(
+                std::errc::timed_out,
+                "the guest did not finish booting in {:g} s{} (more time: --timeout "
+                "SECONDS)",
+                std::chrono::duration<double>(timeout_).count(),
+                plan_.state.ssh_port == 0 ? "" : ": neither qemu-guest-agent nor sshd answers");
         auto agent = guest::GuestAgent::connect(qga_socket_, std::min<Duration>(left, kSlice));
         has_agent_ = agent.has_value();
         if (agent) return {};
@@ -190,8 +193,8 @@ Status Boot::wait_for_driver(TimePoint deadline) {
         if (found >= expected) return {};
         sleep_unless_interrupted(200ms);
     } while (SteadyClock().now() < end);
-    return fail(std::errc::timed_out, "the guest's driver found {} of {} devices {}", found,
-                expected, why);
+    return fail(std::errc::timed_out, "the guest's driver found {} of {} {}", found,
+                counted(expected, "device"), why);
 }
 
 Error Boot::with_console(Error error) const {
@@ -205,6 +208,7 @@ Error Boot::with_console(Error error) const {
 }
 
 Status Boot::wait_for_guest(Duration timeout) {
+    timeout_ = timeout;
     const TimePoint deadline = SteadyClock().now() + timeout;
     Status up = wait_for_agent(deadline);
     if (up) up = wait_for_driver(deadline);

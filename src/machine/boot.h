@@ -86,6 +86,7 @@ private:
     std::string console_log_;
     Process supervisor_;
     UniqueFd control_;
+    Duration timeout_{};    // of wait_for_guest()
     std::string received_;  // from the supervisor, without a whole line
     bool has_agent_ = false;
     bool ended_ = false;  // the supervisor has told why and cleaned up

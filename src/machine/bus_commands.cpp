@@ -63,7 +63,7 @@ struct Planned {
 std::unique_ptr<Planned> plan_kernel(const KernelOptions& options) {
     auto loaded = topology::load(options.file);
     if (!loaded) {
-        fmt::print(stderr, "{}\n", loaded.error().message());
+        fmt::print(stderr, "{}\n", topology::load_report(loaded.error()));
         return nullptr;
     }
     auto planned = std::make_unique<Planned>(Planned{std::move(*loaded), {}});
@@ -101,11 +101,11 @@ Result<std::string> script_of(const Planned& planned) {
 Result<int> open_script(const std::string& script) {
     // NOLINTNEXTLINE(android-cloexec-memfd-create): the shell reads it.
     UniqueFd fd(::memfd_create("mimic-kernel", 0));
-    if (!fd) return fail_errno("memfd_create");
+    if (!fd) return fail_errno("cannot make a file in memory");
     for (size_t done = 0; done < script.size();) {
         const ssize_t count = ::write(fd.get(), script.data() + done, script.size() - done);
         if (count < 0 && errno == EINTR) continue;
-        if (count < 0) return fail_errno("write script");
+        if (count < 0) return fail_errno("cannot write the script");
         done += static_cast<size_t>(count);
     }
     return fd.release();
@@ -154,7 +154,7 @@ Result<std::string> probe_text(const KernelOptions& options) {
 int run_tree(const TreeOptions& options) {
     const auto model = topology::load(options.file);
     if (!model) {
-        fmt::print(stderr, "{}\n", model.error().message());
+        fmt::print(stderr, "{}\n", topology::load_report(model.error()));
         return 1;
     }
     const Status written = write_machine(*model, options);

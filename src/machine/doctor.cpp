@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "base/private_files.h"
+#include "base/text_table.h"
 #include "base/unique_fd.h"
 #include "guest/guest_image.h"
 #include "machine/kvm_probe.h"
@@ -32,6 +33,7 @@ struct Examination {
     std::string cache;
     std::string debs = "tools/debs";
     std::string setup = "tools/setup";
+    bool can_fetch = false;  // tools/debs is there, with the programs that it runs
 
     void add(std::string subject, Health health, std::string text, std::string mend = "") {
         findings.push_back({std::move(subject), health, std::move(text), std::move(mend)});
@@ -60,6 +62,7 @@ void look_for_tools(Examination& e) {
     std::string missing;
     for (const char* program : {"make", "gcc", "apt-get", "dpkg-deb"})
         if (!in_path(program)) missing += (missing.empty() ? "" : ", ") + std::string(program);
+    e.can_fetch = missing.empty() && guest::find_support_file("tools/debs");
     if (missing.empty())
         e.add("Programs", Health::kOk, "make, gcc, apt-get, dpkg-deb");
     else
@@ -69,8 +72,14 @@ void look_for_tools(Examination& e) {
 void look_for_qemu(Examination& e) {
     const auto qemu = find_qemu();
     if (!qemu) {
-        e.add("QEMU", Health::kMissing, qemu.error().message(),
-              std::getenv("MIMIC_QEMU") != nullptr ? "unset MIMIC_QEMU" : e.debs + " qemu");
+        const bool chosen = std::getenv("MIMIC_QEMU") != nullptr;
+        // What mimic up mends by itself is not missing, as with kernels.
+        const bool fetched = !chosen && e.can_fetch &&
+                             qemu.error().code() == std::errc::no_such_file_or_directory;
+        e.add("QEMU", fetched ? Health::kNote : Health::kMissing,
+              fetched ? "none with vfio-user-pci (10.1 or newer) is here; mimic up fetches one"
+                      : qemu.error().message(),
+              chosen ? "unset MIMIC_QEMU" : e.debs + " qemu");
         return;
     }
     e.qemu = *qemu;
@@ -158,14 +167,18 @@ const char* word(Health health) {
     return "";
 }
 
-void print_json(const std::vector<Finding>& findings) {
+void print_json(const std::vector<Finding>& findings, bool missing) {
     auto list = nlohmann::ordered_json::array();
     for (const auto& finding : findings)
         list.push_back({{"subject", finding.subject},
                         {"health", word(finding.health)},
                         {"text", finding.text},
                         {"mend", finding.mend}});
-    std::puts(list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    const nlohmann::ordered_json document = {{"format", "mimic-doctor"},
+                                             {"version", 1},
+                                             {"result", missing ? "missing" : "ok"},
+                                             {"findings", std::move(list)}};
+    std::puts(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 }  // namespace
@@ -191,13 +204,15 @@ int run_doctor(bool json) {
     bool missing = false;
     for (const auto& finding : findings) missing |= finding.health == Health::kMissing;
     if (json) {
-        print_json(findings);
+        print_json(findings, missing);
         return missing ? 1 : 0;
     }
+    std::vector<std::vector<std::string>> rows;
     for (const auto& finding : findings) {
-        fmt::print("{:<8} {:<16} {}\n", word(finding.health), finding.subject, finding.text);
-        if (!finding.mend.empty()) fmt::print("{:<8} {:<16} run: {}\n", "", "", finding.mend);
+        rows.push_back({word(finding.health), finding.subject, finding.text});
+        if (!finding.mend.empty()) rows.push_back({"", "", "run: " + finding.mend});
     }
+    std::fputs(text_table(rows).c_str(), stdout);
     fmt::print("{}\n", missing ? "Something is missing; see above." : "Mimic can run here.");
     return missing ? 1 : 0;
 }

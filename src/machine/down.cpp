@@ -61,9 +61,36 @@ Status stop(const RunRoot& root, const std::string& name) {
     return root.clean_leftovers(name);
 }
 
+// Why a machine that ran once ended; empty: no machine of that name did.
+std::string end_of(const std::string& name) {
+    const auto states = state_root_path();
+    if (!states) return "";
+    const auto reason = last_lines(*states + "/" + name + "/exit-reason", 1000);
+    return reason.empty() ? "" : reason.front();
+}
+
+// Of a machine that has no folder. False: it is an error.
+bool say_not_here(const std::string& name, const std::vector<std::string>& known,
+                  bool ignore_missing) {
+    if (const std::string reason = end_of(name); !reason.empty()) {
+        std::fputs(
+            fmt::format("mimic: machine {} does not run; it ended: {}\n", name, reason).c_str(),
+            stderr);
+        return true;
+    }
+    const std::string text = fmt::format("there is no machine {}{}", name,
+                                         did_you_mean(name, known));
+    if (!ignore_missing) {
+        complain(text + (known.empty() ? "; none runs" : ""));
+        return false;
+    }
+    std::fputs(("mimic: " + text + "\n").c_str(), stderr);
+    return true;
+}
+
 }  // namespace
 
-int run_down(std::vector<std::string> names) {
+int run_down(std::vector<std::string> names, bool ignore_missing) {
     const auto root = RunRoot::open();
     if (!root) {
         complain(root.error().message());
@@ -88,10 +115,7 @@ int run_down(std::vector<std::string> names) {
             continue;
         }
         if (std::find(known.begin(), known.end(), name) == known.end()) {
-            std::fputs(
-                fmt::format("mimic: machine {} does not run{}\n", name, did_you_mean(name, known))
-                    .c_str(),
-                stderr);
+            if (!say_not_here(name, known, ignore_missing)) status = 1;
             continue;
         }
         progress.step("stopping " + name);
@@ -111,8 +135,17 @@ Result<std::string> running_machine_dir(const std::string& name) {
     MIMIC_ASSIGN_OR_RETURN(const auto root, RunRoot::open());
     if (root.is_alive(name)) return root.machine_dir(name);
     std::vector<std::string> running;
-    for (const auto& other : root.names())
+    for (const auto& other : root.names()) {
         if (root.is_alive(other)) running.push_back(other);
+        if (other == name)
+            return fail(std::errc::no_such_file_or_directory,
+                        "machine {0} does not run: its supervisor was killed; clean up with: mimic "
+                        "down {0}",
+                        name);
+    }
+    if (const std::string reason = end_of(name); !reason.empty())
+        return fail(std::errc::no_such_file_or_directory, "machine {} does not run; it ended: {}",
+                    name, reason);
     return fail(std::errc::no_such_file_or_directory, "machine {} does not run{}", name,
                 running.empty() ? "; no machine does" : did_you_mean(name, running));
 }

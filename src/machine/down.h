@@ -11,9 +11,10 @@
 namespace mimic::machine {
 
 /// `mimic down`: stops `names` (empty with `all`, or with neither: every machine) and returns when
-/// nothing of them is left. A machine that does not run is no error, so the command may be
-/// repeated; an invalid name is.
-int run_down(std::vector<std::string> names);
+/// nothing of them is left. A machine that has ended is no error, so the command may be
+/// repeated. A name that no machine ever had is one, unless `ignore_missing`; an invalid name is
+/// always.
+int run_down(std::vector<std::string> names, bool ignore_missing);
 
 enum class Log { kConsole, kQemu, kDevices, kSupervisor };
 
@@ -27,7 +28,8 @@ struct LogsOptions {
 /// old file.
 int run_logs(const std::string& name, const LogsOptions& options);
 
-/// Run directory of a running machine. Errors: no_such_file_or_directory, with the nearest name;
+/// Run directory of a running machine. Errors: no_such_file_or_directory, with the nearest name, or
+/// with what became of the machine;
 /// invalid_argument.
 Result<std::string> running_machine_dir(const std::string& name);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/kernel_verify.h"
+#include "base/text_table.h"
 
 #include <algorithm>
 #include <charconv>
@@ -168,7 +169,8 @@ std::string kernel_verdict_table(const KernelVerdict& verdict) {
         out += fmt::format("not checked ({}): {}\n", loss.checks, loss.what);
         sum += loss.checks;
     }
-    out += fmt::format("{} checks are not possible on a kernel bus\n", sum);
+    out += fmt::format("{} not possible on a kernel bus\n",
+                       counted(sum, "check") + (sum == 1 ? " is" : " are"));
     return out;
 }
 

@@ -10,16 +10,6 @@
 namespace mimic::machine {
 namespace {
 
-Status keep_one(topology::Model& model, const std::string& name) {
-    std::vector<std::string> names;
-    for (const auto& machine : model.machines) names.push_back(machine.name);
-    if (model.find_machine(name) == nullptr)
-        return fail(std::errc::invalid_argument, "mimic: error: the file has no machine \"{}\"{}",
-                    name, did_you_mean(name, names));
-    std::erase_if(model.machines, [&](const auto& machine) { return machine.name != name; });
-    return {};
-}
-
 Status override_kernel(topology::Model& model, const std::string& kernel) {
     for (auto& machine : model.machines) {
         if (!machine.kernel.image.empty())
@@ -52,7 +42,10 @@ Result<UpSource> load_up_source(const UpOptions& options) {
     auto model = topology::parse(source.text, is_stdin ? source.path : options.file);
     if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
     source.model = std::move(*model);
-    if (!options.machine.empty()) MIMIC_TRY(keep_one(source.model, options.machine));
+    if (!options.machine.empty()) {
+        if (Status kept = topology::keep_machine(source.model, options.machine); !kept)
+            return tl::unexpected(std::move(kept).error().with_context("mimic: error"));
+    }
     if (!options.kernel.empty()) MIMIC_TRY(override_kernel(source.model, options.kernel));
     return source;
 }

@@ -9,6 +9,7 @@
 
 #include "base/nearest.h"
 #include "base/terminal_text.h"
+#include "base/text_table.h"
 #include "host/device_factory.h"
 #include "replay/replay_player.h"
 #include "topology/topology.h"
@@ -85,7 +86,7 @@ Result<std::map<std::string, Family>> families_of(const trace::TraceFile& file,
     }
     for (const auto& [name, count] : ports)
         result.notes.push_back(
-            fmt::format("{}: {} events of a port or fabric: left out", name, count));
+            fmt::format("{}: {} of a port or fabric: left out", name, counted(count, "event")));
     return families;
 }
 
@@ -106,9 +107,10 @@ Status play_family(const trace::TraceFile& file, const Family& family, ReplayRes
             ++next;
         if (next >= events.size()) return {};
         result.left_out += next - stop;
-        result.notes.push_back(
-            fmt::format("cannot go on: {}; {} events left out, begins again at line {}",
-                        std::exchange(result.stopped, ""), next - stop, file.lines[events[next]]));
+        result.notes.push_back(fmt::format("cannot go on: {}; {} left out, begins again at line {}",
+                                           std::exchange(result.stopped, ""),
+                                           counted(next - stop, "event"),
+                                           file.lines[events[next]]));
         events = events.subspan(next);
     }
 }
@@ -157,12 +159,13 @@ std::string replay_report(const ReplayResult& result) {
     } else if (!result.stopped.empty()) {
         text += "cannot go on: " + result.stopped + "\n";
     }
-    text += fmt::format("{}: {} events replayed, {} results compared",
+    text += fmt::format("{}: {} replayed, {} compared",
                         result.difference        ? "different"
                         : result.stopped.empty() ? "same"
                                                  : "incomplete",
-                        result.events, result.compared);
-    if (result.left_out != 0) text += fmt::format("; {} events left out", result.left_out);
+                        counted(result.events, "event"), counted(result.compared, "result"));
+    if (result.left_out != 0)
+        text += fmt::format("; {} left out", counted(result.left_out, "event"));
     text += "\n";
     return text;
 }

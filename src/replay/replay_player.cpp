@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "base/text_table.h"
 #include "pci/sriov.h"
 #include "trace/writer.h"
 
@@ -124,8 +125,8 @@ void ReplayPlayer::run() {
     }
     result_.left_out += skipped;
     if (skipped != 0)
-        note(fmt::format("{}: {} events are before a state, an attach or a reset: left out",
-                         root_->name(), skipped));
+        note(fmt::format("{}: {} before a state, an attach or a reset: left out", root_->name(),
+                         counted(skipped, "event")));
 }
 
 void ReplayPlayer::play(size_t at) {

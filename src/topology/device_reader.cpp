@@ -231,7 +231,8 @@ std::optional<unsigned> read_numa_node(const Fields& fields, const Machine& mach
     if (!fields.find("numa_node")) return std::nullopt;
     if (!machine.has_numa) {
         fields.problem(fields.where("numa_node"),
-                       "'numa_node' on a machine without 'numa:'; expected a list of nodes there");
+                       "'numa_node' on a machine without 'numa:'; expected 'numa:' with a list of "
+                       "nodes in the machine, or no 'numa_node' here");
         return std::nullopt;
     }
     const auto node = fields.number("numa_node", {0, machine.nodes.size() - 1});

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "base/text_table.h"
+
 namespace mimic::topology {
 namespace {
 
@@ -79,7 +81,7 @@ std::string Diagnostics::str() const {
         out += fmt::format("  {}\n  {:>{}}\n", printable(line.substr(0, kShownColumns)), "^",
                            caret + 1);
     }
-    if (dropped_ > 0) out += fmt::format("{}: and {} more problems\n", file_name_, dropped_);
+    if (dropped_ > 0) out += fmt::format("{}: and {} more\n", file_name_, counted(dropped_, "problem"));
     return out;
 }
 

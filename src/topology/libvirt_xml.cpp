@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "topology/qemu_args.h"
+#include "topology/shell_text.h"
 #include "topology/xml_text.h"
 
 namespace mimic::topology {
@@ -30,6 +31,25 @@ std::string address(const Bdf& bdf, size_t bus) {
         "      <address type='pci' domain='0x0000' bus='0x{:02x}' slot='0x{:02x}' "
         "function='0x{}'/>\n",
         bus, bdf.device, bdf.function);
+}
+
+/// What somebody has to do besides `virsh define`. An element and no comment, since libvirt drops
+/// those, and command lines have the "--" that XML forbids in them.
+std::string description(const Machine& machine, const RunContext& context) {
+    std::string text;
+    if (!context.device_sockets.empty()) {
+        const std::string& socket = context.device_sockets.begin()->second;
+        text += fmt::format("Serve its devices first: mimic serve FILE --machine {} --run-dir {}. ",
+                            machine.name, shell_quoted(socket.substr(0, socket.rfind('/'))));
+    }
+    if (!machine.kernel.image.empty()) {
+        text += fmt::format("Make its disk first: qemu-img create -f qcow2 -F qcow2 -b {} {}. ",
+                            shell_quoted(machine.kernel.image), shell_quoted(context.disk));
+    } else if (context.kernel.empty()) {
+        text += "It has nothing to boot yet: add kernel, initrd and cmdline to its os, or a disk. ";
+    }
+    text += "It needs QEMU 10.1 or newer, with vfio-user-pci.";
+    return fmt::format("  <description>{}</description>\n", escape_xml(text));
 }
 
 std::string memory_and_cpus(const Machine& machine) {
@@ -182,7 +202,8 @@ Result<std::string> libvirt_xml(const Machine& machine, const RunContext& contex
     std::string out = fmt::format("<domain type='{}' xmlns:qemu='{}'>\n  <name>{}</name>\n",
                                   context.accel == Accel::kKvm ? "kvm" : "qemu", kQemuNamespace,
                                   machine.name);
-    out += memory_and_cpus(machine) + os(machine, context) + "  <devices>\n";
+    out += description(machine, context) + memory_and_cpus(machine) + os(machine, context) +
+           "  <devices>\n";
     if (context.qemu.starts_with('/')) {
         out += fmt::format("    <emulator>{}</emulator>\n", escape_xml(context.qemu));
     }

@@ -83,4 +83,9 @@ Result<Model> load(const std::string& path) {
     return fail(std::errc::invalid_argument, "{}", report);
 }
 
+std::string load_report(const Error& error) {
+    return error.code() == std::errc::invalid_argument ? error.message()
+                                                       : "mimic: error: " + error.message();
+}
+
 }  // namespace mimic::topology

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text_table.h"
 #include "topology/picture_parts.h"
 
 namespace mimic::topology::picture {
@@ -68,9 +69,9 @@ std::string draw_switch(const Row& row, unsigned x, unsigned y, unsigned width) 
     out += text_at(x + 14, y + 20, "head", shortened(name.substr(0, name.rfind('.')), 24));
     out += text_at(x + width - 14, y + 20, "dim end", "switch");
     out += text_at(x + 14, y + 40, "mono", short_bdf(row.upstream->bdf));
-    return out +
-           text_at(x + width - 14, y + 40, "dim end",
-                   fmt::format("{} ports, bus {:02x}", row.below, row.upstream->secondary_bus));
+    return out + text_at(x + width - 14, y + 40, "dim end",
+                         fmt::format("{}, bus {:02x}", counted(row.below, "port"),
+                                     row.upstream->secondary_bus));
 }
 
 std::string draw_row(const Row& row, unsigned x, unsigned y, unsigned width) {
@@ -84,6 +85,23 @@ std::string draw_row(const Row& row, unsigned x, unsigned y, unsigned width) {
     const unsigned rest = width - kPortWidth - kLinkWidth;
     if (row.device) return out + draw_device_box(*row.device, right, y, rest);
     return row.upstream ? out + draw_switch(row, right, y, rest) : out;
+}
+
+/// Where the line to the next port of a switch begins: the bottom of the switch, or the port
+/// before.
+struct Tail {
+    unsigned x = 0;
+    unsigned y = 0;
+    bool is_switch = false;
+};
+
+std::string draw_branch(const Tail& from, unsigned left, unsigned middle) {
+    const unsigned bus = left - kIndent / 2;
+    // A switch stands to the right of its root port: its line goes back through the gap below.
+    const std::string back = from.is_switch ? fmt::format("V {} H {} ", from.y + kRowGap / 2, bus)
+                                            : "";
+    return fmt::format("<path d=\"M {} {} {}V {} H {}\" class=\"bus\"/>\n",
+                       from.is_switch ? from.x : bus, from.y, back, middle, left);
 }
 
 }  // namespace
@@ -112,18 +130,17 @@ std::string draw_fabric(const Machine& machine, const Fabric& fabric, unsigned x
     out += text_at(x + kFrameWidth - kInset, top + 24, "dim end",
                    fmt::format("bus 0 to {:02x}", fabric.buses - 1));
     unsigned row_y = top + kHeader;
-    std::vector<unsigned> tails = {top + kHeader - 8};  // by depth: where the parent's line is
+    std::vector<Tail> tails(1);  // by depth
     for (const Row& row : rows_of(machine, fabric)) {
         const unsigned indent = indent_of(row);
         const unsigned left = x + kInset + indent;
         const unsigned middle = row_y + kPortHeight / 2;
         tails.resize(row.depth + 1);
-        if (row.depth > 0) {
-            out += fmt::format("<path d=\"M {} {} V {} H {}\" class=\"bus\"/>\n",
-                               left - kIndent / 2, tails[row.depth], middle, left);
-        }
-        tails[row.depth] = middle;
-        tails.push_back(row_y + kPortHeight);
+        if (row.depth > 0) out += draw_branch(tails[row.depth], left, middle);
+        tails[row.depth] = {.x = left - kIndent / 2, .y = middle};
+        tails.push_back({.x = left + kPortWidth + kLinkWidth + kIndent,
+                         .y = row_y + kPortHeight,
+                         .is_switch = true});
         out += draw_row(row, left, row_y, kFrameWidth - 2 * kInset - indent);
         row_y += row_height(row) + kRowGap;
     }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text_table.h"
 #include "topology/scalars.h"
 #include "topology/xml_text.h"
 
@@ -52,8 +53,8 @@ std::string draw_folded_vfs(const Device& device, unsigned x, unsigned y, unsign
     out += text_at(x + 14, bottom, "mono",
                    fmt::format("{} to {}", short_bdf(device.functions[1].bdf),
                                short_bdf(device.functions.back().bdf)));
-    return out + text_at(x + width - 14, bottom, "dim end",
-                         fmt::format("{} VFs", device.functions.size() - 1));
+    return out +
+           text_at(x + width - 14, bottom, "dim end", counted(device.functions.size() - 1, "VF"));
 }
 
 }  // namespace

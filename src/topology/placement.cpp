@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text_table.h"
 #include "topology/fabric_placement.h"
 #include "topology/scalars.h"
 
@@ -133,9 +134,9 @@ std::optional<std::string> place_port(const Group& group, size_t index, size_t h
                                       Device::RootPort& port) {
     const auto address = port_address(group.bus, index, group.ports());
     if (!address) {
-        return fmt::format(
-            "{} devices{} without a NUMA node; expected at most {}, or 'numa_node' on some",
-            group.devices.size(), group.fabric ? " and a fabric" : "", kPcie0PortSlots * 8);
+        return fmt::format("{}{} without a NUMA node; expected at most {}, or 'numa_node' on some",
+                           counted(group.devices.size(), "device"),
+                           group.fabric ? " and a fabric" : "", kPcie0PortSlots * 8);
     }
     port.bdf = *address;
     port.secondary_bus = static_cast<uint8_t>(group.bus.number + 1 + index);

@@ -158,7 +158,7 @@ void add_channels(const RunContext& context, Args& args) {
     if (!context.qmp_socket.empty()) {
         add(args, "-chardev",
             fmt::format("socket,id=qmp,path={},server=on,wait=off", escaped(context.qmp_socket)));
-        add(args, "-mon", "chardev=qmp,mode=control");
+        add(args, "-qmp", "chardev:qmp");  // -mon is deprecated since 11.1, monitor-qmp not in 10.1
     }
 }
 

@@ -190,7 +190,7 @@ TEST(QemuArgs, ChannelsThatAreNotWantedAreAbsent) {
     const auto args = qemu_args(model.machines[0], RunContext{});
     ASSERT_TRUE(args);
     EXPECT_EQ(values(*args, "-chardev"), std::vector<std::string>{"null,id=console"});
-    EXPECT_TRUE(values(*args, "-mon").empty());
+    EXPECT_TRUE(values(*args, "-qmp").empty());
     EXPECT_TRUE(values(*args, "-pidfile").empty());
 }
 

@@ -4,29 +4,17 @@
 
 #include <fmt/format.h>
 
+#include "base/nearest.h"
 #include "topology/scalars.h"
+#include "topology/shell_text.h"
 #include "topology/topology.h"
 
 namespace mimic::topology {
 namespace {
 
-constexpr std::array<std::string_view, 4> kFormats = {"qemu", "libvirt", "tree", "svg"};
+constexpr size_t kShownName = 64;  // of a machine that is not there
 
-/// `word` as a POSIX shell reads it back.
-std::string shell_quoted(const std::string& word) {
-    constexpr std::string_view kPlain =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./,:+@%";
-    if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-    std::string out = "'";
-    for (const char c : word) {
-        if (c == '\'') {
-            out += "'\\''";
-        } else {
-            out += c;
-        }
-    }
-    return out + "'";
-}
+constexpr std::array<std::string_view, 4> kFormats = {"qemu", "libvirt", "tree", "svg"};
 
 /// One option and its value a line, with continuation lines.
 std::string command_line(const RunContext& context, const std::vector<std::string>& args) {
@@ -49,23 +37,42 @@ Result<Format> parse_format(std::string_view name) {
                 join_or(kFormats));
 }
 
-Result<std::string> render(const Model& model, Format format, const std::string& run_root) {
+Status keep_machine(Model& model, const std::string& name) {
+    std::vector<std::string> names;
+    for (const Machine& machine : model.machines) names.push_back(machine.name);
+    if (model.find_machine(name) == nullptr) {
+        return fail(std::errc::invalid_argument, "the file has no machine \"{}\"{}",
+                    name.substr(0, kShownName), did_you_mean(name.substr(0, kShownName), names));
+    }
+    std::erase_if(model.machines, [&](const Machine& machine) { return machine.name != name; });
+    return {};
+}
+
+Result<std::string> render(const Model& model, Format format, const std::string& run_root,
+                           const std::string& qemu) {
     if (format == Format::kTree) return tree_json(model);
     if (format == Format::kSvg) return picture_svg(model);
     const bool several = model.machines.size() > 1;
+    if (several && format == Format::kLibvirt) {
+        return fail(std::errc::invalid_argument,
+                    "{} has {} machines and a document of libvirt's is one domain: --machine {}",
+                    model.file_name, model.machines.size(), model.machines.front().name);
+    }
     std::string out;
     for (const Machine& machine : model.machines) {
-        const RunContext context = default_context(machine, run_root + "/" + machine.name);
+        RunContext context = default_context(machine, run_root + "/" + machine.name);
+        if (!qemu.empty()) context.qemu = qemu;
         if (format == Format::kQemu) {
             MIMIC_ASSIGN_OR_RETURN(const auto args, qemu_args(machine, context));
             if (several) out += fmt::format("{}# {}\n", out.empty() ? "" : "\n", machine.name);
             out += command_line(context, args);
         } else {
-            MIMIC_ASSIGN_OR_RETURN(const std::string xml, libvirt_xml(machine, context));
-            out += xml;
+            context.kernel.clear();
+            context.initrd.clear();
+            context.seed_iso.clear();
+            MIMIC_ASSIGN_OR_RETURN(out, libvirt_xml(machine, context));
         }
     }
-    if (several && format == Format::kLibvirt) out = "<domains>\n" + out + "</domains>\n";
     return out;
 }
 

@@ -28,6 +28,10 @@ tl::expected<Model, Diagnostics> parse(std::string_view text, std::string_view f
 /// failed read.
 Result<Model> load(const std::string& path);
 
+/// What a program prints of an error of load(): a report as it is, another error with "mimic:
+/// error: " before it, as all commands have.
+std::string load_report(const Error& error);
+
 /// Where the parts of one running machine are. Paths are taken as they are and may hold any
 /// character but NUL.
 struct RunContext {
@@ -70,7 +74,8 @@ Result<std::vector<std::string>> qemu_args(const Machine& machine, const RunCont
 /// The kernel command line that qemu_args() passes for a direct boot.
 std::string kernel_command_line(const Machine& machine);
 
-/// A libvirt domain for `virsh define`. Same failures as qemu_args().
+/// A libvirt domain for `virsh define`. Without a kernel or an image in `context` it boots nothing,
+/// and its description says what to add. Same failures as qemu_args().
 Result<std::string> libvirt_xml(const Machine& machine, const RunContext& context);
 
 /// The expected device tree as JSON text: what `mimic verify` compares a guest with. Stable: see
@@ -90,9 +95,15 @@ enum class Format : uint8_t { kQemu, kLibvirt, kTree, kSvg };
 Result<Format> parse_format(std::string_view name);
 
 /// `mimic plan`: the model in one format. kQemu and kLibvirt use default_context() below `run_root`
-/// (`<run_root>/<machine>`); several machines are printed one after another, each under a comment
-/// with its name (libvirt: a `<domains>` element around them). kQemu is shell syntax, one option a
-/// line.
-Result<std::string> render(const Model& model, Format format, const std::string& run_root);
+/// (`<run_root>/<machine>`) and the program `qemu` (empty: the one in PATH). kQemu is shell syntax,
+/// one option a line, and several machines are printed one after another, each under a comment with
+/// its name; the kernel and the disk are those of `mimic up`. kLibvirt is one domain without what
+/// nobody writes for libvirt: kernel, initrd, cloud-init seed. Errors: those of qemu_args();
+/// invalid_argument for kLibvirt and several machines.
+Result<std::string> render(const Model& model, Format format, const std::string& run_root,
+                           const std::string& qemu = "");
+
+/// Takes all machines but `name` out of the model. Errors: invalid_argument, with the nearest name.
+Status keep_machine(Model& model, const std::string& name);
 
 }  // namespace mimic::topology

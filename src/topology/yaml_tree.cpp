@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <unordered_set>
 
@@ -163,6 +164,21 @@ private:
     bool dead_ = false;
 };
 
+// Where the first line is that a tab indents, of those up to `last` (from 1; 0: all). The parser's
+// own words for it name neither the tab nor, always, its line.
+std::optional<Location> indenting_tab(std::string_view text, unsigned last) {
+    unsigned line = 1;
+    for (size_t at = 0; at < text.size() && (last == 0 || line <= last); ++line) {
+        const size_t end = std::min(text.find('\n', at), text.size());
+        const std::string_view words = text.substr(at, end - at);
+        const size_t tab = words.substr(0, words.find_first_not_of(" \t")).find('\t');
+        if (tab != std::string_view::npos && words.find_first_not_of(" \t\r") != words.npos)
+            return Location{line, static_cast<unsigned>(tab) + 1};
+        at = end + 1;
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 const YamlEntry* YamlNode::find(std::string_view key) const {
@@ -203,7 +219,13 @@ YamlPtr read_yaml(std::string_view text, Diagnostics& diagnostics) {
         YAML::Parser parser(stream);
         if (parser.HandleNextDocument(builder)) parser.HandleNextDocument(builder);
     } catch (const YAML::Exception& error) {
-        diagnostics.add(location(error.mark), fmt::format("not YAML: {}", error.msg));
+        const Location where = location(error.mark);
+        if (const auto tab = indenting_tab(text, where.line))
+            diagnostics.add(*tab,
+                            "a tab in the indentation; expected spaces: YAML indents by them "
+                            "alone");
+        else
+            diagnostics.add(where, fmt::format("not YAML: {}", error.msg));
         return nullptr;
     } catch (const std::exception& error) {
         diagnostics.add({}, fmt::format("not YAML: {}", error.what()));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "trace/file.h"
+#include "base/text_table.h"
 
 #include <cerrno>
 #include <fstream>
@@ -24,11 +25,12 @@ tl::unexpected<Error> bad(const std::string& name, size_t line, const std::strin
 
 // The next line without its end; nullopt at the end of the file. A line that is too long ends the
 // reading with `too_long`.
-std::optional<std::string> next_line(std::istream& in, size_t& bytes, bool& too_long) {
+std::optional<std::string> next_line(std::istream& in, size_t& bytes, bool& too_long, bool& ended) {
     std::string line;
     for (int c = in.get(); c != std::istream::traits_type::eof(); c = in.get()) {
         ++bytes;
-        if (c == '\n') return line;
+        ended = c == '\n';
+        if (ended) return line;
         if (line.size() == kMaxTraceLine) {
             too_long = true;
             return std::nullopt;
@@ -80,17 +82,32 @@ Result<TraceHeader> parse_header(const Json& json) {
     return header;
 }
 
+// What the first line of something else says.
+std::string no_trace(const std::string& line) {
+    if (line.find("\"traceEvents\"") != std::string::npos)
+        return "this is a trace for Perfetto, which has not all that a replay needs; record one "
+               "with: mimic trace MACHINE -o FILE.jsonl";
+    return "this is no trace of mimic's, a JSON object on each line (mimic trace MACHINE -o "
+           "FILE.jsonl)";
+}
+
 // Takes the lines of one file.
 class Reader {
 public:
     explicit Reader(const std::string& name) : name_(name) {}
 
-    Status take(const std::string& text) {
+    // `ended`: a newline was behind it.
+    Status take(const std::string& text, bool ended) {
         ++line_;
         if (ended_) return bad(name_, line_, "there is something behind the end line");
         const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-        if (json.is_discarded()) return bad(name_, line_, "no JSON");
-        if (!json.is_object()) return bad(name_, line_, "no JSON object");
+        const bool is_ours = line_ != 1 || text.starts_with("{\"mimic_trace\"");
+        if (json.is_discarded() && !is_ours) return bad(name_, line_, no_trace(text));
+        if (json.is_discarded() && !ended)
+            return bad(name_, line_, "it ends in the middle: the file was cut off");
+        if (json.is_discarded()) return bad(name_, line_, "not JSON");
+        if (!json.is_object()) return bad(name_, line_, "not a JSON object");
+        if (line_ == 1 && json.contains("traceEvents")) return bad(name_, line_, no_trace(text));
         if (line_ == 1) {
             auto header = parse_header(json);
             if (!header)
@@ -134,8 +151,8 @@ private:
             return bad(name_, line_, "\"events\" and \"lost\" must be numbers");
         if (events->get<uint64_t>() != file_.events.size())
             return bad(name_, line_,
-                       fmt::format("it speaks of {} events, the file has {}",
-                                   events->get<uint64_t>(), file_.events.size()));
+                       fmt::format("it speaks of {}, the file has {}",
+                                   counted(events->get<uint64_t>(), "event"), file_.events.size()));
         file_.lost = lost->get<uint64_t>();
         ended_ = true;
         return {};
@@ -171,10 +188,11 @@ Result<TraceFile> read_trace(std::istream& in, const std::string& name) {
     Reader reader(name);
     size_t bytes = 0;
     bool too_long = false;
-    while (const auto line = next_line(in, bytes, too_long)) {
+    bool ended = false;
+    while (const auto line = next_line(in, bytes, too_long, ended)) {
         if (bytes > kMaxTraceFile)
             return fail(std::errc::file_too_large, "{}: more than {} bytes", name, kMaxTraceFile);
-        MIMIC_TRY(reader.take(*line));
+        MIMIC_TRY(reader.take(*line, ended));
     }
     if (too_long)
         return bad(name, reader.line() + 1, fmt::format("longer than {} bytes", kMaxTraceLine));

@@ -70,14 +70,15 @@ TEST(TraceFile, OtherVersionsAreRefused) {
 
 TEST(TraceFile, ProblemsNameTheirLine) {
     const std::string start = header_line(kHeader);
-    EXPECT_THAT(problem(start + "x\n"), HasSubstr("t: line 2: no JSON"));
-    EXPECT_THAT(problem(start + "[]\n"), HasSubstr("line 2: no JSON object"));
+    EXPECT_THAT(problem(start + "x\n"), HasSubstr("t: line 2: not JSON"));
+    EXPECT_THAT(problem(start + "{\"seq\":"), HasSubstr("line 2: it ends in the middle"));
+    EXPECT_THAT(problem(start + "[]\n"), HasSubstr("line 2: not a JSON object"));
     EXPECT_THAT(problem(start + event_line(event(2, 1)) + event_line(event(2, 1))),
                 HasSubstr("line 3: \"seq\" does not rise"));
     EXPECT_THAT(problem(start + event_line(event(0, 1))), HasSubstr("line 2: \"seq\""));
     EXPECT_THAT(problem(start + event_line(event(1, 9)) + event_line(event(2, 8))),
                 HasSubstr("line 3: \"t\" is before"));
-    EXPECT_THAT(problem(start + end_line(1, 0)), HasSubstr("line 2: it speaks of 1 events"));
+    EXPECT_THAT(problem(start + end_line(1, 0)), HasSubstr("line 2: it speaks of 1 event,"));
     EXPECT_THAT(problem(start + "{\"end\":true}"), HasSubstr("line 2: \"events\""));
     EXPECT_THAT(problem(start + end_line(0, 0) + end_line(0, 0)),
                 HasSubstr("line 3: there is something behind the end"));
@@ -103,7 +104,11 @@ TEST(TraceFile, TheHeaderIsChecked) {
 }
 
 TEST(TraceFile, DeepNestingIsNoProblem) {
-    EXPECT_THAT(problem(std::string(100'000, '[')), HasSubstr("line 1: no JSON"));
+    EXPECT_THAT(problem(std::string(100'000, '[')),
+                HasSubstr("line 1: this is no trace of mimic's"));
+    for (const char* perfetto :
+         {"{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", "{\"traceEvents\":[]}\n"})
+        EXPECT_THAT(problem(perfetto), HasSubstr("for Perfetto")) << perfetto;
     const std::string deep = "{\"end\":" + std::string(50'000, '[') + std::string(50'000, ']') +
                              "}";
     EXPECT_THAT(problem(header_line(kHeader) + deep), HasSubstr("line 2"));

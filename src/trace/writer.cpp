@@ -7,6 +7,7 @@
 
 #include "base/nearest.h"
 #include "base/terminal_text.h"
+#include "base/text_table.h"
 
 namespace mimic::trace {
 namespace {
@@ -92,7 +93,7 @@ std::string other_text(const Event& event) {
                                : event.address == 1 ? "nonfatal"
                                                     : "fatal");
         case TraceKind::kVfs:
-            return fmt::format("{} VFs", event.value);
+            return counted(event.value, "VF");
         case TraceKind::kSlot:
             return fmt::format("slot: {}, link {}", (event.value & 1) != 0 ? "present" : "empty",
                                (event.value & 2) != 0 ? "up" : "down");
@@ -129,7 +130,9 @@ public:
     }
     void end(uint64_t /*events*/, uint64_t lost) override {
         if (lost != 0)
-            sink_(fmt::format("({} events were overwritten before they were read)\n", lost));
+            sink_(fmt::format("({} overwritten before {} read)\n",
+                              counted(lost, "event") + (lost == 1 ? " was" : " were"),
+                              lost == 1 ? "it was" : "they were"));
     }
 
 private:

@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What mimic says to somebody who gets a word wrong, and to nobody else; nothing is booted.
+# shellcheck source=/dev/null
+. "${BASH_SOURCE[0]%/*}/lib.sh"
+
+mimic=$BIN/mimic
+examples=$SRC/examples
+silent() { [ ! -s "$SANDBOX/$1" ] || bad "std$1 is not empty"; }
+
+begin 'words that are no command'
+run 2 "$mimic" verfy
+has err 'mimic: error: no command "verfy"; did you mean verify?'
+run 2 "$mimic" upp
+has err 'did you mean up?'
+run 2 "$mimic" kernel upp
+has err 'mimic: error: no command "kernel upp"; did you mean up?'
+has err 'mimic kernel --help'
+run 2 "$mimic" supervize
+lacks err 'supervise?'
+run 2 "$mimic" xyzzyxyzzy
+has err 'no command "xyzzyxyzzy"'
+run 2 "$mimic" --verison
+has err 'did you mean --version?'
+run 2 "$mimic" "$(printf 'x%.0s' {1..5000})"
+[ "$(wc -c <"$SANDBOX/err")" -lt 300 ] || bad 'the word is repeated whole'
+
+begin 'no word at all lists the commands'
+run 2 "$mimic"
+has out 'verify'
+has out 'doctor'
+silent err
+run 2 "$mimic" kernel
+has out 'plan'
+silent err
+
+begin 'options of a command'
+run 2 "$mimic" up x.yaml --timout 3
+has err 'mimic up has no option --timout; did you mean --timeout?'
+run 2 "$mimic" plan
+has err 'FILE is required'
+has err 'See: mimic plan --help'
+run 2 "$mimic" ps more
+has err '"more" is one word too many'
+
+begin 'version and help'
+run 0 "$mimic" -V
+has out 'mimic '
+run 0 "$mimic" help kernel up
+has out '--driver'
+run 2 "$mimic" help kernel upp
+has err 'did you mean up?'
+run 2 "$mimic" help up more
+has err 'has no commands of its own'
+for command in up down ps logs exec cp verify console doctor inject trace replay regs top api web plan clone tree kernel serve; do
+    run 0 "$mimic" "$command" --help
+    for noise in UINT TEXT FLOAT ' in [' 'kb(='; do lacks out "$noise"; done
+done
+run 0 "$mimic" up --help
+has out '{6.1,6.12,newest}'
+
+begin 'the command of a guest has options of its own'
+run 125 "$mimic" exec nobody uname -r
+has err 'machine nobody does not run'
+run 125 "$mimic" exec nobody ls --help
+has err 'machine nobody does not run'
+run 125 "$mimic" exec nobody -- ls --help
+has err 'machine nobody does not run'
+run 0 "$mimic" exec --help
+run 2 "$mimic" exec nobody
+
+begin 'down'
+run 1 "$mimic" down nope
+has err 'mimic: error: there is no machine nope'
+run 0 "$mimic" down nope --ignore-missing
+has err 'no machine nope'
+run 1 "$mimic" down ../nope --ignore-missing
+mkdir -p "$XDG_STATE_HOME/mimic/gone"
+echo 'stopped on request' >"$XDG_STATE_HOME/mimic/gone/exit-reason"
+run 0 "$mimic" down gone
+has err 'it ended: stopped on request'
+run 125 "$mimic" exec gone true
+has err 'machine gone does not run; it ended: stopped on request'
+mkdir -m 700 "$XDG_RUNTIME_DIR/mimic" 2>/dev/null
+mkdir -m 700 "$XDG_RUNTIME_DIR/mimic/left"
+run 125 "$mimic" exec left true
+has err 'its supervisor was killed; clean up with: mimic down left'
+run 1 "$mimic" down lefd
+has err 'did you mean left?'
+run 0 "$mimic" down left
+
+begin 'files that cannot be read or are something else'
+for words in 'plan /' 'kernel plan /' 'up /' 'clone /'; do
+    # shellcheck disable=SC2086 # Words.
+    run 1 "$mimic" $words
+    has err 'mimic: error: '
+    has err 'Is a directory'
+done
+printf 'version: 1\nmachine:\n\tname: x\n' >"$SANDBOX/tab.yaml"
+run 1 "$mimic" plan "$SANDBOX/tab.yaml"
+has err 'tab.yaml:3:1: a tab in the indentation'
+printf '{"displayTimeUnit":"ns","traceEvents":[\n{"ph":"M"}\n]}\n' >"$SANDBOX/run.json"
+run 2 "$mimic" replay "$SANDBOX/run.json"
+has err 'this is a trace for Perfetto'
+head -c 400 "$SRC/tests/replay/driver_session.jsonl" >"$SANDBOX/half.jsonl"
+run 2 "$mimic" replay "$SANDBOX/half.jsonl"
+head -n 3 "$SRC/tests/replay/driver_session.jsonl" | head -c -20 >"$SANDBOX/half.jsonl"
+run 2 "$mimic" replay "$SANDBOX/half.jsonl"
+has err 'the file was cut off'
+
+begin 'plans of several machines'
+cluster=$examples/two-node-cluster.yaml
+run 1 "$mimic" plan "$cluster" --format libvirt
+has err 'one domain: --machine node1'
+run 0 "$mimic" plan "$cluster" --format libvirt --machine node2
+has out '<name>node2</name>'
+lacks out '<domains>'
+for format in qemu tree svg; do
+    run 0 "$mimic" plan "$cluster" --format "$format" --machine node2
+    lacks out node1
+done
+run 1 "$mimic" plan "$cluster" --machine nodd1
+has err 'did you mean node1?'
+
+begin 'serve makes the folder of its sockets'
+"$mimic" serve "$examples/single.yaml" --run-dir "$SANDBOX/new/deep" >"$SANDBOX/served" 2>"$SANDBOX/err" &
+pid=$!
+eventually grep -q '^ready' "$SANDBOX/served"
+[ "$(stat -c %a "$SANDBOX/new/deep")" = 700 ] || bad 'the folder is open to others'
+kill -TERM "$pid"
+wait "$pid" || bad 'serve failed'
+
+begin 'doctor'
+export MIMIC_CACHE=$SANDBOX/empty MIMIC_QEMU_PRIVATE=1
+"$mimic" doctor --json >"$SANDBOX/out" 2>"$SANDBOX/err"
+status=$?
+python3 - "$SANDBOX/out" "$status" <<'PY' || bad 'not what doctor --json promises'
+import json, sys
+told = json.load(open(sys.argv[1], encoding="utf-8"))
+assert told["format"] == "mimic-doctor" and told["version"] == 1, told
+missing = any(one["health"] == "missing" for one in told["findings"])
+assert told["result"] == ("missing" if missing else "ok") and missing == (sys.argv[2] == "1"), told
+qemu = next(one for one in told["findings"] if one["subject"] == "QEMU")
+programs = next(one for one in told["findings"] if one["subject"] == "Programs")
+# What mimic up fetches by itself is a note, as the kernels are.
+assert programs["health"] != "ok" or (qemu["health"] == "note" and "mimic up fetches" in qemu["text"]), qemu
+PY

@@ -184,7 +184,22 @@ struct fsv_function *fsv_function_of(struct pci_dev *pdev);
 int fsv_bus_init(void);
 void fsv_bus_exit(void);
 
+/* fsv_domain.c */
+#ifdef FSV_HAS_SOFT_IOMMU
+extern const struct iommu_domain_ops fsv_domain_ops;
+extern const struct attribute_group *fsv_domain_groups[];
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+struct iommu_domain *fsv_domain_alloc(unsigned int type);
+#else
+extern struct iommu_domain fsv_identity_domain;
+extern struct iommu_domain fsv_blocked_domain;
+struct iommu_domain *fsv_domain_alloc_paging(struct device *dev);
+#endif
+#endif
+
 /* fsv_iommu.c */
+void fsv_iommu_init(void);
+void fsv_iommu_exit(void);
 void fsv_iommu_add(struct pci_dev *pdev);
 void fsv_iommu_remove(struct pci_dev *pdev);
 

@@ -459,7 +459,11 @@ void fsv_bus_destroy(struct fsv_bus *bus)
  */
 int fsv_bus_init(void)
 {
-	return bus_register_notifier(&pci_bus_type, &fsv_notifier);
+	int ret = bus_register_notifier(&pci_bus_type, &fsv_notifier);
+
+	if (!ret)
+		fsv_iommu_init();
+	return ret;
 }
 
 /**
@@ -467,6 +471,7 @@ int fsv_bus_init(void)
  */
 void fsv_bus_exit(void)
 {
+	fsv_iommu_exit();
 	bus_unregister_notifier(&pci_bus_type, &fsv_notifier);
 	if (fsv_memory_pages())
 		pr_err(FSV_NAME ": %ld pages were not given back\n",

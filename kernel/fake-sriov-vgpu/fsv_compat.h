@@ -10,6 +10,7 @@
 #define FSV_COMPAT_H
 
 #include <linux/fs.h>
+#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/pci.h>
 #include <linux/version.h>
@@ -65,5 +66,49 @@ static inline void fsv_set_no_dma(struct pci_driver *driver)
 	driver->driver_managed_dma = true;
 #endif
 }
+
+/*
+ * 6.1: an IOMMU of software can register without a bus of its own. Until 6.7 it
+ * must be taken out of the buses again, and only those of x86 are known.
+ */
+#if defined(CONFIG_IOMMU_API) &&                           \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0) ||  \
+	 (LINUX_VERSION_CODE >= KERNEL_VERSION(6, 1, 0) && \
+	  defined(CONFIG_X86)))
+#define FSV_HAS_SOFT_IOMMU
+#endif
+
+/* 6.19: attaching is told what was attached before. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+#define FSV_ATTACH_PARAMETERS                            \
+	struct iommu_domain *domain, struct device *dev, \
+		struct iommu_domain *old
+#else
+#define FSV_ATTACH_PARAMETERS struct iommu_domain *domain, struct device *dev
+#endif
+
+#ifdef FSV_HAS_SOFT_IOMMU
+/* Until 6.2 isolation of interrupts is a capability of the IOMMU. */
+static inline bool fsv_is_isolation(enum iommu_cap cap)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return cap == IOMMU_CAP_INTR_REMAP;
+#else
+	return false;
+#endif
+}
+
+/* Says which IOMMU a device has, where the core wants to be told. */
+static inline int fsv_set_fwspec(struct device *dev, struct iommu_device *iommu)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	return iommu_fwspec_init(dev, iommu->fwnode);
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	return iommu_fwspec_init(dev, iommu->fwnode, iommu->ops);
+#else
+	return 0;
+#endif
+}
+#endif
 
 #endif /* FSV_COMPAT_H */

@@ -149,7 +149,7 @@ int fsv_driver_init(void)
 	int ret;
 
 	fsv_driver.name = fsv_driver_name;
-	/* Groups of ours have no domain. */
+	/* Groups of ours may have no domain. */
 	fsv_set_no_dma(&fsv_driver);
 	ret = pci_register_driver(&fsv_driver);
 	if (ret == -EBUSY)

@@ -20,6 +20,8 @@ usage: setup-fake-sriov.sh COMMAND
   status                      what there is
   create-vf SLOT FUNC [TYPE]  one function; TYPE 0: without a vGPU
   remove-vf SLOT FUNC
+  vfio ADDRESS                bind one to vfio-pci and print its /dev/vfio/GROUP; sets allow_unsafe_interrupts, for all
+                              devices of the machine
 TEXT
 }
 
@@ -39,6 +41,8 @@ load() {
     module=${FAKE_SRIOV_MODULE:-$here/fake-sriov-vgpu.ko}
     # configfs may be a module of its own, and insmod does not look for it.
     modprobe configfs 2>/dev/null || true
+    grep -qw configfs /proc/filesystems ||
+        die "this kernel has no configfs (CONFIG_CONFIGFS_FS), or modprobe does not find its module"
     # shellcheck disable=SC2086 # parameters are words
     if [ -e "$module" ]; then
         insmod "$module" ${FAKE_SRIOV_PARAMETERS:-}
@@ -67,6 +71,31 @@ status() {
     cat "$CONTROL/list"
 }
 
+vfio() {
+    function=/sys/bus/pci/devices/$1
+    [ -e "$function" ] || die "there is no PCI function $1"
+    [ "$(cat "$function/iommu_group/name" 2>/dev/null)" = fake-sriov-vgpu ] ||
+        die "$1 is not of fake-sriov-vgpu, or has no IOMMU group (parameter iommu_groups)"
+    for module in vfio-pci vfio_iommu_type1; do
+        modprobe "$module" || die "cannot load $module"
+    done
+    # The software IOMMU isolates no interrupts, and need not: its functions raise none.
+    unsafe=/sys/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts
+    if [ "$(cat "$unsafe")" = N ]; then
+        echo "setup-fake-sriov: allow_unsafe_interrupts is on from now on, for all devices" >&2
+        echo Y >"$unsafe"
+    fi
+    echo vfio-pci >"$function/driver_override"
+    [ ! -e "$function/driver" ] || echo "$1" >"$function/driver/unbind"
+    echo "$1" >/sys/bus/pci/drivers_probe
+    case $(readlink "$function/driver") in
+        */vfio-pci) ;;
+        *) die "vfio-pci did not take $1; see dmesg" ;;
+    esac
+    group=$(readlink "$function/iommu_group")
+    echo "/dev/vfio/${group##*/}"
+}
+
 cleanup() {
     [ -e "$CONTROL" ] || return 0
     control clear 1
@@ -82,6 +111,7 @@ case "$command $#" in
     "create-vf 2") control create "$1 $2 $TYPE" ;;
     "create-vf 3") control create "$1 $2 $3" ;;
     "remove-vf 2") control remove "$1 $2" ;;
+    "vfio 1") vfio "$1" ;;
     "-h 0" | "--help 0" | "help 0") usage ;;
     *) usage >&2; exit 2 ;;
 esac

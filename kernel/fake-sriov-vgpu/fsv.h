@@ -125,7 +125,8 @@ struct fsv_function {
 /**
  * struct fsv_bus - a host bridge and all below it; its private memory
  * @sysdata: for the architecture; first, so that sysdata leads to the bus
- * @bridge: we hold a reference until fsv_bus_destroy() is done
+ * @bridge: we hold a reference until fsv_bus_destroy()
+ * @released: set when the bus is gone, if somebody wants to know
  * @domain: constant
  * @node: constant
  * @busn: bus numbers
@@ -140,6 +141,7 @@ struct fsv_function {
 struct fsv_bus {
 	fsv_sysdata sysdata;
 	struct pci_host_bridge *bridge;
+	bool *released;
 	int domain;
 	int node;
 	struct resource busn;
@@ -186,6 +188,7 @@ void fsv_bus_exit(void);
 
 /* fsv_domain.c */
 #ifdef FSV_HAS_SOFT_IOMMU
+bool fsv_domain_is_any(void);
 extern const struct iommu_domain_ops fsv_domain_ops;
 extern const struct attribute_group *fsv_domain_groups[];
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)

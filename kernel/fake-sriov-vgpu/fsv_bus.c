@@ -24,18 +24,19 @@
  * unbound.
  *
  * struct fsv_bus is the private memory of the host bridge, so it lives as long
- * as any reference to any device below. fsv_bus_destroy() waits until only its
- * own reference is left: then nobody can call fsv_pci_ops again, and the module
- * may go.
+ * as any reference to any device below, and the core calls fsv_bus_release()
+ * with the last one: then nobody can call fsv_pci_ops again. Nobody waits for
+ * that but fsv_bus_exit(), because then the module may go.
  *
  * The PCI core reads BARs as they are after a reset, with addresses in them,
  * and the notifier claims these at once. So the core never looks for others,
  * and a function finds its memory again after remove and rescan.
  */
 
-#include <linux/delay.h>
+#include <linux/atomic.h>
 #include <linux/jiffies.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #include "fsv.h"
 
@@ -43,6 +44,10 @@
 
 /* Guards what exists; see above. */
 DEFINE_MUTEX(fsv_lock);
+
+/* Buses that somebody may still refer to. */
+static atomic_t fsv_buses = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(fsv_buses_gone);
 
 static struct fsv_bus *fsv_bus_of(struct pci_bus *pci_bus)
 {
@@ -281,11 +286,13 @@ static bool fsv_domain_is_used(int domain)
 	return false;
 }
 
-/* Frees what the bus owns, then the bridge. Nobody else knows the bus. */
-static void fsv_bus_free(struct fsv_bus *bus, unsigned int references)
+/*
+ * Frees what the bus owns; the core frees the bus. What runs after the last
+ * line is over before the module's text is freed: that waits for RCU.
+ */
+static void fsv_bus_release(struct pci_host_bridge *bridge)
 {
-	struct device *dev = &bus->bridge->dev;
-	LIST_HEAD(memory);
+	struct fsv_bus *bus = bridge->release_data;
 	unsigned int i;
 
 	/* Flat functions first: they use the pool of a PF. */
@@ -297,10 +304,11 @@ static void fsv_bus_free(struct fsv_bus *bus, unsigned int references)
 	for (i = 0; i < ARRAY_SIZE(bus->functions); i++)
 		if (bus->functions[i])
 			fsv_function_free(bus->functions[i]);
-	list_splice_init(&bus->memory, &memory);
-	while (references--)
-		put_device(dev);
-	fsv_memory_free_all(&memory);
+	fsv_memory_free_all(&bus->memory);
+	if (bus->released)
+		*bus->released = true;
+	if (atomic_dec_and_test(&fsv_buses))
+		wake_up(&fsv_buses_gone);
 }
 
 static int fsv_bus_fill(struct fsv_bus *bus,
@@ -375,6 +383,7 @@ struct fsv_bus *fsv_bus_create(int domain, int node,
 {
 	struct pci_host_bridge *bridge;
 	struct fsv_bus *bus;
+	bool released = false;
 	int ret;
 
 	lockdep_assert_held(&fsv_lock);
@@ -387,20 +396,26 @@ struct fsv_bus *fsv_bus_create(int domain, int node,
 	bus->node = node;
 	INIT_LIST_HEAD(&bus->memory);
 	raw_spin_lock_init(&bus->config_lock);
+	atomic_inc(&fsv_buses);
+	pci_set_host_bridge_release(bridge, fsv_bus_release, bus);
 	ret = fsv_bus_fill(bus, wanted, count, with_flat);
 	if (ret) {
-		fsv_bus_free(bus, 1);
+		put_device(&bridge->dev);
 		return ERR_PTR(ret);
 	}
-	/* The core may put the first reference when it fails. */
+	/* When it fails, the core may put the first reference, or not. */
 	get_device(&bridge->dev);
 	ret = fsv_bus_register(bus);
-	if (ret) {
-		fsv_bus_free(bus, kref_read(&bridge->dev.kobj.kref));
-		return ERR_PTR(ret);
-	}
+	if (ret)
+		bus->released = &released;
 	put_device(&bridge->dev);
-	return bus;
+	if (!ret)
+		return bus;
+	if (!released) {
+		bus->released = NULL;
+		put_device(&bridge->dev);
+	}
+	return ERR_PTR(ret);
 }
 
 /* The core does not look for VFs of a PF without a driver; so we do. */
@@ -420,8 +435,8 @@ static void fsv_disable_vfs(struct fsv_bus *bus)
  * fsv_bus_destroy() - take a host bridge with all functions away
  * @bus: from fsv_bus_create()
  *
- * Context: may sleep until drivers have let go and nobody refers to a device
- * below the bridge any more; holds fsv_lock.
+ * Context: may sleep until drivers have let go; holds fsv_lock. Afterwards @bus
+ * is not the caller's any more; it goes with the last reference to a device.
  */
 void fsv_bus_destroy(struct fsv_bus *bus)
 {
@@ -429,7 +444,6 @@ void fsv_bus_destroy(struct fsv_bus *bus)
 	struct address_space *mappings = NULL;
 	struct fsv_memory *memory;
 	struct pci_dev *pdev;
-	unsigned int waited;
 
 	lockdep_assert_held(&fsv_lock);
 	pci_lock_rescan_remove();
@@ -441,15 +455,9 @@ void fsv_bus_destroy(struct fsv_bus *bus)
 	pci_remove_root_bus(bridge->bus);
 	pci_unlock_rescan_remove();
 
-	for (waited = 1; kref_read(&bridge->dev.kobj.kref) > 1; waited++) {
-		if (!(waited % 1000))
-			fsv_complain("domain %04x: a device is still in use",
-				     bus->domain);
-		msleep(10);
-	}
 	list_for_each_entry(memory, &bus->memory, list)
 		fsv_zap(mappings, memory);
-	fsv_bus_free(bus, 1);
+	put_device(&bridge->dev);
 }
 
 /**
@@ -468,9 +476,15 @@ int fsv_bus_init(void)
 
 /**
  * fsv_bus_exit() - after the last bus
+ *
+ * Context: may sleep until nobody refers to a device of any bus.
  */
 void fsv_bus_exit(void)
 {
+	while (!wait_event_timeout(fsv_buses_gone, !atomic_read(&fsv_buses),
+				   10 * HZ))
+		pr_notice(FSV_NAME ": devices of %d buses are still in use\n",
+			  atomic_read(&fsv_buses));
 	fsv_iommu_exit();
 	bus_unregister_notifier(&pci_bus_type, &fsv_notifier);
 	if (fsv_memory_pages())

@@ -63,7 +63,8 @@ static int fsv_part_store(struct config_item *item, const char *page,
 		fsv_complain("%s: out of range", config_item_name(item));
 		return -EINVAL;
 	}
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	if (!part->machine || part->machine->live)
 		ret = -EBUSY;
 	else if (size == sizeof(u8))
@@ -120,7 +121,8 @@ static ssize_t fsv_part_address_show(struct config_item *item, char *page)
 	const struct fsv_part *part = to_part(item);
 	int domain = 0;
 
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	if (part->machine)
 		domain = part->machine->domain;
 	mutex_unlock(&fsv_lock);
@@ -144,7 +146,8 @@ static ssize_t fsv_part_driver_store(struct config_item *item, const char *page,
 
 	if (!managed && !sysfs_streq(page, "none"))
 		return -EINVAL;
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	if (!part->machine || part->machine->live)
 		ret = -EBUSY;
 	else
@@ -349,7 +352,8 @@ static ssize_t fsv_machine_live_store(struct config_item *item,
 
 	if (kstrtou8(page, 0, &value) || value > 1)
 		return -EINVAL;
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	if (!value)
 		fsv_machine_stop(machine);
 	else if (!machine->live)
@@ -376,7 +380,8 @@ static ssize_t fsv_machine_domain_store(struct config_item *item,
 
 	if (kstrtou16(page, 0, &value))
 		return -EINVAL;
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	if (machine->live)
 		ret = -EBUSY;
 	else
@@ -403,7 +408,8 @@ static ssize_t fsv_machine_numa_node_store(struct config_item *item,
 		return -EINVAL;
 	if (value != NUMA_NO_NODE && !node_online(value))
 		return -ENODEV;
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	if (machine->live)
 		ret = -EBUSY;
 	else

@@ -118,7 +118,8 @@ static ssize_t create_store(struct device *dev, struct device_attribute *attr,
 		fsv_complain("create wants SLOT FUNCTION [TYPE]");
 		return -EINVAL;
 	}
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	ret = fsv_create(PCI_DEVFN(numbers[0], numbers[1]), numbers[2]);
 	mutex_unlock(&fsv_lock);
 	if (ret)
@@ -145,7 +146,8 @@ static ssize_t remove_store(struct device *dev, struct device_attribute *attr,
 		fsv_complain("remove wants SLOT FUNCTION");
 		return -EINVAL;
 	}
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	function = fsv_flat_at(PCI_DEVFN(numbers[0], numbers[1]));
 	if (function)
 		fsv_drop(function);
@@ -162,7 +164,8 @@ static ssize_t clear_store(struct device *dev, struct device_attribute *attr,
 {
 	unsigned int devfn;
 
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	for (devfn = 0; devfn < ARRAY_SIZE(fsv_bus->functions); devfn++)
 		if (fsv_flat_at(devfn))
 			fsv_drop(fsv_flat_at(devfn));
@@ -178,7 +181,8 @@ static ssize_t list_show(struct device *dev, struct device_attribute *attr,
 	unsigned int devfn;
 	ssize_t length = 0;
 
-	mutex_lock(&fsv_lock);
+	if (mutex_lock_interruptible(&fsv_lock))
+		return -EINTR;
 	for (devfn = 0; devfn < ARRAY_SIZE(fsv_bus->functions); devfn++) {
 		function = fsv_flat_at(devfn);
 		if (function)

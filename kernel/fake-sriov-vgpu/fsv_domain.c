@@ -28,6 +28,7 @@ struct fsv_domain {
 	struct xarray pages; /* page frame number of memory, by that of DMA */
 };
 
+static atomic_t fsv_domains;
 /* Of all address spaces; for /sys/class/iommu. */
 static atomic_long_t fsv_mapped_pages;
 static atomic_long_t fsv_map_calls;
@@ -107,6 +108,7 @@ static void fsv_domain_free(struct iommu_domain *domain)
 		atomic_long_dec(&fsv_mapped_pages);
 	xa_destroy(&fsv->pages);
 	kfree(fsv);
+	atomic_dec(&fsv_domains);
 }
 
 const struct iommu_domain_ops fsv_domain_ops = {
@@ -124,12 +126,23 @@ static struct iommu_domain *fsv_domain_create(void)
 
 	if (!fsv)
 		return NULL;
+	atomic_inc(&fsv_domains);
 	xa_init(&fsv->pages);
 	/* Numbers of pages must fit an xarray's index; 48 bits are usual. */
 	fsv->domain.geometry.aperture_end = DMA_BIT_MASK(48);
 	fsv->domain.geometry.force_aperture = true;
 	fsv->domain.pgsize_bitmap = PAGE_SIZE;
 	return &fsv->domain;
+}
+
+/**
+ * fsv_domain_is_any() - is there an address space that is not freed yet?
+ *
+ * Return: whether operations of this file may still be called.
+ */
+bool fsv_domain_is_any(void)
+{
+	return atomic_read(&fsv_domains);
 }
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)

@@ -283,7 +283,7 @@ struct fsv_function *fsv_function_create_flat(struct fsv_bus *bus,
  * fsv_function_free() - undo fsv_function_create() and its kin
  * @function: not on the bus; its memory stays with the bus
  *
- * Context: may sleep; holds fsv_lock.
+ * Context: may sleep; holds fsv_lock, unless nobody else knows the bus.
  */
 void fsv_function_free(struct fsv_function *function)
 {

@@ -30,6 +30,7 @@
  * goes.
  */
 
+#include <linux/delay.h>
 #include <linux/iommu.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
@@ -200,12 +201,17 @@ void fsv_iommu_init(void)
 /**
  * fsv_iommu_exit() - undo fsv_iommu_init()
  *
- * Context: may sleep; no function is left.
+ * Context: may sleep, until VFIO has freed the last address space; no function
+ * is left.
  */
 void fsv_iommu_exit(void)
 {
 	if (!fsv_iommu_ops)
 		return;
+	while (fsv_domain_is_any()) {
+		fsv_complain("an address space is still in use");
+		msleep(100);
+	}
 	fsv_iommu_unregister();
 	iommu_device_sysfs_remove(&fsv_iommu);
 	fwnode_remove_software_node(fsv_iommu.fwnode);

@@ -19,6 +19,7 @@ constexpr size_t kTokenBytes = 32;
 constexpr size_t kMinToken = 16;
 constexpr size_t kMaxToken = 256;
 constexpr std::string_view kScheme = "Bearer ";
+constexpr std::string_view kNotFound = "/404.html";
 
 // Takes as long for a wrong first character as for a wrong last one.
 bool same_secret(std::string_view a, std::string_view b) {
@@ -34,13 +35,22 @@ std::optional<control::HttpResponse> ApiGate::guard(const control::HttpRequest& 
     if (!is_our_host(head.host))
         return control::refuse(
             {421, "wrong_host", "this port is 127.0.0.1 or localhost, and has no other name"});
-    if (find(head.path) != nullptr || is_token(head.authorization)) return std::nullopt;
+    if (find(head.path) != nullptr || is_of_page(head) || is_token(head.authorization))
+        return std::nullopt;
     return control::refuse(
         {401, "unauthorized", "a request has the header Authorization: Bearer TOKEN"});
 }
 
 std::optional<control::HttpResponse> ApiGate::file(const control::HttpRequest& request) const {
-    const web::Asset* const asset = find(request.path);
+    const web::Asset* asset = find(request.path);
+    if (asset == nullptr && is_of_page(request)) {
+        asset = find(std::string(kNotFound));
+        control::HttpResponse response;
+        response.status = 404;
+        response.content_type = asset != nullptr ? asset->content_type : "text/plain";
+        response.body = asset != nullptr ? asset->content : "There is nothing at this address.\n";
+        return response;
+    }
     if (asset == nullptr) return std::nullopt;
     if (request.method != "GET" && request.method != "HEAD") {
         auto refused = control::refuse({405, "method_not_allowed", "this resource allows GET"});
@@ -62,6 +72,13 @@ const web::Asset* ApiGate::find(const std::string& path) const {
     const auto found = std::find_if(assets_.begin(), assets_.end(),
                                     [&](const web::Asset& asset) { return asset.path == path; });
     return found != assets_.end() ? &*found : nullptr;
+}
+
+// A person who mistyped the address gets words; a program that asks the API gets its errors.
+bool ApiGate::is_of_page(const control::HttpRequest& request) const {
+    const std::string& path = request.path;
+    const bool is_api = path == "/v1" || path.starts_with("/v1/") || path == "/metrics";
+    return !assets_.empty() && !is_api && (request.method == "GET" || request.method == "HEAD");
 }
 
 bool ApiGate::is_our_host(const std::string& host) const {

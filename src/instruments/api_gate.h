@@ -28,17 +28,19 @@ public:
     void set_port(uint16_t port) { port_ = port; }
 
     /// An answer for a request that must not be served: 421 for a foreign Host, 401 without the
-    /// token.
+    /// token. Where there is a page, all that is not of the API is for everybody.
     std::optional<control::HttpResponse> guard(const control::HttpRequest& head) const;
 
     /// Whether the request shows the token; one for a file may do without.
     bool has_token(const control::HttpRequest& head) const { return is_token(head.authorization); }
 
-    /// The file at the path of `request`; nullopt if there is none.
+    /// The file at the path of `request`, or the page that says that there is none; nullopt if the
+    /// API is asked.
     std::optional<control::HttpResponse> file(const control::HttpRequest& request) const;
 
 private:
     const web::Asset* find(const std::string& path) const;
+    bool is_of_page(const control::HttpRequest& request) const;
     bool is_our_host(const std::string& host) const;
     bool is_token(const std::string& authorization) const;
 

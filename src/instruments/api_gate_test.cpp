@@ -13,7 +13,11 @@ namespace mimic::instruments {
 namespace {
 
 constexpr std::array kAssets{
-    web::Asset{.path = "/", .content_type = "text/html", .etag = "\"1\"", .content = "<p>page"}};
+    web::Asset{.path = "/", .content_type = "text/html", .etag = "\"1\"", .content = "<p>page"},
+    web::Asset{.path = "/404.html",
+               .content_type = "text/html",
+               .etag = "\"2\"",
+               .content = "<p>nothing"}};
 constexpr uint16_t kPort = 8080;
 
 control::HttpRequest request(const std::string& path, const std::string& authorization = "",
@@ -44,12 +48,32 @@ TEST_F(Gate, ApiWantsTheToken) {
           "0123456789abcdef"})
         EXPECT_EQ(status(request("/v1/machines", wrong)), 401) << wrong;
     EXPECT_EQ(status(request("/metrics")), 401);
-    EXPECT_EQ(status(request("/nothing")), 401) << "does not say what there is";
+    EXPECT_EQ(status(request("/v1/nothing")), 401) << "does not say what there is";
+    EXPECT_EQ(status(request("/v1")), 401);
 }
 
 TEST_F(Gate, FilesOfThePageNeedNone) {
     EXPECT_EQ(status(request("/")), 0);
-    EXPECT_EQ(status(request("//")), 401);
+}
+
+// Whoever mistypes the address of the page reads that, not an error of the API.
+TEST_F(Gate, AWrongAddressIsAPageToo) {
+    for (const char* path : {"//", "/nothing", "/index.html", "/v1x", "/favicon.ico"}) {
+        EXPECT_EQ(status(request(path)), 0) << path;
+        const auto answer = gate.file(request(path));
+        ASSERT_TRUE(answer) << path;
+        EXPECT_EQ(answer->status, 404);
+        EXPECT_EQ(answer->content_type, "text/html");
+        EXPECT_EQ(answer->body, "<p>nothing");
+    }
+    auto post = request("/nothing");
+    post.method = "POST";
+    EXPECT_EQ(status(post), 401);
+    // Without a page there is only the API.
+    ApiGate api("0123456789abcdef", {});
+    api.set_port(kPort);
+    EXPECT_EQ(api.guard(request("/nothing"))->status, 401);
+    EXPECT_FALSE(api.file(request("/nothing")));
 }
 
 TEST_F(Gate, ForeignHostsAreRefusedEvenWithTheToken) {

@@ -71,6 +71,8 @@ class MockMachine:
         self.registers = {"COMMAND": 6, "STATUS": 0x10}
         self.trace = {"enabled": False, "devices": [], "data_bytes": 0, "buffer_bytes": 1 << 20}
         self.traced = 0
+        self.idle = False
+        self.refused = {}  # device: what its answers about faults refuse
         self.posted = []
         for fabric in self.plan["fabrics"]:
             self._add(fabric["name"], "fabric", fabric["bdf"], fabric["numa_node"], None)
@@ -103,7 +105,7 @@ class MockMachine:
     def tick(self):
         """What a busy guest does between two polls."""
         with self.lock:
-            for number, device in enumerate(self.devices.values()):
+            for number, device in enumerate([] if self.idle else self.devices.values()):
                 if "port" in device["kind"]:
                     continue
                 for name in ("bar_reads", "bar_writes", "interrupts"):
@@ -135,6 +137,8 @@ class MockMachine:
         fields = [{"name": "Memory Space Enable", "hi": 1, "lo": 1, "value": "0x1", "text": None},
                   {"name": "Bus Master Enable", "hi": 2, "lo": 2, "value": hex(command >> 2 & 1), "text": None}]
         header = [register("Vendor ID", "0x0", 16, "0x1de5", []), register("Command", "0x4", 16, hex(command), fields)]
+        header += [register(name, hex(0x34 + 4 * index), 32, "0x0", fields)
+                   for index, name in enumerate(("CAPABILITIES_POINTER", "PREFETCHABLE_LIMIT_UPPER"))]
         pcie = [register("Link Status", "0x12", 16, "0x1105", [
             {"name": "Current Link Speed", "hi": 3, "lo": 0, "value": "0x5", "text": "32 GT/s"}])]
         bar = [register("STATUS", "0x2c", 32, hex(self.registers["STATUS"]), [])]
@@ -148,9 +152,11 @@ class MockMachine:
     def trace_events(self, device, since):
         with self.lock:
             self.traced = max(self.traced, since) + 3
-            kinds = ("bar-read", "dma-write", "msix")
-            return [{"seq": seq, "t": seq * 1_000_000, "device": device, "kind": kinds[seq % 3], "reg": "STATUS",
-                     "addr": "0x2c", "bar": 0, "size": 4, "value": "0x10"} for seq in range(since, self.traced)]
+            kinds = ({"kind": "bar-read", "reg": "STATUS", "addr": "0x2c", "bar": 0, "size": 4, "value": "0x10", "dur": 840},
+                     {"kind": "config-write", "reg": "COMMAND", "addr": "0x4", "size": 2, "value": "0x6"},
+                     {"kind": "dma-map", "addr": "0x1f8d8000", "size": 2048, "access": 1})
+            return [{"seq": seq, "t": seq * 1_000_000, "device": device, **kinds[seq % 3]}
+                    for seq in range(since, self.traced)]
 
 
 class MockApi:
@@ -265,7 +271,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
                       "GET": lambda: machine.faults.get(name, [])}[method]()
             if method == "POST":
                 self.mock.event("fault", machine=machine.name, device=name, fault=body["fault"], state="active")
-            return self.json({"device": name, "faults": faults})
+            return self.json({"device": name, "faults": faults, "refused": machine.refused.get(name, [])})
         return self.json(machine.devices[name])
 
     def trace(self, machine, method, rest, query, body):
@@ -299,9 +305,10 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
 
     def asset(self, path):
         file = DIST / ("index.html" if path == "/" else path[1:])
+        status = 200
         if "/" in path[1:] or not file.is_file():
-            return self.fail(404, "not_found", f"nothing at {path}")
-        return self.answer(200, TYPES[file.suffix], file.read_bytes(), {"Content-Security-Policy": POLICY})
+            status, file = 404, DIST / "404.html"
+        return self.answer(status, TYPES[file.suffix], file.read_bytes(), {"Content-Security-Policy": POLICY})
 
     def json(self, value, status=200):
         self.answer(status, "application/json", json.dumps(value).encode(), {})

@@ -36,6 +36,14 @@ NAMELESS = """[...document.querySelectorAll('button, input, select, [role=treeit
     !(e.getAttribute('aria-label') || e.textContent.trim() || (e.labels && e.labels.length))).map(e => e.outerHTML)"""
 
 
+# How many lines the text of an element or a text node takes.
+LINES = """(node => {
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    return new Set([...range.getClientRects()].map(rect => Math.round(rect.top / 4))).size;
+})"""
+
+
 def row(name):
     return f"document.getElementById('row-device:{name}')"
 
@@ -95,7 +103,7 @@ class PageTest(unittest.TestCase):
         self.browser.js("sessionStorage.clear()")
         self.browser.open(f"http://127.0.0.1:{self.api.port}/#token=wrong")
         self.browser.wait("document.querySelector('#token') !== null", "the form for the token")
-        self.assertIn("the token is wrong or missing", self.browser.text())
+        self.assertIn("not the one of the server", self.browser.text())
         self.browser.js("document.querySelector('#token').value = 'mock-token'")
         self.browser.click("form.token button")
         self.browser.wait(f"{ROWS}.length > 5", "the tree after the right token")
@@ -296,6 +304,143 @@ class PageTest(unittest.TestCase):
         self.assertEqual("gpu0, function, active", self.browser.js(f"{row('gpu0')}.getAttribute('aria-label')"))
         roles = {node["role"]["value"] for node in self.browser.call("Accessibility.getFullAXTree")["nodes"]}
         self.assertLessEqual({"tree", "treeitem", "tablist", "tab", "tabpanel", "log", "main", "banner"}, roles)
+
+    def test_rows_of_a_trace_are_one_line_each(self):
+        self.machine.trace.update(enabled=True, devices="all")
+        self.browser.resize(1400, 900)
+        self.open()
+        self.choose("gpu0", "trace")
+        self.browser.wait("document.querySelectorAll('.trace tbody tr').length > 8", "events")
+        self.assertEqual([], self.browser.js(
+            f"[...document.querySelectorAll('.trace tbody td')].filter(e => {LINES}(e) > 1).map(e => e.textContent)"))
+        self.assertIn("for reading", self.browser.js("document.querySelector('.trace').innerText"))
+
+    def test_names_of_registers_break_between_words_only(self):
+        for width in (1400, 420):
+            self.browser.resize(width, 900)
+            self.open()
+            self.choose("gpu0", "registers")
+            self.browser.wait("document.querySelector('[data-name=prefetchable_limit_upper]') !== null")
+            # Each piece between two places where a name may break.
+            self.assertEqual([], self.browser.js(
+                "[...document.querySelectorAll('.register .reg')].filter(e => e.checkVisibility()).flatMap(e => "
+                f"[...e.childNodes]).filter(n => n.nodeType === 3 && {LINES}(n) > 1).map(n => n.textContent)"), width)
+            self.assertEqual(width, self.browser.js("document.documentElement.scrollWidth"))
+
+    def test_narrow_rows_keep_the_end_of_an_address(self):
+        self.browser.resize(420, 800)
+        self.open()
+        ends = f"{ROWS}.map(e => [e.querySelector('.label'), e.querySelector('.end'), e.querySelector('.name')])" \
+               ".filter(([, end]) => end.textContent)"
+        shown = self.browser.js(f"{ends}.map(([label, end]) => [label.textContent, end.textContent])")
+        self.assertIn(["gpu0", "03:00.0"], shown)
+        self.assertIn(["gpu0-vf1", "03:00.2"], shown)
+        self.assertEqual([], self.browser.js(
+            f"{ends}.filter(([label, end, name]) => end.getBoundingClientRect().right > name.getBoundingClientRect().right "
+            "+ 0.5 || end.scrollWidth > end.clientWidth + 1 || label.clientWidth < 20).map(([label]) => label.textContent)"))
+
+    def test_without_a_token_there_is_a_form_for_it(self):
+        self.open()
+        self.browser.js("sessionStorage.clear()")
+        self.browser.events.clear()
+        self.browser.open("about:blank")
+        self.browser.open(f"http://127.0.0.1:{self.api.port}/")
+        self.browser.wait("document.querySelector('#token')?.checkVisibility()", "the form")
+        self.assertLess(self.browser.js("document.querySelector('#token').getBoundingClientRect().top"), 200)
+        self.assertTrue(self.browser.js("document.querySelector('#banner').hidden"))
+        self.assertIn("needs the token", self.browser.text())
+        self.assertNotIn("Authorization", self.browser.text())
+        self.assertFalse(self.browser.js("document.querySelector('.tree-head').checkVisibility()"))
+        # Nothing is asked of a server that can only refuse.
+        self.assertEqual([], [url for url in self.browser.requests() if "/v1/" in url])
+        self.browser.js("document.querySelector('#token').value = 'mock-token'")
+        self.browser.click("form.token button")
+        self.browser.wait(f"{ROWS}.length > 5", "the tree")
+        self.assertTrue(self.browser.js("document.querySelector('.tree-head').checkVisibility()"))
+
+    def test_a_wrong_address_says_so_and_leads_back(self):
+        self.open()
+        self.browser.open(f"http://127.0.0.1:{self.api.port}/nothing")
+        self.assertIn("There is nothing at this address", self.browser.text())
+        self.browser.click("a")
+        self.browser.wait(f"{ROWS}.length > 5", "the page")
+
+    def test_an_idle_line_is_no_line(self):
+        self.machine.idle = True
+        self.open()
+        drawn = f"(() => {{ const c = {row('gpu0')}.querySelector('canvas'); return c.getContext('2d')" \
+                ".getImageData(0, 0, c.width, c.height).data.some(v => v !== 0); })()"
+        seen = "performance.getEntriesByType('resource').filter(e => e.name.endsWith('/devices')).length"
+        self.browser.wait(f"{seen} > 3", "a few polls")
+        self.assertFalse(self.browser.js(drawn))
+        self.machine.idle = False
+        self.browser.wait(drawn, "a line once something happens")
+
+    def test_faults_that_cannot_strike_are_not_offered(self):
+        self.machine.refused["gpu0"] = [
+            {"fault": "receiver-error", "reason": "an endpoint has no AER", "for_now": False},
+            {"fault": "irq-late", "reason": "MSI-X is off", "for_now": True}]
+        self.open()
+        self.choose("gpu0", "faults")
+        disabled = "[...document.querySelectorAll('form.fault button')].filter(e => e.disabled).map(e => e.textContent)"
+        self.browser.wait(f"{disabled}.length === 2", "two cannot strike")
+        self.assertEqual(["receiver-error", "irq-late"], self.browser.js(disabled))
+        self.assertIn("an endpoint has no AER", self.browser.text())
+        self.browser.click("[aria-label='Inject receiver-error']")
+        # What cannot strike now may do so later.
+        self.browser.js("(() => { const e = document.querySelector('#fault-when'); e.value = 'at_us';"
+                        " e.dispatchEvent(new Event('change')); })()")
+        self.assertEqual(["receiver-error"], self.browser.js(disabled))
+        self.browser.click("[aria-label='Inject irq-late']")
+        self.browser.wait("document.querySelector('.said').textContent === 'Injected irq-late.'")
+        self.assertEqual(["irq-late"], [body["fault"] for _, body in self.machine.posted])
+
+    def shown(self, device, tab):
+        self.browser.wait(f"document.querySelector('#details-title')?.textContent === {json.dumps(device)}", device)
+        self.assertEqual(f"tab-{tab}", self.browser.js("document.querySelector('[role=tab][aria-selected=true]').id"))
+        self.assertEqual([device], self.browser.js(
+            f"{ROWS}.filter(e => e.getAttribute('aria-selected') === 'true').map(e => e.querySelector('.label').textContent)"))
+
+    def test_a_reload_keeps_what_was_chosen(self):
+        self.open()
+        self.choose("gpu1-vf1", "registers")
+        address = self.browser.js("location.href")
+        self.assertEqual(f"http://127.0.0.1:{self.api.port}/#machine=rack&device=gpu1-vf1&tab=registers", address)
+        self.browser.call("Page.reload")
+        self.browser.wait(f"{ROWS}.length > 5")
+        self.shown("gpu1-vf1", "registers")
+        self.browser.click("#tab-faults")
+        self.assertEqual(address.replace("registers", "faults"), self.browser.js("location.href"))
+        # It did so without steps in the history, in which a token might have stayed.
+        self.assertNotIn("token", json.dumps([entry["url"] for entry in self.browser.call("Page.getNavigationHistory")["entries"]]))
+
+    def test_an_address_can_be_passed_on(self):
+        other = MockMachine("other", gpus=2)
+        self.api.machines["other"] = other
+        self.browser.open("about:blank")
+        self.browser.open(f"{self.api.url}&machine=other&device=gpu0-vf2&tab=trace")
+        self.browser.wait("document.querySelector('#machines').value === 'other'")
+        self.browser.wait(f"{ROWS}.length > 5")
+        self.assertNotIn("token", self.browser.js("location.href"))
+        # The VF is shown once the guest has enabled it.
+        self.assertIsNone(self.browser.js("document.querySelector('#details-title')"))
+        other.set_vfs("gpu0", 3)
+        self.api.event("vfs", machine="other", device="gpu0", count=3)
+        self.shown("gpu0-vf2", "trace")
+        # Whatever else may stand in an address: nothing of it is shown or run.
+        for end in ("machine=%&device=%E0%A4%A&tab=x", "machine=other&device=<b>&tab=constructor", "&&==&machine"):
+            self.browser.js(f"location.hash = {json.dumps(end)}")
+        self.browser.js("location.hash = 'machine=other&device=gpu1&tab=faults'")
+        self.shown("gpu1", "faults")
+
+    def test_names_of_all_kinds_survive_a_reload(self):
+        self.open()
+        name = json.dumps(MockMachine.HOSTILE)
+        self.browser.js("document.querySelector('#tree').scrollTop = 1e6")
+        self.browser.wait(f"{LABELS}.includes({name})")
+        self.browser.js(f"{ROWS}.find(e => e.querySelector('.label').textContent === {name}).click()")
+        self.browser.call("Page.reload")
+        self.browser.wait(f"document.querySelector('#details-title')?.textContent === {name}")
 
     def test_narrow_window_shows_one_thing_at_a_time(self):
         self.browser.resize(480, 800)

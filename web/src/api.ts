@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control API over HTTP with the token of this session: requests, and the stream of events.
+import { fragment, readPlace, writePlace } from "./place";
 import type { LiveEvent } from "./types";
 
 /** What the API, or the way to it, said is wrong; the message is for people. `status` 0: no answer came. */
@@ -16,12 +17,13 @@ export function messageOf(error: unknown): string {
 const kTokenKey = "mimic-token";
 const kSilence_ms = 20_000; // the server says something every 5 s
 
-/** Takes the token from `#token=...`, once: it does not stay in the address bar, nor in the history. */
+/** Takes the token from `#token=...`, once: it does not stay in the address bar, nor in the history. What else stands
+ * there does. */
 export function takeToken(): string {
-    const match = /(?:^#|&)token=([^&]+)/.exec(location.hash);
-    if (match?.[1]) {
-        sessionStorage.setItem(kTokenKey, match[1]);
-        history.replaceState(null, "", location.pathname);
+    const token = fragment().get("token");
+    if (token) {
+        sessionStorage.setItem(kTokenKey, token);
+        writePlace(readPlace());
     }
     return sessionStorage.getItem(kTokenKey) ?? "";
 }

@@ -31,6 +31,8 @@ const kTabs: [string, string, Tab][] = [
     ["faults", "Faults", faultsTab],
 ];
 
+export const isTab = (id: string): boolean => kTabs.some(([known]) => known === id);
+
 export class Details {
     private node: TreeNode | null = null;
     private live: Live | null = null;
@@ -40,18 +42,23 @@ export class Details {
     private title = h("h2", { id: "details-title", tabindex: "-1" });
     private state = h("span", { class: "state" });
 
+    /** `moved` hears the device and the tab that are shown, whenever one of them is another. */
     constructor(private readonly root: HTMLElement, private readonly api: Api,
-                private readonly changed: () => void, private readonly back: () => void) {
+                private readonly changed: () => void, private readonly back: () => void,
+                private readonly moved: (device: string, tab: string) => void) {
         root.addEventListener("keydown", (event) => {
             if (event.key === "Escape" && !event.defaultPrevented) this.back();
         });
         this.show(null, null);
     }
 
-    /** Another device, or none. */
-    show(live: Live | null, node: TreeNode | null): void {
+    /** Another device, or none; on `tab`, or the one that was open last. */
+    show(live: Live | null, node: TreeNode | null, tab = ""): void {
+        const other_tab = isTab(tab) && tab !== this.tab;
+        if (other_tab) this.tab = tab;
         if (node && this.node && node.id === this.node.id && live === this.live) {
             document.body.classList.add("has-details");
+            if (other_tab) this.open(tab);
             return;
         }
         this.live = live;
@@ -78,6 +85,11 @@ export class Details {
               h("button", { type: "button", class: "quiet back", onclick: () => this.back() }, "Back to the tree")),
             tabs, h("div", { role: "tabpanel", id: "panel", class: "panel", tabindex: "0" }));
         this.open(this.tab);
+    }
+
+    /** Whether `device` is shown, on `tab` if that is not empty. */
+    shows(device: string, tab: string): boolean {
+        return this.node?.device === device && (tab === "" || tab === this.tab);
     }
 
     /** After each poll. */
@@ -111,6 +123,7 @@ export class Details {
             signal: this.leave.signal, changed: this.changed,
         });
         this.refresh();
+        this.moved(this.node!.device!, id);
     }
 
     private onTabKey(event: KeyboardEvent): void {

@@ -3,9 +3,9 @@
 // from the API, so a new fault needs nothing here.
 import { devicePath, messageOf } from "./api";
 import { repeat, type Tab, type TabContext } from "./details";
-import { errorBox, h, setText } from "./dom";
+import { errorBox, h, setAttribute, setText } from "./dom";
 import { duration } from "./format";
-import type { FaultName, FaultReport } from "./types";
+import type { FaultName, FaultRefusal, FaultReport } from "./types";
 
 const kInterval_ms = 1000;
 
@@ -31,7 +31,19 @@ function describe(report: FaultReport): string {
     return parts.filter(Boolean).join(", ");
 }
 
+interface FaultAnswer {
+    faults: FaultReport[];
+    refused?: FaultRefusal[];
+}
+
+interface Offer {
+    button: HTMLButtonElement;
+    why: HTMLElement;
+}
+
 class FaultsView {
+    private readonly offers = new Map<string, Offer>();
+    private refused: FaultRefusal[] = [];
     private readonly list = h("tbody");
     private readonly standing = h("table", { class: "standing", hidden: true },
         h("caption", {}, "Injected"),
@@ -48,7 +60,10 @@ class FaultsView {
     constructor(private readonly context: TabContext) {
         const clear = h("button", { type: "button", onclick: () => void this.act("DELETE") }, "Clear all");
         this.amount.hidden = true;
-        this.when.addEventListener("change", () => { this.amount.hidden = this.when.value === "now"; });
+        this.when.addEventListener("change", () => {
+            this.amount.hidden = this.when.value === "now";
+            this.showRefusals();
+        });
         context.panel.append(
             h("div", { class: "tools" }, h("label", { for: "fault-when" }, "Strike"), this.when, this.amount,
               h("span", { class: "gap" }), clear),
@@ -76,6 +91,7 @@ class FaultsView {
                 }
                 groups.get(group)!.append(this.form(fault, text));
             }
+            this.showRefusals();
         } catch (error) {
             if (!signal.aborted) this.problem.replaceChildren(errorBox(messageOf(error)));
         }
@@ -83,9 +99,11 @@ class FaultsView {
 
     private form(fault: FaultName, text: string): HTMLElement {
         const inputs = fault.options.map((option) => this.input(fault.name, option));
-        const form = h("form", { class: "fault" },
-            h("button", { type: "submit", "aria-label": `Inject ${fault.name}` }, fault.name), h("span", { class: "muted" }, text),
-            h("span", { class: "options" }, ...inputs.map(([label]) => label)));
+        const button = h("button", { type: "submit", "aria-label": `Inject ${fault.name}` }, fault.name);
+        const why = h("span", { class: "why", id: `why-${fault.name}` });
+        this.offers.set(fault.name, { button, why });
+        const form = h("form", { class: "fault" }, button, h("span", { class: "muted" }, text),
+            h("span", { class: "options" }, ...inputs.map(([label]) => label)), why);
         form.addEventListener("submit", (event) => {
             event.preventDefault();
             const options: Record<string, string> = {};
@@ -114,10 +132,10 @@ class FaultsView {
 
     private async act(method: "POST" | "DELETE", body?: Record<string, unknown>): Promise<void> {
         try {
-            const answer = await this.context.api.send<{ faults: FaultReport[] }>(method, this.path, body);
+            const answer = await this.context.api.send<FaultAnswer>(method, this.path, body);
             this.problem.replaceChildren();
             setText(this.said, body ? `Injected ${body.fault}.` : "Cleared all faults.");
-            this.show(answer.faults);
+            this.show(answer);
             this.context.changed();
         } catch (error) {
             setText(this.said, "");
@@ -128,13 +146,27 @@ class FaultsView {
     private async load(): Promise<void> {
         const { api, signal } = this.context;
         try {
-            this.show((await api.get<{ faults: FaultReport[] }>(this.path, signal)).faults);
+            this.show(await api.get<FaultAnswer>(this.path, signal));
         } catch (error) {
             if (!signal.aborted) this.problem.replaceChildren(errorBox(messageOf(error)));
         }
     }
 
-    private show(faults: FaultReport[]): void {
+    // What cannot strike is not offered, and says why. What cannot now may later.
+    private showRefusals(): void {
+        const later = this.when.value !== "now";
+        const reasons = new Map(this.refused.filter((one) => !(one.for_now && later)).map((one) => [one.fault, one.reason]));
+        for (const [name, { button, why }] of this.offers) {
+            const reason = reasons.get(name) ?? "";
+            button.disabled = reason !== "";
+            setText(why, reason);
+            setAttribute(button, "aria-describedby", reason ? why.id : null);
+        }
+    }
+
+    private show({ faults, refused }: FaultAnswer): void {
+        this.refused = refused ?? [];
+        this.showRefusals();
         const text = JSON.stringify(faults);
         if (text === this.shown) return;
         this.shown = text;

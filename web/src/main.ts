@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: which machine is shown, the polls that keep it live, and the way back when the server was away.
 import { Api, ApiError, keepToken, machinePath, messageOf, takeToken } from "./api";
-import { Details } from "./details";
+import { Details, isTab } from "./details";
 import { byId, errorBox, h, setAttribute, setText } from "./dom";
 import { EventLog } from "./event_log";
 import { amount, bytes, uptime } from "./format";
 import { Live } from "./live";
+import { readPlace, writePlace } from "./place";
 import { setUpTheme } from "./theme";
 import { planOf } from "./topology";
 import { TreeView } from "./tree_view";
@@ -26,6 +27,7 @@ class Page {
     private wake: (() => void) | null = null;
     private failures = 0;
     private stream_open = false;
+    private place = readPlace(); // what is looked at, or was asked for and is not there yet
 
     constructor() {
         this.tree = new TreeView(byId("tree"), byId("rows"), (node, by_keyboard) => {
@@ -35,14 +37,40 @@ class Page {
         this.details = new Details(byId("details"), this.api, () => this.wake?.(), () => {
             document.body.classList.remove("has-details");
             this.tree.focus();
+        }, (device, tab) => {
+            this.place = { machine: this.live!.machine, device, tab };
+            writePlace(this.place);
         });
         byId("fold").addEventListener("click", () => this.tree.foldAll(true));
         byId("unfold").addEventListener("click", () => this.tree.foldAll(false));
         byId("clear-events").addEventListener("click", () => this.log.clear());
-        this.picker.addEventListener("change", () => { this.choose(this.picker.value); this.wake?.(); });
+        this.picker.addEventListener("change", () => {
+            this.choose(this.picker.value);
+            this.place = { machine: this.picker.value, device: "", tab: "" };
+            writePlace(this.place);
+            this.wake?.();
+        });
         document.addEventListener("visibilitychange", () => this.wake?.());
-        window.addEventListener("hashchange", () => { this.api.token = takeToken(); this.wake?.(); });
+        window.addEventListener("hashchange", () => this.onAddress());
         setUpTheme(byId("theme"));
+    }
+
+    // Somebody changed the address of the page that is open.
+    private onAddress(): void {
+        this.api.token = takeToken();
+        this.place = readPlace();
+        if (this.machines.some((machine) => machine.name === this.place.machine)) this.picker.value = this.place.machine;
+        if (this.live) this.goToPlace(this.live);
+        this.wake?.();
+    }
+
+    // Shows the device that the address names as soon as it is there: it may be a VF that the guest has yet to enable.
+    private goToPlace(live: Live): void {
+        const { machine, device } = this.place;
+        const tab = isTab(this.place.tab) ? this.place.tab : "";
+        if (machine !== live.machine || device === "" || this.details.shows(device, tab)) return;
+        const node = this.tree.reveal(device);
+        if (node) this.details.show(live, node, tab);
     }
 
     run(): void {
@@ -55,8 +83,10 @@ class Page {
         for (;;) {
             let wait = kPoll_ms;
             try {
+                if (this.api.token === "") throw new ApiError(401, "", "");
                 if (!document.hidden) await this.poll();
                 this.failures = 0;
+                document.body.classList.remove("locked");
             } catch (error) {
                 wait = kRetry_ms[Math.min(this.failures++, kRetry_ms.length - 1)]!;
                 this.showFailure(error, wait);
@@ -97,6 +127,7 @@ class Page {
         byId("empty").hidden = true;
         if (changed) this.tree.reshape();
         else this.tree.paint();
+        this.goToPlace(this.live);
         this.details.refresh();
         this.showSums(current);
     }
@@ -104,7 +135,7 @@ class Page {
     private showMachines(machines: Machine[]): void {
         const names = machines.map((machine) => machine.name);
         if (names.join("\n") !== this.machines.map((machine) => machine.name).join("\n")) {
-            const chosen = this.picker.value || sessionStorage.getItem("mimic-machine") || "";
+            const chosen = this.picker.value || this.place.machine || sessionStorage.getItem("mimic-machine") || "";
             this.picker.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
             this.picker.value = names.includes(chosen) ? chosen : names[0] ?? "";
         }
@@ -137,19 +168,25 @@ class Page {
 
     private showFailure(error: unknown, wait_ms: number): void {
         const status = error instanceof ApiError ? error.status : 0;
+        const locked = status === 401 || status === 403;
+        document.body.classList.toggle("locked", locked);
         if (status === 404) this.live = null; // the machine went between two requests
-        if (status === 401 || status === 403) {
+        if (locked) {
             this.live = null;
             this.tree.show(null);
-            this.fillEmpty("token", () => this.tokenForm(messageOf(error)));
+            this.details.show(null, null);
+            setText(byId("machine-state"), "");
+            this.fillEmpty(`token ${this.api.token}`, () => this.tokenForm(this.api.token !== ""));
+            setText(byId("banner"), "");
+            return;
         } else if (!this.live) {
             this.fillEmpty(messageOf(error), () => [errorBox(messageOf(error))]);
         }
         setText(byId("banner"), `${messageOf(error)} Trying again every ${Math.ceil(wait_ms / 1000)} s.`);
     }
 
-    private tokenForm(message: string): HTMLElement[] {
-        const input = h("input", { type: "password", id: "token", autocomplete: "off", required: true });
+    private tokenForm(was_wrong: boolean): HTMLElement[] {
+        const input = h("input", { type: "password", id: "token", autocomplete: "off", required: true, autofocus: true });
         const form = h("form", { class: "token" }, h("label", { for: "token" }, "Token"), input, h("button", {}, "Use it"));
         form.addEventListener("submit", (event) => {
             event.preventDefault();
@@ -157,15 +194,22 @@ class Page {
             this.api.token = input.value.trim();
             this.wake?.();
         });
-        return [errorBox(message), h("p", {}, "Open the address that ", h("code", {}, "mimic web"), " printed, or enter its token."), form];
+        const what = was_wrong ? "This token is not the one of the server, or no longer." : "This page needs the token of its server.";
+        return [
+            was_wrong ? errorBox(what) : h("p", {}, h("b", {}, what)),
+            h("p", {}, "Open the address that ", h("code", {}, "mimic web"), " printed in its terminal, or enter what stands there behind ",
+              h("code", {}, "token="), ". A new ", h("code", {}, "mimic web"), " has a new one."),
+            form,
+        ];
     }
 
     private showConnection(): void {
         const element = byId("connection");
         const away = this.failures > 0;
-        setText(element, away ? "not connected" : this.stream_open ? "live" : "live, no events");
-        setAttribute(element, "data-tone", away ? "bad" : this.stream_open ? "ok" : "warn");
-        byId("banner").hidden = !away;
+        const locked = document.body.classList.contains("locked");
+        setText(element, locked ? "no token" : away ? "not connected" : this.stream_open ? "live" : "live, no events");
+        setAttribute(element, "data-tone", locked ? "warn" : away ? "bad" : this.stream_open ? "ok" : "warn");
+        byId("banner").hidden = !away || locked;
         document.body.classList.toggle("stale", away);
     }
 
@@ -184,6 +228,7 @@ class Page {
         const never = new AbortController().signal;
         for (let failures = 0;; ++failures) {
             try {
+                if (this.api.token === "") throw new ApiError(401, "", "");
                 await this.api.events("/v1/events", () => {
                     failures = 0;
                     this.stream_open = true;

@@ -3,7 +3,7 @@
 // read is marked. Sections and registers fold; folds survive a refresh.
 import { devicePath, messageOf } from "./api";
 import { repeat, type Tab, type TabContext } from "./details";
-import { errorBox, h, setText } from "./dom";
+import { errorBox, h, setAttribute, setText } from "./dom";
 import { bytes } from "./format";
 import type { Field, Register, Registers } from "./types";
 
@@ -46,6 +46,11 @@ function groupsOf(answer: Registers): Group[] {
         }
     }
     return groups;
+}
+
+// A long name may break behind its underscores, never inside of a word.
+function breakable(name: string): (string | HTMLElement)[] {
+    return name.split(/(?<=[_.])/).flatMap((part, index) => (index === 0 ? [part] : [h("wbr"), part]));
 }
 
 function fieldText(field: Field): string {
@@ -113,7 +118,7 @@ class RegistersView {
         const value = h("code", { class: "value" });
         const text = h("span", { class: "fields" });
         const fields = new Map<string, HTMLElement>();
-        const head = [h("code", { class: "offset" }, register.offset), h("span", { class: "reg" }, register.name), value, text];
+        const head = [h("code", { class: "offset" }, register.offset), h("span", { class: "reg" }, ...breakable(register.name)), value, text];
         const list = h("dl", { class: "field-list" });
         if (register.doc) list.append(h("dt", { class: "doc" }, register.doc), h("dd"));
         for (const field of register.fields) {
@@ -136,7 +141,9 @@ class RegistersView {
         if (!is_new && row.value.textContent !== register.value) row.changed_at = performance.now();
         row.element.classList.toggle("changed", performance.now() - row.changed_at < kMarked_ms);
         setText(row.value, register.value);
-        setText(row.text, summary(register));
+        const text = summary(register);
+        setText(row.text, text);
+        setAttribute(row.text, "title", text || null);
         for (const field of register.fields) {
             const cell = row.fields.get(`${field.hi}:${field.lo}`);
             if (cell) setText(cell, fieldText(field));

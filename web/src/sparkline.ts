@@ -34,7 +34,8 @@ export function drawSparkline(canvas: HTMLCanvasElement, history: History, width
     context.setTransform(scale, 0, 0, scale, 0, 0);
     context.clearRect(0, 0, width, height);
     const values = [...history];
-    if (values.length < 2) return;
+    // A line of noughts is no news, and at the foot of its row it looks like a stray dash.
+    if (values.length < 2 || values.every((value) => value === 0)) return;
     const top = Math.max(1, ...values);
     const colour = getComputedStyle(canvas).color;
     // The newest at the right edge.

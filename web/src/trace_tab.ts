@@ -25,7 +25,9 @@ function detailOf(event: TraceEvent): string {
         event.value === undefined ? "" : `= ${event.value}`,
         Object.entries(event.fields ?? {}).map(([name, value]) => `${name}=${value}`).join(" "),
         event.data === undefined ? "" : `data ${event.data.slice(0, 64)}`,
+        event.access === undefined ? "" : ["", "for reading", "for writing", "for both"][event.access] ?? "",
         event.vector === undefined ? "" : `vector ${event.vector}`,
+        event.dur === undefined ? "" : `took ${event.dur < 10_000 ? `${event.dur} ns` : `${(event.dur / 1000).toFixed(0)} \u00b5s`}`,
         event.severity,
         event.text,
         // Whatever else is true of it, by its name.

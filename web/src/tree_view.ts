@@ -16,7 +16,7 @@ interface Row {
     element: HTMLElement;
     twist: HTMLElement;
     label: HTMLElement;
-    note: HTMLElement;
+    note: [HTMLElement, HTMLElement, HTMLElement]; // domain and end of an address, what else there is to say
     state: HTMLElement;
     numbers: [HTMLElement, HTMLElement, HTMLElement];
     canvas: HTMLCanvasElement;
@@ -71,6 +71,24 @@ export class TreeView {
         this.paint();
     }
 
+    /** Selects the row of `device`, unfolds what is above it and brings it into sight. Null if there is none. */
+    reveal(device: string): TreeNode | null {
+        const find = (nodes: TreeNode[]): TreeNode | null => {
+            for (const node of nodes) {
+                const found = node.device === device ? node : find(node.children);
+                if (found) return found;
+            }
+            return null;
+        };
+        const node = find(this.live?.tree.roots ?? []);
+        if (!node) return null;
+        for (let above = node.parent; above; above = above.parent) this.folded.delete(above.id);
+        this.selected = node.id;
+        this.reshape();
+        this.move(this.visible.indexOf(node));
+        return node;
+    }
+
     foldAll(fold: boolean): void {
         this.folded.clear();
         const visit = (node: TreeNode): void => {
@@ -121,13 +139,13 @@ export class TreeView {
         const row: Row = {
             element: h("div", { role: "treeitem", class: "row", id: `row-${node.id}` }),
             twist: h("span", { class: "twist", "aria-hidden": "true" }),
-            label: cell("label"), note: cell("note"), state: cell("state"),
+            label: cell("label"), note: [cell("domain"), cell("end"), cell("more")], state: cell("state"),
             numbers: [cell("number"), cell("number"), cell("number")],
             canvas: h("canvas", { class: "spark", "aria-hidden": "true" }),
         };
         row.element.dataset.id = node.id;
         row.element.dataset.kind = node.kind;
-        const name = h("span", { class: "name" }, row.twist, row.label, row.note);
+        const name = h("span", { class: "name" }, row.twist, row.label, h("span", { class: "note" }, ...row.note));
         row.element.append(name, row.state, ...row.numbers, row.canvas);
         this.holder.append(row.element);
         this.rows.set(node.id, row);
@@ -152,7 +170,7 @@ export class TreeView {
         ];
         for (const [name, value] of attributes) setAttribute(element, name, value);
         setText(row.label, node.label);
-        setText(row.note, this.noteOf(node));
+        this.noteOf(node).forEach((text, index) => setText(row.note[index]!, text));
         this.fillState(row.state, state);
         const rates = live.ratesOf(node);
         setText(row.numbers[0], rate(rates.accesses));
@@ -162,10 +180,13 @@ export class TreeView {
         if (history) drawSparkline(row.canvas, history.accesses, kSpark.width, kSpark.height);
     }
 
-    private noteOf(node: TreeNode): string {
+    // Where there is little room an address keeps its end, which tells one function from the next.
+    private noteOf(node: TreeNode): [string, string, string] {
         const device = node.device ? this.live!.devices.get(node.device) : undefined;
-        const vfs = device?.total_vfs ? `${device.vfs ?? 0}/${device.total_vfs} VFs` : "";
-        return [device?.bdf ?? node.note, vfs].filter(Boolean).join(" \u00b7 ");
+        const vfs = device?.total_vfs ? `\u00b7 ${device.vfs ?? 0}/${device.total_vfs} VFs` : "";
+        const note = device?.bdf ?? node.note;
+        const [, domain, end] = /^([0-9a-f]+:)([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])$/.exec(note) ?? [];
+        return end ? [domain!, end, vfs] : ["", "", [note, vfs].filter(Boolean).join(" ")];
     }
 
     private fillState(element: HTMLElement, state: State | null): void {

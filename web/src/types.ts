@@ -190,6 +190,9 @@ export interface TraceEvent {
     value?: string;
     reg?: string;
     vector?: number;
+    access?: number; // of dma-map: 1 reading, 2 writing, 3 both
+    dur?: number; // nanoseconds that the model took for an access
+    interrupt?: number; // of a doorbell: the vector that answers it
     fields?: Record<string, string>;
     data?: string; // hexadecimal bytes
     severity?: string;
@@ -202,6 +205,13 @@ export interface LiveEvent {
     machine?: string;
     device?: string | null;
     [key: string]: unknown;
+}
+
+/** A fault that a device would refuse. */
+export interface FaultRefusal {
+    fault: string;
+    reason: string;
+    for_now: boolean; // false: never by this device
 }
 
 /** A fault that can be injected: GET /v1/faults. */

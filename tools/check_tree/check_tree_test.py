@@ -84,10 +84,10 @@ class IncludeRules(unittest.TestCase):
 
     def test_up_and_sideways_are_caught(self):
         for path, name in (("src/base/a.h", "reg/b.h"), ("src/pci/a.h", "vfio_user/b.h"),
-                           ("src/vfio_user/a.h", "sim/b.h"), ("src/devices/x/a.h", "vfio_user/b.h"),
+                           ("src/vfio_user/a.h", "trace/b.h"), ("src/devices/x/a.h", "vfio_user/b.h"),
                            ("src/devices/x/a.h", "devices/y/b.h"), ("src/devices/x/a.h", "topology/b.h"),
                            ("src/topology/a.h", "devices/x/b.h"), ("src/machine/a.h", "cli/b.h"),
-                           ("src/mediator/a.h", "machine/b.h"), ("src/newlayer/a.h", "base/b.h")):
+                           ("src/topology/a.h", "machine/b.h"), ("src/newlayer/a.h", "base/b.h")):
             self.assertEqual(len(self.arrow(path, name)), 1, "%s -> %s" % (path, name))
 
     def test_form(self):
@@ -113,6 +113,28 @@ class DocRules(unittest.TestCase):
         for name in ("other_test", "Loop.Stops", "src/other"):
             readme = {"README.md": self.TABLE % name}
             self.assertEqual(len(found(doc_rules.readme_tests, tree=dict(tree, **readme))), 1)
+
+    def test_layers(self):
+        right = "".join("| `src/%s` | what | %s |\n" % (layer, ", ".join(sorted(below)) or "nothing")
+                        for layer, below in reversed(list(include_rules.MAY_INCLUDE.items())))
+        self.assertEqual(found(doc_rules.layers, tree={"ARCHITECTURE.md": right}), [])
+        rows = right.split("\n")
+        pci = next(row for row in rows if row.startswith("| `src/pci`"))
+        for wrong in (right.replace(pci + "\n", ""),                               # a folder is missing
+                      right + "| `src/mediator` | what | base |\n",                # one that there is not
+                      right.replace(pci, "| `src/pci` | what | base |"),           # reg is allowed, and not named
+                      right.replace(pci, "| `src/pci` | what | base, reg, cli |")):  # cli is named, and not allowed
+            self.assertEqual(len(found(doc_rules.layers, tree={"ARCHITECTURE.md": wrong})), 1, wrong)
+
+    def test_module_versions(self):
+        conf = {"kernel/a-b/dkms.conf": 'PACKAGE_NAME="a-b"\nPACKAGE_VERSION="1.1.0"\n'}
+        good = "cp -r . /usr/src/a-b-1.1.0 && dkms install a-b/1.1.0, not xa-b-1.0 or a-b-1.md"
+        self.assertEqual(found(doc_rules.module_versions, tree=dict(conf, **{"kernel/a-b/README.md": good})), [])
+        for bad in ("dkms install a-b/1.0.0", "/usr/src/a-b-1.1.1/"):
+            tree = dict(conf, **{"docs/a.md": bad + "\n"})
+            self.assertEqual(len(found(doc_rules.module_versions, tree=tree)), 1, bad)
+        source = dict(conf, **{"kernel/a-b/main.c": 'MODULE_VERSION("1.0.0");\n'})
+        self.assertEqual(len(found(doc_rules.module_versions, tree=source)), 1)
 
     def test_markers(self):
         begin, end = "<!-- begin generated: x -->\n", "<!-- end generated -->\n"

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules on documents: tests that the README's table names exist, and generated text lies between pairs of markers."""
+"""Rules on documents: tests that the README's table names exist, the picture of the layers is that of the includes,
+versions of kernel modules are theirs, and generated text lies between pairs of markers."""
 
+import os
 import re
 
+import include_rules
 from tree import Breach
 
 REGISTERED = re.compile(r"\b(?:mimic_test|mimic_fuzzer|mimic_vm_test|add_test)\(\s*(?:NAME\s+)?([\w.-]+)")
@@ -49,6 +52,67 @@ def readme_tests(tree):
                 yield Breach("README.md", number, "names the test `%s`, which does not exist" % name)
 
 
+LAYER = re.compile(r"^\| `src/(\w+)(?:/<name>)?` \|.*\|([^|]*)\|$")
+
+
+def layers(tree):
+    """ARCHITECTURE.md's table names each layer once; what it says that a layer may use is allowed, and all that is
+    allowed is named there, for the layer or for one that it may use."""
+    page = "ARCHITECTURE.md"
+    if tree.text(page) is None:
+        return
+    rows = {}
+    for number, line in enumerate(tree.lines(page), 1):
+        row = LAYER.match(line)
+        if row:
+            rows[row.group(1)] = (number, row.group(2))
+    if not rows:
+        return
+    allowed = include_rules.MAY_INCLUDE
+    if set(rows) != set(allowed):
+        yield Breach(page, 1, "the table of layers and include_rules.py differ in: %s" %
+                     ", ".join(sorted(set(rows) ^ set(allowed))))
+        return
+    names = list(rows)
+    named = {}
+    for at, name in enumerate(names):
+        text = re.sub(r"\([^)]*\)", "", rows[name][1])
+        named[name] = set(names[at + 1:]) if "all below" in text else set(re.findall(r"\w+", text)) & set(rows)
+    for name, (number, _) in rows.items():
+        reached, waiting = set(), [name]
+        while waiting:
+            more = named[waiting.pop()] - reached
+            reached |= more
+            waiting += more
+        for other in sorted(named[name] - allowed[name]):
+            yield Breach(page, number, "src/%s may not use %s (include_rules.py)" % (name, other))
+        for other in sorted(allowed[name] - reached):
+            yield Breach(page, number, "src/%s may use %s (include_rules.py), which is not said" % (name, other))
+
+
+def module_versions(tree):
+    """Where a text names a version of a kernel module, it is the one of its dkms.conf."""
+    for conf in tree.paths:
+        if os.path.basename(conf) != "dkms.conf":
+            continue
+        values = dict(re.findall(r'^(PACKAGE_NAME|PACKAGE_VERSION)="([^"]+)"', tree.text(conf), re.M))
+        name, version = values.get("PACKAGE_NAME", ""), values.get("PACKAGE_VERSION", "")
+        if not name or not version:
+            yield Breach(conf, 1, "has no PACKAGE_NAME and PACKAGE_VERSION")
+            continue
+        mention = re.compile(r"(?<![\w-])%s[-/](\d+\.\d+(?:\.\d+)*)" % re.escape(name))
+        own = re.compile(r'^MODULE_VERSION\("([^"]+)"\)')
+        folder = os.path.dirname(conf) + "/"
+        for path in tree.texts():
+            if path.endswith("CHANGELOG.md") or path.startswith("tools/check_tree/"):
+                continue  # the first tells of older ones
+            for number, line in enumerate(tree.lines(path), 1):
+                found = mention.findall(line) + (own.findall(line) if path.startswith(folder) else [])
+                for other in found:
+                    if other != version:
+                        yield Breach(path, number, "%s %s: dkms.conf says %s" % (name, other, version))
+
+
 def markers(tree):
     for path in tree.texts():
         if path.startswith("tools/"):
@@ -67,4 +131,4 @@ def markers(tree):
             yield Breach(path, begun, "generated text has no end marker")
 
 
-RULES = [readme_tests, markers]
+RULES = [readme_tests, layers, module_versions, markers]

@@ -62,11 +62,39 @@ run 0 "$mimic" logs single
 (printf '\n'; sleep 1; printf '\035') | "$mimic" console single >"$SANDBOX/console" || bad 'console failed'
 [ -s "$SANDBOX/console" ] || bad 'the console is silent'
 
+begin 'the files are those of docs/topology.md'
+# files TABLE: "pattern there" of each file in the page's table whose first head is TABLE.
+files() {
+    awk -F'|' -v head=" $1 " '$2 == head { on = 1; next } !/^\|/ { on = 0 } on && / `/ {
+        gsub(/^ | $/, "", $3); gsub(/ /, "-", $3); gsub(/<[^>]*>/, "*", $2); gsub(/[`,]/, "", $2)
+        n = split($2, names, " "); for (i = 1; i <= n; i++) print names[i], $3 }' "$SRC/docs/topology.md"
+}
+# agree TABLE FOLDER THERE...: each file has a pattern, and each that must be there now is.
+agree() {
+    local table=$1 folder=$2 file pattern there known
+    shift 2
+    [ "$(files "$table" | wc -l)" -ge 5 ] || bad "no table of a $table"
+    for file in "$folder"/* "$folder"/.[!.]*; do
+        [ -e "$file" ] || continue
+        known=no
+        # shellcheck disable=SC2254 # It is a pattern.
+        while read -r pattern there; do case ${file##*/} in $pattern) known=yes ;; esac; done < <(files "$table")
+        [ $known = yes ] || bad "docs/topology.md does not name $file"
+    done
+    while read -r pattern there; do
+        [[ " $* " != *" $there "* ]] || compgen -G "$folder/$pattern" >/dev/null ||
+            bad "docs/topology.md has $pattern, which is not in $folder"
+    done < <(files "$table")
+}
+agree file "$XDG_RUNTIME_DIR/mimic/single" always
+agree 'log file' "$XDG_STATE_HOME/mimic/single" always
+
 begin 'down, twice'
 run 0 "$mimic" down single
 nothing_left
 run 0 "$mimic" down single
 [ "$(reason)" = 'stopped on request' ] || bad "reason: $(reason)"
+agree 'log file' "$XDG_STATE_HOME/mimic/single" always afterwards
 
 begin 'QEMU is killed'
 up

@@ -153,9 +153,11 @@ class MockMachine:
         with self.lock:
             self.traced = max(self.traced, since) + 3
             kinds = ({"kind": "bar-read", "reg": "STATUS", "addr": "0x2c", "bar": 0, "size": 4, "value": "0x10", "dur": 840},
-                     {"kind": "config-write", "reg": "COMMAND", "addr": "0x4", "size": 2, "value": "0x6"},
-                     {"kind": "dma-map", "addr": "0x1f8d8000", "size": 2048, "access": 1})
-            return [{"seq": seq, "t": seq * 1_000_000, "device": device, **kinds[seq % 3]}
+                     {"kind": "config-write", "reg": "COMMAND", "addr": "0x4", "size": 2, "value": "0x6", "fields": {
+                         "IO_SPACE": "0x0", "MEMORY_SPACE": "0x1", "BUS_MASTER": "0x1", "PARITY_ERROR_RESPONSE": "0x0"}},
+                     {"kind": "dma-map", "addr": "0x1f8d8000", "size": 2048, "access": 1},
+                     {"kind": "dma-write", "addr": "0x1f8d8000", "size": 64, "data": "00112233445566778899aabbccddeeff" * 4})
+            return [{"seq": seq, "t": seq * 1_000_000, "device": device, **kinds[seq % 4]}
                     for seq in range(since, self.traced)]
 
 

@@ -307,13 +307,17 @@ class PageTest(unittest.TestCase):
 
     def test_rows_of_a_trace_are_one_line_each(self):
         self.machine.trace.update(enabled=True, devices="all")
-        self.browser.resize(1400, 900)
-        self.open()
-        self.choose("gpu0", "trace")
-        self.browser.wait("document.querySelectorAll('.trace tbody tr').length > 8", "events")
-        self.assertEqual([], self.browser.js(
-            f"[...document.querySelectorAll('.trace tbody td')].filter(e => {LINES}(e) > 1).map(e => e.textContent)"))
-        self.assertIn("for reading", self.browser.js("document.querySelector('.trace').innerText"))
+        for width in (1400, 420):
+            self.browser.resize(width, 900)
+            self.open()
+            self.choose("gpu0", "trace")
+            self.browser.wait("document.querySelectorAll('.trace tbody tr').length > 8", "events")
+            self.assertEqual([], self.browser.js(
+                f"[...document.querySelectorAll('.trace tbody td')].filter(e => {LINES}(e) > 1).map(e => e.textContent)"))
+            self.assertEqual(width, self.browser.js("document.documentElement.scrollWidth"))
+        text = self.browser.js("document.querySelector('.trace').innerText")
+        self.assertIn("for reading", text)
+        self.assertIn("MEMORY_SPACE BUS_MASTER", text)
 
     def test_names_of_registers_break_between_words_only(self):
         for width in (1400, 420):

@@ -23,7 +23,8 @@ function detailOf(event: TraceEvent): string {
         event.addr === undefined ? "" : `${event.bar === undefined ? "" : `BAR${event.bar}+`}${hex(event.addr)}`,
         event.size === undefined ? "" : `${event.size} B`,
         event.value === undefined ? "" : `= ${event.value}`,
-        Object.entries(event.fields ?? {}).map(([name, value]) => `${name}=${value}`).join(" "),
+        Object.entries(event.fields ?? {}).filter(([, value]) => value !== "0x0")
+            .map(([name, value]) => (value === "0x1" ? name : `${name}=${value}`)).join(" "),
         event.data === undefined ? "" : `data ${event.data.slice(0, 64)}`,
         event.access === undefined ? "" : ["", "for reading", "for writing", "for both"][event.access] ?? "",
         event.vector === undefined ? "" : `vector ${event.vector}`,

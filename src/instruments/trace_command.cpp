@@ -98,16 +98,34 @@ public:
                         "nothing is recorded: the machine was started with --trace-buffer 0; "
                         "--data begins a recording");
         }
-        if (live_) std::fputs("recording; Ctrl-C ends it\n", stderr);
+        if (live_) std::fputs(recording_line(options_).c_str(), stderr);
         writer_->begin(header);
         MIMIC_TRY(take_all());
         for (const auto& event : kept_) writer_->event(event);
         writer_->end(events_, lost_);
         out_.flush();
+        // What was asked for goes to standard output, this does not.
+        if (live_ || !options_.output.empty()) std::fputs(summary().c_str(), stderr);
         return {};
     }
 
 private:
+    static std::string recording_line(const TraceOptions& options) {
+        if (!options.seconds) return "recording; Ctrl-C ends it\n";
+        return fmt::format("recording for {} s; Ctrl-C ends it sooner\n", *options.seconds);
+    }
+
+    std::string summary() const {
+        const uint64_t written = options_.last ? kept_.size() : events_;
+        std::string text = fmt::format("{} event{}", written, written == 1 ? "" : "s");
+        if (!options_.output.empty() && options_.to_test.empty())
+            text = fmt::format("{}: {}", options_.output, text);
+        text += lost_ == 0
+                    ? ", none lost"
+                    : fmt::format(", {} lost: they were overwritten before they were read", lost_);
+        return text + (ended_ ? "; the machine ended\n" : "\n");
+    }
+
     Result<trace::TraceHeader> header_of(const Json& status) {
         trace::TraceHeader header{
             .mimic = MIMIC_VERSION,

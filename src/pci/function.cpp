@@ -221,27 +221,33 @@ void Function::build_rom() {
 
 void Function::config_read(uint32_t offset, std::span<uint8_t> data) {
     ++counters_.config_reads;
+    Tracer* const tracer = tracer_;
+    const int64_t begun = tracer != nullptr ? tracer->ticks() : 0;
     const bool faulted = faults_ && faults_->read(FunctionFaults::kConfigSpace, offset, data);
     if (!faulted) config_.read(offset, data);
-    if (tracer_ == nullptr) return;
+    if (tracer == nullptr || tracer != tracer_) return;
     trace({.kind = TraceKind::kConfigRead,
            .flags = faulted ? kTraceFaulted : uint8_t{0},
            .address = offset,
            .size = data.size(),
-           .data = data});
+           .data = data,
+           .begun = begun});
 }
 
 void Function::config_write(uint32_t offset, std::span<const uint8_t> data) {
     ++counters_.config_writes;
     const bool faulted = faults_ && faults_->write(FunctionFaults::kConfigSpace, offset, data);
-    if (tracer_ != nullptr) {
-        trace({.kind = TraceKind::kConfigWrite,
-               .flags = faulted ? kTraceFaulted : uint8_t{0},
-               .address = offset,
-               .size = data.size(),
-               .data = data});
+    Tracer* const tracer = tracer_;
+    uint64_t number = 0;
+    if (tracer != nullptr) {
+        number = trace({.kind = TraceKind::kConfigWrite,
+                        .flags = faulted ? kTraceFaulted : uint8_t{0},
+                        .address = offset,
+                        .size = data.size(),
+                        .data = data});
     }
     if (!faulted) config_.write(offset, data);
+    traced_write(tracer, number);
 }
 
 bool Function::bus_master_enabled() const {

@@ -235,6 +235,13 @@ public:
     /// long as the function.
     virtual std::vector<RegisterBlock> register_blocks() const { return {}; }
 
+    /// The MSI-X vector by which the model says that what a doorbell at `offset` of `bar` asked for
+    /// is done; nullopt: there is none, or not always the same. For readers of a trace.
+    virtual std::optional<uint32_t> doorbell_interrupt(unsigned /*bar*/,
+                                                       uint64_t /*offset*/) const {
+        return std::nullopt;
+    }
+
     /// Makes the registers, block by block in the order of register_blocks(), what they were in
     /// another function of the same kind, so that the model goes on from there as that one did.
     /// Config space, the MSI-X table and device memory are not among them. Errors: not_supported
@@ -382,7 +389,8 @@ private:
     DmaSpace* real_dma();
     void watched_read(unsigned bar, uint64_t offset, std::span<uint8_t> data);
     void watched_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
-    void trace(const TraceEvent& event);
+    uint64_t trace(const TraceEvent& event);
+    void traced_write(Tracer* tracer, uint64_t number);
     void trace_message(TraceKind kind, uint32_t vector, bool swallowed);
     void fault_changed(const FaultReport& report, std::string_view state);
     std::string why_never(const Fault& fault) const;

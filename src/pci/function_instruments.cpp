@@ -63,8 +63,13 @@ Status Function::restore_registers(std::span<const reg::Snapshot> snapshots) {
     return fail(std::errc::not_supported, "{}: its model cannot take over registers", name());
 }
 
-void Function::trace(const TraceEvent& event) {
-    tracer_->record(trace_source_, event);
+uint64_t Function::trace(const TraceEvent& event) {
+    return tracer_->record(trace_source_, event);
+}
+
+void Function::traced_write(Tracer* tracer, uint64_t number) {
+    // A write may do anything, also take the tracer away.
+    if (tracer != nullptr && tracer == tracer_) tracer->acted(number);
 }
 
 void Function::notify(const FunctionEvent& event) {
@@ -98,29 +103,36 @@ void Function::trace_message(TraceKind kind, uint32_t vector, bool swallowed) {
 }
 
 void Function::watched_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+    Tracer* const tracer = tracer_;
+    const int64_t begun = tracer != nullptr ? tracer->ticks() : 0;
     const bool faulted = faults_ && faults_->read(bar, offset, data);
     if (!faulted) bar_read(bar, offset, data);
-    if (tracer_ == nullptr) return;
+    if (tracer == nullptr || tracer != tracer_) return;
     trace({.kind = TraceKind::kBarRead,
            .bar = static_cast<uint8_t>(bar),
            .flags = faulted ? kTraceFaulted : uint8_t{0},
            .address = offset,
            .size = data.size(),
-           .data = data});
+           .data = data,
+           .begun = begun});
 }
 
 void Function::watched_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
     const bool faulted = faults_ && faults_->write(bar, offset, data);
-    if (tracer_ != nullptr) {
-        trace({.kind = TraceKind::kBarWrite,
-               .bar = static_cast<uint8_t>(bar),
-               .flags = static_cast<uint8_t>((faulted ? kTraceFaulted : 0) |
-                                             (is_doorbell(bar, offset) ? kTraceDoorbell : 0)),
-               .address = offset,
-               .size = data.size(),
-               .data = data});
+    Tracer* const tracer = tracer_;
+    uint64_t number = 0;
+    if (tracer != nullptr) {
+        number = trace(
+            {.kind = TraceKind::kBarWrite,
+             .bar = static_cast<uint8_t>(bar),
+             .flags = static_cast<uint8_t>((faulted ? kTraceFaulted : 0) |
+                                           (is_doorbell(bar, offset) ? kTraceDoorbell : 0)),
+             .address = offset,
+             .size = data.size(),
+             .data = data});
     }
     if (!faulted) bar_write(bar, offset, data);
+    traced_write(tracer, number);
 }
 
 }  // namespace mimic::pci

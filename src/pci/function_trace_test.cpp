@@ -66,6 +66,7 @@ class FunctionTrace : public ::testing::Test {
 protected:
     FunctionTrace() : ring_(kMinTraceBytes, clock_) {
         CapabilityBuilder builder(function_);
+        EXPECT_TRUE(builder.add_pcie({}));
         EXPECT_TRUE(builder.add_msix({.vectors = 4, .pba_offset = 0x800}));
         function_.attach(slot_);
         function_.set_tracer(&ring_);
@@ -110,6 +111,37 @@ TEST_F(FunctionTrace, AccessesHaveTheirValues) {
     EXPECT_EQ(counters.config_writes, 1U);
     EXPECT_EQ(counters.bar_reads, 1U);
     EXPECT_EQ(counters.bar_writes, 1U);
+}
+
+// Each look at this clock is 10 ns later.
+class StepClock final : public Clock {
+public:
+    TimePoint now() const override { return TimePoint(Duration(++ticks_ * 10)); }
+
+private:
+    mutable int64_t ticks_ = 0;
+};
+
+TEST_F(FunctionTrace, AccessesLastUntilTheyHaveActed) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    function_.set_tracer(&ring);
+    function_.write_u16(regs::COMMAND, 0x0006);
+    function_.read_u32(0);
+    uint8_t word[]{1, 2, 3, 4};
+    function_.write_bar(0, 0x8000, word);
+    function_.read_bar(0, 0x8010, word);
+    // What a write causes lies inside of it.
+    function_.write_u16(function_.config().find_capability(0x10) + regs::DEVCTL,
+                        regs::DEVCTL_INITIATE_FLR);
+    std::vector<std::pair<int64_t, int64_t>> times;
+    ring.read(0, [&times](const TraceRecord& record) {
+        times.emplace_back(record.time_ns, record.duration_ns);
+        return true;
+    });
+    EXPECT_THAT(times, ElementsAre(std::pair(10, 10), std::pair(40, 10), std::pair(50, 10),
+                                   std::pair(80, 10), std::pair(90, 20), std::pair(100, 0)));
+    function_.set_tracer(nullptr);
 }
 
 TEST_F(FunctionTrace, WithoutATracerThingsAreOnlyCounted) {

@@ -24,8 +24,9 @@ TraceNames::TraceNames(const Function& function) : spaces_(kConfig + 1) {
             for (const reg::Field& field : info.reg->fields)
                 fields.push_back({field.name, field.hi, field.lo});
             for (uint32_t i = 0; i < info.elements; ++i) {
-                spaces_[block.bar][block.offset + info.offset(i)] = {reg::element_name(info, i),
-                                                                     info.width_bytes, fields};
+                const uint64_t at = block.offset + info.offset(i);
+                spaces_[block.bar][at] = {reg::element_name(info, i), info.width_bytes, fields,
+                                          function.doorbell_interrupt(block.bar, at)};
             }
         }
     }
@@ -84,7 +85,7 @@ std::optional<TraceName> TraceNames::find(const TraceEvent& event) const {
     const auto& [offset, place] = *std::prev(after);
     const uint64_t inside = event.address - offset;
     if (inside >= place.bytes) return std::nullopt;
-    TraceName result{place.name};
+    TraceName result{.reg = place.name, .fields = {}, .interrupt = place.interrupt};
     if (inside != 0) result.reg += "+" + std::to_string(inside);
     if (inside != 0 || event.data.size() < place.bytes) return result;
     if (event.data.size() > place.bytes) result.reg += "..";

@@ -20,6 +20,7 @@ namespace mimic::pci {
 struct TraceName {
     std::string reg;                                         // "CTRL", "COMMAND", "CTRL+2"
     std::vector<std::pair<std::string, uint64_t>> fields{};  // of a register that has more than one
+    std::optional<uint32_t> interrupt{};  // Function::doorbell_interrupt()
 };
 
 /// The names of one function, as it is now. Immutable, of its own: it outlives the function.
@@ -42,6 +43,7 @@ private:
         std::string name;
         uint32_t bytes;
         std::vector<Field> fields;
+        std::optional<uint32_t> interrupt{};
     };
     // By offset.
     using Map = std::map<uint64_t, Place>;

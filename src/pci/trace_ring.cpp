@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 #if defined(__x86_64__)
@@ -16,6 +17,14 @@ namespace mimic::pci {
 namespace {
 
 constexpr uint8_t kInline = 1U << 7;  // of Header::flags: the data is in `value`
+
+// Header::size of an access.
+constexpr unsigned kDurationShift = 32;
+constexpr uint64_t kSizeMask = UINT32_MAX;
+
+uint64_t packed_duration(int64_t ticks) {
+    return static_cast<uint64_t>(std::clamp<int64_t>(ticks, 0, UINT32_MAX)) << kDurationShift;
+}
 
 constexpr uint64_t padded(uint64_t size) {
     return (size + 7) & ~uint64_t{7};
@@ -117,6 +126,15 @@ int64_t TraceRing::time_of(int64_t ticks) const {
     return from.ns + static_cast<int64_t>(part * static_cast<double>(after->ns - from.ns));
 }
 
+int64_t TraceRing::duration_of(const Header& header) const {
+    const auto kind = static_cast<TraceKind>(header.kind);
+    if (!is_access(kind)) return 0;
+    const auto ticks = static_cast<int64_t>(header.size >> kDurationShift);
+    const bool is_read = kind == TraceKind::kConfigRead || kind == TraceKind::kBarRead;
+    return is_read ? time_of(header.time) - time_of(header.time - ticks)
+                   : time_of(header.time + ticks) - time_of(header.time);
+}
+
 void TraceRing::set_dma_bytes(uint32_t bytes) {
     dma_bytes_ = static_cast<uint32_t>(
         std::min<uint64_t>({bytes, kMaxTraceDmaBytes, capacity() / 4}));
@@ -169,11 +187,26 @@ void TraceRing::make_room(uint64_t size) {
     while (!marks_.empty() && marks_.front().sequence < oldest_) marks_.pop_front();
 }
 
-void TraceRing::record(uint32_t source, const TraceEvent& event) {
-    record_one(source, event);
+uint64_t TraceRing::record(uint32_t source, const TraceEvent& event) {
+    const uint64_t number = record_one(source, event);
     const bool is_dma = event.kind == TraceKind::kDmaRead || event.kind == TraceKind::kDmaWrite;
     if (is_dma && event.data.size() > kMaxTraceDmaBytes) [[unlikely]]
         record_rest(source, event);
+    return number;
+}
+
+// The write may have caused so much that its own record is overwritten.
+void TraceRing::acted(uint64_t number) {
+    if (number < tail_ || number >= head_) return;
+    const int64_t now = ticks_ == TraceTicks::kTsc ? counter()
+                                                   : clock_.now().time_since_epoch().count();
+    uint64_t size = 0;
+    int64_t time = 0;
+    get(number + offsetof(Header, size), &size, sizeof size);
+    get(number + offsetof(Header, time), &time, sizeof time);
+    size = (size & kSizeMask) | packed_duration(now - time);
+    put(number + offsetof(Header, size), &size, sizeof size);
+    last_ticks_ = std::max(last_ticks_, now);
 }
 
 // The bytes that did not fit the event, in further ones, where all bytes are wanted.
@@ -189,7 +222,7 @@ void TraceRing::record_rest(uint32_t source, const TraceEvent& event) {
     }
 }
 
-void TraceRing::record_one(uint32_t source, const TraceEvent& event) {
+uint64_t TraceRing::record_one(uint32_t source, const TraceEvent& event) {
     Header header{.length = 0,
                   .source = static_cast<uint16_t>(source),
                   .kind = static_cast<uint8_t>(event.kind),
@@ -204,6 +237,8 @@ void TraceRing::record_one(uint32_t source, const TraceEvent& event) {
                   .value = event.value};
     size_t kept = event.data.size();
     if (is_access(event.kind)) {
+        header.size = std::min(event.size, kSizeMask);
+        if (event.begun != 0) header.size |= packed_duration(header.time - event.begun);
         if (kept <= sizeof header.value) {
             std::memcpy(&header.value, event.data.data(), kept);
             header.flags |= kInline;
@@ -220,6 +255,7 @@ void TraceRing::record_one(uint32_t source, const TraceEvent& event) {
     header.length = static_cast<uint32_t>(length);
     if (head_ + length - tail_ > mask_ + 1) make_room(length);
     if (next_ % kIndexStep == 0) marks_.push_back({next_, head_});
+    const uint64_t number = head_;
     put(head_, &header, sizeof header);
     if (kept != 0) put(head_ + sizeof header, event.data.data(), kept);
     if (header.text_size != 0)
@@ -233,6 +269,7 @@ void TraceRing::record_one(uint32_t source, const TraceEvent& event) {
         due_at_ = head_ + due_every_;
         due_();
     }
+    return number;
 }
 
 void TraceRing::clear() {
@@ -271,6 +308,7 @@ uint64_t TraceRing::read(uint64_t since,
         const Header header = header_at(at);
         TraceRecord record{.sequence = since,
                            .time_ns = time_of(header.time),
+                           .duration_ns = duration_of(header),
                            .source = sources_[header.source],
                            .event = {.kind = static_cast<TraceKind>(header.kind),
                                      .bar = header.bar,
@@ -278,10 +316,11 @@ uint64_t TraceRing::read(uint64_t since,
                                      .address = header.address,
                                      .size = header.size,
                                      .value = header.value}};
+        if (is_access(record.event.kind)) record.event.size &= kSizeMask;
         data.resize(header.data_size);
         if (!data.empty()) get(at + sizeof header, data.data(), data.size());
         if ((header.flags & kInline) != 0) {
-            data.resize(std::min<uint64_t>(header.size, sizeof header.value));
+            data.resize(std::min<uint64_t>(record.event.size, sizeof header.value));
             std::memcpy(data.data(), &header.value, data.size());
             record.event.value = 0;
         }

@@ -9,7 +9,8 @@
 //      | length | source | kind | bar | flags | . | text | data | time | address | size | value |
 //      data, text, padding to 8
 //
-// Up to 8 bytes of an access lie in `value`.
+// Up to 8 bytes of an access lie in `value`. The upper half of an access's `size` is how long the
+// function took for it, in ticks of the clock that `time` is of.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,9 @@ inline constexpr size_t kTraceAccessBytes = 4096;
 struct TraceRecord {
     uint64_t sequence = 0;  // in the order of recording
     int64_t time_ns = 0;    // CLOCK_MONOTONIC
+    // How long the function took for an access, after `time_ns` if it is a write and before it if
+    // it is a read; 0: not known.
+    int64_t duration_ns = 0;
     std::string_view source;
     TraceEvent event;  // data and text as far as they were kept
 };
@@ -68,7 +72,9 @@ public:
     void set_due(uint64_t bytes, std::function<void()> due);
 
     uint32_t source(std::string_view name) override;
-    void record(uint32_t source, const TraceEvent& event) override;
+    uint64_t record(uint32_t source, const TraceEvent& event) override;
+    int64_t ticks() override;
+    void acted(uint64_t number) override;
 
     /// DMA payload kept from now on, at most kMaxTraceDmaBytes (and a quarter of the buffer) of an
     /// event. With kMaxTraceDmaBytes what is behind that follows in events of kDmaData, of DMA of
@@ -105,14 +111,14 @@ private:
     static constexpr uint64_t kIndexStep = 1024;
     static constexpr size_t kMaxSources = 4096;  // arbitrary; more share one name
 
-    void record_one(uint32_t source, const TraceEvent& event);
+    uint64_t record_one(uint32_t source, const TraceEvent& event);
     void record_rest(uint32_t source, const TraceEvent& event);
     void put(uint64_t at, const void* data, size_t size);
     void get(uint64_t at, void* data, size_t size) const;
     void make_room(uint64_t size);
     Header header_at(uint64_t at) const;
     uint64_t find(uint64_t& sequence) const;
-    int64_t ticks();
+    int64_t duration_of(const Header& header) const;
     void add_anchor(int64_t ticks) const;
     void cover_newest() const;
     int64_t time_of(int64_t ticks) const;

@@ -22,6 +22,7 @@ private:
 struct Seen {
     uint64_t sequence;
     int64_t time;
+    int64_t duration;
     std::string source;
     TraceEvent event;
     std::vector<uint8_t> data;
@@ -34,6 +35,7 @@ std::vector<Seen> all(const TraceRing& ring, uint64_t since = 0, size_t limit = 
         if (result.size() == limit) return false;
         result.push_back({record.sequence,
                           record.time_ns,
+                          record.duration_ns,
                           std::string(record.source),
                           record.event,
                           {record.event.data.begin(), record.event.data.end()},
@@ -65,6 +67,50 @@ TEST(TraceRing, AnAccessComesBackAsItWas) {
     EXPECT_EQ(seen[0].event.address, 0x40U);
     EXPECT_EQ(seen[0].event.size, 4U);
     EXPECT_EQ(seen[0].data, value);
+}
+
+TEST(TraceRing, AnAccessHasALength) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    const std::vector<uint8_t> huge(100'000);
+    const uint64_t write = ring.record(0, {.kind = TraceKind::kBarWrite, .size = 4, .data = {}});
+    ring.record(0, {.kind = TraceKind::kMsix});
+    ring.acted(write);
+    const int64_t begun = ring.ticks();
+    ring.record(0, {.kind = TraceKind::kMsix});
+    ring.record(0,
+                {.kind = TraceKind::kBarRead, .size = huge.size(), .data = huge, .begun = begun});
+    // One that never ends, and one that took longer than there is room for.
+    ring.record(0, {.kind = TraceKind::kConfigWrite, .size = 4});
+    ring.record(0, {.kind = TraceKind::kConfigRead, .size = 4, .begun = -(int64_t{1} << 40)});
+    const auto seen = all(ring);
+    ASSERT_EQ(seen.size(), 6U);
+    EXPECT_EQ(seen[0].time, 10);
+    EXPECT_EQ(seen[0].duration, 20);
+    EXPECT_EQ(seen[0].event.size, 4U);
+    EXPECT_EQ(seen[1].duration, 0);
+    EXPECT_EQ(seen[3].time, 60);
+    EXPECT_EQ(seen[3].duration, 20);
+    EXPECT_EQ(seen[3].event.size, huge.size());
+    EXPECT_EQ(seen[4].duration, 0);
+    EXPECT_EQ(seen[5].duration, int64_t{UINT32_MAX});
+}
+
+// What a write causes may be more than the ring holds.
+TEST(TraceRing, AWriteThatIsOverwrittenBeforeItHasActed) {
+    const StepClock clock;
+    TraceRing ring(kMinTraceBytes, clock);
+    const uint64_t write = ring.record(0, {.kind = TraceKind::kBarWrite, .size = 4});
+    for (uint64_t i = 0; i < 3000; ++i) ring.record(0, {.kind = TraceKind::kMsix, .value = i});
+    ring.acted(write);
+    for (const Seen& event : all(ring)) {
+        EXPECT_EQ(event.event.kind, TraceKind::kMsix);
+        EXPECT_EQ(event.event.size, 0U);
+    }
+    const uint64_t other = ring.record(0, {.kind = TraceKind::kBarWrite, .size = 4});
+    ring.clear();
+    ring.acted(other);
+    EXPECT_TRUE(all(ring).empty());
 }
 
 TEST(TraceRing, DmaPayloadIsKeptAsFarAsAsked) {

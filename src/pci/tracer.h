@@ -54,6 +54,7 @@ struct TraceEvent {
     uint64_t value = 0;
     std::span<const uint8_t> data{};  // read or written, as on the wire
     std::string_view text{};
+    int64_t begun = 0;  // of a read: ticks() before it was answered; 0: not measured
 };
 
 /// Thread-bound with the functions that it was given to (Function::set_tracer).
@@ -65,8 +66,14 @@ public:
     virtual uint32_t source(std::string_view name) = 0;
 
     /// Something happened to the function with that number. Writes of the guest are recorded before
-    /// they act, reads once they are answered, DMA when it completes.
-    virtual void record(uint32_t source, const TraceEvent& event) = 0;
+    /// they act, reads once they are answered, DMA when it completes. Returns what acted() takes.
+    virtual uint64_t record(uint32_t source, const TraceEvent& event) = 0;
+
+    /// Now, in a unit of the tracer's own; never 0.
+    virtual int64_t ticks() = 0;
+
+    /// The write that record() returned `number` for has acted. It may be forgotten already.
+    virtual void acted(uint64_t number) = 0;
 
     /// Bytes of each DMA that are kept. Above 0, DmaSpace::span() of a traced function gives
     /// nothing, so that all DMA passes read() and write() and is seen.

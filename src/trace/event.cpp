@@ -31,6 +31,7 @@ constexpr std::array<const char*, 3> kSeverities{"correctable", "nonfatal", "fat
 constexpr size_t kMaxData = 16U << 20;
 // So that one may add delays to a time: 146 years.
 constexpr uint64_t kMaxTime = INT64_MAX / 2;
+constexpr uint64_t kMaxDuration = INT64_MAX / 4;  // so that it may be added, too
 
 std::string hex_bytes(const std::vector<uint8_t>& data) {
     constexpr char kDigits[] = "0123456789abcdef";
@@ -199,6 +200,7 @@ Event event_of(const pci::TraceRecord& record, const std::optional<pci::TraceNam
     const pci::TraceEvent& from = record.event;
     Event event{.sequence = record.sequence,
                 .time_ns = record.time_ns,
+                .duration_ns = record.duration_ns,
                 .device = std::string(record.source),
                 .kind = from.kind,
                 .bar = from.bar,
@@ -213,6 +215,7 @@ Event event_of(const pci::TraceRecord& record, const std::optional<pci::TraceNam
     if (name) {
         event.reg = name->reg;
         event.fields = name->fields;
+        if (event.has(pci::kTraceDoorbell)) event.interrupt = name->interrupt;
     }
     return event;
 }
@@ -233,12 +236,14 @@ Json to_json(const Event& event) {
         json["value"] = hex(*event.number());
     else if (has_place(event) && !event.data.empty())
         json["data"] = hex_bytes(event.data);
+    if (event.is_access() && event.duration_ns > 0) json["dur"] = event.duration_ns;
     if (is_message(event.kind)) json["vector"] = event.value;
     if (has_value(event)) json["value"] = hex(event.value);
     if (event.kind == TraceKind::kError)
         json["severity"] = kSeverities[std::min<uint64_t>(event.address, 2)];
     for (const auto& [name, flag] : kFlags)
         if (event.has(flag)) json[name] = true;
+    if (event.interrupt) json["interrupt"] = *event.interrupt;
     if (!event.reg.empty()) json["reg"] = event.reg;
     if (!event.fields.empty()) {
         Json fields = Json::object();
@@ -275,8 +280,12 @@ Result<Event> parse_event(const Json& json) {
         if (found == kSeverities.end()) members.wrong("severity", "a severity");
         event.address = static_cast<uint64_t>(found - kSeverities.begin());
     }
+    if (event.is_access())
+        event.duration_ns = static_cast<int64_t>(members.number("dur", kMaxDuration, false));
     for (const auto& [name, flag] : kFlags)
         if (members.flag(name)) event.flags |= flag;
+    if (event.has(pci::kTraceDoorbell) && json.contains("interrupt"))
+        event.interrupt = static_cast<uint32_t>(members.number("interrupt", UINT32_MAX, true));
     if (has_value(event)) event.value = members.hex_number("value", true);
     event.reg = members.text("reg", kMaxEventName, false);
     parse_fields(members, event);

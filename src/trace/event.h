@@ -22,6 +22,7 @@ namespace mimic::trace {
 struct Event {
     uint64_t sequence = 0;
     int64_t time_ns = 0;
+    int64_t duration_ns = 0;  // of an access, as pci::TraceRecord has it
     std::string device;
     pci::TraceKind kind = pci::TraceKind::kConfigRead;
     uint8_t bar = 0;
@@ -33,6 +34,7 @@ struct Event {
     std::string text{};
     std::string reg{};
     std::vector<std::pair<std::string, uint64_t>> fields{};
+    std::optional<uint32_t> interrupt{};  // vector that says that what a doorbell asked for is done
 
     bool is_access() const { return kind <= pci::TraceKind::kBarWrite; }
     bool is_config() const { return kind <= pci::TraceKind::kConfigWrite; }

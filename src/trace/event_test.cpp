@@ -57,6 +57,20 @@ TEST(Event, GoesThroughJsonUnchanged) {
     }
 }
 
+TEST(Event, ADoorbellHasALengthAndItsInterrupt) {
+    Event event = bar_write();
+    event.duration_ns = 1234;
+    event.flags = pci::kTraceDoorbell;
+    event.interrupt = 5;
+    const Json json = to_json(event);
+    EXPECT_EQ(json["dur"], 1234);
+    EXPECT_EQ(json["interrupt"], 5);
+    const auto back = parse_event(json);
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->duration_ns, 1234);
+    EXPECT_EQ(back->interrupt, 5U);
+}
+
 TEST(Event, LongAccessesAreBytes) {
     Event event = bar_write();
     event.data.assign(12, 0xab);
@@ -96,6 +110,8 @@ TEST(Event, WrongMembersAreNamed) {
         {"reg", Json::object()},
         {"text", std::string(65 << 10, 'x')},
         {"later", 1},
+        {"dur", -1},
+        {"dur", INT64_MAX / 2},
     };
     for (const auto& [key, value] : wrong) {
         Json json = right;

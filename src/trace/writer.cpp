@@ -2,25 +2,19 @@
 #include "trace/writer.h"
 
 #include <algorithm>
-#include <map>
-#include <nlohmann/json.hpp>
 
 #include "base/nearest.h"
 #include "base/terminal_text.h"
 #include "base/text_table.h"
+#include "trace/perfetto_writer.h"
 
 namespace mimic::trace {
 namespace {
 
-using Json = nlohmann::ordered_json;
 using pci::TraceKind;
 
 constexpr size_t kShownBytes = 16;  // of DMA, in text
 constexpr int64_t kNsPerUs = 1000;
-
-std::string dumped(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 std::string shown_data(const Event& event) {
     std::string text;
@@ -28,12 +22,6 @@ std::string shown_data(const Event& event) {
         text += fmt::format(" {:02x}", event.data[i]);
     if (event.data.size() > kShownBytes) text += " ..";
     return text;
-}
-
-// "CTRL(0x10)", "0x10"; the place of an access.
-std::string place(const Event& event) {
-    if (event.reg.empty()) return fmt::format("{:#x}", event.address);
-    return fmt::format("{}({:#x})", event.reg, event.address);
 }
 
 std::string access_text(const Event& event) {
@@ -153,164 +141,6 @@ private:
     Sink sink_;
 };
 
-// One process, the machine; one thread a device; instants, and counters of what only grows. Arrows
-// ("flow events") lead from a doorbell over DMA, and doorbells that are rung meanwhile, to the next
-// interrupt of the device. They bind to slices, not to instants, so what they touch is a slice of
-// one nanosecond, the time between two ticks of the clock: longer ones could overlap.
-class PerfettoWriter final : public Writer {
-public:
-    explicit PerfettoWriter(Sink sink) : sink_(std::move(sink)) {}
-
-    void begin(const TraceHeader& header) override {
-        sink_("{\"displayTimeUnit\":\"ns\",\"otherData\":" +
-              dumped({{"mimic", header.mimic}, {"machine", header.machine}}) +
-              ",\"traceEvents\":[\n");
-        put({{"ph", "M"},
-             {"name", "process_name"},
-             {"pid", kProcess},
-             {"tid", 0},
-             {"args", {{"name", header.machine}}}});
-        for (const std::string& device : header.devices) thread(device);
-    }
-
-    void event(const Event& event) override {
-        if (event.kind == TraceKind::kDmaData) return;  // the DMA before it says how much
-        Device& device = thread(event.device);
-        const Arrow arrow = arrow_of(device, event);
-        // An end binds to the slice that follows, the others to the one that is open.
-        if (arrow == Arrow::kEnd) put_arrow(device, event, "f");
-        Json args{{"seq", event.sequence}};
-        const Json json = to_json(event);
-        for (const char* key : {"addr", "size", "value", "reg", "fields", "vector", "data", "text"})
-            if (json.contains(key) && event.kind != TraceKind::kState) args[key] = json[key];
-        Json shown{{"ph", arrow == Arrow::kNone ? "i" : "X"},
-                   {"name", name_of(event)},
-                   {"cat", kind_name(event.kind)},
-                   {"pid", kProcess},
-                   {"tid", device.thread},
-                   {"args", std::move(args)}};
-        arrow == Arrow::kNone ? shown["s"] = "t" : shown["dur"] = kSliceUs;
-        put(shown, event.time_ns);
-        if (arrow == Arrow::kStart) put_arrow(device, event, "s");
-        if (arrow == Arrow::kStep) put_arrow(device, event, "t");
-        count(device, event);
-    }
-
-    void end(uint64_t /*events*/, uint64_t lost) override {
-        sink_(fmt::format("\n],\"lostEvents\":{}}}\n", lost));
-    }
-
-private:
-    static constexpr int kProcess = 1;
-    static constexpr double kSliceUs = 0.001;
-    enum class Arrow : uint8_t { kNone, kStart, kStep, kEnd };
-    struct Device {
-        int thread = 0;
-        uint64_t flow = 0;        // the last one
-        bool is_flowing = false;  // a doorbell was rung, and no interrupt has come
-        bool has_moved = false;   // there was DMA since
-        uint64_t read_bytes = 0;
-        uint64_t written_bytes = 0;
-        uint64_t interrupts = 0;
-    };
-
-    static std::string name_of(const Event& event) {
-        if (event.is_access())
-            return fmt::format("{} {}", event.is_read() ? "read" : "write", place(event));
-        if (event.is_dma()) return event.kind == TraceKind::kDmaRead ? "DMA read" : "DMA write";
-        return other_text(event);
-    }
-
-    Device& thread(const std::string& name) {
-        const auto [at, is_new] = devices_.try_emplace(name);
-        if (is_new) {
-            at->second.thread = static_cast<int>(devices_.size());
-            put({{"ph", "M"},
-                 {"name", "thread_name"},
-                 {"pid", kProcess},
-                 {"tid", at->second.thread},
-                 {"args", {{"name", name}}}});
-        }
-        return at->second;
-    }
-
-    // What `event` is in a chain of arrows of its device, which it may begin or end.
-    Arrow arrow_of(Device& device, const Event& event) {
-        if (event.has(pci::kTraceFaulted) || event.has(pci::kTraceInjected)) return Arrow::kNone;
-        if (event.has(pci::kTraceDoorbell) && event.kind == TraceKind::kBarWrite) {
-            if (device.is_flowing) return Arrow::kStep;
-            device.is_flowing = true;
-            device.has_moved = false;
-            device.flow = ++flows_;
-            return Arrow::kStart;
-        }
-        if (event.kind == TraceKind::kReset || event.kind == TraceKind::kDetach)
-            device.is_flowing = false;
-        if (!device.is_flowing) return Arrow::kNone;
-        if (event.is_dma() || event.kind == TraceKind::kDmaMap) {
-            device.has_moved = true;
-            return Arrow::kStep;
-        }
-        // An interrupt before any DMA has another cause.
-        if (!device.has_moved || !is_interrupt(event)) return Arrow::kNone;
-        device.is_flowing = false;
-        return Arrow::kEnd;
-    }
-
-    void put_arrow(const Device& device, const Event& event, const char* phase) {
-        put({{"ph", phase},
-             {"name", "doorbell to interrupt"},
-             {"cat", "flow"},
-             {"id", device.flow},
-             {"pid", kProcess},
-             {"tid", device.thread}},
-            event.time_ns);
-    }
-
-    static bool is_interrupt(const Event& event) {
-        const bool message = event.kind == TraceKind::kMsix || event.kind == TraceKind::kMsi;
-        return (message && !event.has(pci::kTraceFaulted)) ||
-               (event.kind == TraceKind::kIntx && event.value != 0);
-    }
-
-    void count(Device& device, const Event& event) {
-        const bool mapped = event.kind == TraceKind::kDmaMap;
-        if ((event.is_dma() && !event.has(pci::kTraceIssued)) || mapped) {
-            if (event.kind == TraceKind::kDmaRead || (mapped && (event.bar & 1) != 0))
-                device.read_bytes += event.size;
-            if (event.kind == TraceKind::kDmaWrite || (mapped && (event.bar & 2) != 0))
-                device.written_bytes += event.size;
-            counter(event, "DMA bytes",
-                    {{"read", device.read_bytes}, {"written", device.written_bytes}});
-        }
-        if (is_interrupt(event)) counter(event, "interrupts", {{"sent", ++device.interrupts}});
-    }
-
-    void counter(const Event& event, const char* what, Json args) {
-        put({{"ph", "C"},
-             {"name", event.device + " " + what},
-             {"pid", kProcess},
-             {"args", std::move(args)}},
-            event.time_ns);
-    }
-
-    // Times are microseconds; a double would round them.
-    void put(const Json& json, int64_t time_ns = -1) {
-        std::string text = dumped(json);
-        if (time_ns >= 0) {
-            text.pop_back();
-            text += fmt::format(",\"ts\":{}.{:03}}}", time_ns / kNsPerUs, time_ns % kNsPerUs);
-        }
-        sink_((first_ ? "" : ",\n") + text);
-        first_ = false;
-    }
-
-    Sink sink_;
-    bool first_ = true;
-    uint64_t flows_ = 0;
-    std::map<std::string, Device> devices_;
-};
-
 }  // namespace
 
 Result<Format> parse_format(std::string_view name) {
@@ -330,7 +160,12 @@ std::unique_ptr<Writer> make_writer(Format format, Sink sink) {
         case Format::kPerfetto:
             break;
     }
-    return std::make_unique<PerfettoWriter>(std::move(sink));
+    return make_perfetto_writer(std::move(sink));
+}
+
+std::string place(const Event& event) {
+    if (event.reg.empty()) return fmt::format("{:#x}", event.address);
+    return fmt::format("{}({:#x})", event.reg, event.address);
 }
 
 std::string describe(const Event& event) {

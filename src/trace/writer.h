@@ -32,6 +32,9 @@ public:
 
 std::unique_ptr<Writer> make_writer(Format format, Sink sink);
 
+/// Where an access went: "CTRL(0x10)", or "0x10" without a name.
+std::string place(const Event& event);
+
 /// One event as text, without time and device: "BAR0 write CTRL(0x10) = 0x1 ENABLE".
 std::string describe(const Event& event);
 

@@ -50,6 +50,23 @@ answer = json.load(open(sys.argv[1], encoding="utf-8"))
 assert answer["device"] == "gpu0" and answer["config"]["size"] == 4096 and answer["bars"][0]["bar"] == 0
 PY
 
+begin 'a trace says how it ends, and what of it'
+run 0 "$mimic" trace box --seconds 0.2 --format jsonl
+has err 'recording for 0.2 s; Ctrl-C ends it sooner'
+has err ' events, none lost'
+lacks out 'recording'
+run 0 "$mimic" trace box -o "$SANDBOX/now.json"
+has err "$SANDBOX/now.json: "
+has err ', none lost'
+run 0 "$mimic" trace box
+[ ! -s "$SANDBOX/err" ] || bad 'what only shows what there is says more'
+"$mimic" trace box --follow >"$SANDBOX/out" 2>"$SANDBOX/err" &
+follower=$!
+eventually grep -q 'recording; Ctrl-C ends it$' "$SANDBOX/err"
+kill -INT "$follower"
+wait "$follower" || bad "exit status $?"
+has err ', none lost'
+
 begin 'names that are wrong'
 run 1 "$mimic" regs bok gpu0
 has err 'box'

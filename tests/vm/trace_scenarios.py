@@ -99,6 +99,12 @@ def other_formats(vm):
     check(any(event["ph"] == "C" for event in trace["traceEvents"]), "no counters")
     flows = {phase: {event["id"] for event in trace["traceEvents"] if event["ph"] == phase} for phase in "stf"}
     check(flows["s"] & flows["t"] & flows["f"], f"no arrow from a doorbell to an interrupt: {flows}")
+    check(f"{path}: " in done.err and "events, none lost" in done.err, f"no word of how many: {done}")
+    # Slices are as long as the model took, and a ring's operations end with its interrupt.
+    lengths = [event["dur"] for event in trace["traceEvents"] if event["ph"] == "X" and event["name"].startswith("read")]
+    check(sum(length > 0.001 for length in lengths) > len(lengths) / 2, f"lengths of reads: {lengths[:20]}")
+    ends = [event["args"]["ended by"] for event in trace["traceEvents"] if event["ph"] == "E"]
+    check(any(end.startswith("MSI-X vector") for end in ends), f"no operation of a ring ended with an interrupt: {ends}")
     done = vm.run("trace", MACHINE, "gpu0", "--last", "20")
     check(done.status == 0 and len(done.out.splitlines()) == 20, f"the last 20: {done}")
     done = vm.run("trace", MACHINE, "gpu7")

@@ -94,6 +94,7 @@ public:
     const reg::BankCore& registers() const { return bank_; }
 
     std::vector<pci::RegisterBlock> register_blocks() const override;
+    std::optional<uint32_t> doorbell_interrupt(unsigned bar, uint64_t offset) const override;
 
     /// Device memory, the bytes of BAR2; empty without.
     std::span<std::byte> device_memory() override;

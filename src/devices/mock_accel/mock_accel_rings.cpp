@@ -92,6 +92,11 @@ bool MockAccel::is_doorbell(unsigned bar, uint64_t offset) const {
            behind_first % RING_TAIL.stride < RING_TAIL.width_bytes();
 }
 
+std::optional<uint32_t> MockAccel::doorbell_interrupt(unsigned bar, uint64_t offset) const {
+    if (!is_doorbell(bar, offset)) return std::nullopt;
+    return kFirstRingVector + static_cast<uint32_t>((offset - RING_TAIL.offset) / RING_TAIL.stride);
+}
+
 template <const reg::Register& Counter>
 void MockAccel::count(uint64_t more) {
     if (more != 0) bank_.set_value<Counter>(bank_.value<Counter>() + more);

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "devices/mock_accel/device_rig.h"
+#include "pci/trace_names.h"
 
 namespace mimic::mock_accel {
 namespace {
@@ -360,6 +361,19 @@ TEST(MockAccelRingsTest, FaultsKnowWhatADoorbellIs) {
     EXPECT_FALSE(is_doorbell(0, 0x11c));
     EXPECT_FALSE(is_doorbell(0, 0x198));  // ring 2
     EXPECT_FALSE(is_doorbell(2, 0x118));
+}
+
+TEST(MockAccelRingsTest, ATraceIsToldWhichInterruptAnswersADoorbell) {
+    DeviceRig rig({.name = "accel0", .identifier = "X", .rings = 2});
+    EXPECT_EQ(rig.device->doorbell_interrupt(0, 0x118), 1U);
+    EXPECT_EQ(rig.device->doorbell_interrupt(0, 0x158), 2U);
+    EXPECT_EQ(rig.device->doorbell_interrupt(0, 0x11c), std::nullopt);
+    EXPECT_EQ(rig.device->doorbell_interrupt(0, 0x198), std::nullopt);
+    const pci::TraceNames names(*rig.device);
+    const auto name = names.find({.kind = pci::TraceKind::kBarWrite, .address = 0x158, .size = 4});
+    ASSERT_TRUE(name);
+    EXPECT_EQ(name->reg, "RING_TAIL[1]");
+    EXPECT_EQ(name->interrupt, 2U);
 }
 
 }  // namespace

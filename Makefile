@@ -44,8 +44,11 @@ coverage: ## Run the unit and protocol tests and print line coverage by folder
 	@tools/build coverage
 	@tools/coverage build/coverage
 
+# Debug information is nine tenths of the programs; STRIP= keeps it.
+STRIP = --strip
+
 install: build ## Install under PREFIX (default /usr/local) and DESTDIR
-	@cmake --install build/release --prefix "$(PREFIX)"
+	@cmake --install build/release --prefix "$(PREFIX)" $(STRIP)
 
 doctor: ## Say what is missing on this machine and what mends it
 	@tools/setup build

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `cmake --install` puts where:
 #   include/mimic/{base,reg,pci,vfio_user}/*.h, lib/libmimic_*.a, lib/cmake/mimic, lib/pkgconfig/mimic.pc (devel)
-#   bin/, libexec/mimic/debs (runtime), share/mimic/{kernel,guest,examples} (data)
+#   include/mimic/{replay/replay.h,trace/{event,file}.h}, lib/pkgconfig/mimic-replay.pc (devel): what a test needs that
+#   `mimic replay --to-test` wrote
+#   bin/, libexec/mimic/debs (runtime), share/mimic/{kernel,guest,examples,grafana}, share/doc/mimic (data)
 
 # The public libraries, lowest first: what a device outside this tree needs.
 set(public_libraries base reg pci vfio_user)
@@ -25,8 +27,33 @@ foreach(library ${public_libraries})
 endforeach()
 string(STRIP "${MIMIC_PC_LIBS}" MIMIC_PC_LIBS)
 
+# The component `replay`: libraries in the order in which a linker needs them, and the headers that replay.h includes.
+# It needs more of a machine than a device does (yaml-cpp, libcurl, libmicrohttpd), so it is asked for by name.
+set(replay_libraries replay host control topology mock_accel replica vmd trace)
+set(has_replay TRUE)
+foreach(library ${replay_libraries})
+  if(NOT TARGET mimic_${library})
+    set(has_replay FALSE)
+  endif()
+endforeach()
+
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mimic)
 install(EXPORT mimicTargets NAMESPACE mimic:: DESTINATION ${package_dir} COMPONENT devel)
+set(MIMIC_REPLAY_PC_LIBS "")
+if(has_replay)
+  foreach(library ${replay_libraries})
+    install(TARGETS mimic_${library} EXPORT mimicReplayTargets
+      ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT devel)
+    string(APPEND MIMIC_REPLAY_PC_LIBS "-lmimic_${library} ")
+  endforeach()
+  string(STRIP "${MIMIC_REPLAY_PC_LIBS}" MIMIC_REPLAY_PC_LIBS)
+  install(EXPORT mimicReplayTargets NAMESPACE mimic:: DESTINATION ${package_dir} COMPONENT devel)
+  foreach(header replay/replay.h trace/event.h trace/file.h)
+    get_filename_component(folder ${header} DIRECTORY)
+    install(FILES ${PROJECT_SOURCE_DIR}/src/${header}
+      DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${folder} COMPONENT devel)
+  endforeach()
+endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/mimicConfig.cmake.in
   ${PROJECT_BINARY_DIR}/mimicConfig.cmake INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)
 # Before 1.0 any minor version may change the interface.
@@ -39,6 +66,10 @@ file(RELATIVE_PATH MIMIC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" MIMIC_PC_PREFIX "${MIMIC_PC_PREFIX}")
 configure_file(${PROJECT_SOURCE_DIR}/cmake/mimic.pc.in ${PROJECT_BINARY_DIR}/mimic.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/mimic.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT devel)
+if(has_replay)
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/mimic-replay.pc.in ${PROJECT_BINARY_DIR}/mimic-replay.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/mimic-replay.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT devel)
+endif()
 
 # --- runtime -------------------------------------------------------------------------------------------------------
 foreach(program mimic mock-accel-server)
@@ -62,4 +93,11 @@ foreach(folder kernel guest examples)
       PATTERN "modules.order" EXCLUDE PATTERN ".tmp_*" EXCLUDE PATTERN "__pycache__" EXCLUDE)
   endif()
 endforeach()
-install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT data)
+# The pages that `mimic --help` names, and what they show. Their links to the sources lead nowhere there.
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
+  DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT data)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT data
+  PATTERN "*.py" EXCLUDE PATTERN "CMakeLists.txt" EXCLUDE PATTERN "__pycache__" EXCLUDE)
+install(FILES ${PROJECT_SOURCE_DIR}/docs/add-a-device/CMakeLists.txt
+  DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs/add-a-device COMPONENT data)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/deploy/grafana DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic COMPONENT data)

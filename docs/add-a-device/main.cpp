@@ -37,8 +37,11 @@ int serve(const char* socket_path) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc == 2 && std::string_view(argv[1]) == "--version")
-        return std::puts("adder-server 1"), 0;
-    if (argc != 2) return std::fprintf(stderr, "usage: adder-server SOCKET\n"), 2;
+    constexpr const char* kUsage = "usage: adder-server SOCKET";
+    const std::string_view argument = argc == 2 ? argv[1] : "";
+    if (argument == "--version") return std::puts("adder-server 1"), 0;
+    if (argument == "--help" || argument == "-h") return std::puts(kUsage), 0;
+    // A socket with such a name is "./-x": what is meant here is an option.
+    if (argument.empty() || argument.front() == '-') return std::fprintf(stderr, "%s\n", kUsage), 2;
     return serve(argv[1]);
 }

@@ -74,7 +74,9 @@ std::string test_source(const std::string& name) {
         R"(// SPDX-License-Identifier: Apache-2.0
 // Replays {0}.jsonl, which `mimic trace` recorded, and expects that the device models do today
 // what they did then. The trace lies beside this file, or in MIMIC_TRACE_DIR if that is defined.
-// Link mimic::replay and GTest::gtest_main.
+// Link mimic::replay and GTest::gtest_main. With an installed Mimic:
+//     find_package(mimic COMPONENTS replay), or
+//     g++ -std=c++20 {0}_test.cpp $(pkg-config --cflags --libs mimic-replay gtest_main)
 #include <gtest/gtest.h>
 
 #include <string>

@@ -57,11 +57,56 @@ build_by_cmake() {
 build_by_cmake >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "the CMake consumer does not build"; }
 "$scratch/cmake/$name" "${arguments[@]}"
 
+echo "--- an option is no name of a file"
+mkdir "$scratch/empty"
+(
+    cd "$scratch/empty"
+    "$scratch/cmake/$name" --help || fail "$name --help failed"
+    for option in --no-such -x ""; do
+        status=0
+        timeout 20 "$scratch/cmake/$name" "$option" || status=$?
+        [ $status = 2 ] || fail "$name '$option' ended with $status"
+    done
+    [ -z "$(ls -A)" ] || fail "$name made $(ls -A)"
+)
+
 echo "--- pkg-config mimic"
 "$cxx" -std=c++20 "${flag_words[@]}" "${cflags[@]}" -I"$consumer" "$consumer"/*.cpp -o "$scratch/consumer" "${libs[@]}"
 "$scratch/consumer" "${arguments[@]}"
 
+# A test that `mimic replay --to-test` wrote, from a recording of a driver, with nothing but what is installed.
+if [ -x "$prefix/bin/mimic" ]; then
+    echo "--- a recorded test: pkg-config mimic-replay"
+    recording=$(readlink -f -- "$(dirname -- "$0")/../replay/driver_session.jsonl")
+    mkdir "$scratch/replay"
+    (cd "$scratch/replay" && "$prefix/bin/mimic" replay "$recording" --to-test driver_session)
+    read -ra replay_flags < <(pkg-config --cflags --libs mimic-replay gtest_main)
+    "$cxx" -std=c++20 "${flag_words[@]}" "$scratch/replay/driver_session_test.cpp" -o "$scratch/replay/by_pkg_config" \
+        "${replay_flags[@]}"
+    "$scratch/replay/by_pkg_config"
+
+    echo "--- a recorded test: find_package(mimic COMPONENTS replay)"
+    cat >"$scratch/replay/CMakeLists.txt" <<'END'
+cmake_minimum_required(VERSION 3.25)
+project(recorded LANGUAGES CXX)
+find_package(mimic REQUIRED COMPONENTS replay)
+find_package(GTest REQUIRED)
+add_executable(by_cmake driver_session_test.cpp)
+target_link_libraries(by_cmake PRIVATE mimic::replay GTest::gtest_main)
+END
+    recorded_by_cmake() {
+        cmake -S "$scratch/replay" -B "$scratch/replay/cmake" -DCMAKE_PREFIX_PATH="$prefix" \
+            -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_CXX_FLAGS="$flags" || return
+        cmake --build "$scratch/replay/cmake"
+    }
+    recorded_by_cmake >"$scratch/log" 2>&1 || { cat "$scratch/log"; fail "the recorded test does not build"; }
+    "$scratch/replay/cmake/by_cmake"
+fi
+
 echo "--- programs and data"
+for page in clone.md schema/mimic-v1.schema.json openapi/control-v1.json; do
+    [ -n "$(find "$prefix/share/doc" -path "*/docs/$page")" ] || fail "docs/$page is not installed"
+done
 for program in "$prefix"/bin/*; do
     [ -x "$program" ] || continue
     printf '%s: ' "${program##*/}"

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the lines by which docs/add-a-device.md shows a device of one's own in a guest, as they stand there, and expects
+what the page says that they print. Only the page's folder /tmp/adder is another one here, and the server in it is the
+one of this build (tests/install builds it as the page does)."""
+import argparse
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+
+from guest import TREE, Failure, Topology, check, equal
+from passed import Passed
+
+PAGE = TREE / "docs" / "add-a-device.md"
+FOLDER = "/tmp/adder"
+BLOCKS = re.compile(r"<!-- run: tests/vm/adder_vm_test.py -->\n```bash\n(.*?)```.*?<!-- output -->\n```\n(.*?)```", re.DOTALL)
+
+
+def inputs():
+    """What this test runs beyond what every VM test does."""
+    files = [PAGE, *sorted(path for path in (TREE / "docs" / "add-a-device").rglob("*") if path.is_file())]
+    return [path.read_text() for path in files]
+
+
+def show(mimic, server):
+    found = BLOCKS.findall(PAGE.read_text())
+    equal("blocks of the page", 1, len(found))
+    lines, output = found[0]
+    check(FOLDER in lines, f"the page does not use {FOLDER}")
+    vm = Topology(mimic, "", "6.1")
+    folder = pathlib.Path(vm.folder) / "adder"
+    folder.mkdir()
+    (folder / "adder-server").symlink_to(os.path.abspath(server))
+    environment = dict(vm.environment, PATH=f"{pathlib.Path(vm.mimic).parent}:{os.environ['PATH']}")
+    script = lines.replace(FOLDER, str(folder))
+    server_left = None
+    try:
+        # A file: the server inherits it, and a pipe would not end with the shell.
+        with open(folder / "printed", "w+", encoding="utf-8") as printed:
+            status = subprocess.run(
+                ["bash", "-e", "-c", script + "mimic verify single >/dev/null\n"], env=environment, cwd=TREE,
+                stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, check=False, timeout=500).returncode
+            printed.seek(0)
+            text = printed.read()
+        equal(f"exit status of\n{script}\nwhich printed\n{text}", 0, status)
+        check(text.endswith(output), f"expected at the end:\n{output}\ngot:\n{text}")
+        server_left = [pid for pid, command in vm.left_processes().items() if "adder-server" in command]
+        equal("servers", 1, len(server_left))
+    finally:
+        # kill %1, and what the lines started if they failed.
+        for pid, command in vm.left_processes().items():
+            if "adder-server" in command:
+                os.kill(pid, signal.SIGTERM)
+        down = vm.close(show_logs=server_left is None)
+    check(down.status == 0, f"mimic down failed: {down}")
+    equal("processes left", {}, vm.left)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mimic", required=True, help="the program under test")
+    parser.add_argument("--server", required=True, help="adder-server of this build")
+    options = parser.parse_args()
+    passed = Passed(options.mimic, "adder", *inputs())
+    if passed.when():
+        print(f"CACHED: passed with the same inputs at {passed.when()}; MIMIC_TEST_CACHE=0 runs it again")
+        return 0
+    try:
+        show(options.mimic, options.server)
+    except (Failure, subprocess.TimeoutExpired) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    passed.note()
+    print("the page's lines print what the page says")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

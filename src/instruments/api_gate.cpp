@@ -43,7 +43,7 @@ std::optional<control::HttpResponse> ApiGate::guard(const control::HttpRequest& 
 
 std::optional<control::HttpResponse> ApiGate::file(const control::HttpRequest& request) const {
     const web::Asset* asset = find(request.path);
-    if (asset == nullptr && is_of_page(request)) {
+    if (asset == nullptr && is_of_page(request) && !is_token(request.authorization)) {
         asset = find(std::string(kNotFound));
         control::HttpResponse response;
         response.status = 404;

@@ -66,6 +66,7 @@ TEST_F(Gate, AWrongAddressIsAPageToo) {
         EXPECT_EQ(answer->content_type, "text/html");
         EXPECT_EQ(answer->body, "<p>nothing");
     }
+    EXPECT_FALSE(gate.file(request("/nothing", "Bearer 0123456789abcdef"))) << "a program asks";
     auto post = request("/nothing");
     post.method = "POST";
     EXPECT_EQ(status(post), 401);

@@ -173,6 +173,11 @@ class Api(unittest.TestCase):
         again, nothing = self.machine.ask("/", token=None, headers=[("If-None-Match", etag)])
         self.assertEqual((304, b""), (again.status, nothing))
         self.assertEqual(405, self.status("/", method="POST", body={}, token=None))
+        # A wrong address is a page for people, an error of the API for programs.
+        response, page = self.machine.ask("/nothing", token=None)
+        self.assertEqual((404, "text/html; charset=utf-8"), (response.status, response.getheader("Content-Type")))
+        self.assertIn(b"nothing at this address", page)
+        self.refused(404, "not_found", "/nothing")
 
     def test_answers_are_as_the_document_says(self):
         document = json_schema(self.get("/v1/openapi.json"))

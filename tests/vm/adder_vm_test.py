@@ -50,11 +50,12 @@ def show(mimic, server):
         server_left = [pid for pid, command in vm.left_processes().items() if "adder-server" in command]
         equal("servers", 1, len(server_left))
     finally:
-        # kill %1, and what the lines started if they failed.
+        # mimic down single; kill %1
+        down = vm.run("down")
         for pid, command in vm.left_processes().items():
             if "adder-server" in command:
                 os.kill(pid, signal.SIGTERM)
-        down = vm.close(show_logs=server_left is None)
+        vm.close(show_logs=server_left is None)
     check(down.status == 0, f"mimic down failed: {down}")
     equal("processes left", {}, vm.left)
 

@@ -81,7 +81,8 @@ std::string Diagnostics::str() const {
         out += fmt::format("  {}\n  {:>{}}\n", printable(line.substr(0, kShownColumns)), "^",
                            caret + 1);
     }
-    if (dropped_ > 0) out += fmt::format("{}: and {} more\n", file_name_, counted(dropped_, "problem"));
+    if (dropped_ > 0)
+        out += fmt::format("{}: and {} more\n", file_name_, counted(dropped_, "problem"));
     return out;
 }
 

@@ -20,7 +20,7 @@ namespace mimic::pci {
 struct TraceName {
     std::string reg;                                         // "CTRL", "COMMAND", "CTRL+2"
     std::vector<std::pair<std::string, uint64_t>> fields{};  // of a register that has more than one
-    std::optional<uint32_t> interrupt{};  // Function::doorbell_interrupt()
+    std::optional<uint32_t> interrupt{};                     // Function::doorbell_interrupt()
 };
 
 /// The names of one function, as it is now. Immutable, of its own: it outlives the function.

@@ -54,7 +54,7 @@ void flood(Client& client, std::initializer_list<Request> messages, const Begun&
         if (first) begun();
 }
 
-// --- Work that the guest's own driver brings ---------------------------------------------------
+// --- Work that the guest's own driver brings -------------------------------------------------
 
 void copy_by(const Host& host, uint32_t vfs, const Begun& begun) {
     FabricGuest guest(host.path(kFabric));
@@ -72,7 +72,7 @@ void busy_64(const Host& host, const Begun& begun) {
     copy_by(host, 64, begun);
 }
 
-// --- Messages that cost much -------------------------------------------------------------------
+// --- Messages that cost much -----------------------------------------------------------------
 
 void trigger_2048(const Host& host, const Begun& begun) {
     Client client = connect(host, kMany);
@@ -178,7 +178,7 @@ void unknown_commands(const Host& host, const Begun& begun) {
     flood(client, {Request(static_cast<Command>(99), {})}, begun);
 }
 
-// --- Resets --------------------------------------------------------------------------------------
+// --- Resets ----------------------------------------------------------------------------------
 
 void reset_fabric(const Host& host, const Begun& begun) {
     Client client = connect(host, kFabric);
@@ -213,7 +213,7 @@ void function_level_reset(const Host& host, const Begun& begun) {
           begun);
 }
 
-// --- Guest memory --------------------------------------------------------------------------------
+// --- Guest memory ----------------------------------------------------------------------------
 
 void map_and_unmap(const Host& host, const Begun& begun) {
     Client client = connect(host, kEndpoint);
@@ -236,7 +236,7 @@ void unmap_all(const Host& host, const Begun& begun) {
     }
 }
 
-// --- Those that come and go ----------------------------------------------------------------------
+// --- Those that come and go ------------------------------------------------------------------
 
 // In the middle of a message, with regions that are still mapped.
 void dying(const Host& host, const Begun& begun) {

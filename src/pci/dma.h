@@ -35,6 +35,12 @@ public:
     virtual std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
                                                      DmaAccess access) = 0;
 
+    /// Whether [iova, iova + size) of a span() was memory of the guest all the while. False once
+    /// its owner has taken it away (truncated the file) and somebody has touched it since: a device
+    /// asks after it has used a span, because what it read may be zeros and what it wrote may be
+    /// lost. The transfer has failed then, as with read() and write(), which ask by themselves.
+    virtual bool intact(uint64_t /*iova*/, uint64_t /*size*/) { return true; }
+
     /// Copies `size` bytes (1 .. 16 MiB) from `iova` and passes them to `done`: before returning
     /// when all of them are mapped, else later. Errors: EFAULT where no region holds a byte or one
     /// forbids reading, EINVAL for a size out of range, EIO when the peer refused, ECANCELED when

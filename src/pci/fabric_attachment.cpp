@@ -89,6 +89,11 @@ std::optional<std::span<std::byte>> Attachment::span(uint64_t iova, uint64_t siz
     return space->span(iova, size, access);
 }
 
+bool Attachment::intact(uint64_t iova, uint64_t size) {
+    DmaSpace* const space = memory();
+    return space == nullptr || space->intact(iova, size);
+}
+
 // Calls piece(address, size) for the parts of a range that lie in one BAR each; false if some
 // byte lies in none. The parts are looked up before the first is touched.
 bool Attachment::peer(uint64_t iova, uint64_t size,

@@ -35,6 +35,7 @@ public:
     // DmaSpace
     std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
                                              DmaAccess access) override;
+    bool intact(uint64_t iova, uint64_t size) override;
     void read(uint64_t iova, uint64_t size, ReadDone done) override;
     void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override;
 

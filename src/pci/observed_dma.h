@@ -28,6 +28,7 @@ public:
 
     std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
                                              DmaAccess access) override;
+    bool intact(uint64_t iova, uint64_t size) override { return real_->intact(iova, size); }
     void read(uint64_t iova, uint64_t size, ReadDone done) override;
     void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override;
 

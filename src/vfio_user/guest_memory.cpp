@@ -102,9 +102,22 @@ std::optional<std::span<std::byte>> GuestMemory::span(uint64_t iova, uint64_t si
 // Every byte must be in a region that permits the access; counts the messages that the unmapped
 // parts need.
 Status GuestMemory::check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages) {
+    if (lost(*region, iova, size)) return std::nullopt;
     if (shut_down_) return fail(std::errc::operation_canceled, "the client is gone");
     if (size == 0 || size > kMaxDmaTransfer || iova + (size - 1) < iova)
         return fail(std::errc::invalid_argument, "DMA of {:#x} bytes at {:#x}", size, iova);
+// Whether the owner of the file has taken away some of [iova, iova + size), which lies in `region`.
+bool GuestMemory::lost(const Regions::value_type& region, uint64_t iova, uint64_t size) {
+    if (!region.second.mapping.lost(iova - region.first, size)) return false;
+    messenger_.on_memory_lost(iova);
+    return true;
+}
+
+bool GuestMemory::intact(uint64_t iova, uint64_t size) {
+    const auto* region = find(iova);
+    return region == nullptr || !lost(*region, iova, size);
+}
+
     const uint64_t bytes = size;
     messages = 0;
     while (size != 0) {
@@ -118,6 +131,8 @@ Status GuestMemory::check(uint64_t iova, uint64_t size, pci::DmaAccess access, s
         size -= part;
     }
     if (messages != 0 && (in_flight_.size() + messages > kMaxDmaInFlight ||
+        if (lost(*region, iova, part))
+            return fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova);
                           bytes_in_flight_ + bytes > kMaxDmaBytesInFlight))
         return fail(std::errc::resource_unavailable_try_again,
                     "{} DMA messages and {} bytes under way", in_flight_.size(), bytes_in_flight_);
@@ -137,6 +152,8 @@ void GuestMemory::read(uint64_t iova, uint64_t size, ReadDone done) {
     transfer->bytes.resize(size);
     transfer->read_done = std::move(done);
     start(iova, transfer, /*is_read=*/true);
+        if (!intact(iova, size))
+            return done(fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova));
 }
 
 void GuestMemory::write(uint64_t iova, std::span<const std::byte> data, WriteDone done) {
@@ -151,6 +168,8 @@ void GuestMemory::write(uint64_t iova, std::span<const std::byte> data, WriteDon
     transfer->bytes.assign(data.begin(), data.end());
     transfer->write_done = std::move(done);
     start(iova, transfer, /*is_read=*/false);
+        if (!intact(iova, data.size()))
+            return done(fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova));
 }
 
 void GuestMemory::start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read) {
@@ -171,6 +190,7 @@ void GuestMemory::start(uint64_t iova, const std::shared_ptr<Transfer>& transfer
             in_flight_[id] = InFlight{transfer, offset, part, is_read};
             ++transfer->outstanding;
             if (is_read)
+            if (lost(*region, iova + offset, part)) transfer->error = EFAULT;
                 messenger_.send_dma_read(id, iova + offset, part);
             else
                 messenger_.send_dma_write(id, iova + offset,

@@ -55,6 +55,9 @@ public:
     protected:
         ~Messenger() = default;
     };
+        /// DMA met mapped memory at `iova` that its owner has taken away. For the log: called each
+        /// time.
+        virtual void on_memory_lost(uint64_t /*iova*/) {}
 
     /// `messenger` is borrowed for the life of this object.
     explicit GuestMemory(Messenger& messenger) : messenger_(messenger) {}
@@ -91,6 +94,7 @@ public:
 
     /// Takes the client's reply to DMA_READ (`is_read`) or DMA_WRITE `id`. `data` holds what
     /// DMA_READ brought; `error` is an errno, 0 for success. False if no such message is under way.
+    bool intact(uint64_t iova, uint64_t size) override;
     bool on_reply(uint16_t id, bool is_read, int error, std::span<const uint8_t> data);
 
     /// Fails every transfer under way with ECANCELED, and from now on every new one too: the client
@@ -129,6 +133,8 @@ private:
     Status check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages);
     void start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read);
     void finish(const std::shared_ptr<Transfer>& transfer);
+    bool may_map(uint64_t size) const;
+    bool lost(const Regions::value_type& region, uint64_t iova, uint64_t size);
 
     Messenger& messenger_;
     Regions regions_;

@@ -33,9 +33,11 @@ public:
     }
     uint64_t max_dma_message() const override { return max_message; }
 
+    void on_memory_lost(uint64_t) override { ++lost; }
     std::vector<Sent> sent;
     uint64_t max_message = 1 << 20;
 };
+    unsigned lost = 0;
 
 struct GuestMemoryTest : ::testing::Test {
     // errno of a map() without a descriptor.
@@ -238,16 +240,21 @@ TEST_F(GuestMemoryTest, TransferAgainstThePermissionFails) {
     EXPECT_TRUE(messenger.sent.empty());
 }
 
-TEST_F(GuestMemoryTest, FileTruncatedAfterMapReadsZerosAndLosesWrites) {
+TEST_F(GuestMemoryTest, FileTruncatedAfterMapFailsTransfersOfWhatIsLost) {
     ASSERT_TRUE(install_sigbus_guard());
     ASSERT_EQ(map_file(0, 0x10000), 0);
-    ASSERT_EQ(::ftruncate(file.get(), 0), 0);
+    ASSERT_EQ(::ftruncate(file.get(), 0x1000), 0);
     const uint64_t before = sigbus_pages_replaced();
-    memory.read(0x3000, 0x1000, on_read());
-    EXPECT_EQ(read_error, 0);
-    EXPECT_EQ(data, std::vector<std::byte>(0x1000));
-    memory.write(0x8ff0, std::vector<std::byte>(0x20, std::byte{1}), on_write());
-    EXPECT_EQ(write_error, 0);
+    // The first touch finds out, and the second must not take the zeros for the guest's.
+    for (int i = 0; i < 2; ++i) {
+        memory.read(0x3000, 0x1000, on_read());
+        EXPECT_EQ(read_error, EFAULT);
+        memory.write(0x8ff0, std::vector<std::byte>(0x20, std::byte{1}), on_write());
+        EXPECT_EQ(write_error, EFAULT);
+    }
+    EXPECT_EQ(reads, 2);
+    EXPECT_EQ(writes, 2);
+    EXPECT_TRUE(data.empty());
     EXPECT_EQ(sigbus_pages_replaced(), before + 3);
 }
 
@@ -272,6 +279,35 @@ TEST_F(GuestMemoryTest, LargeReadIsChunkedAndRepliesMayComeInAnyOrder) {
 }
 
 TEST_F(GuestMemoryTest, TransferOverMappedAndUnmappedRegionsUsesBoth) {
+    EXPECT_EQ(messenger.lost, 4u);
+    memory.read(0, 0x1000, on_read());
+    EXPECT_EQ(read_error, 0) << "the page that is left";
+}
+
+TEST_F(GuestMemoryTest, SpanIsNotIntactOnceItsPagesAreLost) {
+    ASSERT_TRUE(install_sigbus_guard());
+    ASSERT_EQ(map_file(0, 0x10000), 0);
+    const auto bytes = memory.span(0x2000, 0x100, DmaAccess::kReadWrite);
+    ASSERT_TRUE(bytes);
+    ASSERT_EQ(::ftruncate(file.get(), 0), 0);
+    EXPECT_TRUE(memory.intact(0x2000, 0x100));
+    (*bytes)[0x20] = std::byte{1};
+    EXPECT_FALSE(memory.intact(0x2000, 0x100));
+    EXPECT_FALSE(memory.span(0x2040, 0x10, DmaAccess::kRead));
+    EXPECT_TRUE(memory.intact(0x3000, 0x100));
+    EXPECT_TRUE(memory.intact(0x20000, 0x100)) << "in no region: nobody had a span of it";
+}
+
+TEST_F(GuestMemoryTest, TransferOverAMessageRegionAndLostMemoryFails) {
+    ASSERT_TRUE(install_sigbus_guard());
+    ASSERT_EQ(map_file(0, 0x10000), 0);
+    ASSERT_EQ(map(0x10000, 0x1000), 0);
+    ASSERT_EQ(::ftruncate(file.get(), 0), 0);
+    memory.read(0xff00, 0x200, on_read());
+    ASSERT_EQ(messenger.sent.size(), 1u);
+    EXPECT_EQ(reads, 0);
+    EXPECT_TRUE(reply(messenger.sent[0], 7));
+    EXPECT_EQ(read_error, EFAULT);
     ASSERT_EQ(map_file(0, 0x1000), 0);
     ASSERT_EQ(map(0x1000, 0x1000), 0);
     ASSERT_EQ(map_file(0x2000, 0x1000, DmaAccess::kReadWrite, 0x1000), 0);

@@ -327,6 +327,10 @@ uint64_t Session::max_dma_message() const {
     return std::min<uint64_t>(client_.max_data_xfer_size, kMaxDataXferSize);
 }
 
+void Session::on_memory_lost(uint64_t iova) {
+    warn(fmt::format("the client took away memory that it had mapped: DMA at {:#x} fails", iova));
+}
+
 void Session::send_msix(uint32_t vector) {
     interrupts_.trigger(kIrqMsix, vector);
 }

@@ -110,6 +110,7 @@ private:
     void send_dma_read(uint16_t id, uint64_t iova, uint64_t size) override;
     void send_dma_write(uint16_t id, uint64_t iova, std::span<const std::byte> data) override;
     uint64_t max_dma_message() const override;
+    void on_memory_lost(uint64_t iova) override;
 
     uint64_t region_size(uint32_t region) const;
     bool region_access_ok(uint32_t region, uint64_t offset, uint64_t size, bool write) const;

@@ -50,6 +50,54 @@ TEST_F(EngineTest, FillRepeatsThePatternFromItsFirstByte) {
     EXPECT_EQ(total.bytes_read, 0U);
 }
 
+// As when the file behind it is truncated: reads brought zeros, and writes went nowhere.
+TEST_F(EngineTest, DataThatIsTakenAwayWhileItIsUsedFailsItsDescriptorOnly) {
+    enable();
+    put(0, copy(64, kSource));
+    put(1, copy(64, kSource + 0x1000));
+    put(2, copy(64, kSource, kTarget + 0x1000));
+    put(3, fill(64, 1, kTarget + 0x1000));
+    memory.taken = kSource + 0x1000;
+    memory.taken_size = 1;
+    ASSERT_TRUE(engine.doorbell(0, 2));
+    settle();
+    EXPECT_EQ(completion(0).status, static_cast<uint16_t>(Code::kOk));
+    EXPECT_EQ(completion(1).status, static_cast<uint16_t>(Code::kReadFault));
+    EXPECT_EQ(last_error, Code::kReadFault);
+    memory.taken = kTarget + 0x103f;
+    ASSERT_TRUE(engine.doorbell(0, 4));
+    settle();
+    EXPECT_EQ(completion(2).status, static_cast<uint16_t>(Code::kWriteFault));
+    EXPECT_EQ(completion(3).status, static_cast<uint16_t>(Code::kWriteFault));
+    EXPECT_EQ(last_error, Code::kWriteFault);
+    EXPECT_EQ(total.errors, 3U);
+    EXPECT_EQ(heads[0], 4U);
+    EXPECT_FALSE(halted);
+}
+
+TEST_F(EngineTest, DescriptorsThatAreTakenAwayWhileTheyAreReadDoNotRun) {
+    enable();
+    for (uint32_t i = 0; i < 4; ++i) put(i, copy(64, kSource, kTarget + i * 0x1000));
+    memory.taken = kRing;
+    memory.taken_size = 1;
+    ASSERT_TRUE(engine.doorbell(0, 4));
+    runner.turn();
+    EXPECT_EQ(*memory.at(kTarget + 1), std::byte{0});
+    EXPECT_EQ(total.descriptors, 0U);
+}
+
+TEST_F(EngineTest, CompletionsThatAreTakenAwayHaltTheRing) {
+    enable();
+    put(0, copy(64));
+    memory.taken = kCompletions;
+    memory.taken_size = 1;
+    ASSERT_TRUE(engine.doorbell(0, 1));
+    settle();
+    EXPECT_TRUE(halted);
+    EXPECT_EQ(heads[0], 0U);
+    EXPECT_THAT(interrupts, IsEmpty());
+}
+
 TEST_F(EngineTest, LocalAddressesAreOffsetsInDeviceMemory) {
     EXPECT_EQ(run_one(copy(100, kSource, 0xff00, kFlagDestinationLocal)), Code::kOk);
     EXPECT_EQ(local[0xff00 + 99], byte_at(99));

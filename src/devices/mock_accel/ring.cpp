@@ -84,7 +84,14 @@ void Ring::fetch(const Budget& budget) {
     const uint64_t address = config_.base + slot(head_) * sizeof(Descriptor);
     pci::DmaSpace* const dma = engine_.port().dma_space();
     if (dma == nullptr || address < config_.base) return halt();
-    if (const auto bytes = dma->span(address, size, pci::DmaAccess::kRead)) return fetched(*bytes);
+    if (const auto bytes = dma->span(address, size, pci::DmaAccess::kRead)) {
+        const uint32_t limit = fetch_limit_;
+        fetched(*bytes);
+        if (dma->intact(address, size)) return;
+        batch_size_ = 0;
+        fetch_limit_ = limit;
+        return fetch_failed();
+    }
     dma->read(address, size,
               later([size](Ring& ring, const Result<std::span<const std::byte>>& bytes) {
                   if (bytes && bytes->size() == size) return ring.fetched(*bytes);
@@ -138,6 +145,12 @@ void Ring::transfer(const Descriptor& descriptor, Budget& budget) {
             fill_pattern(*to, descriptor.source);
         } else {
             std::memmove(to->data(), from->data(), piece_size_);
+            if (piece_lost(descriptor.source, is_local(descriptor, kFlagSourceLocal))) {
+                return finish(Code::kReadFault);
+            }
+        }
+        if (piece_lost(descriptor.destination, is_local(descriptor, kFlagDestinationLocal))) {
+            return finish(Code::kWriteFault);
         }
         return piece_done();
     }
@@ -166,6 +179,12 @@ std::optional<std::span<std::byte>> Ring::piece_span(uint64_t address, bool loca
     return dma->span(address + piece_at_, piece_size_, access);
 }
 
+// Asked after a piece_span() was used: whether its owner has taken the memory away.
+bool Ring::piece_lost(uint64_t address, bool local) {
+    pci::DmaSpace* const dma = engine_.port().dma_space();
+    return !local && dma != nullptr && !dma->intact(address + piece_at_, piece_size_);
+}
+
 void Ring::read_source(uint64_t address) {
     pci::DmaSpace* const dma = engine_.port().dma_space();
     if (dma == nullptr) return finish(Code::kAborted);
@@ -187,6 +206,9 @@ void Ring::write_destination(std::span<const std::byte> data) {
                                    is_local(descriptor, kFlagDestinationLocal),
                                    pci::DmaAccess::kWrite)) {
         std::memmove(to->data(), data.data(), data.size());
+        if (piece_lost(descriptor.destination, is_local(descriptor, kFlagDestinationLocal))) {
+            return finish(Code::kWriteFault);
+        }
         return piece_done();
     }
     pci::DmaSpace* const dma = engine_.port().dma_space();
@@ -238,7 +260,7 @@ void Ring::flush() {
     if (dma == nullptr || address < config_.completion_base) return flushed(false, count);
     if (const auto to = dma->span(address, from.size_bytes(), pci::DmaAccess::kWrite)) {
         store_completions(*to, from);
-        return flushed(true, count);
+        return flushed(dma->intact(address, from.size_bytes()), count);
     }
     dma->write(address, std::as_bytes(from), later([count](Ring& ring, const Status& status) {
                    ring.flushed(status.has_value(), count);

@@ -99,6 +99,10 @@ public:
         return region->bytes.subspan(iova - region->iova, size);
     }
 
+    bool intact(uint64_t iova, uint64_t size) override {
+        return taken_size == 0 || iova >= taken + taken_size || taken >= iova + size;
+    }
+
     void read(uint64_t iova, uint64_t size, ReadDone done) override {
         bool later = false;
         if (!check(iova, size, pci::DmaAccess::kRead, later)) {
@@ -148,7 +152,9 @@ public:
     }
 
     std::deque<std::function<void(const Status&)>> messages;  // not yet answered
-    size_t transfers = 0;                                     // read() and write() that were served
+    uint64_t taken = 0;  // span() gives [taken, taken + taken_size), but its owner takes it away
+    uint64_t taken_size = 0;  // while it is used
+    size_t transfers = 0;     // read() and write() that were served
 
 private:
     static bool permits(const Region& region, pci::DmaAccess access) {

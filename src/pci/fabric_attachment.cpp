@@ -72,7 +72,7 @@ void Attachment::vfs_removing(Function& pf) {
     // One of them may be further up the stack, as its VF.
     auto dead = std::make_shared<std::vector<std::unique_ptr<Attachment>>>(std::move(vfs_));
     vfs_.clear();
-    runner().post([dead] {});
+    runner().post([dead]() mutable { dead.reset(); });
 }
 
 // --- DMA -------------------------------------------------------------------------------------

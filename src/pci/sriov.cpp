@@ -15,6 +15,20 @@ constexpr uint32_t kPagesSupported = 0x553;  // 4 and 8 KiB, 64 and 256 KiB, 1 a
                                              // 9.3.3.12 demands
 constexpr uint64_t kPageUnit = 4096;
 
+// VFs that are gone, counted until they are freed.
+class Dying {
+public:
+    Dying(std::vector<std::unique_ptr<Function>> vfs, std::shared_ptr<size_t> count)
+        : vfs_(std::move(vfs)), count_(std::move(count)) {}
+    ~Dying() { *count_ -= vfs_.size(); }
+    Dying(const Dying&) = delete;
+    Dying& operator=(const Dying&) = delete;
+
+private:
+    std::vector<std::unique_ptr<Function>> vfs_;
+    std::shared_ptr<size_t> count_;
+};
+
 }  // namespace
 
 Sriov::Sriov(Function& pf, uint32_t cap, const SriovOptions& options)
@@ -130,6 +144,7 @@ void Sriov::align_bars() {
 
 void Sriov::enable() {
     const uint32_t wanted = pf_.config().u16(cap_ + regs::SRIOV_NUM_VFS);
+    if (must_wait(wanted)) return;
     for (uint32_t i = 0; i < wanted; ++i) {
         std::unique_ptr<Function> vf = pf_.make_vf(i);
         if (!vf) break;
@@ -144,6 +159,23 @@ void Sriov::enable() {
     pf_.on_vfs_changed(num_vfs());
 }
 
+// A guest can toggle VF Enable a thousand times in a turn of the loop, in which nothing is freed,
+// and VFs have descriptors and mappings of their own: there are never more than twice TotalVFs.
+// Software expects to wait after it has set VF Enable (9.3.3.3.1), for much longer than a turn.
+bool Sriov::must_wait(uint32_t wanted) {
+    if (pf_.upstream_ == nullptr || *dying_ + wanted <= 2 * size_t{options_.total_vfs})
+        return false;
+    if (waiting_) return true;
+    waiting_ = std::make_shared<bool>(true);
+    // Behind the task that frees them.
+    pf_.upstream_->runner().post([this, lease = std::weak_ptr<bool>(waiting_)] {
+        if (lease.expired()) return;
+        waiting_.reset();
+        if (enabled() && vfs_.empty()) enable();
+    });
+    return true;
+}
+
 void Sriov::destroy_vfs() {
     if (vfs_.empty()) return;
     pf_.notify({.kind = FunctionEventKind::kVfs, .value = 0});
@@ -155,8 +187,9 @@ void Sriov::destroy_vfs() {
     }
     // One of them may be further up the stack: its DMA can reach the PF.
     if (pf_.upstream_ != nullptr) {
-        auto dead = std::make_shared<std::vector<std::unique_ptr<Function>>>(std::move(vfs_));
-        pf_.upstream_->runner().post([dead] {});
+        *dying_ += vfs_.size();
+        auto dead = std::make_shared<Dying>(std::move(vfs_), dying_);
+        pf_.upstream_->runner().post([dead]() mutable { dead.reset(); });
     }
     vfs_.clear();
 }
@@ -168,6 +201,7 @@ void Sriov::registers_reset() {
 void Sriov::disable() {
     pf_.config().set_bits(cap_ + regs::SRIOV_CONTROL, 2,
                           regs::SRIOV_CONTROL_VF_ENABLE | regs::SRIOV_CONTROL_VF_MEMORY_SPACE, 0);
+    waiting_.reset();
     destroy_vfs();
 }
 

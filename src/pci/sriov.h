@@ -39,7 +39,8 @@ public:
 
     uint32_t total_vfs() const { return options_.total_vfs; }
 
-    /// VFs that exist: NumVFs while VF Enable is set, else 0.
+    /// VFs that exist: NumVFs while VF Enable is set, else 0. They come in a later turn of the loop
+    /// if a guest has toggled VF Enable so often in this one that too many wait to be freed.
     uint32_t num_vfs() const { return static_cast<uint32_t>(vfs_.size()); }
 
     /// VF `index`, or nullptr.
@@ -76,6 +77,7 @@ private:
     void align_bars();
     void update_routing_ids();
     void enable();
+    bool must_wait(uint32_t wanted);
     void destroy_vfs();
     uint64_t bar_base(unsigned bar) const;
     bool enabled() const;
@@ -84,6 +86,9 @@ private:
     uint32_t cap_;
     SriovOptions options_;
     std::vector<std::unique_ptr<Function>> vfs_;
+    // VFs that are gone and not yet freed: see destroy_vfs().
+    std::shared_ptr<size_t> dying_ = std::make_shared<size_t>(0);
+    std::shared_ptr<bool> waiting_;  // while a posted task will make the VFs; it holds this weakly
 };
 
 }  // namespace mimic::pci

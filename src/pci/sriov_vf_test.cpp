@@ -52,6 +52,54 @@ TEST_F(VfTest, CommandOfAVfHasBusMasterOnly) {
     EXPECT_EQ(guest.config<uint16_t>(kVf0, regs::COMMAND), regs::COMMAND_BUS_MASTER);
 }
 
+// Nothing is freed while the loop is in one turn, and a guest can write VF Enable thousands of
+// times in one.
+TEST_F(VfTest, TogglingVfEnableMakesABoundedNumberOfVfs) {
+    enable(64);
+    const int devices = TestDevice::alive - 64;
+    const auto set_enable = [&](bool on) {
+        guest.set_config<uint16_t>(T::kPf, tree.sriov_cap() + regs::SRIOV_CONTROL,
+                                   static_cast<uint16_t>(regs::SRIOV_CONTROL_ARI_HIERARCHY |
+                                                         (on ? regs::SRIOV_CONTROL_VF_ENABLE : 0)));
+    };
+    for (int i = 0; i < 1000; ++i) {
+        set_enable(false);
+        EXPECT_EQ(tree.pf->sriov()->num_vfs(), 0u);
+        set_enable(true);
+        ASSERT_LE(TestDevice::alive, devices + 2 * 64) << i;
+    }
+    tree.host.run();
+    EXPECT_EQ(tree.pf->sriov()->num_vfs(), 64u) << "as the guest asked in the end";
+    EXPECT_EQ(TestDevice::alive, devices + 64);
+    EXPECT_NE(guest.config(kVf0 + 63, regs::REVISION_ID), 0xffff'ffffu);
+    for (int i = 0; i < 10; ++i) {
+        set_enable(true);
+        set_enable(false);
+    }
+    tree.host.run();
+    EXPECT_EQ(TestDevice::alive, devices);
+}
+
+// As a driver does that gives up and tries again: no waiting is noticed.
+TEST_F(VfTest, VfsThatAreEnabledAgainInTheSameTurnAreThereAtOnce) {
+    enable(64);
+    disable();
+    enable(64);
+    EXPECT_EQ(tree.pf->sriov()->num_vfs(), 64u);
+}
+
+TEST_F(VfTest, VfsThatWaitToBeMadeAreForgottenByAReset) {
+    for (int i = 0; i < 4; ++i) {
+        enable(64);
+        disable();
+    }
+    enable(64);
+    ASSERT_EQ(tree.pf->sriov()->num_vfs(), 0u);
+    tree.pf->reset(ResetKind::kConventional);
+    tree.host.run();
+    EXPECT_EQ(tree.pf->sriov()->num_vfs(), 0u);
+}
+
 // Table 9-16: what the PF has enabled counts.
 TEST_F(VfTest, DeviceControlOfAVfHasOnlyFlr) {
     enable(1);

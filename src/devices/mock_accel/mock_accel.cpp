@@ -311,8 +311,12 @@ std::unique_ptr<pci::Function> MockAccel::make_vf(uint32_t index) {
     auto vf = create(vf_options(vfs_, index));
     if (vf) return std::move(*vf);
     // Its options were checked with the PF's, so what is missing is a resource: device memory.
-    MIMIC_LOG("mock_accel", kError, "{}: VF {} does not come to be: {}", name(), index,
-              vf.error().message());
+    // The guest may try again as often as it likes.
+    uint64_t suppressed = 0;
+    if (missing_vfs_.allow(SteadyClock().now(), suppressed)) {
+        MIMIC_LOG("mock_accel", kError, "{}: VF {} does not come to be: {} ({} more)", name(),
+                  index, vf.error().message(), suppressed);
+    }
     return nullptr;
 }
 

@@ -162,6 +162,7 @@ private:
     std::unique_ptr<DeviceMemory> memory_;  // behind BAR2; of one client, or of none yet
     std::unique_ptr<Engine> engine_;        // from the first time that a ring is enabled
     log::RateLimit halts_;
+    log::RateLimit missing_vfs_;
 };
 
 }  // namespace mimic::mock_accel

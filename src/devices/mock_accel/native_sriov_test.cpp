@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A PF with an SR-IOV capability and the VFs that it brings.
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -49,6 +54,47 @@ TEST_F(NativeSriovTest, CapabilitySaysWhatTheOptionsSay) {
     EXPECT_EQ(rig.config(sriov + pci::regs::SRIOV_VF_BAR0), 0xfffff000U);
     EXPECT_EQ(rig.config(sriov + pci::regs::SRIOV_VF_BAR0 + 8), 0xffffc00cU);
     EXPECT_EQ(rig.read(TOTAL_VFS.offset), 64U);
+}
+
+size_t open_descriptors() {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return static_cast<size_t>(std::distance(begin(all), end(all)));
+}
+
+// Each VF has a memfd, and nothing is freed until the loop turns.
+TEST_F(NativeSriovTest, TogglingVfEnableInOneTurnTakesABoundedNumberOfDescriptors) {
+    const size_t before = open_descriptors();
+    for (int i = 0; i < 500; ++i) {
+        enable(64);
+        rig.set_config(sriov + pci::regs::SRIOV_CONTROL, 0, 2);
+        ASSERT_LE(open_descriptors(), before + 2 * 64 + 8) << i;
+    }
+    enable(64);
+    rig.slot.tasks.run();
+    EXPECT_EQ(rig.device->sriov()->num_vfs(), 64U);
+    EXPECT_LE(open_descriptors(), before + 64 + 8);
+}
+
+TEST_F(NativeSriovTest, VfsThatCannotBeMadeFillNoLog) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit none = before;
+    none.rlim_cur = 0;
+    testing::internal::CaptureStderr();
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    for (int i = 0; i < 1000; ++i) {
+        enable(64);
+        rig.set_config(sriov + pci::regs::SRIOV_CONTROL, 0, 2);
+    }
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    const std::string log = testing::internal::GetCapturedStderr();
+    const auto lines = std::count(log.begin(), log.end(), '\n');
+    EXPECT_GE(lines, 1);
+    EXPECT_LT(lines, 200) << "five a second";
+    EXPECT_EQ(rig.device->sriov()->num_vfs(), 0U);
+    rig.slot.tasks.run();
+    enable(64);
+    EXPECT_EQ(rig.device->sriov()->num_vfs(), 64U) << "once there are descriptors again";
 }
 
 TEST_F(NativeSriovTest, VfsComeWithTheirOptionsAndGo) {

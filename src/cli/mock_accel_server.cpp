@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/process_limits.h"
 #include "base/result.h"
 #include "cli/version.h"
 #include "devices/mock_accel/command_line.h"
@@ -55,6 +56,7 @@ int serve(const CommandLine& line) {
     auto device = MockAccel::create(line.device);
     if (!device) return fail(2, device.error().message());
     const MockAccel& model = **device;
+    mimic::raise_descriptor_limit();
 
     sigset_t stop;
     sigemptyset(&stop);

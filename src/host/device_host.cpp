@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -117,13 +116,6 @@ std::string crash_note_path(const std::string& run_dir, pid_t pid) {
 
 std::string control_socket_path(const std::string& run_dir, size_t index) {
     return fmt::format("{}/control-{}.sock", run_dir, index);
-}
-
-void raise_descriptor_limit() {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    limit.rlim_cur = limit.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace mimic::host

@@ -87,10 +87,6 @@ private:
     size_t size_ = 0;
 };
 
-/// Lets this process open as many descriptors as its hard limit allows: a device with a client
-/// needs about ten.
-void raise_descriptor_limit();
-
 struct ServeOptions {
     std::string file;
     std::string machine;               // may be empty if the file has one

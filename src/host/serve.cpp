@@ -11,6 +11,7 @@
 
 #include "base/nearest.h"
 #include "base/private_files.h"
+#include "base/process_limits.h"
 #include "base/unix_socket.h"
 #include "host/device_factory.h"
 #include "host/device_host.h"

@@ -14,7 +14,10 @@
 namespace mimic::vfio_user {
 namespace {
 
-constexpr size_t kControlSize = CMSG_SPACE(kMaxReceivedFds * sizeof(int));
+// Descriptors that one message can carry in Linux (SCM_MAX_FD). With room for all of them, none is
+// cut off because a peer sent too many: if one is lost, this process has no number left for it.
+constexpr size_t kMostFds = 253;
+constexpr size_t kControlSize = CMSG_SPACE(kMostFds * sizeof(int));
 
 Header read_header(const uint8_t* bytes) {
     Header header;
@@ -90,8 +93,9 @@ Channel::State Channel::receive(Handler& handler) {
         return fail_with(Error::from_errno(errno, "recvmsg").message());
     }
     const size_t new_fds = message.msg_controllen != 0 ? take_fds(message) : 0;
-    drained_ = static_cast<size_t>(received) < space.size() && new_fds == 0;
-    if ((message.msg_flags & MSG_CTRUNC) != 0 || fds_.size() > kMaxReceivedFds)
+    const bool lost_fds = (message.msg_flags & MSG_CTRUNC) != 0;
+    drained_ = static_cast<size_t>(received) < space.size() && new_fds == 0 && !lost_fds;
+    if (fds_.size() > kMaxReceivedFds)
         return fail_with("more descriptors than the protocol allows");
     if (received == 0) {
         return kept == 0 ? State::kClosed
@@ -103,7 +107,7 @@ Channel::State Channel::receive(Handler& handler) {
     const std::span<const uint8_t> bytes = in_partial
                                                ? std::span<const uint8_t>(partial_)
                                                : std::span<const uint8_t>(scratch.first(total));
-    if (new_fds != 0) attribute_fds(bytes, kept, new_fds);
+    if (new_fds != 0 || lost_fds) attribute_fds(bytes, kept, new_fds, lost_fds);
     size_t used = 0;
     const State state = dispatch(bytes, handler, used);
     if (state == State::kClosed) return state;
@@ -151,7 +155,8 @@ size_t Channel::take_fds(const msghdr& header) {
 // that carries descriptors or too short yet to tell; else (one send of several messages) to the
 // last of such a kind before it; else to the last one, which is handled without them. Bytes in
 // which no message starts continue the first.
-void Channel::attribute_fds(std::span<const uint8_t> bytes, size_t first_new, size_t count) {
+void Channel::attribute_fds(std::span<const uint8_t> bytes, size_t first_new, size_t count,
+                            bool lost) {
     size_t last = 0;
     size_t carrier = SIZE_MAX;
     for (size_t at = 0; at < bytes.size();) {
@@ -165,17 +170,19 @@ void Channel::attribute_fds(std::span<const uint8_t> bytes, size_t first_new, si
         if (header.size < sizeof(Header) || header.size > bytes.size() - at) break;
         at += header.size;
     }
-    batches_.push_back({carrier != SIZE_MAX ? carrier : last, count});
+    batches_.push_back({carrier != SIZE_MAX ? carrier : last, count, lost});
 }
 
 // How many of the first fds_ go to the message that starts at `offset`; forgets their batches.
-size_t Channel::fds_of_message_at(size_t offset) {
-    size_t count = 0;
+Channel::FdBatch Channel::fds_of_message_at(size_t offset) {
+    FdBatch all{offset};
     size_t batches = 0;
-    while (batches < batches_.size() && batches_[batches].owner <= offset)
-        count += batches_[batches++].count;
+    for (; batches < batches_.size() && batches_[batches].owner <= offset; ++batches) {
+        all.count += batches_[batches].count;
+        all.lost = all.lost || batches_[batches].lost;
+    }
     batches_.erase(batches_.begin(), batches_.begin() + static_cast<std::ptrdiff_t>(batches));
-    return count;
+    return all;
 }
 
 void Channel::drop_first_fds(size_t count) {
@@ -188,7 +195,7 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
     // it does.
     bool asked = false;
     while (bytes.size() - used >= sizeof(Header) && !wants_write()) {
-        Message message{read_header(bytes.data() + used), {}, {}};
+        Message message{read_header(bytes.data() + used), {}, {}, false};
         const uint32_t size = message.header.size;
         if (size < sizeof(Header) || size > max_message_size_) {
             handler.on_bad_size(message.header, max_message_size_);
@@ -199,8 +206,10 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
         const bool followed = size < bytes.size() - used;
         if (followed && !std::exchange(asked, true)) (void)handler.turn_is_over();
         message.payload = bytes.subspan(used + sizeof(Header), size - sizeof(Header));
-        const size_t fd_count = batches_.empty() ? 0 : fds_of_message_at(used);
+        const FdBatch batch = batches_.empty() ? FdBatch{} : fds_of_message_at(used);
+        const size_t fd_count = batch.count;
         message.fds = std::span(fds_).first(fd_count);
+        message.fds_lost = batch.lost;
         used += size;
         const bool go_on = handler.on_message(message);
         if (fd_count != 0) drop_first_fds(fd_count);
@@ -211,27 +220,34 @@ Channel::State Channel::dispatch(std::span<const uint8_t> bytes, Handler& handle
     return State::kOpen;
 }
 
-void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail, int fd) {
-    if (broken_) return;
+bool Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail, int fd) {
+    if (broken_) return true;
     size_t sent = 0;
     if (backlog_.empty() && tail.empty() && fd < 0) {
         // By far the most common reply, and send(2) is the cheaper call.
         const ssize_t n = ::send(socket_.get(), head.data(), head.size(),
                                  MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n < 0 && errno != EAGAIN && errno != EINTR) return break_connection();
+        if (n < 0 && errno != EAGAIN && errno != EINTR) {
+            break_connection();
+            return true;
+        }
         if (n > 0) sent = static_cast<size_t>(n);
-        if (sent == head.size()) return;
+        if (sent == head.size()) return true;
     } else if (backlog_.empty()) {
         const std::array<iovec, 2> parts = {iovec{const_cast<uint8_t*>(head.data()), head.size()},
                                             iovec{const_cast<uint8_t*>(tail.data()), tail.size()}};
         const ssize_t n = send_some(socket_.get(), std::span(parts).first(tail.empty() ? 1 : 2),
                                     fd);
-        if (n < 0 && errno != EAGAIN) return break_connection();
+        if (n < 0 && errno == ETOOMANYREFS) return false;  // ours and others', not yet received
+        if (n < 0 && errno != EAGAIN) {
+            break_connection();
+            return true;
+        }
         if (n > 0) {
             sent = static_cast<size_t>(n);
             fd = -1;  // went with the first byte
         }
-        if (sent == head.size() + tail.size()) return;
+        if (sent == head.size() + tail.size()) return true;
     }
     Outgoing rest;
     rest.bytes.reserve(head.size() + tail.size() - sent);
@@ -243,10 +259,10 @@ void Channel::send(std::span<const uint8_t> head, std::span<const uint8_t> tail,
                       tail.end());
     if (fd >= 0) {
         rest.fd.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-        if (!rest.fd)
-            return break_connection();  // no descriptors left: better no reply than half of one
+        if (!rest.fd) return false;  // it rides on the first byte, so nothing of it was sent
     }
     backlog_.push_back(std::move(rest));
+    return true;
 }
 
 void Channel::break_connection() {

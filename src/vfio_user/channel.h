@@ -24,6 +24,7 @@ struct Message {
     Header header;
     std::span<const uint8_t> payload;
     std::span<UniqueFd> fds;
+    bool fds_lost = false;  // this process could not take all that the peer sent (EMFILE, ENFILE)
 };
 
 /// Buffer that the channels of one loop share for reading, so that an idle connection needs none.
@@ -68,15 +69,16 @@ public:
     int fd() const { return socket_.get(); }
 
     /// Reads what is there (one recvmsg) and hands out each whole message. kClosed on EOF, on a
-    /// socket error, on framing that cannot be followed (size below 16 or over `max_message_size`,
-    /// descriptors lost), or when the handler says so.
+    /// socket error, on framing that cannot be followed (size below 16 or over `max_message_size`),
+    /// on more descriptors than kMaxReceivedFds, or when the handler says so.
     State receive(Handler& handler);
 
     /// Sends head and tail as one message with one sendmsg(2) and, if `fd` >= 0, that descriptor.
     /// What the socket does not take is kept and sent by flush(); then wants_write() is true. An
     /// error of the socket shuts it down, so that it becomes readable and receive() returns
-    /// kClosed.
-    void send(std::span<const uint8_t> head, std::span<const uint8_t> tail = {}, int fd = -1);
+    /// kClosed. False, and nothing was sent: `fd` cannot go now (ETOOMANYREFS), or has to wait and
+    /// this process has no number left to keep it by. True in all other cases.
+    bool send(std::span<const uint8_t> head, std::span<const uint8_t> tail = {}, int fd = -1);
 
     /// Sends kept bytes. False when the peer is gone.
     bool flush();
@@ -116,16 +118,17 @@ private:
     // What one recvmsg brought: `count` of fds_, for the message that starts at `owner` of the
     // bytes not handed out.
     struct FdBatch {
-        size_t owner;
-        size_t count;
+        size_t owner = 0;
+        size_t count = 0;
+        bool lost = false;  // there were more
     };
 
     State fail_with(std::string reason);
     State dispatch(std::span<const uint8_t> bytes, Handler& handler, size_t& used);
     void drop_handled(size_t used);
     size_t take_fds(const msghdr& header);
-    void attribute_fds(std::span<const uint8_t> bytes, size_t first_new, size_t count);
-    size_t fds_of_message_at(size_t offset);
+    void attribute_fds(std::span<const uint8_t> bytes, size_t first_new, size_t count, bool lost);
+    FdBatch fds_of_message_at(size_t offset);
     void drop_first_fds(size_t count);
     void break_connection();
 

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/process_limits.h"
 #include "vfio_user/protocol.h"
 
 namespace mimic::vfio_user {
@@ -33,7 +34,7 @@ Status GuestMemory::map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::D
     if (regions_.size() >= kMaxDmaMaps)
         return fail(std::errc::no_space_on_device, "{} DMA regions", regions_.size());
     Mapping mapping;
-    if (fd && mapped_regions_ < kMaxMappedRegions && size <= kMaxMappedBytes - mapped_bytes_) {
+    if (fd && may_map(size)) {
         int protection = 0;
         if (permits(access, pci::DmaAccess::kRead)) protection |= PROT_READ;
         if (permits(access, pci::DmaAccess::kWrite)) protection |= PROT_WRITE;
@@ -43,6 +44,11 @@ Status GuestMemory::map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::D
     }
     regions_.emplace_hint(next, iova, Region{size, access, std::move(mapping)});
     return {};
+}
+
+bool GuestMemory::may_map(uint64_t size) const {
+    if (size > kMaxMappedBytes - mapped_bytes_) return false;
+    return mapped_regions_ < (mappings_scarce() ? kAssuredMappedRegions : kMaxMappedRegions);
 }
 
 Status GuestMemory::unmap(uint64_t iova, uint64_t size) {
@@ -96,16 +102,10 @@ std::optional<std::span<std::byte>> GuestMemory::span(uint64_t iova, uint64_t si
         return std::nullopt;
     const uint64_t offset = iova - region->first;
     if (size == 0 || size > region->second.size - offset) return std::nullopt;
+    if (lost(*region, iova, size)) return std::nullopt;
     return region->second.mapping.bytes().subspan(offset, size);
 }
 
-// Every byte must be in a region that permits the access; counts the messages that the unmapped
-// parts need.
-Status GuestMemory::check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages) {
-    if (lost(*region, iova, size)) return std::nullopt;
-    if (shut_down_) return fail(std::errc::operation_canceled, "the client is gone");
-    if (size == 0 || size > kMaxDmaTransfer || iova + (size - 1) < iova)
-        return fail(std::errc::invalid_argument, "DMA of {:#x} bytes at {:#x}", size, iova);
 // Whether the owner of the file has taken away some of [iova, iova + size), which lies in `region`.
 bool GuestMemory::lost(const Regions::value_type& region, uint64_t iova, uint64_t size) {
     if (!region.second.mapping.lost(iova - region.first, size)) return false;
@@ -118,6 +118,12 @@ bool GuestMemory::intact(uint64_t iova, uint64_t size) {
     return region == nullptr || !lost(*region, iova, size);
 }
 
+// Every byte must be in a region that permits the access; counts the messages that the unmapped
+// parts need.
+Status GuestMemory::check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages) {
+    if (shut_down_) return fail(std::errc::operation_canceled, "the client is gone");
+    if (size == 0 || size > kMaxDmaTransfer || iova + (size - 1) < iova)
+        return fail(std::errc::invalid_argument, "DMA of {:#x} bytes at {:#x}", size, iova);
     const uint64_t bytes = size;
     messages = 0;
     while (size != 0) {
@@ -125,14 +131,14 @@ bool GuestMemory::intact(uint64_t iova, uint64_t size) {
         if (region == nullptr || !permits(region->second.access, access))
             return fail(std::errc::bad_address, "no DMA region permits this at {:#x}", iova);
         const uint64_t part = std::min(size, region->second.size - (iova - region->first));
+        if (lost(*region, iova, part))
+            return fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova);
         if (!region->second.mapping)
             messages += (part + messenger_.max_dma_message() - 1) / messenger_.max_dma_message();
         iova += part;
         size -= part;
     }
     if (messages != 0 && (in_flight_.size() + messages > kMaxDmaInFlight ||
-        if (lost(*region, iova, part))
-            return fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova);
                           bytes_in_flight_ + bytes > kMaxDmaBytesInFlight))
         return fail(std::errc::resource_unavailable_try_again,
                     "{} DMA messages and {} bytes under way", in_flight_.size(), bytes_in_flight_);
@@ -146,14 +152,14 @@ void GuestMemory::read(uint64_t iova, uint64_t size, ReadDone done) {
     if (const auto direct = span(iova, size, pci::DmaAccess::kRead)) {
         // A copy, although the bytes are at hand: the guest may change them while the device looks.
         const std::vector<std::byte> copy(direct->begin(), direct->end());
+        if (!intact(iova, size))
+            return done(fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova));
         return done(std::span<const std::byte>(copy));
     }
     auto transfer = std::make_shared<Transfer>();
     transfer->bytes.resize(size);
     transfer->read_done = std::move(done);
     start(iova, transfer, /*is_read=*/true);
-        if (!intact(iova, size))
-            return done(fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova));
 }
 
 void GuestMemory::write(uint64_t iova, std::span<const std::byte> data, WriteDone done) {
@@ -162,14 +168,14 @@ void GuestMemory::write(uint64_t iova, std::span<const std::byte> data, WriteDon
         return done(tl::unexpected<Error>(ok.error()));
     if (const auto direct = span(iova, data.size(), pci::DmaAccess::kWrite)) {
         std::memcpy(direct->data(), data.data(), data.size());
+        if (!intact(iova, data.size()))
+            return done(fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova));
         return done({});
     }
     auto transfer = std::make_shared<Transfer>();
     transfer->bytes.assign(data.begin(), data.end());
     transfer->write_done = std::move(done);
     start(iova, transfer, /*is_read=*/false);
-        if (!intact(iova, data.size()))
-            return done(fail(std::errc::bad_address, "the memory at {:#x} was taken away", iova));
 }
 
 void GuestMemory::start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read) {
@@ -184,13 +190,13 @@ void GuestMemory::start(uint64_t iova, const std::shared_ptr<Transfer>& transfer
             std::byte* guest = region->second.mapping.bytes().data() + in_region;
             std::byte* ours = transfer->bytes.data() + offset;
             std::memcpy(is_read ? ours : guest, is_read ? guest : ours, part);
+            if (lost(*region, iova + offset, part)) transfer->error = EFAULT;
         } else {
             part = std::min<uint64_t>(part, messenger_.max_dma_message());
             const uint16_t id = new_id();
             in_flight_[id] = InFlight{transfer, offset, part, is_read};
             ++transfer->outstanding;
             if (is_read)
-            if (lost(*region, iova + offset, part)) transfer->error = EFAULT;
                 messenger_.send_dma_read(id, iova + offset, part);
             else
                 messenger_.send_dma_write(id, iova + offset,

@@ -35,6 +35,10 @@ inline constexpr uint64_t kMaxDmaBytesInFlight = 4 * kMaxDmaTransfer;
 /// Arbitrary: QEMU has tens.
 inline constexpr size_t kMaxMappedRegions = 2048;
 
+/// Regions of one client that are mapped even if the process has few mappings left
+/// (mappings_scarce()). Arbitrary, and as many as QEMU needs.
+inline constexpr size_t kAssuredMappedRegions = 64;
+
 /// Address space that the mapped regions of one client may take in all, for the same reason.
 /// Arbitrary, and more than the memory of any guest.
 inline constexpr uint64_t kMaxMappedBytes = uint64_t{8} << 40;
@@ -51,22 +55,23 @@ public:
                                     std::span<const std::byte> data) = 0;
         /// Largest count of one message, in bytes; at least 1.
         virtual uint64_t max_dma_message() const = 0;
+        /// DMA met mapped memory at `iova` that its owner has taken away. For the log: called each
+        /// time.
+        virtual void on_memory_lost(uint64_t /*iova*/) {}
 
     protected:
         ~Messenger() = default;
     };
-        /// DMA met mapped memory at `iova` that its owner has taken away. For the log: called each
-        /// time.
-        virtual void on_memory_lost(uint64_t /*iova*/) {}
 
     /// `messenger` is borrowed for the life of this object.
     explicit GuestMemory(Messenger& messenger) : messenger_(messenger) {}
 
     /// Adds [iova, iova + size). `fd` may be empty: then the region is reached by messages, as is
-    /// one beyond kMaxMappedRegions or kMaxMappedBytes. Errors: EINVAL (size 0, overflow, beyond
-    /// the end of the file), EEXIST (overlap, also with the very same region: vfio-user.rst wants
-    /// that, where libvfio-user says EINVAL or takes it for done), ENOSPC (kMaxDmaMaps regions; as
-    /// the kernel's VFIO, where libvfio-user says EINVAL), those of Mapping::map().
+    /// one beyond kMaxMappedRegions or kMaxMappedBytes, or beyond kAssuredMappedRegions while the
+    /// process has few mappings left. Errors: EINVAL (size 0, overflow, beyond the end of the
+    /// file), EEXIST (overlap, also with the very same region: vfio-user.rst wants that, where
+    /// libvfio-user says EINVAL or takes it for done), ENOSPC (kMaxDmaMaps regions; as the kernel's
+    /// VFIO, where libvfio-user says EINVAL), those of Mapping::map().
     Status map(uint64_t iova, uint64_t size, uint64_t fd_offset, pci::DmaAccess access,
                UniqueFd fd);
 
@@ -89,12 +94,12 @@ public:
 
     std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
                                              pci::DmaAccess access) override;
+    bool intact(uint64_t iova, uint64_t size) override;
     void read(uint64_t iova, uint64_t size, ReadDone done) override;
     void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override;
 
     /// Takes the client's reply to DMA_READ (`is_read`) or DMA_WRITE `id`. `data` holds what
     /// DMA_READ brought; `error` is an errno, 0 for success. False if no such message is under way.
-    bool intact(uint64_t iova, uint64_t size) override;
     bool on_reply(uint16_t id, bool is_read, int error, std::span<const uint8_t> data);
 
     /// Fails every transfer under way with ECANCELED, and from now on every new one too: the client
@@ -128,13 +133,13 @@ private:
     using Regions = std::map<uint64_t, Region>;  // by iova; disjoint
 
     Regions::value_type* find(uint64_t iova);
+    bool may_map(uint64_t size) const;
+    bool lost(const Regions::value_type& region, uint64_t iova, uint64_t size);
     void erase(Regions::iterator region);
     uint16_t new_id();
     Status check(uint64_t iova, uint64_t size, pci::DmaAccess access, size_t& messages);
     void start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read);
     void finish(const std::shared_ptr<Transfer>& transfer);
-    bool may_map(uint64_t size) const;
-    bool lost(const Regions::value_type& region, uint64_t iova, uint64_t size);
 
     Messenger& messenger_;
     Regions regions_;

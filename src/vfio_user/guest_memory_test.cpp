@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/process_limits.h"
 #include "base/sigbus_guard.h"
 #include "vfio_user/test_peer.h"
 
@@ -32,12 +33,12 @@ public:
         sent.push_back({id, false, iova, data.size(), {data.begin(), data.end()}});
     }
     uint64_t max_dma_message() const override { return max_message; }
-
     void on_memory_lost(uint64_t) override { ++lost; }
+
     std::vector<Sent> sent;
     uint64_t max_message = 1 << 20;
-};
     unsigned lost = 0;
+};
 
 struct GuestMemoryTest : ::testing::Test {
     // errno of a map() without a descriptor.
@@ -164,6 +165,28 @@ TEST_F(GuestMemoryTest, RegionsBeyondTheMappingLimitAreReachedByMessages) {
     EXPECT_TRUE(memory.span(0, 1, DmaAccess::kRead));
 }
 
+// Many clients at their own limits would take all the mappings of the process.
+TEST_F(GuestMemoryTest, ClientsTogetherLeaveMappingsForOthers) {
+    ASSERT_FALSE(mappings_scarce());
+    std::vector<std::unique_ptr<GuestMemory>> greedy;
+    while (!mappings_scarce() && greedy.size() < 1000) {
+        greedy.push_back(std::make_unique<GuestMemory>(messenger));
+        for (uint64_t i = 0; i < kMaxMappedRegions; ++i)
+            ASSERT_TRUE(greedy.back()->map(i * 0x1000, 0x1000, 0, DmaAccess::kReadWrite,
+                                           UniqueFd(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0))));
+    }
+    ASSERT_TRUE(mappings_scarce());
+    for (uint64_t i = 0; i <= kAssuredMappedRegions; ++i)
+        ASSERT_EQ(map_file(i * 0x1000, 0x1000), 0);
+    EXPECT_EQ(memory.mapped_region_count(), kAssuredMappedRegions);
+    EXPECT_TRUE(memory.span((kAssuredMappedRegions - 1) * 0x1000, 1, DmaAccess::kRead));
+    EXPECT_FALSE(memory.span(kAssuredMappedRegions * 0x1000, 1, DmaAccess::kRead))
+        << "reached by messages";
+    greedy.clear();
+    ASSERT_EQ(map_file(0x100000, 0x1000), 0);
+    EXPECT_TRUE(memory.span(0x100000, 1, DmaAccess::kRead));
+}
+
 // --- Spans -----------------------------------------------------------------------------------
 
 TEST_F(GuestMemoryTest, SpanStaysInOneRegionAndItsPermissions) {
@@ -256,29 +279,6 @@ TEST_F(GuestMemoryTest, FileTruncatedAfterMapFailsTransfersOfWhatIsLost) {
     EXPECT_EQ(writes, 2);
     EXPECT_TRUE(data.empty());
     EXPECT_EQ(sigbus_pages_replaced(), before + 3);
-}
-
-// --- Transfers by message --------------------------------------------------------------------
-
-TEST_F(GuestMemoryTest, LargeReadIsChunkedAndRepliesMayComeInAnyOrder) {
-    messenger.max_message = 0x1000;
-    ASSERT_EQ(map(0, 0x10000), 0);
-    memory.read(0x800, 0x2800, on_read());
-    ASSERT_EQ(messenger.sent.size(), 3u);
-    EXPECT_EQ(messenger.sent[1].iova, 0x1800u);
-    EXPECT_EQ(messenger.sent[2].size, 0x800u);
-    reply(messenger.sent[2], 3);
-    reply(messenger.sent[0], 1);
-    EXPECT_EQ(reads, 0);
-    reply(messenger.sent[1], 2);
-    ASSERT_EQ(reads, 1);
-    ASSERT_EQ(data.size(), 0x2800u);
-    EXPECT_EQ(data[0], std::byte{1});
-    EXPECT_EQ(data[0x1000], std::byte{2});
-    EXPECT_EQ(data[0x27ff], std::byte{3});
-}
-
-TEST_F(GuestMemoryTest, TransferOverMappedAndUnmappedRegionsUsesBoth) {
     EXPECT_EQ(messenger.lost, 4u);
     memory.read(0, 0x1000, on_read());
     EXPECT_EQ(read_error, 0) << "the page that is left";
@@ -308,6 +308,29 @@ TEST_F(GuestMemoryTest, TransferOverAMessageRegionAndLostMemoryFails) {
     EXPECT_EQ(reads, 0);
     EXPECT_TRUE(reply(messenger.sent[0], 7));
     EXPECT_EQ(read_error, EFAULT);
+}
+
+// --- Transfers by message --------------------------------------------------------------------
+
+TEST_F(GuestMemoryTest, LargeReadIsChunkedAndRepliesMayComeInAnyOrder) {
+    messenger.max_message = 0x1000;
+    ASSERT_EQ(map(0, 0x10000), 0);
+    memory.read(0x800, 0x2800, on_read());
+    ASSERT_EQ(messenger.sent.size(), 3u);
+    EXPECT_EQ(messenger.sent[1].iova, 0x1800u);
+    EXPECT_EQ(messenger.sent[2].size, 0x800u);
+    reply(messenger.sent[2], 3);
+    reply(messenger.sent[0], 1);
+    EXPECT_EQ(reads, 0);
+    reply(messenger.sent[1], 2);
+    ASSERT_EQ(reads, 1);
+    ASSERT_EQ(data.size(), 0x2800u);
+    EXPECT_EQ(data[0], std::byte{1});
+    EXPECT_EQ(data[0x1000], std::byte{2});
+    EXPECT_EQ(data[0x27ff], std::byte{3});
+}
+
+TEST_F(GuestMemoryTest, TransferOverMappedAndUnmappedRegionsUsesBoth) {
     ASSERT_EQ(map_file(0, 0x1000), 0);
     ASSERT_EQ(map(0x1000, 0x1000), 0);
     ASSERT_EQ(map_file(0x2000, 0x1000, DmaAccess::kReadWrite, 0x1000), 0);

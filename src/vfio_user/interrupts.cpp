@@ -5,8 +5,11 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+
+#include "base/process_limits.h"
 
 namespace mimic::vfio_user {
 namespace {
@@ -88,7 +91,22 @@ Status Interrupts::check(const SetIrqsBody& request, std::span<const uint8_t> da
     if (action != kIrqActionTrigger && request.index != kIrqIntx)
         return fail(std::errc::invalid_argument, "SET_IRQS masks index {}", request.index);
     for (const UniqueFd& fd : fds) MIMIC_TRY(check_eventfd(fd.get()));
-    return {};
+    return check_share(fds);
+}
+
+// A device may have 2,048 vectors, a process a thousand devices, and a thousand descriptors.
+Status Interrupts::check_share(std::span<UniqueFd> fds) const {
+    const bool scarce = std::any_of(
+        fds.begin(), fds.end(), [](const UniqueFd& fd) { return descriptors_scarce(fd.get()); });
+    if (!scarce) return {};
+    size_t held = fds.size();
+    for (const auto& vectors : vectors_)
+        held += static_cast<size_t>(
+            std::count_if(vectors.begin(), vectors.end(),
+                          [](const Vector& v) { return static_cast<bool>(v.fd); }));
+    if (held <= kAssuredEventfds) return {};
+    return fail(std::errc::too_many_files_open,
+                "{} eventfds for one client, and the process has few descriptors left", held);
 }
 
 Status Interrupts::set(const SetIrqsBody& request, std::span<const uint8_t> data,

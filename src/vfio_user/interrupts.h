@@ -19,6 +19,10 @@ namespace mimic::vfio_user {
 /// Interrupt state of one client. Thread-bound to `loop`.
 class Interrupts {
 public:
+    /// Vectors of one client that may have an eventfd even if the process has few descriptors left
+    /// (descriptors_scarce()). Arbitrary: a guest with a queue for each of its CPUs.
+    static constexpr size_t kAssuredEventfds = 64;
+
     /// `counts`: vectors by IrqIndex. `loop` is borrowed; it watches the client's mask and unmask
     /// eventfds.
     Interrupts(EventLoop& loop, std::array<uint32_t, kIrqCount> counts);
@@ -29,7 +33,8 @@ public:
     /// Carries out one DEVICE_SET_IRQS; takes descriptors from `fds`. `data` is what follows
     /// SetIrqsBody. Errors: EINVAL for an unknown index, a range outside it, flags that are not one
     /// data kind and one action, too little data, some descriptors but not `count`, one that is no
-    /// eventfd, or masking of an index that cannot be masked.
+    /// eventfd, or masking of an index that cannot be masked; EMFILE for more than kAssuredEventfds
+    /// while this process has few descriptors left.
     Status set(const SetIrqsBody& request, std::span<const uint8_t> data, std::span<UniqueFd> fds);
 
     /// The errors of set() alone, for who carries out a large request in parts.
@@ -72,6 +77,7 @@ private:
         bool watching_ = false;
     };
 
+    Status check_share(std::span<UniqueFd> fds) const;
     Status set_trigger(const SetIrqsBody& request, std::span<const uint8_t> data,
                        std::span<UniqueFd> fds);
     Status set_mask(const SetIrqsBody& request, std::span<const uint8_t> data,

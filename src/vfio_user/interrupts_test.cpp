@@ -3,6 +3,7 @@
 #include "vfio_user/interrupts.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include <gtest/gtest.h>
 
@@ -52,6 +53,36 @@ TEST_F(InterruptsTest, AttachInChunksThenTriggerSignalsTheRightVector) {
     for (uint32_t v = 0; v < 5; ++v) interrupts.trigger(kIrqMsix, v);
     for (size_t i = 0; i < 5; ++i) EXPECT_EQ(events(i), 1u) << i;
     EXPECT_EQ(interrupts.signalled(), 5u);
+}
+
+// A device may have 2,048 vectors, and a process a thousand descriptors for all its devices.
+TEST_F(InterruptsTest, OneClientDoesNotTakeTheLastDescriptors) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    rlimit few = before;
+    few.rlim_cur = 256;
+    Interrupts greedy(*loop, {1, 4, 2048, 1, 1});
+    const auto attach = [&](Interrupts& to, uint32_t vector) {
+        std::vector<UniqueFd> one;
+        one.push_back(event_fd());
+        const SetIrqsBody body{sizeof body, kAttach, kIrqMsix, vector, 1};
+        const Status status = to.set(body, {}, one);
+        return status ? 0 : status.error().errno_value();
+    };
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    int error = 0;
+    uint32_t vectors = 0;
+    while (error == 0 && vectors < 2048) error = attach(greedy, vectors++);
+    EXPECT_EQ(error, EMFILE);
+    EXPECT_GE(vectors, Interrupts::kAssuredEventfds);
+    EXPECT_LE(vectors, 200u) << "a quarter of 256 is left";
+    int innocent = 0;
+    for (uint32_t i = 0; i < 8 && innocent == 0; ++i) innocent = attach(interrupts, i);
+    EXPECT_EQ(innocent, 0);
+    EXPECT_EQ(attach(greedy, 0), EMFILE);
+    greedy.reset();
+    EXPECT_EQ(attach(greedy, 0), 0);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST_F(InterruptsTest, AttachWithoutDescriptorsDetachesThatRangeOnly) {

@@ -269,8 +269,10 @@ bool Session::on_reply(const Message& message) {
     return true;
 }
 
-void Session::reply(const Header& request, std::span<const uint8_t> payload, int fd) {
-    if ((request.flags & kFlagNoReply) != 0) return;
+// False: not sent, for want of a descriptor (Channel::send()). Only a reply with `fd` can come to
+// that.
+bool Session::reply(const Header& request, std::span<const uint8_t> payload, int fd) {
+    if ((request.flags & kFlagNoReply) != 0) return true;
     // Header and payload lie side by side for the short replies, which are nearly all: one iovec is
     // cheaper than two.
     std::array<uint8_t, 96> small;
@@ -280,10 +282,9 @@ void Session::reply(const Header& request, std::span<const uint8_t> payload, int
     if (sizeof header + payload.size() <= small.size()) {
         if (!payload.empty())
             std::memcpy(small.data() + sizeof header, payload.data(), payload.size());
-        channel_.send(std::span(small).first(sizeof header + payload.size()), {}, fd);
-    } else {
-        channel_.send(std::span(small).first(sizeof header), payload, fd);
+        return channel_.send(std::span(small).first(sizeof header + payload.size()), {}, fd);
     }
+    return channel_.send(std::span(small).first(sizeof header), payload, fd);
 }
 
 // `payload_size` is for clients that read the command's fixed reply even after an error; others
@@ -310,8 +311,7 @@ void Session::send_command(Command command, uint16_t id, const DmaAccessBody& bo
     if (channel_.wants_write() && !writing_ && !closed_) {
         // Sent outside on_fd_ready(), perhaps: nobody else would watch for room.
         writing_ = true;
-        if (auto ok = loop_.rewatch(channel_.fd(), EPOLLOUT); !ok)
-            MIMIC_LOG("vfio-user", kError, "{}: {}", function_.name(), ok.error().message());
+        if (auto ok = loop_.rewatch(channel_.fd(), EPOLLOUT); !ok) warn(ok.error().message());
     }
 }
 

@@ -125,7 +125,7 @@ private:
     void in_pieces(std::function<bool()> piece);
     void go_on();
 
-    void reply(const Header& request, std::span<const uint8_t> payload, int fd = -1);
+    bool reply(const Header& request, std::span<const uint8_t> payload, int fd = -1);
     void reply_error(const Header& request, const Failure& failure, std::string_view why);
     void close(std::string_view why, bool fault);
     void warn(std::string_view what);

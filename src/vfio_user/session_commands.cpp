@@ -37,12 +37,16 @@ size_t piece_size(uint64_t offset, size_t left) {
 }
 
 constexpr std::string_view kShort = "payload too short";
+constexpr std::string_view kFdsLost = "this process had no room for its descriptors";
 
 }  // namespace
 
 void Session::on_dma_map(Message& message) {
     DmaMapBody body;
     if (!read_body(message.payload, body)) return reply_error(message.header, {EINVAL}, kShort);
+    // Who wants no answer cannot be told: that region is reached by messages.
+    if (message.fds_lost && (message.header.flags & kFlagNoReply) == 0)
+        return reply_error(message.header, {EMFILE}, kFdsLost);
     constexpr uint32_t kKnown = kDmaRead | kDmaWrite | kDmaMmap | kDmaFileIo;
     const uint32_t how = body.flags & (kDmaMmap | kDmaFileIo);
     const bool how_is_valid = how == 0 || (std::has_single_bit(how) && !message.fds.empty());
@@ -139,7 +143,8 @@ void Session::on_get_region_info(const Message& message) {
         }
     }
     std::memcpy(answer.data(), &info, sizeof info);
-    reply(message.header, answer, fd);
+    if (!reply(message.header, answer, fd))
+        reply_error(message.header, {EMFILE, sizeof body}, "no descriptor left to send another");
 }
 
 void Session::on_get_region_io_fds(const Message& message) {
@@ -166,6 +171,7 @@ void Session::on_get_irq_info(const Message& message) {
 void Session::on_set_irqs(Message& message) {
     SetIrqsBody body;
     if (!read_body(message.payload, body)) return reply_error(message.header, {EINVAL}, kShort);
+    if (message.fds_lost) return reply_error(message.header, {EMFILE}, kFdsLost);
     if (body.argsz < sizeof body)
         return reply_error(message.header, {EINVAL}, fmt::format("SET_IRQS argsz {}", body.argsz));
     const auto data = message.payload.subspan(sizeof body);
@@ -318,7 +324,10 @@ void Session::on_write_multi(const Message& message) {
             return reply_error(message.header, {EINVAL},
                                fmt::format("REGION_WRITE_MULTI to region {} at {:#x}, {} bytes",
                                            entry.region, entry.offset, entry.count));
-    if (count == 0) return reply(message.header, bytes_of(count));
+    if (count == 0) {
+        reply(message.header, bytes_of(count));
+        return;
+    }
     // One at a time: each may be a doorbell or the end of 64 VFs.
     in_pieces(
         [this, header = message.header, next = size_t{0}, all = std::move(entries)]() mutable {

@@ -57,5 +57,40 @@ TEST(RateLimit, CountsWhatItDrops) {
     EXPECT_EQ(dropped, 1u);
 }
 
+// The flood of an hour, at one event in 10 ms and at one in 3 s.
+TEST(RateLimit, OneWhoNeverStopsIsHeardEverMoreSeldom) {
+    for (const Duration step : {Duration(10ms), Duration(3s)}) {
+        log::RateLimit limit;
+        uint64_t lines = 0;
+        uint64_t reported = 0;
+        const TimePoint start = TimePoint{} + 10s;
+        TimePoint now = start;
+        for (; now < start + 1h; now += step) {
+            uint64_t dropped = 0;
+            if (!limit.allow(now, dropped)) continue;
+            ++lines;
+            reported += dropped;
+        }
+        EXPECT_GE(lines, 10u);
+        EXPECT_LE(lines, 5u + 10u + 6u);  // the burst, the doublings to ten minutes, the rest
+        EXPECT_GT(reported, static_cast<uint64_t>(40min / step));
+    }
+}
+
+TEST(RateLimit, BeginsAnewAfterAQuietTime) {
+    log::RateLimit limit(2);
+    uint64_t dropped = 0;
+    TimePoint now = TimePoint{} + 10s;
+    for (int i = 0; i < 1000; ++i, now += 10ms) limit.allow(now, dropped);
+    EXPECT_FALSE(limit.allow(now, dropped));
+    EXPECT_TRUE(limit.allow(now + 61s, dropped));
+    EXPECT_GT(dropped, 900u);
+    EXPECT_TRUE(limit.allow(now + 61s, dropped));
+    EXPECT_EQ(dropped, 0u);
+    EXPECT_FALSE(limit.allow(now + 61s, dropped));
+    EXPECT_EQ(log::more_like_it(0), "");
+    EXPECT_EQ(log::more_like_it(7), " (7 more like it)");
+}
+
 }  // namespace
 }  // namespace mimic

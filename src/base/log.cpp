@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <ctime>
@@ -54,18 +55,29 @@ void write(Level level, std::string_view category, std::string_view message) {
 }
 
 bool RateLimit::allow(TimePoint now, uint64_t& suppressed) {
-    if (now - window_ >= std::chrono::seconds(1)) {
-        window_ = now;
+    constexpr Duration kFirstGap = std::chrono::seconds(1);
+    constexpr Duration kLongestGap = std::chrono::minutes(10);
+    constexpr Duration kQuiet = std::chrono::minutes(1);
+    if (now - last_ >= std::max(gap_, kQuiet)) {
         used_ = 0;
+        gap_ = {};
     }
-    if (used_ >= burst_) {
+    last_ = now;
+    if (used_ < burst_) {
+        ++used_;
+    } else if (now < next_) {
         ++dropped_;
         return false;
     }
-    ++used_;
+    gap_ = used_ < burst_ ? Duration{} : std::clamp(2 * gap_, kFirstGap, kLongestGap);
+    next_ = now + gap_;
     suppressed = dropped_;
     dropped_ = 0;
     return true;
+}
+
+std::string more_like_it(uint64_t suppressed) {
+    return suppressed == 0 ? std::string() : fmt::format(" ({} more like it)", suppressed);
 }
 
 }  // namespace mimic::log

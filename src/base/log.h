@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -29,7 +30,10 @@ bool parse_level(std::string_view text, Level& level);
 /// mix.
 void write(Level level, std::string_view category, std::string_view message);
 
-/// Lets through at most `burst` events per second and counts the rest. Thread-bound.
+/// Lets through `burst` events, then one a second, and ever fewer while they go on: each waits
+/// twice as long as the one before, up to ten minutes. So one who never stops fills no log, and is
+/// not forgotten either. Begins anew after a quiet minute, or as long as the last wait was. One for
+/// each kind of event: a flood of one must not hide the only one of another. Thread-bound.
 class RateLimit {
 public:
     explicit RateLimit(uint32_t burst = 5) : burst_(burst) {}
@@ -42,8 +46,13 @@ private:
     uint32_t burst_;
     uint32_t used_ = 0;
     uint64_t dropped_ = 0;
-    TimePoint window_{};
+    Duration gap_{};    // between the last event let through and the next
+    TimePoint next_{};  // when one is let through again
+    TimePoint last_{};  // event of any fate
 };
+
+/// What to put behind a message that RateLimit let through: " (7 more like it)", or nothing.
+std::string more_like_it(uint64_t suppressed);
 
 }  // namespace mimic::log
 

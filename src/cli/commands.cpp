@@ -124,6 +124,10 @@ void add_serve(CLI::App& app, Action& action) {
                      "Look for the next request this long before sleeping; 0: never (50)")
         ->envname("MIMIC_SPIN_US")
         ->check(CLI::Range(0u, 10'000u));
+    serve
+        ->add_option("--message-timeout", options->message_timeout_s,
+                     "Drop a client that leaves a message half sent for so many seconds (60)")
+        ->check(CLI::Range(1u, 86'400u));
     serve->add_option("--control", options->control, "Socket of the control API (none)");
     serve
         ->add_option("--trace-buffer", options->trace_bytes,

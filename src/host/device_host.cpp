@@ -58,19 +58,19 @@ Result<std::unique_ptr<DeviceHost>> DeviceHost::create(std::vector<Endpoint> end
             LoopTrace::Options{.buffer_bytes = options.trace_bytes, .dumper = host->dumper_.get()});
         shard->targets.set_trace(shard->trace.get());
     }
-    MIMIC_TRY(host->serve_all(options.spin));
+    MIMIC_TRY(host->serve_all(options));
     if (!options.control_socket.empty()) MIMIC_TRY(host->serve_control(options.control_socket));
     return host;
 }
 
-Status DeviceHost::serve_all(Duration spin) {
+Status DeviceHost::serve_all(const Options& options) {
     Status first;
     for (auto& shard : shards_) {
         LoopPool::run_on(shard->context.loop, [&] {
-            shard->context.loop.set_spin(spin);
+            shard->context.loop.set_spin(options.spin);
             for (auto& endpoint : shard->endpoints) {
                 auto server = vfio_user::Server::create(shard->context, *endpoint.function,
-                                                        {endpoint.socket_path, {}});
+                                                        {endpoint.socket_path, options.session});
                 if (!server) {
                     first = tl::unexpected(std::move(server).error());
                     return;

@@ -43,6 +43,8 @@ public:
         unsigned threads = 1;          // event loops; 0 counts as 1
         Duration spin = kDefaultSpin;  // EventLoop::set_spin()
 
+        vfio_user::Session::Options session{};  // what every client gets
+
         std::string machine{};         // its name, for events; empty: none
         std::string control_socket{};  // the control API; empty: none
         std::string crash_note{};      // file that host-crash makes before it kills; empty: none
@@ -76,7 +78,7 @@ private:
     };
 
     explicit DeviceHost(const std::string& machine) : process_(machine) {}
-    Status serve_all(Duration spin);
+    Status serve_all(const Options& options);
     Status serve_control(const std::string& socket_path);
 
     control::ProcessContext process_;
@@ -94,6 +96,7 @@ struct ServeOptions {
     std::string run_dir = ".";         // sockets are <run_dir>/<function>.sock
     unsigned threads = 0;              // 0: by the number of CPUs and devices
     unsigned spin_us = 50;             // kDefaultSpin; 0: sleep at once
+    unsigned message_timeout_s = 60;   // vfio_user::Session::Options::message_timeout
     int ready_fd = -1;    // gets "ready N\n" and is closed once all are served; -1: stdout
     std::string control;  // socket of the control API; empty: none
 

@@ -132,14 +132,16 @@ Status serve(const ServeOptions& options) {
     ::signal(SIGPIPE, SIG_IGN);
     MIMIC_ASSIGN_OR_RETURN(
         const auto host,
-        DeviceHost::create(std::move(endpoints),
-                           {.threads = threads,
-                            .spin = std::chrono::microseconds(options.spin_us),
-                            .machine = machine->name,
-                            .control_socket = options.control,
-                            .crash_note = crash_note_path(options.run_dir, ::getpid()),
-                            .trace_bytes = options.trace_bytes,
-                            .dumps = dump_options(*machine, options)}));
+        DeviceHost::create(
+            std::move(endpoints),
+            {.threads = threads,
+             .spin = std::chrono::microseconds(options.spin_us),
+             .session = {.message_timeout = std::chrono::seconds(options.message_timeout_s)},
+             .machine = machine->name,
+             .control_socket = options.control,
+             .crash_note = crash_note_path(options.run_dir, ::getpid()),
+             .trace_bytes = options.trace_bytes,
+             .dumps = dump_options(*machine, options)}));
     MIMIC_TRY(say_ready(options.ready_fd, count));
     int number = 0;
     ::sigwait(&stop, &number);

@@ -121,6 +121,11 @@ Channel::State Channel::receive(Handler& handler) {
     return State::kOpen;
 }
 
+bool Channel::mid_message() const {
+    if (partial_.empty()) return false;
+    return partial_.size() < sizeof(Header) || read_header(partial_.data()).size > partial_.size();
+}
+
 Channel::State Channel::resume(Handler& handler) {
     size_t used = 0;
     const State state = dispatch(partial_, handler, used);

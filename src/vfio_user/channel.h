@@ -102,6 +102,9 @@ public:
     /// wait for the next event. False when it cannot tell: the kernel ends a read at descriptors.
     bool drained() const { return drained_; }
 
+    /// Whether the peer has sent the beginning of a message and not yet its end.
+    bool mid_message() const;
+
     /// Longest message to accept from now on, in bytes.
     void set_max_message_size(uint32_t size) { max_message_size_ = size; }
 

@@ -222,6 +222,35 @@ TEST_F(ChannelTest, SizeOutsideItsLimitsCloses) {
         EXPECT_EQ(recorder.bad_sizes.back(), std::pair(size, kMaxVersionSize));
     }
     EXPECT_TRUE(recorder.seen.empty());
+    EXPECT_EQ(recorder.bad_sizes.size(), 4u);
+}
+
+TEST_F(ChannelTest, KnowsWhenItIsInTheMiddleOfAMessage) {
+    EXPECT_FALSE(channel.mid_message());
+    const Bytes two = join({message_bytes(Command::kRegionWrite, 1, 24),
+                            message_bytes(Command::kRegionWrite, 2, 40'000)});
+    for (size_t at = 0; at < two.size();) {
+        const size_t piece = at < 80 ? 1 : 4001;  // each border of headers and buffers
+        const size_t size = std::min(piece, two.size() - at);
+        ASSERT_TRUE(send_with_fds(pair.peers.get(), std::span(two).subspan(at, size)));
+        ASSERT_EQ(channel.receive(recorder), Channel::State::kOpen) << channel.close_reason();
+        at += size;
+        EXPECT_EQ(channel.mid_message(), at != 40 && at != two.size()) << at;
+        if (recorder.seen.size() == 1) channel.set_max_message_size(kMaxMessageSize);
+    }
+    EXPECT_EQ(recorder.seen.size(), 2u);
+}
+
+// Messages that wait for our own turn are not half ones.
+TEST_F(ChannelTest, HeldBackMessagesAreNotHalfMessages) {
+    recorder.channel = &channel;
+    recorder.answer_size = 1 << 20;
+    const Bytes one = message_bytes(Command::kRegionRead, 1, 16);
+    ASSERT_TRUE(send_with_fds(pair.peers.get(), join({one, one, one})));
+    ASSERT_EQ(channel.receive(recorder), Channel::State::kOpen);
+    ASSERT_EQ(recorder.seen.size(), 1u);
+    EXPECT_TRUE(channel.wants_write());
+    EXPECT_FALSE(channel.mid_message());
 }
 
 TEST_F(ChannelTest, EofIsSilentBetweenMessagesAndAFaultInsideOne) {

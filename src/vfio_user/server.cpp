@@ -41,9 +41,9 @@ void Server::on_fd_ready(uint32_t) {
         auto socket = listener_.accept();
         if (!socket) {
             uint64_t suppressed = 0;
-            if (log_limit_.allow(context_.loop.now(), suppressed))
-                MIMIC_LOG("vfio-user", kError, "{}: {} ({} more)", function_.name(),
-                          socket.error().message(), suppressed);
+            if (log_limit(Complaint::kNotTaken).allow(context_.loop.now(), suppressed))
+                MIMIC_LOG("vfio-user", kError, "{}: {}{}", function_.name(),
+                          socket.error().message(), log::more_like_it(suppressed));
             // Level-triggered: the loop would spin on this listener and starve the other devices.
             context_.loop.unwatch(listener_.fd());
             accept_later();
@@ -69,16 +69,19 @@ void Server::adopt(UniqueFd socket) {
     if (session_ != nullptr) session_->close_if_hung_up();
     if (session_ != nullptr) {
         uint64_t suppressed = 0;
-        if (log_limit_.allow(context_.loop.now(), suppressed))
-            MIMIC_LOG("vfio-user", kWarn, "{}: turned a second client away ({} more)",
-                      function_.name(), suppressed);
+        if (log_limit(Complaint::kTurnedAway).allow(context_.loop.now(), suppressed))
+            MIMIC_LOG("vfio-user", kWarn, "{}: turned a second client away{}", function_.name(),
+                      log::more_like_it(suppressed));
         return;
     }
     Session::Owner& owner = *this;  // the base is private, and make_unique is not a friend
     session_ = std::make_unique<Session>(context_.loop, function_, std::move(socket),
                                          context_.buffer, counters_, owner, options_.session);
     if (auto ok = session_->start(); !ok) {
-        MIMIC_LOG("vfio-user", kError, "{}: {}", function_.name(), ok.error().message());
+        uint64_t suppressed = 0;
+        if (log_limit(Complaint::kNotTaken).allow(context_.loop.now(), suppressed))
+            MIMIC_LOG("vfio-user", kError, "{}: {}{}", function_.name(), ok.error().message(),
+                      log::more_like_it(suppressed));
         session_.reset();
     }
 }

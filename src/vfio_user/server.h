@@ -4,6 +4,7 @@
 // each.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
@@ -50,7 +51,9 @@ private:
 
     void on_fd_ready(uint32_t events) override;
     void on_session_closed() override;
-    log::RateLimit& log_limit() override { return log_limit_; }
+    log::RateLimit& log_limit(Complaint about) override {
+        return log_limits_[static_cast<size_t>(about)];
+    }
     void bury();
     void accept_later();
     void adopt(UniqueFd socket);
@@ -60,7 +63,7 @@ private:
     ServerOptions options_;
     UnixListener listener_;
     Counters counters_;
-    log::RateLimit log_limit_;
+    std::array<log::RateLimit, static_cast<size_t>(Complaint::kCount)> log_limits_;
     std::unique_ptr<Session> session_;
     std::unique_ptr<Session> dead_;  // closed inside one of its own calls; freed by a posted task
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

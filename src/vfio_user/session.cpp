@@ -134,6 +134,35 @@ void Session::after_io(Channel::State state) {
         writing_ = channel_.wants_write();
         watch_for(writing_ ? uint32_t{EPOLLOUT} : kReadEvents);
     }
+    watch_half_message();
+}
+
+// A message in pieces is rare, and one that stays half a message is a peer that hangs or attacks:
+// one timer at a time, and none per message.
+void Session::watch_half_message() {
+    if (closed_ || !channel_.mid_message()) return;
+    if (half_message_ != counters_.messages) {
+        half_message_ = counters_.messages;
+        half_since_ = loop_.now();
+    }
+    if (!awaiting_rest_) await_rest(options_.message_timeout);
+}
+
+void Session::await_rest(Duration limit) {
+    awaiting_rest_ = true;
+    loop_.post_delayed(
+        [this, alive = alive_] {
+            if (!*alive || closed_) return;
+            if (!writing_) on_fd_ready(0);  // the rest may have come while the loop was busy
+            awaiting_rest_ = false;
+            // Before VERSION there is a timer that is shorter.
+            if (closed_ || !negotiated_ || !channel_.mid_message()) return;
+            const Duration left = options_.message_timeout - (loop_.now() - half_since_);
+            if (left > Duration::zero()) return await_rest(left);  // it is a later message
+            close("half a message, and no rest in time", /*fault=*/true);
+            owner_.on_session_closed();
+        },
+        limit);
 }
 
 // Quiesce, unmap, drop interrupts, reset: the function is as new for the next client.
@@ -141,10 +170,12 @@ void Session::close(std::string_view why, bool fault) {
     closed_ = true;
     if (fault) {
         ++counters_.protocol_faults;
-        warn(fmt::format("closed the connection: {}", why));
-    } else {
-        MIMIC_LOG("vfio-user", kInfo, "{}: client gone{}{}", function_.name(),
-                  why.empty() ? "" : ": ", why);
+        warn(fmt::format("closed the connection: {}", why), Complaint::kClosed);
+    } else if (uint64_t suppressed = 0;
+               log::level() <= log::Level::kInfo &&
+               owner_.log_limit(Complaint::kGone).allow(loop_.now(), suppressed)) {
+        MIMIC_LOG("vfio-user", kInfo, "{}: client gone{}{}{}", function_.name(),
+                  why.empty() ? "" : ": ", why, log::more_like_it(suppressed));
     }
     loop_.unwatch(channel_.fd());
     memory_.shut_down();
@@ -154,10 +185,11 @@ void Session::close(std::string_view why, bool fault) {
     interrupts_.reset();
 }
 
-void Session::warn(std::string_view what) {
+void Session::warn(std::string_view what, Complaint about) {
     uint64_t suppressed = 0;
-    if (owner_.log_limit().allow(loop_.now(), suppressed))
-        MIMIC_LOG("vfio-user", kWarn, "{}: {} ({} more)", function_.name(), what, suppressed);
+    if (owner_.log_limit(about).allow(loop_.now(), suppressed))
+        MIMIC_LOG("vfio-user", kWarn, "{}: {}{}", function_.name(), what,
+                  log::more_like_it(suppressed));
 }
 
 bool Session::on_message(Message& message) {
@@ -291,7 +323,8 @@ bool Session::reply(const Header& request, std::span<const uint8_t> payload, int
 // (SPDK, libvfio-user) take what follows an error's header for the next message's.
 void Session::reply_error(const Header& request, const Failure& failure, std::string_view why) {
     ++counters_.errors;
-    warn(fmt::format("command {} refused with errno {}: {}", request.command, failure.error, why));
+    warn(fmt::format("command {} refused with errno {}: {}", request.command, failure.error, why),
+         Complaint::kRefused);
     if ((request.flags & kFlagNoReply) != 0) return;
     const size_t payload = client_.fixed_errors ? failure.payload_size : 0;
     Header header{request.id, request.command, static_cast<uint32_t>(sizeof(Header) + payload),

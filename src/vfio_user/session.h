@@ -32,6 +32,17 @@ struct Counters {
     uint64_t protocol_faults = 0;  // connections closed because of what the peer sent
 };
 
+/// Kinds of what a peer makes a server log; each has its own limit.
+enum class Complaint : uint8_t {
+    kOther,
+    kRefused,     // a command got an error
+    kClosed,      // the connection was ended for what the peer did
+    kGone,        // the peer ended it
+    kTurnedAway,  // there is a client already
+    kNotTaken,    // no connection could be made
+    kCount,
+};
+
 /// One client. Thread-bound to `loop`. Created with a connected socket; reports its end once
 /// through Owner.
 class Session final : public FdHandler,
@@ -45,9 +56,9 @@ public:
         /// returned.
         virtual void on_session_closed() = 0;
 
-        /// For what the peer makes us say. Of the device, not of the session: connecting again does
-        /// not refill it.
-        virtual log::RateLimit& log_limit() = 0;
+        /// For what the peer makes us say, by what it is about. Of the device, not of the session:
+        /// connecting again does not refill it.
+        virtual log::RateLimit& log_limit(Complaint about) = 0;
 
     protected:
         ~Owner() = default;
@@ -57,6 +68,12 @@ public:
         /// A peer that has not sent VERSION by then is dropped, so that it does not keep the
         /// device.
         Duration handshake_timeout = std::chrono::seconds(5);
+
+        /// A peer that has begun a message must have sent all of it by then, counted from its first
+        /// byte, or is dropped likewise. Long, since an honest one may be stopped in the middle, in
+        /// a debugger or by a host that swaps. A peer that is silent between messages is not
+        /// limited: that is what an idle guest looks like.
+        Duration message_timeout = std::chrono::seconds(60);
     };
 
     /// All references are borrowed and outlive the session. Call start() next.
@@ -128,7 +145,9 @@ private:
     bool reply(const Header& request, std::span<const uint8_t> payload, int fd = -1);
     void reply_error(const Header& request, const Failure& failure, std::string_view why);
     void close(std::string_view why, bool fault);
-    void warn(std::string_view what);
+    void warn(std::string_view what, Complaint about = Complaint::kOther);
+    void watch_half_message();
+    void await_rest(Duration limit);
     void after_io(Channel::State state);
     void watch_for(uint32_t events);
     void send_command(Command command, uint16_t id, const DmaAccessBody& body,
@@ -146,9 +165,12 @@ private:
     bool negotiated_ = false;
     bool closed_ = false;
     bool writing_ = false;  // EPOLLOUT instead of EPOLLIN is watched, as the channel wants_write()
+    bool awaiting_rest_ = false;          // a timer of await_rest() is under way
+    uint64_t half_message_ = UINT64_MAX;  // counters_.messages before the message that is half here
+    TimePoint half_since_{};              // when its first bytes came
     std::vector<uint8_t> reply_buffer_;
     std::function<bool()> rest_;  // of the message that in_pieces() is at
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the handshake timer
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the timers
 };
 
 }  // namespace mimic::vfio_user

@@ -46,7 +46,7 @@ struct World : Session::Owner {
     }
     void restore_memory() { FUZZ_REQUIRE(::ftruncate(fds[0].get(), kMemorySize) == 0); }
     void on_session_closed() override { closed = true; }
-    log::RateLimit& log_limit() override { return limit; }
+    log::RateLimit& log_limit(Complaint) override { return limit; }
 };
 
 /// The client's end of one session.

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <atomic>
+#include <bit>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -159,6 +161,115 @@ TEST(Connection, PeerWithoutVersionIsDroppedInTime) {
     EXPECT_TRUE(slow.closed_by_peer());
     EXPECT_NE(host.client(0)->get(kRegionConfig, 0), UINT32_MAX);
     EXPECT_EQ(host.counters(1).protocol_faults, 1u);
+}
+
+// The start of a message holds the device no longer than it takes honest clients to send the rest,
+// however slowly more of it comes.
+TEST(Connection, HalfAMessageIsDroppedInTime) {
+    DeviceHost host(3, 1, {.message_timeout = 200ms});
+    auto header_only = host.client(0);
+    auto trickling = host.client(1);
+    auto large = host.client(2);
+    const Bytes data(40'000, 1);
+    const Bytes message = write_request(2, 0, data).bytes();
+    ASSERT_TRUE(header_only->raw().send_bytes(std::span(message).first(7)));
+    ASSERT_TRUE(large->raw().send_bytes(std::span(message).first(39'000)));
+    std::atomic<bool> stop{false};
+    std::thread drips([&] {
+        for (size_t i = 0; i < message.size() - 1 && !stop; ++i) {
+            if (!trickling->raw().send_bytes(std::span(message).subspan(i, 1))) break;
+            std::this_thread::sleep_for(5ms);
+        }
+    });
+    EXPECT_TRUE(header_only->raw().closed_by_peer());
+    EXPECT_TRUE(large->raw().closed_by_peer());
+    EXPECT_TRUE(trickling->raw().closed_by_peer());
+    stop = true;
+    drips.join();
+    for (unsigned device = 0; device < 3; ++device) {
+        ASSERT_TRUE(host.wait_idle(device));
+        EXPECT_EQ(host.counters(device).protocol_faults, 1u);
+        EXPECT_NE(host.client(device)->get(kRegionConfig, 0), UINT32_MAX);  // the next is served
+    }
+}
+
+// Each message has its own time: pieces in a row are not one long half.
+TEST(Connection, ManyMessagesInPiecesAreNotOneHalfMessage) {
+    constexpr auto kTimeout = 300ms;
+    DeviceHost host(1, 1, {.message_timeout = kTimeout});
+    const Bytes read = read_request(kRegionConfig, 0, 2).bytes();
+    const Bytes next = Bytes(read.begin() + 8, read.end()) + std::span(read).first(8);
+    for (unsigned busy = 0;; ++busy) {
+        ASSERT_LT(busy, 50u);
+        auto client = host.client();
+        ASSERT_TRUE(client->raw().send_bytes(std::span(read).first(8)));
+        const auto start = std::chrono::steady_clock::now();
+        auto sent = start;
+        auto longest = sent - sent;  // that we left a message half sent
+        bool open = true;
+        while (open && sent - start < 2 * kTimeout) {
+            open = client->raw().send_bytes(next);
+            const auto now = std::chrono::steady_clock::now();
+            longest = std::max(longest, now - sent);
+            sent = now;
+            open = open && client->raw().receive().has_value();
+        }
+        if (open) {
+            EXPECT_EQ(host.counters().protocol_faults, busy);
+            return;
+        }
+        ASSERT_GE(longest, kTimeout);  // a busy machine held us up: once more
+        client.reset();
+        ASSERT_TRUE(host.wait_idle());
+    }
+}
+
+// A peer that leaves its replies unread makes us stop reading: what then lies half in the socket is
+// our doing.
+TEST(Connection, RequestsThatWaitForTheReaderAreNotHalfMessages) {
+    DeviceHost host(1, 1, {.message_timeout = 1ms});
+    std::unique_ptr<Client> client;
+    do client = host.client();
+    while (client->server_minor() == 0xffff);
+    Bytes burst;
+    for (int i = 0; i < 20; ++i) burst = std::move(burst) + read_request(2, 0, 1 << 20).bytes();
+    ASSERT_TRUE(client->raw().send_bytes(burst));
+    pollfd closed{client->raw().fd(), POLLRDHUP, 0};
+    EXPECT_EQ(::poll(&closed, 1, 50), 0);
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(client->raw().receive()) << i;
+}
+
+// Five lines a second for ever, once.
+TEST(Connection, APeerThatConnectsInALoopFillsNoLog) {
+    DeviceHost host;
+    ::testing::internal::CaptureStderr();
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 300; ++i) {
+        RawClient raw(host.path());
+        ASSERT_TRUE(raw.send(read_request(0, 0, 4)));
+        EXPECT_TRUE(raw.closed_by_peer());
+        ASSERT_TRUE(host.wait_idle());
+    }
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(std::chrono::steady_clock::now() -
+                                                                 start);
+    // And it hides nothing of another kind.
+    auto first = host.client();
+    RawClient second(host.path());
+    EXPECT_TRUE(second.closed_by_peer());
+    const std::string log = ::testing::internal::GetCapturedStderr();
+    const auto lines = [&log](std::string_view text) {
+        size_t count = 0;
+        for (size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1))
+            ++count;
+        return count;
+    };
+    // A burst of 5, and one each time that the time since doubles.
+    const auto most = 5 +
+                      static_cast<size_t>(std::bit_width(static_cast<uint64_t>(seconds.count())));
+    EXPECT_GE(lines("closed the connection"), 5u);
+    EXPECT_LE(lines("closed the connection"), most);
+    EXPECT_LE(lines("refused with errno"), most);
+    EXPECT_EQ(lines("turned a second client away"), 1u);
 }
 
 TEST(Connection, NegotiatedClientMayBeSilentBeyondTheHandshakeTimeout) {

@@ -54,6 +54,7 @@ public:
     Status inject(const pci::Fault&) override { return {}; }
     std::vector<pci::FaultReport> faults() const override { return {}; }
     void clear_faults() override {}
+    std::vector<pci::FaultRefusal> refusals() const override { return {}; }
 
 private:
     Device* device_;

@@ -56,16 +56,17 @@ HttpResponse Targets::on(const std::string& name, const Work& work) {
 
 HttpResponse Targets::unknown(const std::string& name) {
     const std::string bounded = name.substr(0, kMaxName);
+    if (bounded.find("-vf") != std::string::npos) {
+        for (const auto& some :
+             each<std::vector<TargetInfo>>([](TargetGroup& group) { return group.infos(); }))
+            for (const TargetInfo& info : some.value_or(std::vector<TargetInfo>{}))
+                if (std::string why = not_enabled(info, bounded); !why.empty())
+                    return refuse({404, "not_enabled", std::move(why), {}});
+    }
     std::vector<std::string> names;
     for (const auto& some :
-         each<std::vector<TargetInfo>>([](TargetGroup& group) { return group.infos(); })) {
-        if (!some) continue;
-        for (const TargetInfo& info : *some) {
-            if (std::string why = not_enabled(info, bounded); !why.empty())
-                return refuse({404, "not_enabled", std::move(why), {}});
-            names.push_back(info.name);
-        }
-    }
+         each<std::vector<std::string>>([](TargetGroup& group) { return group.names(); }))
+        if (some) names.insert(names.end(), some->begin(), some->end());
     return refuse({404, "unknown_device", fmt::format("no device \"{}\"", bounded),
                    nearest_names(bounded, names)});
 }

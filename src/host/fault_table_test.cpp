@@ -135,7 +135,8 @@ protected:
 
     void add(std::unique_ptr<pci::Function> function, pci::Fabric* fabric) {
         const auto path = folder_ / fmt::format("{}.sock", function->name());
-        servers_.push_back(*vfio_user::Server::create(context_, *function, {.socket_path = path}));
+        servers_.push_back(
+            *vfio_user::Server::create(context_, *function, {.socket_path = path, .session = {}}));
         targets_.add(*function, *servers_.back(), fabric, {});
         functions_.push_back(std::move(function));
     }

@@ -483,7 +483,7 @@ void fsv_bus_exit(void)
 {
 	while (!wait_event_timeout(fsv_buses_gone, !atomic_read(&fsv_buses),
 				   10 * HZ))
-		pr_notice(FSV_NAME ": devices of %d buses are still in use\n",
+		pr_notice(FSV_NAME ": buses that are still in use: %d\n",
 			  atomic_read(&fsv_buses));
 	fsv_iommu_exit();
 	bus_unregister_notifier(&pci_bus_type, &fsv_notifier);

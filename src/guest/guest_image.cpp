@@ -4,6 +4,7 @@
 // emulated CPU costs more than it saves (guest/init/README.md has the figures).
 #include "guest/guest_image.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <vector>
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kRecipe = "guest-image-3";  // raise when this file lays things out
+constexpr std::string_view kRecipe = "guest-image-4";  // raise when this file lays things out
                                                        // differently
 constexpr size_t kMaxSmallFile = 64u << 20;
 constexpr int kKeepDays = 14;  // arbitrary
@@ -30,8 +31,9 @@ constexpr const char* kTools[] = {"mock-accel-bench", "mock-accel-ctl"};
 /// if one is there.
 constexpr const char* kWantedModules[] = {"virtio_pci", "virtio_console", "vmd"};
 
-/// Modules that are there but not loaded: fake-sriov-vgpu needs the first, its tests the second.
-constexpr const char* kSpareModules[] = {"configfs", "vfio_pci"};
+/// Modules that are there but not loaded: fake-sriov-vgpu needs the first, who opens its functions
+/// the others.
+constexpr const char* kSpareModules[] = {"configfs", "vfio_pci", "vfio_iommu_type1"};
 
 /// Where the ingredients are, and what they are.
 struct Ingredients {
@@ -171,6 +173,34 @@ Result<Ingredients> gather(const topology::Kernel& kernel, const std::string& im
     return in;
 }
 
+/// A line of modules.dep for each module of the image, so that modprobe finds all that a module
+/// needs: for those of `paths` what depmod found, for ours what is known.
+Result<std::string> dependencies(const ModuleIndex& index, const std::vector<std::string>& paths) {
+    constexpr std::pair<const char*, const char*> kOurs[] = {{"mock_accel", ""},
+                                                             {"fake-sriov-vgpu", "configfs"}};
+    const auto file = [](std::string_view name) {
+        return fmt::format("/lib/mimic/modules/{}.ko", name);
+    };
+    std::string text;
+    for (const std::string& path : paths) {
+        MIMIC_ASSIGN_OR_RETURN(const auto order, resolve_modules(index, {module_name(path)}));
+        text += file(module_name(path)) + ":";
+        // depmod's order: what must be loaded first is last.
+        for (auto need = order.rbegin(); need != order.rend(); ++need) {
+            if (*need != path) text += " " + file(module_name(*need));
+        }
+        text += "\n";
+    }
+    for (const auto& [name, need] : kOurs) {
+        text += file(name) + ":";
+        if (*need != '\0' && text.find("\n" + file(need) + ":") != std::string::npos) {
+            text += " " + file(need);
+        }
+        text += "\n";
+    }
+    return text;
+}
+
 Status add_modules(const Ingredients& in, Initramfs& root) {
     const std::string folder = in.kernel_dir + "/modules/";
     ModuleIndex index;
@@ -205,6 +235,12 @@ Status add_modules(const Ingredients& in, Initramfs& root) {
     // Beside each other, as setup-fake-sriov.sh looks for the module.
     root.add_file("lib/mimic/modules/fake-sriov-vgpu.ko", in.fake_sriov);
     root.add_file("lib/mimic/modules/spare", spare_list);
+    std::vector<std::string> all = paths;
+    for (const std::string& path : spare) {
+        if (std::find(all.begin(), all.end(), path) == all.end()) all.push_back(path);
+    }
+    MIMIC_ASSIGN_OR_RETURN(std::string dep, dependencies(index, all));
+    root.add_file("lib/modules/" + in.release + "/modules.dep", std::move(dep));
     return root.add_host_file("lib/mimic/modules/setup-fake-sriov.sh",
                               in.fake_sriov_dir + "/setup-fake-sriov.sh");
 }

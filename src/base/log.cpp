@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <ctime>
 
+#include "base/terminal_text.h"
+
 namespace mimic::log {
 namespace {
 
@@ -49,8 +51,10 @@ bool parse_level(std::string_view text, Level& level) {
 void write(Level level, std::string_view category, std::string_view message) {
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
+    // Some messages quote a peer.
     const auto line = fmt::format("[{:6}.{:03}] {:5} {}: {}\n", now.tv_sec, now.tv_nsec / 1'000'000,
-                                  kNames[static_cast<size_t>(level)], category, message);
+                                  kNames[static_cast<size_t>(level)], category,
+                                  terminal_lines(message));
     [[maybe_unused]] const auto n = ::write(STDERR_FILENO, line.data(), line.size());
 }
 

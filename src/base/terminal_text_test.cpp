@@ -6,6 +6,8 @@
 
 #include <random>
 
+#include "base/log.h"
+
 namespace mimic {
 namespace {
 
@@ -92,6 +94,14 @@ TEST(TerminalFilter, ReturnsOfTheCarriageHideNothing) {
     EXPECT_EQ(terminal_lines("one\r\ntwo\r\r\nthree"), "one\ntwo\nthree");
     EXPECT_EQ(terminal_lines("rm -rf /\rls      "), "rm -rf /\nls      ");
     EXPECT_EQ(terminal_lines("rm\b\bls"), "rm??ls");
+}
+
+// A message of ours that quotes a peer.
+TEST(TerminalText, LogIsFitForATerminal) {
+    testing::internal::CaptureStderr();
+    log::write(log::Level::kError, "test", "Peer says \x1b]0;title\x07 \xc2\x9b");
+    const std::string line = testing::internal::GetCapturedStderr();
+    EXPECT_TRUE(line.ends_with("test: Peer says 0;title? ?\n")) << line;
 }
 
 // However bytes are cut into parts, the same comes out, and nothing of it is a control.

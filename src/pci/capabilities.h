@@ -99,10 +99,11 @@ struct AerOptions {
 /// Single Root I/O Virtualization. NumVFs, VF Enable and the VF BARs get their behaviour from
 /// Sriov (sriov.h); the VFs come from Function::make_vf().
 struct SriovOptions {
-    uint16_t total_vfs = 0;                // 1 .. 0xff00; InitialVFs is the same
-    uint16_t vf_device_id = 0;             // not ffff
-    std::array<Bar, kBarCount> vf_bars{};  // of one VF; memory only
-    uint16_t first_offset = 1;             // routing ids, from the PF's on, in an ARI hierarchy
+    uint16_t total_vfs = 0;                 // 1 .. 0xff00; InitialVFs is the same
+    uint16_t vf_device_id = 0;              // not ffff
+    std::array<Bar, kBarCount> vf_bars{};   // of one VF; memory only
+    uint16_t first_offset = 1;              // routing ids, from the PF's on, in an ARI hierarchy
+    uint16_t first_offset_without_ari = 0;  // 0: kSriovNextBus more
     uint16_t stride = 1;
     bool lowest_pf = true;  // of its device: the only one with ARI Capable Hierarchy (9.3.3.3.5);
                             // others keep `first_offset` always

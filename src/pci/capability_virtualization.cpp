@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layouts of ARI, ACS and SR-IOV. PCIe 6.0, 7.8.8, 7.7.11, 9.3.3.
 #include "pci/capabilities.h"
+
+#include <algorithm>
+
 #include "pci/sriov.h"
 
 namespace mimic::pci {
@@ -39,8 +42,9 @@ Result<uint32_t> CapabilityBuilder::add_sriov(const SriovOptions& options) {
                     function_.name(), options.total_vfs, options.vf_device_id, options.first_offset,
                     options.stride);
     }
-    const uint32_t last = options.first_offset + kSriovNextBus +
-                          (options.total_vfs - 1U) * options.stride;
+    const uint32_t first = std::max<uint32_t>(options.first_offset,
+                                              first_offset_without_ari(options));
+    const uint32_t last = first + (options.total_vfs - 1U) * options.stride;
     if (last > 0xffff) {
         return fail(std::errc::invalid_argument, "{}: its last VF would be {} functions away",
                     function_.name(), last);

@@ -17,6 +17,7 @@ constexpr uint16_t kVpd = 0x03;
 
 // PCI Code and ID Assignment Specification 1.14, chapters 2 and 3.
 constexpr CapabilityFacts kFacts[] = {
+    {0x00, false, "Null", 4, kCopied, ""},
     {0x01, false, "Power Management", 8, kModelled, ""},
     {kVpd, false, "Vital Product Data", 8, kModelled, "its contents: they read as zero"},
     {0x04, false, "Slot Identification", 4, kCopied, ""},
@@ -31,6 +32,7 @@ constexpr CapabilityFacts kFacts[] = {
     {0x12, false, "SATA", 0, kCopied, "the index and data registers"},
     {0x13, false, "Advanced Features", 6, kCopied, "its FLR"},
     {0x14, false, "Enhanced Allocation", 0, kCopied, "the ranges that it allocates"},
+    {0x00, true, "Null", 4, kCopied, ""},
     {0x01, true, "Advanced Error Reporting", 0, kModelled, ""},
     {0x02, true, "Virtual Channel", 0, kCopied, "virtual channels other than 0, arbitration"},
     {0x03, true, "Device Serial Number", 12, kModelled, ""},
@@ -115,11 +117,6 @@ void walk_extended(std::span<const uint8_t> image, ImageWalk& walk) {
             }
             return;
         }
-        if (id == 0) {
-            walk.problems.push_back(
-                fmt::format("a null extended capability at {:#05x}: the list ends there", at));
-            return;
-        }
         walk.capabilities.push_back({.id = id,
                                      .version = static_cast<uint8_t>(header >> 16 & 0xf),
                                      .extended = true,
@@ -128,10 +125,22 @@ void walk_extended(std::span<const uint8_t> image, ImageWalk& walk) {
     }
 }
 
+// Bytes of an MSI capability with this control register (7.7.1): what follows it is not its own.
+uint32_t msi_length(uint32_t control) {
+    const bool wide = (control & regs::MSI_CONTROL_64_BIT_ADDRESS) != 0;
+    if ((control & regs::MSI_CONTROL_PER_VECTOR_MASKING) == 0) {
+        return (wide ? regs::MSI_DATA_64 : regs::MSI_DATA_32) + 4;
+    }
+    return (wide ? regs::MSI_PENDING_64 : regs::MSI_PENDING_32) + 4;
+}
+
 // What the capability says about its own length; 0: nothing.
 uint32_t own_length(std::span<const uint8_t> image, const ImageCapability& one) {
     if (!one.extended && one.id == regs::CAP_ID_VENDOR)
         return image_u16(image, one.offset + 2) & 0xffU;
+    if (!one.extended && one.id == regs::CAP_ID_MSI) {
+        return msi_length(image_u16(image, one.offset + regs::MSI_CONTROL));
+    }
     if (one.extended && (one.id == regs::EXT_CAP_ID_VSEC || one.id == 0x23)) {
         return image_u32(image, one.offset + 4) >> 20;
     }
@@ -232,13 +241,19 @@ std::optional<ImageSriov> image_sriov(std::span<const uint8_t> image, bool lowes
     out.options.stride = std::max<uint16_t>(u16(SRIOV_VF_STRIDE), 1);
     out.options.supported_pages = image_u32(image, cap->offset + SRIOV_SUPPORTED_PAGE_SIZES);
     out.options.at = cap->offset;
-    // The offset that was read holds for the hierarchy of that moment.
-    const uint16_t first = u16(SRIOV_FIRST_VF_OFFSET);
-    const bool ari = (u16(SRIOV_CONTROL) & SRIOV_CONTROL_ARI_HIERARCHY) != 0;
     out.options.lowest_pf = lowest_pf;
-    out.options.first_offset = lowest_pf && !ari && first > kSriovNextBus
-                                   ? static_cast<uint16_t>(first - kSriovNextBus)
-                                   : std::max<uint16_t>(first, 1);
+    // The offset that was read holds for the hierarchy of that moment. In the other one, devices
+    // put their VFs a whole bus away, at the same device and function numbers; an offset of 0 would
+    // be the PF itself.
+    constexpr uint32_t kBus = 256;
+    const uint32_t first = std::max<uint16_t>(u16(SRIOV_FIRST_VF_OFFSET), 1);
+    const bool ari = (u16(SRIOV_CONTROL) & SRIOV_CONTROL_ARI_HIERARCHY) != 0;
+    uint32_t with_ari = first;
+    uint32_t without_ari = first;
+    if (lowest_pf && !ari && first >= kBus) with_ari = std::max(first - kBus, 1U);
+    if (lowest_pf && ari) without_ari = first == 1 ? kBus : first + kBus;
+    out.options.first_offset = static_cast<uint16_t>(with_ari);
+    out.options.first_offset_without_ari = static_cast<uint16_t>(std::min(without_ari, 0xffffU));
     return out;
 }
 

@@ -268,7 +268,7 @@ Result<uint32_t> ConfigSpace::add_extended_capability(uint16_t id, uint8_t versi
                     id, size, version);
     }
     MIMIC_ASSIGN_OR_RETURN(const uint32_t offset, place(kFirst, size_, size, at));
-    const bool is_first = dword(kFirst) == 0;
+    const bool is_first = !occupied(kFirst, 4);  // a null capability there may read zero
     if (is_first && offset != kFirst) {
         return fail(std::errc::invalid_argument, "first extended capability at {:#x}, not {:#x}",
                     offset, kFirst);

@@ -121,56 +121,133 @@ private:
 
     // The constant parts of the header that FunctionOptions does not have.
     void lay_header() {
-        constexpr uint32_t kStatus = 1U << 5 | 1U << 7 | 3U << 9;  // 66 MHz, fast back to back,
-                                                                   // DEVSEL timing
-        if (function_.options().virtual_function) return;
-        lay(regs::COMMAND, 0, 0, ~(kStatus << 16));
-        if (function_.options().header == HeaderType::kBridge) return;
-        lay(0x28, 0, 0, 0);                       // Cardbus CIS pointer
-        lay(regs::INTERRUPT_LINE, 0, 0, 0xffff);  // Min_Gnt, Max_Lat
+        // Immediate Readiness, 66 MHz, UDF, fast back to back, DEVSEL timing.
+        constexpr uint32_t kStatus = 1U << 0 | 7U << 5 | 3U << 9;
+        const bool is_vf = function_.options().virtual_function;
+        // Without the bytes of a list there is none.
+        const uint32_t list = image_.size() > 64 ? regs::STATUS_CAPABILITIES_LIST : 0;
+        lay(regs::COMMAND, 0, 0, ~((kStatus | list) << 16));
+        // Latency timer, and BIST but for its start; the cache line size is software's.
+        lay(regs::CACHE_LINE_SIZE, 0, 0x4000'0000, is_vf ? 0x00ff'0000 : 0x00ff'00ff);
+        lay(regs::CAPABILITIES_POINTER, 0, 0, 0xff);  // reserved
+        if (function_.options().header == HeaderType::kBridge) {
+            lay(regs::PRIMARY_BUS, 0, 0, 0x00ff'ffff);  // secondary latency timer
+            lay(regs::SECONDARY_STATUS - 2, 0, 0, ~(kStatus << 16));
+            return;
+        }
+        lay(0x28, 0, 0, 0);                                   // Cardbus CIS pointer
+        lay(0x38, 0, 0, 0);                                   // reserved
+        lay(regs::INTERRUPT_LINE, 0, 0, is_vf ? 0 : 0xffff);  // Min_Gnt, Max_Lat
     }
 
     // A dword: its value from the image, but `ours` as it is, and `cold` clear.
     void lay(uint32_t at, uint32_t writable, uint32_t cold, uint32_t ours) {
-        RegisterRules rules = config_.rules(at);
+        const RegisterRules before = config_.rules(at);
+        RegisterRules rules = before;
         rules.writable |= writable & ~rules.w1c;
         const uint32_t value = u32(at) & ~cold & ~rules.w1c;
         rules.reset = (value & ~ours) | (rules.reset & ours);
-        if (rules.reset == 0 && rules.writable == 0 && rules.w1c == 0) return;
+        // What is already so takes no memory. A zero is a value like any other: a builder's default
+        // may be in its place.
+        if (rules.reset == before.reset && rules.writable == before.writable) return;
         config_.define_u32(at, rules);
     }
 
     void lay_body(const ImageCapability& one, bool built) {
-        const bool is_sriov = one.extended && one.id == regs::EXT_CAP_ID_SRIOV;
         lay(one.offset, 0, row_of(one, 0).cold, one.extended ? 0xfff0'0000 : 0xffff);
-        if (is_sriov && built) return;  // Sriov's
+        if (one.extended && one.id == regs::EXT_CAP_ID_SRIOV && built) return lay_sriov(one);
         for (uint32_t at = 4; at + 4 <= one.size + 3; at += 4) {
-            Row row = row_of(one, at);
-            if (one.extended && one.id == regs::EXT_CAP_ID_ACS && at == 4) {
-                row.writable = (u32(one.offset + 4) & 0x7f) << 16;  // what it can, it controls
-            }
-            if (!one.extended && one.id == regs::CAP_ID_PCIE && at == regs::SLTCAP) {
-                // Hot-plug and what belongs to it is the port's; of the rest the slot number only
-                // if it has a slot.
-                const bool has_slot = options_.port && options_.port->slot;
-                row.ours = 0x0006'007f | (has_slot ? 0xfff8'0000U : 0);
-            }
-            if (is_sriov) row.cold = at == 0x08 ? 0xffff : at == 0x10 || at >= 0x24 ? ~0U : 0;
-            if (!one.extended && one.id == regs::CAP_ID_PCIE && !built) row.ours = 0;
+            Row row = one.extended ? extended_row(one, at) : standard_row(one, at);
+            if (!built) row.ours = 0;
             lay(one.offset + at, function_.options().virtual_function ? 0 : row.writable, row.cold,
                 row.ours);
         }
     }
 
+    bool has_link_below() const {
+        return options_.port && options_.port->type != PciePortType::kUpstreamPort;
+    }
+
+    Row standard_row(const ImageCapability& one, uint32_t at) const {
+        Row row = row_of(one, at);
+        if (one.id == regs::CAP_ID_PCIE) {
+            if (at == regs::SLTCAP) {
+                // Hot-plug and what belongs to it is the port's; of the rest the slot number only
+                // if it has a slot.
+                row.ours = 0x0006'007f |
+                           (has_link_below() && options_.port->slot ? 0xfff8'0000 : 0);
+            }
+            // Slots, links below and ARI forwarding are of ports that have them.
+            if (!has_link_below()) row.ours = 0;
+        }
+        if (one.id == regs::CAP_ID_MSI) {
+            const uint32_t control = u16(one.offset + regs::MSI_CONTROL);
+            const bool wide = (control & regs::MSI_CONTROL_64_BIT_ADDRESS) != 0;
+            const bool extended = (control & regs::MSI_CONTROL_EXTENDED_DATA_CAPABLE) != 0;
+            if (at == (wide ? regs::MSI_DATA_64 : regs::MSI_DATA_32) && !extended) {
+                row.cold = 0xffff;
+            }
+        }
+        return row;
+    }
+
+    Row extended_row(const ImageCapability& one, uint32_t at) const {
+        Row row = row_of(one, at);
+        if (one.id == regs::EXT_CAP_ID_ACS && at == 4) {
+            row.writable = (u32(one.offset + 4) & 0x7f) << 16;  // what it can, it controls
+        }
+        if (one.id == regs::EXT_CAP_ID_AER && at >= regs::AER_ROOT_COMMAND &&
+            at <= regs::AER_ROOT_SOURCE &&
+            !(options_.port && options_.port->type == PciePortType::kRootPort)) {
+            row.cold = 0;  // reserved, so nothing that is enabled or logged
+        }
+        if (one.id == regs::EXT_CAP_ID_SRIOV) {
+            row.cold = at == regs::SRIOV_CONTROL || at == regs::SRIOV_NUM_VFS ? 0xffff : 0;
+            if (at >= regs::SRIOV_VF_BAR0 && at < regs::SRIOV_SIZE - 4)
+                row.cold = vf_bar_address(one, at);
+        }
+        return row;
+    }
+
+    // The address bits of the VF BAR, or upper half of one, at `at` in a copied SR-IOV capability.
+    uint32_t vf_bar_address(const ImageCapability& one, uint32_t at) const {
+        const auto bars = image_bars(image_, one.offset + regs::SRIOV_VF_BAR0);
+        const uint32_t index = (at - regs::SRIOV_VF_BAR0) / 4;
+        const bool upper = index > 0 && bars.at(index - 1).type == BarType::kMemory64;
+        return upper ? ~0U : regs::BAR_MEMORY_ADDRESS;
+    }
+
+    // The read-only bits of a capability whose registers are otherwise Sriov's.
+    void lay_sriov(const ImageCapability& one) {
+        using namespace regs;
+        const uint32_t capabilities = u32(one.offset + SRIOV_CAPABILITIES);
+        const bool has_tags = (capabilities & SRIOV_CAPABILITIES_10_BIT_TAG) != 0;
+        lay(one.offset + SRIOV_CAPABILITIES, 0, 0, 0);
+        lay(one.offset + SRIOV_CONTROL, has_tags ? SRIOV_CONTROL_10_BIT_TAG : 0, 0, ~0U);
+        lay(one.offset + SRIOV_INITIAL_VFS, 0, 0, 0);   // TotalVFs too
+        lay(one.offset + SRIOV_NUM_VFS, 0, 0, 0xffff);  // Function Dependency Link
+        if (u16(one.offset + SRIOV_TOTAL_VFS) == 1) {   // of one VF it means nothing
+            config_.define_u16(one.offset + SRIOV_VF_STRIDE,
+                               {.reset = u16(one.offset + SRIOV_VF_STRIDE)});
+        }
+        lay(one.offset + SRIOV_VF_DEVICE_ID - 2, 0, 0, 0);
+        lay(one.offset + SRIOV_SUPPORTED_PAGE_SIZES, 0, 0, 0);
+        lay(one.offset + SRIOV_SIZE - 4, 0, 0, 0);  // VF migration state array
+    }
+
     // What lies between the capabilities, which belongs to the device alone.
     void lay_rest(const ImageWalk& walk) {
+        const bool is_extended = std::any_of(walk.capabilities.begin(), walk.capabilities.end(),
+                                             [](const auto& one) { return one.extended; });
         for (uint32_t at = regs::FIRST_CAPABILITY; at + 4 <= image_.size(); at += 4) {
-            if (u32(at) == 0 || u32(at) == 0xffff'ffff) continue;
+            if (u32(at) == 0) continue;
             const bool is_ours = std::any_of(
                 walk.capabilities.begin(), walk.capabilities.end(),
                 [at](const auto& one) { return at >= one.offset && at < one.offset + one.size; });
-            // The extended list begins at 0x100 whatever the image has there.
-            if (!is_ours && at != regs::FIRST_EXTENDED_CAPABILITY) lay(at, 0, 0, 0);
+            // The extended list begins at 0x100, if there is one.
+            if (!is_ours && !(is_extended && at == regs::FIRST_EXTENDED_CAPABILITY)) {
+                lay(at, 0, 0, 0);
+            }
         }
     }
 
@@ -327,8 +404,6 @@ private:
         }
         found->options.vf_bars = options_.vf_bars;
         MIMIC_TRY(builder_.add_sriov(found->options));
-        config_.define_u8(one.offset + 0x12, {.reset = image_[one.offset + 0x12]});  // function
-                                                                                     // dependency
         return true;
     }
 

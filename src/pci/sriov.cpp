@@ -117,11 +117,12 @@ void Sriov::control_written(const ConfigWrite& write) {
 void Sriov::update_routing_ids() {
     // Without ARI, devices have eight functions and one device number; VFs then have the next bus
     // for themselves, where all 256 numbers are theirs (9.2.1.2). All PFs of a device shift theirs
-    // by the same distance, so VFs that do not collide in one layout do not in the other.
+    // by the same distance, so VFs that do not collide in one layout do not in the other. What was
+    // read from a real device has its own two offsets.
     const bool ari = (pf_.config().u16(cap_ + regs::SRIOV_CONTROL) &
                       regs::SRIOV_CONTROL_ARI_HIERARCHY) != 0;
     const bool is_shifted = options_.lowest_pf && !ari;
-    const uint32_t first = options_.first_offset + (is_shifted ? kSriovNextBus : 0);
+    const uint32_t first = is_shifted ? first_offset_without_ari(options_) : options_.first_offset;
     pf_.config().set_u16(cap_ + regs::SRIOV_FIRST_VF_OFFSET, static_cast<uint16_t>(first));
 }
 

@@ -13,8 +13,14 @@
 
 namespace mimic::pci {
 
-/// Without ARI, a VF's routing id is this much more than with it.
+/// Without ARI, a VF's routing id is this much more than with it, unless the options say.
 inline constexpr uint32_t kSriovNextBus = 255;
+
+/// First VF Offset outside an ARI hierarchy; more than 16 bits if it cannot be.
+inline uint32_t first_offset_without_ari(const SriovOptions& options) {
+    return options.first_offset_without_ari != 0 ? options.first_offset_without_ari
+                                                 : options.first_offset + kSriovNextBus;
+}
 
 /// Thread-bound with its PF. Made by CapabilityBuilder::add_sriov().
 ///

@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "pci/config_image.h"
+#include "pci/pci_regs.h"
 #include "topology/topology.h"
 
 namespace mimic::topology {
@@ -26,15 +28,27 @@ uint64_t Function::memory_bar() const {
     return found == bars.end() ? 0 : found->size;
 }
 
+namespace {
+
+/// Where the VFs of a replica begin, beyond the PF, if the port above forwards ARI or not. Linux
+/// turns ARI on for functions that have it only.
+unsigned first_vf_offset(const Function& function, bool ari) {
+    const Replica& replica = *function.replica;
+    const auto sriov = pci::image_sriov(replica.config, function.number == 0);
+    const bool has_ari = pci::walk_image(replica.config).find(pci::regs::EXT_CAP_ID_ARI, true) !=
+                         nullptr;
+    return (ari && has_ari) || !sriov ? replica.first_vf_offset
+                                      : sriov->options.first_offset_without_ari;
+}
+
+}  // namespace
+
 unsigned Device::vf_buses() const {
-    constexpr unsigned kNextBus = 255;  // added to routing ids of VFs without ARI
     unsigned buses = native_sriov && !ari ? 1 : 0;
     for (const Function& function : functions) {
         if (!function.replica || function.replica->total_vfs == 0) continue;
         const Replica& replica = *function.replica;
-        const bool is_shifted = !ari && function.number == 0;
-        const unsigned last = function.number + replica.first_vf_offset +
-                              (is_shifted ? kNextBus : 0) +
+        const unsigned last = function.number + first_vf_offset(function, ari) +
                               (replica.total_vfs - 1) * replica.vf_stride;
         buses = std::max(buses, last / 256);
     }

@@ -141,7 +141,7 @@ private:
             line(4, "- name: {}", one.name);
             if (one.below) line(6, "parent: {}", *one.below);
             write_link(6, link_of(*one.upstream));
-            write_image(6, "config", one.upstream->config);
+            if (one.has_config) write_image(6, "config", one.upstream->config);
             lose(*one.upstream, port_losses(*one.upstream));
             ++out_.ports;
             if (one.port == nullptr) continue;
@@ -168,7 +168,7 @@ private:
             for (size_t i = 1; i < device.functions.size(); ++i) {
                 const ClonedFunction& one = device.functions[i];
                 line(8, "# {} {}", one.source->address.str(), one.source->title);
-                line(8, "- number: {}", one.source->address.function);
+                line(8, "- number: {}", one.number);
                 write_function(10, one, device.on_fabric);
             }
         }
@@ -180,7 +180,11 @@ private:
         }
         const PortFacts facts = facts_of(*device.port);
         write_link(6, facts.link);
-        if (facts.slot != 0 && slots_.insert(facts.slot).second) line(6, "slot: {}", facts.slot);
+        if (facts.slot != 0 && slots_.insert(facts.slot).second) {
+            line(6, "slot: {}", facts.slot);
+        } else if (facts.slot != 0) {
+            lose(*device.port, {fmt::format("slot {}: another port has that number", facts.slot)});
+        }
         if (facts.hotplug) line(6, "hotplug: true");
         if (!facts.acs) line(6, "acs: false");
         if (!facts.ari) line(6, "ari: false");
@@ -193,7 +197,7 @@ private:
     void write_function(size_t indent, const ClonedFunction& one, bool on_fabric) {
         write_bars(indent, "bars", one.bars);
         if (one.rom_bytes != 0) line(indent, "rom: {}", topology::format_size(one.rom_bytes));
-        write_image(indent, "config", one.source->config);
+        write_image(indent, "config", one.config);
         if (one.total_vfs != 0) {
             write_bars(indent, "vf_bars", one.vf_bars);
             if (one.vf != nullptr) write_image(indent, "vf_config", one.vf->config);

@@ -43,13 +43,18 @@ struct Address {
 /// "01:00.0" or "0000:01:00.0"; nullopt: no address. `rest` gets what follows.
 std::optional<Address> parse_address(std::string_view text, std::string_view* rest = nullptr);
 
-/// A "Region" or "Expansion ROM" line.
+/// A "Region" or "Expansion ROM" line. It tells what the kernel thinks, which need not be what the
+/// registers hold.
 struct Region {
     unsigned line = 0;  // 0: there was none
     bool is_io = false;
     bool is_64bit = false;
     bool prefetchable = false;
-    uint64_t size = 0;  // 0: not said
+    bool is_virtual = false;   // "[virtual]": the kernel has an address, the register has none
+    bool is_enhanced = false;  // "[enhanced]": of the Enhanced Allocation capability
+    std::optional<uint64_t> address;  // "<unassigned>" and the like: none
+    uint64_t size = 0;                // 0: not said, or no size that a BAR has
+    std::string odd_size;             // "17K" if it said that
 };
 
 /// One block of a dump.
@@ -61,20 +66,30 @@ struct DumpFunction {
     std::array<Region, 6> regions;
     std::array<Region, 6> vf_regions;  // of the SR-IOV capability
     Region rom;
+    std::vector<std::string> losses;  // what the text tells of and the bytes have not
+};
+
+/// A function of which nothing can be used.
+struct LostFunction {
+    unsigned line = 0;
+    Address address;
+    std::string why;  // for people, without the address
 };
 
 /// A whole dump.
 struct Dump {
     std::vector<DumpFunction> functions;  // by address
     std::map<Address, unsigned> tree;     // line by address, of the lines of lspci -t
+    std::vector<LostFunction> lost;       // bad ones; the others can be cloned
     std::vector<std::string> notes;       // odd, and survived
 
     const DumpFunction* find(const Address& address) const;
 };
 
-/// Parses a dump, in which lines of `lspci -t` may stand too. Never throws or aborts, and takes
-/// time and memory in proportion to the text, whatever it is. The problems are in line order, at
-/// most kMaxProblems; there is at least one.
+/// Parses a dump, in which lines of `lspci -t` may stand too. Only a broken format is a problem; a
+/// function that cannot be used is in `lost`. Never throws or aborts, and takes time and memory in
+/// proportion to the text, whatever it is. The problems are in line order, at most kMaxProblems;
+/// there is at least one.
 tl::expected<Dump, std::vector<Problem>> parse_dump(std::string_view text);
 
 /// Whether `line` is one of `lspci -t`; used by parse_dump().

@@ -51,7 +51,7 @@ std::string printable(std::string_view text) {
     return out;
 }
 
-/// "16M" of "... [size=16M]"; 0: there is none.
+/// "16M" of "... [size=16M]"; 0: there is none; nullopt: nothing that lspci prints.
 std::optional<uint64_t> size_in(std::string_view text) {
     const size_t at = text.find("[size=");
     if (at == std::string_view::npos) return 0;
@@ -69,6 +69,23 @@ std::optional<uint64_t> size_in(std::string_view text) {
     if (!text.starts_with(']')) return std::nullopt;
     if (value == 0 || value > UINT64_MAX >> shift) return std::nullopt;
     return value << shift;
+}
+
+/// What is no text of ours in the first bytes; empty: nothing.
+std::string_view encoding_of(std::string_view text) {
+    const auto byte = [&](size_t at) {
+        return at < text.size() ? static_cast<unsigned char>(text[at]) : 0xffU;
+    };
+    const bool has_mark = (byte(0) == 0xff && byte(1) == 0xfe) ||
+                          (byte(0) == 0xfe && byte(1) == 0xff);
+    const bool is_little = byte(0) != 0 && byte(1) == 0 && byte(2) != 0 && byte(3) == 0;
+    const bool is_big = byte(0) == 0 && byte(1) != 0 && byte(2) == 0 && byte(3) != 0;
+    if (has_mark || is_little || is_big) {
+        return "UTF-16 text, as PowerShell's '>' writes it; expected UTF-8 (iconv -f UTF-16 -t "
+               "UTF-8 makes it so)";
+    }
+    if (byte(0) == 0x1f && byte(1) == 0x8b) return "a file packed by gzip; expected text";
+    return "";
 }
 
 /// What a line at the margin looks like.
@@ -89,6 +106,10 @@ public:
                 {0, fmt::format("the dump has {} bytes; expected at most {} MiB", text.size(),
                                 kMaxDumpBytes >> 20)}});
         }
+        if (const auto encoding = encoding_of(text); !encoding.empty()) {
+            return tl::unexpected(std::vector<Problem>{{0, std::string(encoding)}});
+        }
+        if (take(text, "\xef\xbb\xbf")) note("the dump begins with a byte order mark: skipped");
         while (!text.empty() && !stop_) {
             const size_t end = std::min(text.find('\n'), text.size());
             std::string_view one = text.substr(0, end);
@@ -99,6 +120,13 @@ public:
         }
         finish_function();
         dump_.tree = tree_.addresses();
+        finish_without_bytes();
+        finish_denied();
+        if (dump_.functions.empty() && problems_.empty()) {
+            for (const LostFunction& one : dump_.lost) {
+                problem(one.line, "{} cannot be cloned: {}", one.address.str(), one.why);
+            }
+        }
         if (dump_.functions.empty() && problems_.empty()) {
             problem(
                 0, "{}; expected the output of lspci -vvvnnxxxx",
@@ -140,6 +168,10 @@ private:
         if (text.starts_with("lspci:") || text.starts_with("pcilib:")) {
             return note(fmt::format("line {}: lspci complained: {}", number_, printable(text)));
         }
+        if (now_ && text.starts_with("WARNING: Cannot show hex-dump")) {
+            unreadable_ = true;
+            return;
+        }
         problem(number_, "'{}'; expected a device's heading, its text or its bytes",
                 printable(text.substr(0, 40)));
     }
@@ -156,8 +188,9 @@ private:
         now_->address = address;
         while (rest.starts_with(' ')) rest.remove_prefix(1);
         now_->title = printable(rest);
-        in_sriov_ = bad_ = false;
-        last_capability_ = capability_line_ = hex_line_ = 0;
+        in_sriov_ = bad_ = unreadable_ = denied_ = false;
+        hex_line_ = 0;
+        capabilities_.clear();
     }
 
     // --- Text --------------------------------------------------------------------------------
@@ -175,9 +208,8 @@ private:
     void capability(std::string_view text) {
         in_sriov_ = text.find("Single Root I/O Virtualization") != std::string_view::npos;
         if (text.find("<access denied>") != std::string_view::npos) {
-            problem(number_,
-                    "lspci was not allowed to read capabilities; expected the output of "
-                    "lspci -vvvnnxxxx as root");
+            denied_ = true;
+            if (denied_line_ == 0) denied_line_ = number_;
             return;
         }
         const size_t open = text.find('[');
@@ -185,9 +217,15 @@ private:
         uint32_t offset = 0;
         const auto [end, error] = std::from_chars(text.data() + open + 1, text.data() + text.size(),
                                                   offset, 16);
-        if (error != std::errc() || offset < last_capability_) return;
-        last_capability_ = offset;
-        capability_line_ = number_;
+        if (error != std::errc() || offset >= kMaxConfig) return;
+        saw_capability_ = true;
+        constexpr size_t kMaxName = 60;
+        std::string_view name = text.substr(std::min(text.find(']', open), text.size()));
+        name.remove_prefix(std::min<size_t>(name.size(), 2));
+        name = name.substr(0, std::min(name.find_first_of(":,"), kMaxName));
+        if (capabilities_.size() < kMaxConfig / 4) {
+            capabilities_.emplace_back(offset, printable(name));
+        }
     }
 
     void region(std::string_view text) {
@@ -203,7 +241,8 @@ private:
             return;
         }
         Region made = sized(text);
-        made.is_io = text.substr(3).starts_with("I/O ports");
+        // Older pciutils put "[virtual]" in front.
+        made.is_io = text.find("I/O ports at ") != std::string_view::npos;
         made.is_64bit = text.find("64-bit") != std::string_view::npos;
         made.prefetchable = text.find(" prefetchable") != std::string_view::npos;
         regions[index] = made;
@@ -212,10 +251,23 @@ private:
     Region sized(std::string_view text) {
         Region made;
         made.line = number_;
+        made.is_virtual = text.find("[virtual]") != std::string_view::npos;
+        made.is_enhanced = text.find("[enhanced]") != std::string_view::npos;
+        const size_t at = text.find("at ");
+        const std::string_view digits = at == std::string_view::npos ? text : text.substr(at + 3);
+        uint64_t address = 0;
+        if (std::from_chars(digits.data(), digits.data() + digits.size(), address, 16).ec ==
+            std::errc()) {
+            made.address = address;
+        }
         const auto size = size_in(text);
-        if (!size || (*size != 0 && !std::has_single_bit(*size))) {
-            problem(number_, "'{}'; the size of a region is a power of two",
-                    printable(text.substr(text.find("[size="))));
+        const std::string shown = size.value_or(1) == 0
+                                      ? ""
+                                      : printable(text.substr(text.find("[size=")));
+        if (!size) {
+            problem(number_, "'{}'; expected a size such as [size=16K]", shown);
+        } else if (*size != 0 && !std::has_single_bit(*size)) {
+            made.odd_size = shown;  // the kernel has resources of any size, BARs have not
         } else {
             made.size = *size;
         }
@@ -271,30 +323,69 @@ private:
         if (bad_) return;
         const size_t size = done.config.size();
         if (size == 0) {
-            return problem(done.line, "{} has no bytes; expected the output of lspci -vvvnnxxxx{}",
-                           done.address.str(), number_ < 3 ? "" : ", and all of it");
+            if (unreadable_) return lose(done, "lspci could not read its configuration space");
+            if (without_bytes_.size() < kMaxDumpFunctions) {
+                without_bytes_.push_back({done.line, done.address, "it has no bytes in the dump"});
+            }
+            return;
         }
-        if (size != 64 && size != 256 && size != kMaxConfig) {
+        constexpr size_t kCardBusHeader = 128;
+        const bool is_cardbus = (done.config[pci::regs::HEADER_TYPE] & 0x7f) == 2;
+        if (size != 64 && size != 256 && size != kMaxConfig &&
+            !(size == kCardBusHeader && is_cardbus)) {
             return problem(hex_line_,
                            "the bytes of {} end after {:03x}; expected 64, 256 or 4096: cut off?",
                            done.address.str(), size - 1);
         }
-        if (last_capability_ >= size) {
-            return problem(
-                capability_line_,
-                "the text has a capability at {:x}, but the bytes of {} end after {:03x}; "
-                "expected lspci -xxxx as root, and all of its output",
-                last_capability_, done.address.str(), size - 1);
+        for (const auto& [offset, name] : capabilities_) {
+            if (offset < size) continue;
+            done.losses.push_back(
+                fmt::format("[{:x}] {}: in the text, but the bytes end after {:x}"
+                            " (lspci -xxxx as root has more)",
+                            offset, name, size - 1));
         }
-        check_ids(done);
-        check_regions(done);
+        if (denied_) {
+            done.losses.emplace_back("its capabilities: lspci was not allowed to read them");
+        }
+        if (const std::string lie = lie_about_ids(done); !lie.empty()) return lose(done, lie);
         dump_.functions.push_back(std::move(done));
     }
 
-    /// The ids in the heading are those in the bytes; but not of VFs, whose bytes have none.
-    void check_ids(const DumpFunction& done) {
+    void lose(const DumpFunction& of, std::string why) {
+        if (dump_.lost.size() >= kMaxDumpFunctions) return;
+        dump_.lost.push_back({of.line, of.address, std::move(why)});
+    }
+
+    /// One without bytes among others that have some is lost; at the end of the dump, the dump was
+    /// cut off there; and if none has any, it is no dump of bytes.
+    void finish_without_bytes() {
+        for (const LostFunction& one : without_bytes_) {
+            const bool is_last = std::none_of(
+                dump_.functions.begin(), dump_.functions.end(),
+                [&](const DumpFunction& other) { return other.line > one.line; });
+            if (!is_last) {
+                dump_.lost.push_back(one);
+                continue;
+            }
+            problem(one.line, "{} has no bytes; expected the output of lspci -vvvnnxxxx{}",
+                    one.address.str(), number_ < 3 ? "" : ", and all of it");
+        }
+    }
+
+    /// Who is not root is denied all.
+    void finish_denied() {
+        if (denied_line_ == 0 || saw_capability_) return;
+        problem(denied_line_,
+                "lspci was not allowed to read capabilities; expected the output of "
+                "lspci -vvvnnxxxx as root");
+    }
+
+    /// The ids in the heading are those in the bytes; but not of VFs, whose bytes have none. Empty:
+    /// they are.
+    static std::string lie_about_ids(const DumpFunction& done) {
         const uint32_t bytes = pci::image_u32(done.config, 0);
-        if ((bytes & 0xffff) == 0xffff || (bytes & 0xffff) == 0) return;  // told when it is cloned
+        // Told when it is cloned.
+        if ((bytes & 0xffff) == 0xffff || (bytes & 0xffff) == 0) return "";
         for (size_t at = done.title.find('['); at != std::string::npos;
              at = done.title.find('[', at + 1)) {
             std::string_view text = std::string_view(done.title).substr(at + 1);
@@ -302,44 +393,13 @@ private:
             if (!vendor || !take(text, ":")) continue;
             const auto device = take_hex(text, 4);
             if (!device || !text.starts_with(']')) continue;
-            if ((*vendor | *device << 16) == bytes) return;
-            return problem(done.line,
-                           "{} is [{:04x}:{:04x}] here, and [{:04x}:{:04x}] in its bytes",
-                           done.address.str(), *vendor, *device, bytes & 0xffff, bytes >> 16);
+            if ((*vendor | *device << 16) == bytes) return "";
+            return fmt::format(
+                "it is [{:04x}:{:04x}] in its heading, and [{:04x}:{:04x}] in its "
+                "bytes",
+                *vendor, *device, bytes & 0xffff, bytes >> 16);
         }
-    }
-
-    void check_regions(DumpFunction& done) {
-        const bool is_endpoint = (done.config[pci::regs::HEADER_TYPE] & 0x7f) == 0;
-        const unsigned count = is_endpoint ? 6 : 2;
-        const auto bars = pci::image_bars(done.config, pci::regs::BAR0, count);
-        for (unsigned i = 0; i < count; ++i) {
-            Region& region = done.regions[i];
-            const uint32_t value = pci::image_u32(done.config, pci::regs::BAR0 + 4 * i);
-            if (region.line == 0 || value == 0) continue;
-            const bool upper = i > 0 && bars[i - 1].type == pci::BarType::kMemory64;
-            if (upper && region.size == 0) {  // lspci -F shows the upper half as a BAR
-                region = {};
-                continue;
-            }
-            if (upper || (bars[i].type == pci::BarType::kIo) != region.is_io ||
-                (bars[i].type == pci::BarType::kMemory64) != region.is_64bit ||
-                bars[i].prefetchable != region.prefetchable) {
-                problem(region.line, "region {} is of another kind than BAR{} in the bytes: {:08x}",
-                        i, i, value);
-                continue;
-            }
-            uint64_t address = value & (region.is_io ? ~3U : ~0xfU);
-            if (region.is_64bit) {
-                address |= uint64_t{pci::image_u32(done.config, pci::regs::BAR0 + 4 * i + 4)} << 32;
-            }
-            if (region.size != 0 && address % region.size != 0) {
-                problem(region.line,
-                        "region {} has {:#x} bytes, but its address {:#x} in the bytes "
-                        "is no multiple of that",
-                        i, region.size, address);
-            }
-        }
+        return "";
     }
 
     void sort_functions() {
@@ -357,10 +417,14 @@ private:
     std::vector<Problem> problems_;
     TreeText tree_;
     std::optional<DumpFunction> now_;
-    unsigned number_ = 0;           // of the line
-    unsigned hex_line_ = 0;         // last one of now_
-    unsigned capability_line_ = 0;  // of the highest capability in its text
-    uint32_t last_capability_ = 0;
+    std::vector<LostFunction> without_bytes_;
+    std::vector<std::pair<uint32_t, std::string>> capabilities_;  // in the text of now_
+    unsigned number_ = 0;                                         // of the line
+    unsigned hex_line_ = 0;                                       // last one of now_
+    unsigned denied_line_ = 0;                                    // first one
+    bool saw_capability_ = false;                                 // in any text
+    bool denied_ = false;                                         // now_ is one of those
+    bool unreadable_ = false;                                     // says lspci of now_
     bool in_sriov_ = false;
     bool bad_ = false;
     bool orphan_ = false;

@@ -18,6 +18,12 @@ std::string first_problem(const std::string& text) {
     return fmt::format("{}: {}", dump.error().front().line, dump.error().front().message);
 }
 
+std::string problem_text_of(const std::vector<Problem>& problems) {
+    std::string out;
+    for (const Problem& one : problems) out += one.message + "\n";
+    return out;
+}
+
 TEST(Dump, ReadsTheGpu) {
     const auto dump = parse_dump(sample("gpu"));
     ASSERT_TRUE(dump) << first_problem(sample("gpu"));
@@ -65,14 +71,31 @@ TEST(Dump, TakesDumpsOf64And256Bytes) {
     EXPECT_EQ(first_problem(endpoint("10000:01:00.0").dump()), "");
 }
 
-// A dump that ends too early is an error wherever it ends: its text says what must follow.
+// A dump that ends too early is an error wherever it ends, but where lspci -x or -xxx ends: then
+// its text says what is missing.
 TEST(Dump, CutAnywhereIsAnError) {
     const std::string text = sample("nvme");
-    const size_t whole = text.rfind("\nff0: ") + 1 + 5 + 16 * 3 - 1;
-    for (size_t size = 0; size < whole; size += 5) {
-        EXPECT_NE(first_problem(text.substr(0, size)), "") << "cut after " << size << " bytes";
+    const auto end_of = [&text](const char* line) {
+        const size_t at = text.rfind(line);
+        return text.find('\n', at + 1);
+    };
+    std::vector<size_t> sizes;
+    for (size_t size = 0; size < end_of("\nff0: "); size += 97) sizes.push_back(size);
+    for (const char* const line : {"\n30: ", "\nf0: ", "\n100: ", "\nff0: "}) {
+        for (size_t size = end_of(line) - 3; size < end_of(line) + 3; ++size) {
+            if (size < end_of("\nff0: ")) sizes.push_back(size);
+        }
     }
-    EXPECT_EQ(first_problem(text.substr(0, whole)), "");
+    for (const size_t size : sizes) {
+        const auto dump = parse_dump(std::string_view(text).substr(0, size));
+        const bool is_whole = size == end_of("\n30: ") || size == end_of("\n30: ") + 1 ||
+                              size == end_of("\nf0: ") || size == end_of("\nf0: ") + 1;
+        ASSERT_EQ(dump.has_value(), is_whole) << "cut after " << size << " bytes";
+        if (dump) {
+            EXPECT_THAT(dump->functions.at(0).losses, testing::Not(testing::IsEmpty()));
+        }
+    }
+    EXPECT_EQ(first_problem(text.substr(0, end_of("\nff0: "))), "");
 }
 
 TEST(Dump, CutAtAnyLineOfSeveralDevicesNamesTheLine) {
@@ -89,7 +112,8 @@ TEST(Dump, CutAtAnyLineOfSeveralDevicesNamesTheLine) {
         EXPECT_LE(dump.error().front().line, line);
         EXPECT_GT(dump.error().front().line, 0U);
     }
-    EXPECT_EQ(accepted, 5U);  // behind each of the three devices, with or without an empty line
+    // Behind each of the three devices, with or without an empty line, and where -x and -xxx end.
+    EXPECT_EQ(accepted, 11U);
 }
 
 struct Lie {
@@ -128,18 +152,97 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"TooFar", replaced(sample("nvme"), "\nff0: ", "\n1000: "), "1000: is no line"},
         Lie{"Twice", kSmall + kSmall, "19: 01:00.0 again, first on line 1"},
         Lie{"Ids", replaced(kNvme, "[144d:a808]", "[144d:a809]"),
-            "1: 01:00.0 is [144d:a809] here, and [144d:a808] in its bytes"},
-        Lie{"SizeNoPowerOfTwo", replaced(kNvme, "[size=16K]", "[size=17K]"), "power of two"},
-        Lie{"SizeZero", replaced(kNvme, "[size=16K]", "[size=0]"), "power of two"},
+            "1: 01:00.0 cannot be cloned: it is [144d:a809] in its heading, and [144d:a808] in "
+            "its"},
+        Lie{"SizeZero", replaced(kNvme, "[size=16K]", "[size=0]"), "expected a size"},
         Lie{"SizeOverflow", replaced(kNvme, "[size=16K]", "[size=99999999999999T]"),
-            "power of two"},
-        Lie{"SizeCut", replaced(kNvme, "[size=16K]\n", "[size=16\n"), "power of two"},
-        Lie{"SizeLies", replaced(kNvme, "[size=16K]", "[size=2G]"), "is no multiple of that"},
-        Lie{"Kind", replaced(kNvme, "(64-bit, non-pre", "(32-bit, non-pre"), "of another kind"},
+            "expected a size"},
+        Lie{"SizeCut", replaced(kNvme, "[size=16K]\n", "[size=16\n"), "expected a size"},
+        Lie{"Utf16",
+            std::string("\xff\xfe"
+                        "0\0001\0:\0",
+                        8),
+            "0: UTF-16 text"},
+        Lie{"Utf16WithoutAMark", std::string("0\0001\0:\0000\0", 8), "0: UTF-16 text"},
+        Lie{"Utf16BigEndian", std::string("\0000\0001\0:\0000", 8), "0: UTF-16 text"},
+        Lie{"Gzip", "\x1f\x8b\x08", "0: a file packed by gzip"},
+        Lie{"NoBytesLast", kSmall + "02:00.0 x\n\n", "19: 02:00.0 has no bytes"},
         Lie{"RegionNumber", replaced(kNvme, "Region 0", "Region 7"), "'Region 7"},
-        Lie{"Denied", replaced(kNvme, "Capabilities: [40]", "Capabilities: <access denied>"),
-            "not allowed to read"}),
+        Lie{"Denied", replaced(kSmall, "A device\n", "A device\n\tCapabilities: <access denied>\n"),
+            "2: lspci was not allowed to read"}),
     [](const auto& one) { return std::string(one.param.name); });
+
+// What is odd about one function is told, and the others are there.
+TEST(Dump, OneBadFunctionIsOneLoss) {
+    const std::string good = endpoint("01:00.0").dump();
+    const auto lost = [&good](const std::string& bad) -> std::string {
+        for (const std::string& text : {bad + good, good + bad + endpoint("03:00.0").dump()}) {
+            const auto dump = parse_dump(text);
+            if (!dump) return problem_text_of(dump.error());
+            if (dump->lost.size() != 1) return "not one loss";
+        }
+        return parse_dump(bad + good)->lost[0].why;
+    };
+    EXPECT_THAT(lost("02:00.0 x\n\n"), HasSubstr("it has no bytes in the dump"));
+    EXPECT_THAT(lost("02:00.0 x\nWARNING: Cannot show hex-dump of the config space\n\n"),
+                HasSubstr("lspci could not read"));
+    EXPECT_THAT(lost(replaced(endpoint("02:00.0").dump(), "A device", "A [8086:ffff]")),
+                HasSubstr("[8086:ffff] in its heading"));
+}
+
+TEST(Dump, RegionsOfTheKernelAreMarked) {
+    TestFunction device = endpoint("01:00.0");
+    device.text =
+        "\tRegion 0: [virtual] Memory at 843000000000 (32-bit, non-prefetchable) [size=1G]\n"
+        "\tRegion 1: Memory at 3f6 (type 3, non-prefetchable) [virtual] [size=960K]\n"
+        "\tRegion 2: Memory at <unassigned> (32-bit, non-prefetchable) [enhanced] [size=4K]\n"
+        "\tRegion 3: I/O ports at 01f0 [size=8]\n"
+        "\tExpansion ROM at 000c0000 [virtual] [disabled] [size=128K]\n";
+    const auto dump = parse_dump(device.dump());
+    ASSERT_TRUE(dump);
+    const DumpFunction& read = dump->functions[0];
+    EXPECT_TRUE(read.regions[0].is_virtual);
+    EXPECT_EQ(read.regions[0].address, 0x8430'0000'0000U);
+    EXPECT_EQ(read.regions[0].size, 1U << 30);
+    EXPECT_TRUE(read.regions[1].is_virtual);
+    EXPECT_EQ(read.regions[1].size, 0U);
+    EXPECT_EQ(read.regions[1].odd_size, "[size=960K]");
+    EXPECT_TRUE(read.regions[2].is_enhanced);
+    EXPECT_FALSE(read.regions[2].address);
+    EXPECT_TRUE(read.regions[3].is_io);
+    EXPECT_EQ(read.regions[3].address, 0x1f0U);
+    EXPECT_EQ(read.rom.address, 0xc0000U);
+}
+
+TEST(Dump, ByteOrderMarkIsSkippedAndTold) {
+    const auto dump = parse_dump("\xef\xbb\xbf" + endpoint("01:00.0").dump());
+    ASSERT_TRUE(dump);
+    EXPECT_THAT(dump->notes, testing::ElementsAre(HasSubstr("byte order mark")));
+}
+
+// lspci -vvv -xxx: the text goes on where the bytes end.
+TEST(Dump, CapabilitiesBehindTheBytesAreListed) {
+    TestFunction device = endpoint("01:00.0");
+    device.text =
+        "\tCapabilities: [100 v2] Advanced Error Reporting\n"
+        "\tCapabilities: [40] Power Management version 3\n"
+        "\tCapabilities: [150 v1] Alternative Routing-ID Interpretation (ARI)\n";
+    const auto dump = parse_dump(device.dump());
+    ASSERT_TRUE(dump);
+    EXPECT_THAT(dump->functions[0].losses,
+                testing::ElementsAre(HasSubstr("[100] Advanced Error Reporting: in the text"),
+                                     HasSubstr("[150] Alternative Routing-ID")));
+}
+
+TEST(Dump, CapabilitiesDeniedForOneFunctionAreALoss) {
+    TestFunction denied = endpoint("01:00.0");
+    denied.text = "\tCapabilities: <access denied>\n";
+    TestFunction read = endpoint("02:00.0");
+    read.text = "\tCapabilities: [40] Power Management version 3\n";
+    const auto dump = parse_dump(denied.dump() + read.dump());
+    ASSERT_TRUE(dump);
+    EXPECT_THAT(dump->functions[0].losses, testing::ElementsAre(HasSubstr("not allowed")));
+}
 
 TEST(Dump, ManyDevicesAreRefusedInTime) {
     std::string text;

@@ -2,7 +2,6 @@
 #include "clone/hierarchy.h"
 
 #include <algorithm>
-#include <bit>
 #include <map>
 #include <set>
 
@@ -10,7 +9,6 @@
 
 #include "pci/config_image.h"
 #include "pci/pci_regs.h"
-#include "topology/scalars.h"
 
 namespace mimic::clone {
 namespace {
@@ -21,10 +19,6 @@ constexpr unsigned kRootPort = 4;
 constexpr unsigned kUpstreamPort = 5;
 constexpr unsigned kDownstreamPort = 6;
 constexpr unsigned kEventCollector = 10;
-constexpr uint64_t kAssumedBar = 16384;  // arbitrary: a register file of middle size
-constexpr uint64_t kAssumedIo = 32;      // arbitrary
-constexpr uint64_t kAssumedRom = 65536;  // arbitrary
-constexpr uint64_t kMaxIoBar = 256;
 constexpr unsigned kMaxLosses = 1000;
 
 using BusKey = std::pair<uint32_t, uint8_t>;  // domain, bus
@@ -69,13 +63,11 @@ public:
     tl::expected<Hierarchy, std::vector<Problem>> run() {
         find_vfs();
         select();
-        check_functions();
-        if (problems_.empty()) find_buses();
+        leave_out_bad_ones();
+        find_buses();
         if (problems_.empty()) place();
         compare_tree();
-        if (out_.devices.empty() && problems_.empty()) {
-            problem(0, "nothing that can be cloned is in the dump");
-        }
+        if (out_.devices.empty() && problems_.empty()) say_why_nothing_is_left();
         if (problems_.empty()) return std::move(out_);
         return tl::unexpected(std::move(problems_));
     }
@@ -89,9 +81,20 @@ private:
     }
     template <typename... Args>
     void lose(const DumpFunction& of, fmt::format_string<Args...> format, Args&&... args) {
+        lose_at(of.line, of.address, fmt::format(format, std::forward<Args>(args)...));
+    }
+    void lose_at(unsigned line, const Address& address, const std::string& what) {
         if (out_.losses.size() >= kMaxLosses) return;
-        out_.losses.push_back(of.address.str() + ": " +
-                              fmt::format(format, std::forward<Args>(args)...));
+        out_.losses.push_back(address.str() + ": " + what);
+        loss_lines_.push_back(line);
+    }
+
+    void say_why_nothing_is_left() {
+        problem(0, "nothing that can be cloned is in the dump{}",
+                out_.losses.empty() ? "" : "; what is there:");
+        for (size_t i = 0; i < loss_lines_.size(); ++i) {
+            problem(loss_lines_[i], "{}", out_.losses[i]);
+        }
     }
 
     // --- Which functions ---------------------------------------------------------------------
@@ -114,43 +117,70 @@ private:
                     distance / sriov->options.stride >= sriov->num_vfs) {
                     continue;
                 }
-                vfs_.insert(&vf);
+                vfs_.try_emplace(&vf, &pf);
                 first_vf_.try_emplace(&pf, &vf);
             }
         }
     }
 
-    bool is_wanted(const DumpFunction& function) const {
+    bool is_wanted(const Address& address) const {
         if (options_.only.empty()) return true;
         return std::any_of(options_.only.begin(), options_.only.end(), [&](const Address& only) {
-            return only.domain == function.address.domain && only.bus == function.address.bus &&
-                   only.device == function.address.device;
+            return only.domain == address.domain && only.bus == address.bus &&
+                   only.device == address.device;
         });
     }
 
     void select() {
         for (const Address& only : options_.only) {
-            if (dump_.find(only) == nullptr) problem(0, "no device {} in the dump", only.str());
+            const bool is_lost = std::any_of(
+                dump_.lost.begin(), dump_.lost.end(),
+                [&](const LostFunction& one) { return one.address == only; });
+            if (dump_.find(only) == nullptr && !is_lost) {
+                problem(0, "no device {} in the dump", only.str());
+            }
+        }
+        for (const LostFunction& one : dump_.lost) {
+            if (is_wanted(one.address)) lose_at(one.line, one.address, one.why + ": left out");
         }
         for (const DumpFunction& function : dump_.functions) {
-            if (!vfs_.contains(&function) && is_wanted(function)) selected_.push_back(&function);
+            if (!is_wanted(function.address)) continue;
+            const auto pf = vfs_.find(&function);
+            if (pf == vfs_.end()) {
+                selected_.push_back(&function);
+            } else if (!is_wanted(pf->second->address)) {
+                lose(function, "a VF of {}, which makes its own: clone that one",
+                     pf->second->address.str());
+            }
         }
     }
 
-    void check_functions() {
-        for (const DumpFunction* const one : selected_) {
-            const uint16_t vendor = pci::image_u16(one->config, 0);
-            if (vendor == 0 || vendor == 0xffff) {
-                problem(one->line,
-                        "{} has vendor id {:04x} in its bytes, which means no device; "
-                        "was it asleep?",
-                        one->address.str(), vendor);
-            }
-            if ((byte(*one, pci::regs::HEADER_TYPE) & 0x7f) > 2) {
-                problem(one->line, "{} has header type {:#04x}; expected 0 to 2",
-                        one->address.str(), byte(*one, pci::regs::HEADER_TYPE));
-            }
+    void leave_out_bad_ones() {
+        std::erase_if(selected_, [this](const DumpFunction* one) {
+            const std::string why = why_bad(*one);
+            if (!why.empty()) lose(*one, "{}: left out", why);
+            return !why.empty();
+        });
+    }
+
+    static std::string why_bad(const DumpFunction& one) {
+        const uint32_t ids = pci::image_u32(one.config, 0);
+        const uint16_t vendor = pci::image_u16(one.config, 0);
+        if (std::all_of(one.config.begin(), one.config.begin() + 64,
+                        [](uint8_t value) { return value == 0xff; })) {
+            return "its bytes are all ff: it was asleep, or gone";
         }
+        if (ids == 0xffff'ffff && (byte(one, pci::regs::HEADER_TYPE) & 0x7f) == 0) {
+            return "a virtual function, whose ids are in its physical function, and that one is "
+                   "not in the dump with VFs enabled";
+        }
+        if (vendor == 0 || vendor == 0xffff) {
+            return fmt::format("vendor id {:04x} in its bytes, which means no device", vendor);
+        }
+        const unsigned layout = byte(one, pci::regs::HEADER_TYPE) & 0x7f;
+        if (layout > 2) return fmt::format("header type {:#04x}; expected 0 to 2", layout);
+        if (layout == 2) return "a CardBus bridge";
+        return "";
     }
 
     // --- What is below what ------------------------------------------------------------------
@@ -166,16 +196,30 @@ private:
                 continue;
             }
             if (secondary <= one->address.bus || byte(*one, SECONDARY_BUS + 1) < secondary) {
-                problem(one->line, "bridge {} says that buses {:02x} to {:02x} are below it",
-                        one->address.str(), secondary, byte(*one, SECONDARY_BUS + 1));
+                lose(*one, "a bridge that says that buses {:02x} to {:02x} are below it: left out",
+                     secondary, byte(*one, SECONDARY_BUS + 1));
                 continue;
             }
             const auto [first, is_new] = above_.try_emplace({on.first, secondary}, one);
             if (!is_new) {
-                problem(one->line, "bridges {} and {} both say that bus {:02x} is below them",
-                        first->second->address.str(), one->address.str(), secondary);
+                lose(*one, "a bridge that says, as {} does, that bus {:02x} is below it: left out",
+                     first->second->address.str(), secondary);
             }
         }
+    }
+
+    /// Whether the bus numbers of `bridge` are its own. Those below it have higher ones, so that
+    /// following them ends.
+    bool has_buses(const DumpFunction& bridge) const {
+        const auto found = above_.find({bridge.address.domain, byte(bridge, SECONDARY_BUS)});
+        return found != above_.end() && found->second == &bridge;
+    }
+
+    /// What is on the bus below `bridge`.
+    const std::vector<const DumpFunction*>& bus_below(const DumpFunction& bridge) const {
+        static const std::vector<const DumpFunction*> kNothing;
+        const auto found = on_bus_.find({bridge.address.domain, byte(bridge, SECONDARY_BUS)});
+        return found == on_bus_.end() || !has_buses(bridge) ? kNothing : found->second;
     }
 
     void place() {
@@ -199,6 +243,8 @@ private:
                 } else {
                     devices[one->address.device].push_back(one);
                 }
+            } else if (!has_buses(*one)) {
+                continue;  // told already
             } else if (type == kUpstreamPort) {
                 place_switch(*one, nullptr, std::nullopt);
             } else if (type == kRootPort) {
@@ -218,9 +264,8 @@ private:
     /// A bridge of a kind that a fabric does not have, and what is below it.
     void leave_out(const DumpFunction& bridge, unsigned depth) {
         lose(bridge, "a bridge to conventional PCI, or of an unknown kind: left out");
-        const auto found = on_bus_.find({bridge.address.domain, byte(bridge, SECONDARY_BUS)});
-        if (found == on_bus_.end() || depth > 255) return;
-        for (const DumpFunction* const one : found->second) {
+        if (depth > 255) return;
+        for (const DumpFunction* const one : bus_below(bridge)) {
             is_bridge(*one) ? leave_out(*one, depth + 1)
                             : lose(*one, "below a bridge that is left out, so left out");
         }
@@ -229,13 +274,13 @@ private:
     /// What is on the link below `bridge`. `port`: what the port there shall look like.
     void place_below(const DumpFunction& bridge, const DumpFunction* port,
                      const std::optional<std::string>& below) {
-        const auto found = on_bus_.find({bridge.address.domain, byte(bridge, SECONDARY_BUS)});
-        if (found == on_bus_.end()) {
-            return lose(bridge, "a port with nothing below it: left out");
-        }
+        const std::vector<const DumpFunction*>& found = bus_below(bridge);
+        if (found.empty()) return lose(bridge, "a port with nothing below it: left out");
+        if (port != nullptr) port = usable(port);
         std::vector<const DumpFunction*> device;
         bool has_switch = false;
-        for (const DumpFunction* const one : found->second) {
+        for (const DumpFunction* const one : found) {
+            if (is_bridge(*one) && !has_buses(*one)) continue;  // told already
             if (is_bridge(*one)) {
                 if (port_type(*one) == kUpstreamPort && one->address.device == 0 &&
                     one->address.function == 0) {
@@ -256,20 +301,27 @@ private:
         if (!device.empty()) add_device(device, port, below);
     }
 
+    /// `port`, or nullptr if no port of Mimic's can look like it.
+    const DumpFunction* usable(const DumpFunction* port) {
+        const std::string misfit = misfit_of_port(*port);
+        if (misfit.empty()) return port;
+        lose(*port, "{}: a port of Mimic's in its place", misfit);
+        return nullptr;
+    }
+
     void place_switch(const DumpFunction& upstream, const DumpFunction* port,
                       const std::optional<std::string>& below) {
         ClonedSwitch made;
         made.name = fmt::format("sw{}", out_.switches.size());
         made.upstream = &upstream;
+        made.has_config = usable(&upstream) != nullptr;
         made.port = port;
         made.below = below;
         const std::string name = made.name;
         out_.switches.push_back(std::move(made));
-        const auto found = on_bus_.find({upstream.address.domain, byte(upstream, SECONDARY_BUS)});
-        if (found == on_bus_.end()) return;
-        for (const DumpFunction* const one : found->second) {
+        for (const DumpFunction* const one : bus_below(upstream)) {
             if (port_type(*one) == kDownstreamPort && is_bridge(*one)) {
-                place_below(*one, one, name);
+                if (has_buses(*one)) place_below(*one, one, name);
             } else {
                 lose(*one, "no port, but inside a switch: left out");
             }
@@ -280,126 +332,55 @@ private:
 
     void add_device(const std::vector<const DumpFunction*>& functions, const DumpFunction* port,
                     const std::optional<std::string>& below) {
-        const DumpFunction& first = *functions.front();
-        if (first.address.function != 0) {
-            return lose(first, "function 0 of its device is not in the dump: left out");
-        }
         ClonedDevice made;
-        const std::string word(word_for(class_of(first)));
-        made.name = fmt::format("{}{}", word, counts_[word]++);
         made.port = port;
         made.below = below;
         for (const DumpFunction* const one : functions) {
-            if ((byte(*one, pci::regs::HEADER_TYPE) & 0x7f) != 0) {
-                lose(*one, "a CardBus bridge: left out");
-                continue;
-            }
-            made.functions.push_back(make_function(*one));
+            if (auto function = make_function(*one)) made.functions.push_back(std::move(*function));
         }
-        if (!made.functions.empty()) out_.devices.push_back(std::move(made));
+        if (made.functions.empty()) return;
+        number_functions(made);
+        const std::string word(word_for(class_of(*made.functions.front().source)));
+        made.name = fmt::format("{}{}", word, counts_[word]++);
+        out_.devices.push_back(std::move(made));
     }
 
-    ClonedFunction make_function(const DumpFunction& source) {
+    /// Nothing if no function can look so.
+    std::optional<ClonedFunction> make_function(const DumpFunction& source) {
         ClonedFunction made;
         made.source = &source;
-        made.bars = bars_of(source, source.regions, pci::regs::BAR0, "");
-        make_rom(made);
-        const auto sriov = pci::image_sriov(source.config);
-        if (!sriov || sriov->options.total_vfs == 0) return made;
+        made.number = source.address.function;
+        made.config = source.config;
         const auto vf = first_vf_.find(&source);
         made.vf = vf == first_vf_.end() ? nullptr : vf->second;
-        auto regions = source.vf_regions;
-        // The regions of an enabled VF have the sizes that the capability's have not.
-        for (unsigned i = 0; made.vf != nullptr && i < pci::kBarCount; ++i) {
-            if (regions[i].size == 0) regions[i].size = made.vf->regions[i].size;
+        for (const std::string& one : make_bars(made)) lose(source, "{}", one);
+        if (const std::string misfit = misfit_of(made); !misfit.empty()) {
+            lose(source, "{}: left out", misfit);
+            return std::nullopt;
         }
-        made.vf_bars = bars_of(source, regions, sriov->offset + pci::regs::SRIOV_VF_BAR0, "VF ");
-        made.total_vfs = sriov->options.total_vfs;
         return made;
     }
 
-    /// Types from the bytes, or of registers that are zero from the text; sizes from the text.
-    std::array<pci::Bar, pci::kBarCount> bars_of(const DumpFunction& source,
-                                                 const std::array<Region, 6>& regions, size_t at,
-                                                 std::string_view kind) {
-        auto bars = pci::image_bars(source.config, at);
-        for (unsigned i = 0; i < pci::kBarCount; ++i) {
-            pci::Bar& bar = bars[i];
-            const Region& region = regions[i];
-            const bool upper = i > 0 && bars[i - 1].type == pci::BarType::kMemory64;
-            if (upper) continue;
-            if (bar.type == pci::BarType::kNone && region.line != 0) {
-                bar.type = region.is_io                   ? pci::BarType::kIo
-                           : region.is_64bit && i + 1 < 6 ? pci::BarType::kMemory64
-                                                          : pci::BarType::kMemory32;
-                bar.prefetchable = region.prefetchable;
-                if (bar.type == pci::BarType::kMemory64) bars[i + 1] = {};
-            }
-            if (bar.type == pci::BarType::kNone) continue;
-            bar.size = region.size != 0 ? region.size : assumed_size(source, bar.type, i, kind);
-            check_size(source, region, bar, i);
+    /// The lowest function becomes function 0, and ARI's list goes on at the functions there are.
+    void number_functions(ClonedDevice& device) {
+        ClonedFunction& first = device.functions.front();
+        if (first.number != 0) {
+            lose(*first.source,
+                 "function 0 of its device is not cloned: this is function 0 in its "
+                 "place");
+            first.number = 0;
         }
-        return bars;
-    }
-
-    uint64_t assumed_size(const DumpFunction& source, pci::BarType type, unsigned index,
-                          std::string_view kind) {
-        uint64_t size = type == pci::BarType::kIo ? kAssumedIo : kAssumedBar;
-        if (kind.empty() && type != pci::BarType::kIo) {
-            size = std::max(size, std::bit_ceil(msix_end(source, index)));
-        }
-        lose(source, "the size of {}BAR{} is not in the dump: {} assumed", kind, index,
-             topology::format_size(size));
-        return size;
-    }
-
-    /// First byte of BAR `index` behind the MSI-X structures in it; 0: there are none.
-    static uint64_t msix_end(const DumpFunction& source, unsigned index) {
-        using namespace pci::regs;
-        const pci::ImageWalk walk = pci::walk_image(source.config);
-        const pci::ImageCapability* const msix = walk.find(CAP_ID_MSIX, false);
-        if (msix == nullptr || msix->size < MSIX_SIZE) return 1;
-        const auto at = [&](uint32_t offset) {
-            return pci::image_u32(source.config, msix->offset + offset);
-        };
-        const uint32_t vectors = (at(0) >> 16 & MSIX_CONTROL_TABLE_SIZE) + 1;
-        uint64_t end = 1;
-        if ((at(MSIX_TABLE) & MSIX_BIR) == index) {
-            end = uint64_t{at(MSIX_TABLE) & MSIX_OFFSET} + pci::MsixTable::table_size(vectors);
-        }
-        if ((at(MSIX_PBA) & MSIX_BIR) == index) {
-            end = std::max(
-                end, uint64_t{at(MSIX_PBA) & MSIX_OFFSET} + pci::MsixTable::pba_size(vectors));
-        }
-        return end;
-    }
-
-    void check_size(const DumpFunction& source, const Region& region, const pci::Bar& bar,
-                    unsigned index) {
-        const uint64_t least = bar.type == pci::BarType::kIo ? 4 : 16;
-        const uint64_t most = bar.type == pci::BarType::kIo         ? kMaxIoBar
-                              : bar.type == pci::BarType::kMemory32 ? 1ull << 31
-                                                                    : 1ull << 40;
-        if (bar.size >= least && bar.size <= most) return;
-        problem(region.line != 0 ? region.line : source.line,
-                "BAR{} of {} has {}; a BAR of its kind has {} to {}", index, source.address.str(),
-                topology::format_size(bar.size), topology::format_size(least),
-                topology::format_size(most));
-    }
-
-    void make_rom(ClonedFunction& made) {
-        const Region& region = made.source->rom;
-        const bool in_bytes = (pci::image_u32(made.source->config, pci::regs::EXPANSION_ROM) &
-                               pci::regs::EXPANSION_ROM_ADDRESS) != 0;
-        if (region.line == 0 && !in_bytes) return;
-        made.rom_bytes = region.size;
-        if (region.size == 0) {
-            made.rom_bytes = kAssumedRom;
-            lose(*made.source, "the size of its ROM is not in the dump: {} assumed",
-                 topology::format_size(kAssumedRom));
-        } else if (region.size < 2048 || region.size > 16u << 20) {
-            problem(region.line, "a ROM of {}; expected 2K to 16M",
-                    topology::format_size(region.size));
+        for (size_t i = 0; i < device.functions.size(); ++i) {
+            ClonedFunction& one = device.functions[i];
+            const bool is_last = i + 1 == device.functions.size();
+            const uint8_t next = is_last ? uint8_t{0} : device.functions[i + 1].number;
+            const pci::ImageWalk walk = pci::walk_image(one.config);
+            const auto* const ari = walk.find(pci::regs::EXT_CAP_ID_ARI, true);
+            if (ari == nullptr || ari->size < pci::regs::ARI_SIZE) continue;
+            uint8_t& is = one.config.at(ari->offset + pci::regs::ARI_CAPABILITY + 1);
+            if (is == next) continue;
+            lose(*one.source, "ARI: its next function is {}, not {}", next, is);
+            is = next;
         }
     }
 
@@ -414,9 +395,15 @@ private:
             device.port = nullptr;
             device.below.reset();
         }
-        const uint32_t kind = class_of(first) >> 8;
-        if (device.on_fabric && (kind == 0x0000 || kind == 0x0600)) {
-            lose(first, "class {:04x} gets no addresses from Linux on a fabric: an endpoint", kind);
+        const auto has_no_addresses = [](const ClonedFunction& one) {
+            const uint32_t kind = class_of(*one.source) >> 8;
+            return kind == 0x0000 || kind == 0x0600;
+        };
+        const auto odd = std::find_if(device.functions.begin(), device.functions.end(),
+                                      has_no_addresses);
+        if (device.on_fabric && odd != device.functions.end()) {
+            lose(*odd->source, "class {:04x} gets no addresses from Linux on a fabric: an endpoint",
+                 class_of(*odd->source) >> 8);
             device.on_fabric = false;
             device.port = nullptr;
             device.below.reset();
@@ -427,10 +414,12 @@ private:
     void compare_tree() {
         if (dump_.tree.empty() || !problems_.empty()) return;
         for (const auto& [address, line] : dump_.tree) {
-            if (dump_.find(address) != nullptr || out_.losses.size() >= kMaxLosses) continue;
-            out_.losses.push_back(
-                fmt::format("{}: in the tree on line {}, but the dump has no bytes of it",
-                            address.str(), line));
+            const bool is_lost = std::any_of(
+                dump_.lost.begin(), dump_.lost.end(),
+                [&](const LostFunction& one) { return one.address == address; });
+            if (dump_.find(address) != nullptr || is_lost) continue;
+            lose_at(line, address,
+                    fmt::format("in the tree on line {}, but the dump has no bytes of it", line));
         }
         for (const DumpFunction& function : dump_.functions) {
             if (dump_.tree.contains(function.address)) continue;
@@ -443,7 +432,8 @@ private:
     Hierarchy out_;
     std::vector<Problem> problems_;
     std::vector<const DumpFunction*> selected_;
-    std::set<const DumpFunction*> vfs_;
+    std::map<const DumpFunction*, const DumpFunction*> vfs_;       // their PFs
+    std::vector<unsigned> loss_lines_;                             // of out_.losses
     std::map<const DumpFunction*, const DumpFunction*> first_vf_;  // by PF
     std::map<BusKey, std::vector<const DumpFunction*>> on_bus_;
     std::map<BusKey, const DumpFunction*> above_;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "clone/hierarchy.h"
+#include "pci/bridge.h"
 #include "pci/config_image.h"
 #include "pci/pci_regs.h"
 
@@ -36,34 +37,64 @@ void add_capabilities(const DumpFunction& of, Losses& out) {
     }
 }
 
+/// A function that is made only to see what becomes of its capabilities.
+class Probe final : public pci::Function {
+public:
+    explicit Probe(pci::FunctionOptions options) : Function(std::move(options)) {}
+    void bar_read(unsigned, uint64_t, std::span<uint8_t>) override {}
+    void bar_write(unsigned, uint64_t, std::span<const uint8_t>) override {}
+
+private:
+    void on_reset(pci::ResetKind) override {}
+};
+
+pci::FunctionOptions probe_options(const ClonedFunction& function) {
+    pci::FunctionOptions options = pci::image_header(function.config);
+    options.name = "the clone";
+    options.bars = function.bars;
+    options.config_size = function.config.size() > 256 ? 4096 : 256;
+    return options;
+}
+
+/// Lays the image as the replica will; an error is for people.
+Result<pci::ImageResult> probe(const ClonedFunction& function) {
+    MIMIC_TRY(pci::Function::validate(probe_options(function)));
+    Probe made(probe_options(function));
+    return pci::lay_image(
+        made,
+        {.image = function.config, .vf_bars = function.vf_bars, .lowest_pf = function.number == 0});
+}
+
 /// Capabilities of a kind that works, in a shape that does not.
 void add_misfits(const ClonedFunction& function, Losses& out) {
-    using namespace pci::regs;
-    const auto& config = function.source->config;
-    const pci::ImageWalk walk = pci::walk_image(config);
-    if (const auto* const msix = walk.find(CAP_ID_MSIX, false); msix && msix->size >= MSIX_SIZE) {
-        const uint32_t table = pci::image_u32(config, msix->offset + MSIX_TABLE);
-        const uint32_t vectors = (pci::image_u16(config, msix->offset + MSIX_CONTROL) &
-                                  MSIX_CONTROL_TABLE_SIZE) +
-                                 1U;
-        const uint32_t bar = table & MSIX_BIR;
-        const uint64_t size = bar < pci::kBarCount ? function.bars[bar].size : 0;
-        if ((table & MSIX_OFFSET) + pci::MsixTable::table_size(vectors) > size) {
-            out.push_back(
-                fmt::format("[{:x}] MSI-X: its table does not fit into BAR{}: copied, "
-                            "read only",
-                            msix->offset, bar));
-        }
-    }
-    const auto* const pcie = walk.find(CAP_ID_PCIE, false);
-    if (pcie && pcie->size < PCIE_SIZE) {
-        out.push_back(fmt::format("[{:x}] PCI Express: a short one (version 1): copied, read only",
-                                  pcie->offset));
-    }
+    const auto laid = probe(function);
+    if (!laid) return;
+    for (const std::string& one : laid->copied) out.push_back(one + ": copied, read only");
 }
 
 void add_sriov(const ClonedFunction& function, Losses& out) {
+    using namespace pci::regs;
+    constexpr unsigned kMaxVfs = 256;  // of a replica
     if (function.total_vfs == 0) return;
+    const auto sriov = pci::image_sriov(function.config, function.number == 0);
+    const auto u16 = [&](uint32_t at) {
+        return pci::image_u16(function.config, sriov->offset + at);
+    };
+    if (sriov && u16(SRIOV_FIRST_VF_OFFSET) == 0) {
+        out.push_back("SR-IOV: its First VF Offset was 0 without VFs: 1 assumed");
+    }
+    if (sriov && u16(SRIOV_VF_STRIDE) == 0 && function.total_vfs > 1) {
+        out.push_back("SR-IOV: its VF Stride was 0 without VFs: 1 assumed");
+    }
+    if (function.total_vfs > kMaxVfs) {
+        out.push_back(fmt::format("SR-IOV: {} of its {} VFs, and no more at a time", kMaxVfs,
+                                  function.total_vfs));
+    }
+    if (function.number != 0) {
+        out.push_back(
+            "SR-IOV: its VFs stay where they are whether or not function 0 is in an ARI "
+            "hierarchy");
+    }
     const bool has_bars = std::any_of(function.vf_bars.begin(), function.vf_bars.end(),
                                       [](const pci::Bar& bar) { return bar.size != 0; });
     if (!has_bars) {
@@ -77,14 +108,31 @@ void add_sriov(const ClonedFunction& function, Losses& out) {
 
 }  // namespace
 
+std::string misfit_of(const ClonedFunction& function) {
+    const auto laid = probe(function);
+    return laid ? "" : laid.error().message();
+}
+
+std::string misfit_of_port(const DumpFunction& port) {
+    const unsigned type = port_type(port).value_or(0);
+    const auto made = pci::Bridge::create({.name = "it",
+                                           .type = static_cast<pci::PciePortType>(type),
+                                           .ari = false,
+                                           .image = port.config});
+    if (made) return "";
+    return fmt::format("no port of Mimic's can have its registers ({})", made.error().message());
+}
+
 std::vector<std::string> function_losses(const ClonedFunction& function, bool on_fabric) {
     using namespace pci::regs;
     Losses out;
-    const auto& config = function.source->config;
+    const auto& config = function.config;
+    out = function.source->losses;
     add_capabilities(*function.source, out);
     add_misfits(function, out);
     add_sriov(function, out);
-    if (config.size() == 256 && pci::walk_image(config).find(CAP_ID_PCIE, false) != nullptr) {
+    if (config.size() == 256 && function.source->losses.empty() &&
+        pci::walk_image(config).find(CAP_ID_PCIE, false) != nullptr) {
         out.push_back(
             "extended capabilities are not in the dump's 256 bytes (lspci -xxxx has "
             "them)");
@@ -110,12 +158,25 @@ std::vector<std::string> function_losses(const ClonedFunction& function, bool on
 }
 
 std::vector<std::string> port_losses(const DumpFunction& port) {
-    Losses out;
+    using namespace pci::regs;
+    Losses out = port.losses;
     add_capabilities(port, out);
+    const pci::ImageWalk walk = pci::walk_image(port.config);
+    const auto* const pm = walk.find(CAP_ID_PM, false);
+    if (pm && (pci::image_u16(port.config, pm->offset + PMCSR) & PMCSR_NO_SOFT_RESET) == 0) {
+        out.push_back(
+            fmt::format("[{:x}] Power Management: NoSoftRst-; a port of Mimic's keeps its state in "
+                        "D3hot",
+                        pm->offset));
+    }
+    if ((pci::image_u16(port.config, PREFETCHABLE_BASE) & 0xf) != PREFETCHABLE_64_BIT) {
+        out.push_back("its prefetchable window has not 64 bits; that of a port of Mimic's has");
+    }
     const auto bars = pci::image_bars(port.config, pci::regs::BAR0, 2);
     if (bars[0].type != pci::BarType::kNone || bars[1].type != pci::BarType::kNone) {
         out.push_back("its BARs, and the registers behind them");
     }
+    if (pci::image_u32(port.config, BRIDGE_EXPANSION_ROM) != 0) out.push_back("its ROM");
     out.push_back("I/O windows, indicators, buttons and power of its slot");
     return out;
 }

@@ -17,6 +17,11 @@ inline std::string sample(const std::string& name) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+inline std::string test_case(const std::string& name) {
+    std::ifstream file(std::string(MIMIC_SOURCE_DIR) + "/tests/clone/cases/" + name + ".txt");
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
 /// `text` with the first `from` replaced; empty if there is none, so that a test notices.
 inline std::string replaced(std::string text, const std::string& from, const std::string& to) {
     const size_t at = text.find(from);

@@ -6,6 +6,24 @@
 #include "tests/fuzz/fuzz.h"
 #include "topology/topology.h"
 
+namespace {
+
+std::array<mimic::pci::Bar, mimic::pci::kBarCount> bars_of(
+    const std::vector<mimic::topology::Bar>& bars) {
+    using mimic::pci::BarType;
+    std::array<mimic::pci::Bar, mimic::pci::kBarCount> out{};
+    for (const auto& bar : bars) {
+        out.at(bar.index) = {.type = bar.is_io      ? BarType::kIo
+                                     : bar.is_64bit ? BarType::kMemory64
+                                                    : BarType::kMemory32,
+                             .prefetchable = bar.prefetchable,
+                             .size = bar.size};
+    }
+    return out;
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace mimic;
     const std::string_view text(reinterpret_cast<const char*>(data), size);
@@ -20,21 +38,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         FUZZ_REQUIRE(!cloned.error().empty());
         return 0;
     }
+    FUZZ_REQUIRE(cloned->functions > 0);
     const auto model = topology::parse(cloned->yaml, "fuzz.yaml");
     FUZZ_REQUIRE(model.has_value());
     const topology::Machine& machine = model->machines.front();
     for (const topology::Device& device : machine.devices) {
         for (const topology::Function& function : device.functions) {
-            replica::Options options{.name = function.name, .image = function.replica->config};
-            for (const topology::Bar& bar : function.bars) {
-                options.bars.at(bar.index) = {.type = bar.is_io      ? pci::BarType::kIo
-                                                      : bar.is_64bit ? pci::BarType::kMemory64
-                                                                     : pci::BarType::kMemory32,
-                                              .prefetchable = bar.prefetchable,
-                                              .size = bar.size};
-            }
+            const replica::Options options{.name = function.name,
+                                           .image = function.replica->config,
+                                           .bars = bars_of(function.bars),
+                                           .rom_bytes = function.replica->rom_size,
+                                           .vf_bars = bars_of(function.replica->vf_bars),
+                                           .vf_image = function.replica->vf_config,
+                                           .number = function.number};
             const auto made = replica::Replica::create(options);
-            if (!made) continue;
+            FUZZ_REQUIRE(made.has_value());  // what a clone has can be made
             for (uint32_t at = 0; at < 4096; at += 4) {
                 const uint8_t ones[4] = {0xff, 0xff, 0xff, 0xff};
                 (*made)->config_write(at, ones);

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 # Bytes that tests feed to parsers, or compare output with: no rule of style applies to them.
-DATA = re.compile(r"(^|/)(corpus|data|golden|samples|testdata)/|\.(png|svg|bin|golden|expected)$")
+DATA = re.compile(r"(^|/)(cases|corpus|data|golden|samples|testdata)/|\.(png|svg|bin|golden|expected)$")
 # Texts of others.
 FOREIGN = re.compile(r"(^|/)(LICENSE|COPYING)[^/]*$|^kernel/.*/include/uapi/linux/")
 

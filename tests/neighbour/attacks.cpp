@@ -305,10 +305,12 @@ Neighbour::Neighbour(const Host& host, const Attack& attack, int cpu) {
     if (pid_ == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         ::close(pipe[0]);
-        // It must not be what takes the CPU from the client that is measured.
-        const sched_param none{};
-        (void)::sched_setscheduler(0, SCHED_IDLE, &none);
-        if (cpu >= 0) bench::pin_to(cpu);
+        if (cpu >= 0) {
+            bench::pin_to(cpu);
+            // It must not be what takes the CPU from the client that is measured.
+            const sched_param none{};
+            (void)::sched_setscheduler(0, SCHED_IDLE, &none);
+        }
         attack.run(host, [&pipe] { MIMIC_CHECK(::write(pipe[1], "b", 1) == 1); });
         ::_exit(1);
     }

@@ -28,7 +28,8 @@ std::span<const Attack> attacks();
 /// A process that is one neighbour, from when it is at it until the end of the object.
 class Neighbour {
 public:
-    /// `cpu` -1: anywhere. Ends the program with a message if the attack does not come to begin.
+    /// On `cpu` it gives way to all others; -1: anywhere, and it does not. Ends the program with a
+    /// message if the attack does not come to begin.
     Neighbour(const Host& host, const Attack& attack, int cpu);
     ~Neighbour();
     Neighbour(const Neighbour&) = delete;

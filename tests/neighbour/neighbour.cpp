@@ -50,15 +50,13 @@ public:
         socket_ = std::move(*socket);
     }
 
-    /// Times of reads, one after the other: of `count` or as many as `microseconds` hold, whichever
-    /// is less, but of one.
-    std::vector<double> read(size_t count, double microseconds) {
+    /// Times of reads, one after the other, for so many microseconds; of one read at least.
+    std::vector<double> read(double microseconds) {
         static const bench::Bytes request = bench::region_read(0);
         std::vector<double> times;
         const uint64_t begin = now_ns();
         uint64_t last = begin;
-        while (times.empty() ||
-               (times.size() < count && static_cast<double>(last - begin) / 1000 < microseconds)) {
+        while (times.empty() || static_cast<double>(last - begin) / 1000 < microseconds) {
             if (!bench::round_trip(socket_.get(), request, kReadReply)) give_up();
             const uint64_t now = now_ns();
             times.push_back(static_cast<double>(now - last) / 1000);
@@ -81,9 +79,8 @@ private:
 bool check(const Attack& attack) {
     const Host host({});
     Victim victim(host);
-    victim.read(100, kSecond);
     const Neighbour neighbour(host, attack, -1);
-    std::vector<double> times = victim.read(200, 2 * kSecond);
+    std::vector<double> times = victim.read(kSecond);
     const double p50 = bench::quantile(times, 0.5);
     const bool works = p50 < kSecond && neighbour.alive();
     fmt::print("{:20} {:6} reads, p50 {:10.2f} ms, longest {:10.2f} ms{}{}\n", attack.name,
@@ -108,18 +105,17 @@ void measure(const Attack& attack, bool same_loop, const std::vector<int>& cpus)
     bench::pin_to(same_loop ? other : cpus[0]);
     const Host host({same_loop, cpus[0], other});
     Victim victim(host);
-    constexpr size_t kAll = SIZE_MAX;
-    victim.read(kAll, kSecond / 10);
-    std::vector<double> alone = victim.read(kAll, kSecond / 2);
+    victim.read(kSecond / 10);
+    std::vector<double> alone = victim.read(kSecond / 2);
     std::vector<double> beside;
     {
         const Neighbour neighbour(host, attack, other);
-        victim.read(kAll, kSecond / 10);
-        beside = victim.read(kAll, kSecond);
+        victim.read(kSecond / 10);
+        beside = victim.read(kSecond);
         if (!neighbour.alive()) fmt::print("{} had to end\n", attack.name);
     }
-    victim.read(kAll, kSecond / 2);  // what it left is worked off
-    const std::vector<double> after = victim.read(kAll, kSecond / 2);
+    victim.read(kSecond / 2);  // what it left is worked off
+    const std::vector<double> after = victim.read(kSecond / 2);
     alone.insert(alone.end(), after.begin(), after.end());
     const Figures a = figures_of(std::move(alone));
     const double longest = *std::max_element(beside.begin(), beside.end());

@@ -301,9 +301,12 @@ bool Session::on_reply(const Message& message) {
     return true;
 }
 
-// False: not sent, for want of a descriptor (Channel::send()). Only a reply with `fd` can come to
-// that.
-bool Session::reply(const Header& request, std::span<const uint8_t> payload, int fd) {
+void Session::reply(const Header& request, std::span<const uint8_t> payload) {
+    (void)reply_with(request, payload, -1);  // without a descriptor it cannot fail
+}
+
+// False: not sent, for want of a descriptor (Channel::send()).
+bool Session::reply_with(const Header& request, std::span<const uint8_t> payload, int fd) {
     if ((request.flags & kFlagNoReply) != 0) return true;
     // Header and payload lie side by side for the short replies, which are nearly all: one iovec is
     // cheaper than two.

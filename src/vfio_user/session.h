@@ -142,7 +142,8 @@ private:
     void in_pieces(std::function<bool()> piece);
     void go_on();
 
-    bool reply(const Header& request, std::span<const uint8_t> payload, int fd = -1);
+    void reply(const Header& request, std::span<const uint8_t> payload);
+    bool reply_with(const Header& request, std::span<const uint8_t> payload, int fd);
     void reply_error(const Header& request, const Failure& failure, std::string_view why);
     void close(std::string_view why, bool fault);
     void warn(std::string_view what, Complaint about = Complaint::kOther);

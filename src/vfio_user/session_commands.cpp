@@ -143,7 +143,7 @@ void Session::on_get_region_info(const Message& message) {
         }
     }
     std::memcpy(answer.data(), &info, sizeof info);
-    if (!reply(message.header, answer, fd))
+    if (!reply_with(message.header, answer, fd))
         reply_error(message.header, {EMFILE, sizeof body}, "no descriptor left to send another");
 }
 
@@ -324,10 +324,7 @@ void Session::on_write_multi(const Message& message) {
             return reply_error(message.header, {EINVAL},
                                fmt::format("REGION_WRITE_MULTI to region {} at {:#x}, {} bytes",
                                            entry.region, entry.offset, entry.count));
-    if (count == 0) {
-        reply(message.header, bytes_of(count));
-        return;
-    }
+    if (count == 0) return reply(message.header, bytes_of(count));
     // One at a time: each may be a doorbell or the end of 64 VFs.
     in_pieces(
         [this, header = message.header, next = size_t{0}, all = std::move(entries)]() mutable {

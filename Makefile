@@ -23,8 +23,8 @@ test-kernels: ## As test, but only the VM tests, on the newest kernel too
 
 bench: ## Build for speed and print the benchmark's ratios
 	@tools/setup build test run
-	@tools/build release mimic bench_region_access bench_many_devices bench_dma_engine bench_fabric bench_instructions \
-		bench_trace bench_neighbour
+	@tools/build release mimic bench_region_access bench_many_devices bench_dma_engine bench_fabric bench_instructions bench_trace \
+		bench_neighbour
 	@bench/run build/release
 
 build: ## Build for use, into build/release

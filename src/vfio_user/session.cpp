@@ -119,6 +119,7 @@ void Session::in_pieces(std::function<bool()> piece) {
 }
 
 void Session::go_on() {
+    (void)loop_.share_is_over();  // begins the share before the first piece, which may be long
     while (!closed_ && !rest_())
         if (loop_.share_is_over()) return channel_.yield();
     rest_ = nullptr;

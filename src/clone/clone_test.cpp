@@ -313,6 +313,8 @@ TEST(Clone, SaysWhyNothingIsLeft) {
     EXPECT_THAT(problem_of(endpoint("01:00.0", 0xffff'ffff).put(0x0e, 1, 1).dump()),
                 HasSubstr("vendor id ffff in its bytes, which means no device"));
     EXPECT_THAT(problem_of(test_case("utf16")), HasSubstr("UTF-16"));
+    EXPECT_THAT(problem_of(port("01:00.0", 5, 2, 4).dump()),
+                HasSubstr("dump:1: 01:00.0: a switch with no device below it"));
     EXPECT_THAT(problem_of(sample("nic"), {.only = {{0, 0x5e, 0x10, 0}}}),
                 HasSubstr("a VF of 5e:00.0, which makes its own"));
 }

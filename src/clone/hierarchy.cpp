@@ -90,10 +90,13 @@ private:
     }
 
     void say_why_nothing_is_left() {
-        problem(0, "nothing that can be cloned is in the dump{}",
-                out_.losses.empty() ? "" : "; what is there:");
+        problem(0, "nothing that can be cloned is in the dump; what is there:");
         for (size_t i = 0; i < loss_lines_.size(); ++i) {
             problem(loss_lines_[i], "{}", out_.losses[i]);
+        }
+        for (const ClonedSwitch& one : out_.switches) {
+            problem(one.upstream->line, "{}: a switch with no device below it",
+                    one.upstream->address.str());
         }
     }
 

@@ -34,7 +34,7 @@ machine:
   name: m
   switches: [{name: sw0}]
   devices:
-    - {name: old0, model: mock-accel, vfs: 1}
+    - {name: old0, model: mock-accel, vfs: {count: 1}}
     - {name: gpu0, model: mock-accel, sriov: native, vfs: {count: 1}}
     - {name: gpu1, model: mock-accel, hotplug: true, slot: 7}
     - {name: gpu2, model: mock-accel, switch: sw0}

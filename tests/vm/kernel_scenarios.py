@@ -296,7 +296,7 @@ def devices_in_use(vm):
     """Somebody in the kernel refers to a device of a bus that goes: the bus can go, come back and go again, and only the
     module waits. (Before, `live` waited with the module's lock held, and nothing of it could be written any more.)"""
     with tempfile.TemporaryDirectory() as folder:
-        built = subprocess.run([TREE / "tools/debs", "module", vm.kernel, TREE / "tests/vm/pci_hold", folder],
+        built = subprocess.run([TREE / "tools/debs", "module", vm.kernel, TREE / "kernel/pci-hold", folder],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         check(built.returncode == 0, f"pci_hold: {built.stdout}")
         copied = vm.run("cp", f"{folder}/pci_hold.ko", f"{MACHINE}:/tmp/pci_hold.ko")

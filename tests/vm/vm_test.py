@@ -14,6 +14,7 @@ import clone_scenarios
 import fabric_scenarios
 import fault_scenarios
 import kernel_bus_scenarios
+import kernel_qemu_scenarios
 import kernel_scenarios
 import regs_scenarios
 import scale_scenarios
@@ -216,6 +217,7 @@ SCENARIOS = {
     **fabric_scenarios.SCENARIOS,
     **fault_scenarios.SCENARIOS,
     **kernel_bus_scenarios.SCENARIOS,
+    **kernel_qemu_scenarios.SCENARIOS,
     **kernel_scenarios.SCENARIOS,
     **regs_scenarios.SCENARIOS,
     **scale_scenarios.SCENARIOS,

@@ -59,12 +59,6 @@ def is_c(path):
     return re.search(r"\.(h|c|cpp|cc|hpp)$", path) is not None
 
 
-# Kernel modules that are for one test, beside it; they are kernel code all the same.
-TEST_MODULES = re.compile(r"^tests/vm/pci_hold/")
-
-
 def top(path):
-    """The first folder of a path whose rules it follows, "" for a file of the root."""
-    if TEST_MODULES.search(path):
-        return "kernel"
+    """The first folder of a path, "" for a file of the root."""
     return path.split("/", 1)[0] if "/" in path else ""

@@ -276,10 +276,12 @@ void MockAccel::on_reset(pci::ResetKind kind) {
 // little.
 void MockAccel::on_attach() {
     if (memory_ || bars()[kMemoryBar].size == 0) return;
-    if (Status made = make_memory(); !made) {
-        // BAR2 then reads as ones, and no descriptor reaches it.
-        MIMIC_LOG("mock_accel", kError, "{}: no device memory for this client: {}", name(),
-                  made.error().message());
+    const Status made = make_memory();
+    uint64_t suppressed = 0;
+    // BAR2 then reads as ones, and no descriptor reaches it.
+    if (!made && without_memory_.allow(upstream()->runner().now(), suppressed)) {
+        MIMIC_LOG("mock_accel", kError, "{}: no device memory for this client: {}{}", name(),
+                  made.error().message(), log::more_like_it(suppressed));
     }
 }
 

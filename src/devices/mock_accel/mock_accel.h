@@ -163,6 +163,7 @@ private:
     std::unique_ptr<Engine> engine_;        // from the first time that a ring is enabled
     log::RateLimit halts_;
     log::RateLimit missing_vfs_;
+    log::RateLimit without_memory_;
 };
 
 }  // namespace mimic::mock_accel

@@ -3,6 +3,7 @@
 // them. The engine itself: engine_test.cpp.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <gmock/gmock.h>
@@ -335,6 +336,31 @@ TEST_F(RingsTest, EachClientHasDeviceMemoryOfItsOwn) {
     const uint64_t evil = 0x66;
     ASSERT_EQ(::pwrite(kept.get(), &evil, sizeof evil, 0x8000), 8);
     EXPECT_EQ(rig.read(0x8000, 8, kMemoryBar), 0x55U);
+}
+
+// No descriptor is left for it: the client is served without, and the next one has it again.
+TEST_F(RingsTest, AClientMayHaveToDoWithoutDeviceMemory) {
+    rig.device->detach();
+    rlimit limit{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+    const rlimit none{0, limit.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    rig.device->attach(rig.slot);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    EXPECT_EQ(rig.device->bars()[kMemoryBar].fd, -1);
+    EXPECT_EQ(rig.read(0x8000, 8, kMemoryBar), ~uint64_t{0});
+    rig.write(0x8000, 0x77, 8, kMemoryBar);
+    rig.device->reset(pci::ResetKind::kConventional);
+    rig.start();
+    set_up(0, 1);
+    put(0, {.opcode = kOpcodeFill, .flags = kFlagDestinationLocal, .length = 8});
+    ring_doorbell(0, 1);
+    EXPECT_EQ(completion(0).status, static_cast<uint16_t>(Code::kBadFlags));
+
+    rig.device->detach();
+    rig.device->attach(rig.slot);
+    EXPECT_NE(rig.device->bars()[kMemoryBar].fd, -1);
+    EXPECT_EQ(rig.read(0x8000, 8, kMemoryBar), 0U);
 }
 
 TEST(MockAccelRingsTest, BadOptionsAreRefused) {

@@ -303,7 +303,7 @@ TEST_F(PerfettoWriter, PerfettoFindsNothingWrong) {
         TraceKind::kBarRead,  TraceKind::kConfigWrite, TraceKind::kDmaMap, TraceKind::kDmaRead,
         TraceKind::kBarWrite, TraceKind::kReset,       TraceKind::kFault};
     int64_t now = 1'000'000;
-    for (int i = 0; i < 5000; ++i) {
+    for (int i = 0; i < 2000; ++i) {
         now += below(4) == 0 ? 0 : below(60);
         const int64_t what = below(12);
         if (what < 3) {

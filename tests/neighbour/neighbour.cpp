@@ -87,6 +87,7 @@ bool check(const Attack& attack) {
                times.size(), p50 / 1000, *std::max_element(times.begin(), times.end()) / 1000,
                p50 < kSecond ? "" : ": NOT SERVED",
                neighbour.alive() ? "" : ": the neighbour had to end");
+    std::fflush(stdout);
     return works;
 }
 

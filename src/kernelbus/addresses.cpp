@@ -72,6 +72,7 @@ private:
     }
 
     static bool is_in(const topology::Bar& bar, Space space) {
+        if (bar.is_io) return false;  // gets no address
         return (bar.is_64bit && bar.prefetchable) == (space == Space::kPrefetch64);
     }
 
@@ -100,13 +101,41 @@ private:
             node.resources[bar.index].flags = flags_of(bar);
             pieces.push_back({index, bar.index, bar.size, bar.size});
         }
-        if (node.kind != NodeKind::kPf || !node.device->native_sriov) return;
-        for (const topology::Bar& bar : node.device->functions.back().bars) {
+        if (node.is_replica()) add_rom(index, space, pieces);
+        const VfBars vfs = vf_bars_of(node);
+        for (const topology::Bar& bar : vfs.bars) {
             if (!is_in(bar, space)) continue;
             node.resources[kFirstVfBar + bar.index].flags = flags_of(bar);
-            pieces.push_back({index, kFirstVfBar + bar.index,
-                              aperture(bar) * node.function->total_vfs, aperture(bar)});
+            pieces.push_back(
+                {index, kFirstVfBar + bar.index, aperture(bar) * vfs.count, aperture(bar)});
         }
+    }
+
+    void add_rom(size_t index, Space space, std::vector<Piece>& pieces) {
+        Node& node = nodes()[index];
+        const uint64_t size = node.function->replica->rom_size;
+        if (size == 0 || space != Space::kMemory32) return;
+        node.resources[kRom].flags = kResourceMemory | kResourcePrefetch | kResourceReadOnly |
+                                     kResourceSizeAlign;
+        pieces.push_back({index, kRom, size, size});
+    }
+
+    /// What the SR-IOV capability of a PF asks for.
+    struct VfBars {
+        std::vector<topology::Bar> bars;
+        uint64_t count = 0;
+    };
+
+    static VfBars vf_bars_of(const Node& node) {
+        if (node.kind != NodeKind::kPf) return {};
+        if (node.is_replica()) {
+            const topology::Replica& replica = *node.function->replica;
+            // QEMU hides SR-IOV of an endpoint.
+            if (replica.total_vfs == 0 || !node.device->on_fabric) return {};
+            return {replica.vf_bars, replica.total_vfs};
+        }
+        if (!node.device->native_sriov) return {};
+        return {node.device->functions.back().bars, node.function->total_vfs};
     }
 
     // NOLINTNEXTLINE(misc-no-recursion): as deep as switches are.

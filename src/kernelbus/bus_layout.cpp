@@ -204,11 +204,6 @@ std::optional<size_t> BusLayout::vmd_of(const Node& node) const {
 }
 
 Result<BusLayout> make_layout(const Machine& machine, unsigned vfs) {
-    if (const Device* const replica = machine.find_replica()) {
-        return fail(std::errc::not_supported,
-                    "{}: a replica is served to a guest by mimic up only, not without a VM",
-                    replica->name);
-    }
     BusLayout layout = LayoutMaker(machine, vfs).make();
     Grouper(layout.nodes).run();
     MIMIC_TRY(assign_addresses(layout));

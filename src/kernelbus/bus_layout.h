@@ -26,6 +26,7 @@ struct Resource {
 };
 
 // Indices of a device's resources, as a kernel with CONFIG_PCI_IOV has them (include/linux/pci.h).
+inline constexpr size_t kRom = 6;
 inline constexpr size_t kFirstVfBar = 7;          // those of all VFs of a PF together
 inline constexpr size_t kMemoryWindow = 14;       // of a bridge; 13 is the I/O window
 inline constexpr size_t kPrefetchWindow = 15;     // of a bridge
@@ -35,6 +36,7 @@ inline constexpr size_t kBridgeResources = 17;
 // Flags of resources (include/linux/ioport.h, include/uapi/linux/pci_regs.h).
 inline constexpr uint64_t kResourceMemory = 0x00000200;
 inline constexpr uint64_t kResourcePrefetch = 0x00002000;
+inline constexpr uint64_t kResourceReadOnly = 0x00004000;
 inline constexpr uint64_t kResourceSizeAlign = 0x00040000;
 inline constexpr uint64_t kResourceMemory64 = 0x00100000;
 inline constexpr uint64_t kBar64 = 0x4;  // the type bits of the BAR itself
@@ -74,6 +76,7 @@ struct Node {
     std::array<Resource, kBridgeResources> resources{};
 
     bool is_bridge() const { return kind == NodeKind::kPort; }
+    bool is_replica() const { return function != nullptr && function->replica.has_value(); }
     bool is_virtual() const { return kind == NodeKind::kVf && device->native_sriov; }
 };
 
@@ -90,7 +93,8 @@ struct BusLayout {
 };
 
 /// Lays out what `machine` shows at boot, after `vfs` virtual functions of each PF, or as many as
-/// it has, were enabled. Devices whose hot-plug slot is empty are left out. `machine` must outlive
+/// it has, were enabled; those of replicas stay disabled, and I/O BARs get no address, as on a
+/// fabric. Devices whose hot-plug slot is empty are left out. `machine` must outlive
 /// the result. Errors: no_space_on_device if the BARs do not fit below 4 GiB. Pure.
 Result<BusLayout> make_layout(const topology::Machine& machine, unsigned vfs);
 

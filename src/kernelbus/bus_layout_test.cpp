@@ -143,5 +143,47 @@ TEST(BusLayout, AnEmptySlotHasNoDeviceAndNoLink) {
     for (const Node& node : layout.nodes) EXPECT_NE(node.name, "a");
 }
 
+/// A replica with a BAR of each kind, a ROM, and SR-IOV at 0x100 with 4 VFs.
+constexpr const char* kReplica = R"(  devices:
+    - name: r
+      model: replica
+      attach: fabric
+      rom: 64K
+      bars:
+        - { index: 0, type: memory64, prefetchable: true, size: 2M }
+        - { index: 2, type: io, size: 32 }
+        - { index: 3, type: memory32, size: 16K }
+      config: |
+        00: 34 12 78 56 00 00 10 00 01 00 00 02 00 00 00 00
+        10: 0c 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00
+        30: 00 00 00 00 40 00 00 00 00 00 00 00 00 00 00 00
+        40: 10 00 02 00 00 00 00 00 00 00 00 00 11 00 00 00
+        100: 10 00 01 00 00 00 00 00 00 00 00 00 04 00 04 00
+        110: 00 00 00 00 80 00 02 00 00 00 79 56 53 05 00 00
+        120: 01 00 00 00 04 00 00 00 00 00 00 00 00 00 00 00
+        ff0: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+      vf_bars:
+        - { index: 0, type: memory64, size: 16K }
+)";
+
+TEST(BusLayout, ReplicasHaveTheirResourcesButNoIo) {
+    const auto model = parse(kReplica);
+    const BusLayout layout = lay_out(model, 4);
+    const Node& node = node_at(layout, "r");
+    EXPECT_TRUE(node.is_replica());
+    EXPECT_EQ(node.enabled_vfs, 0U);
+    EXPECT_EQ(node.resources[0].size(), 2U << 20);
+    EXPECT_EQ(node.resources[2].flags, 0U);
+    EXPECT_EQ(node.resources[3].size(), 16U << 10);
+    EXPECT_EQ(node.resources[kRom].size(), 64U << 10);
+    EXPECT_EQ(node.resources[kRom].flags, 0x46200U);  // as pci_read_bases() of Linux 6.1
+    EXPECT_EQ(node.resources[kFirstVfBar].size(), 4U * (16U << 10));
+    const Node& port = layout.nodes[*node.parent];
+    for (const size_t low : {size_t{3}, kRom, kFirstVfBar}) {
+        EXPECT_GE(node.resources[low].start, port.resources[kMemoryWindow].start);
+        EXPECT_LE(node.resources[low].end, port.resources[kMemoryWindow].end);
+    }
+}
+
 }  // namespace
 }  // namespace mimic::kernelbus

@@ -53,7 +53,7 @@ public:
                             node.bdf.str(), node.name);
             }
             add_function(node, paths_[i], image->second);
-            if (node.function != nullptr) add_class_device(node, paths_[i]);
+            if (node.function != nullptr && !node.is_replica()) add_class_device(node, paths_[i]);
             if (node.is_bridge()) add_slot(node);
         }
         add_numa_nodes();
@@ -91,7 +91,7 @@ private:
         attribute(path, "consistent_dma_mask_bits", "64");
         attribute(path, "msi_bus", "1");
         attribute(path, "broken_parity_status", "0");
-        if (!node.is_bridge()) attribute(path, "reset_method", "flr bus");
+        if (!node.is_bridge() && !node.is_replica()) attribute(path, "reset_method", "flr bus");
         tree_.add_file(path + "/resource", resource_text(node));
         add_link_attributes(node, path);
         if (node.is_bridge()) {
@@ -102,9 +102,11 @@ private:
         }
         tree_.add_link("sys/bus/pci/devices/" + bdf, path);
         tree_.add_link(path + "/subsystem", "sys/bus/pci");
-        const std::string driver = "sys/bus/pci/drivers/" + std::string(driver_of(node));
-        tree_.add_link(path + "/driver", driver);
-        tree_.add_link(driver + "/" + bdf, path);
+        if (!driver_of(node).empty()) {
+            const std::string driver = "sys/bus/pci/drivers/" + std::string(driver_of(node));
+            tree_.add_link(path + "/driver", driver);
+            tree_.add_link(driver + "/" + bdf, path);
+        }
         add_iommu_group(node, path);
         if (node.kind == NodeKind::kVmd) {
             tree_.add_link(path + "/domain", fmt::format("{}/pci{:04x}:00/pci_bus/{:04x}:00", path,
@@ -174,6 +176,7 @@ private:
     }
 
     void add_sriov(const Node& node, const std::string& path, const std::string& config) {
+        if (node.is_replica()) return add_replica_sriov(node, path, config);
         if (node.function == nullptr || !node.device->native_sriov) return;
         if (node.kind == NodeKind::kVf) {
             const Bdf pf = node.device->functions.front().bdf;
@@ -181,8 +184,19 @@ private:
             tree_.add_link(fmt::format("{}/virtfn{}", path_of(pf), node.function->vf_index), path);
             return;
         }
-        attribute(path, "sriov_totalvfs", fmt::format("{}", node.function->total_vfs));
-        attribute(path, "sriov_numvfs", fmt::format("{}", node.enabled_vfs));
+        add_sriov_attributes(path, config, node.function->total_vfs, node.enabled_vfs);
+    }
+
+    /// QEMU hides the capability of an endpoint.
+    void add_replica_sriov(const Node& node, const std::string& path, const std::string& config) {
+        const uint32_t total = node.function->replica->total_vfs;
+        if (total != 0 && node.device->on_fabric) add_sriov_attributes(path, config, total, 0);
+    }
+
+    void add_sriov_attributes(const std::string& path, const std::string& config, uint32_t total,
+                              unsigned enabled) {
+        attribute(path, "sriov_totalvfs", fmt::format("{}", total));
+        attribute(path, "sriov_numvfs", fmt::format("{}", enabled));
         attribute(path, "sriov_drivers_autoprobe", "1");
         attribute(path, "sriov_vf_total_msix", "0");
         const size_t cap = extended_capability(config, kSriovCapability);

@@ -54,14 +54,16 @@ std::string modalias(const Identity& id) {
 }
 
 std::string uevent_text(const Identity& id, const std::string& bdf, std::string_view driver) {
-    return fmt::format(
-        "DRIVER={}\nPCI_CLASS={:X}\nPCI_ID={:04X}:{:04X}\nPCI_SUBSYS_ID={:04X}:{:04X}\n"
-        "PCI_SLOT_NAME={}\nMODALIAS={}\n",
-        driver, id.class_code, id.vendor, id.device, id.subsystem_vendor, id.subsystem, bdf,
-        modalias(id));
+    return (driver.empty() ? "" : fmt::format("DRIVER={}\n", driver)) +
+           fmt::format(
+               "PCI_CLASS={:X}\nPCI_ID={:04X}:{:04X}\nPCI_SUBSYS_ID={:04X}:{:04X}\n"
+               "PCI_SLOT_NAME={}\nMODALIAS={}\n",
+               id.class_code, id.vendor, id.device, id.subsystem_vendor, id.subsystem, bdf,
+               modalias(id));
 }
 
 std::string_view driver_of(const Node& node) {
+    if (node.is_replica()) return "";  // nothing answers a driver of the real device
     switch (node.kind) {
         case NodeKind::kPort:
             return "pcieport";

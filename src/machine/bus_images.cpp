@@ -59,10 +59,10 @@ public:
         return 0;
     }
 
-    std::string bytes() {
-        std::string out(kConfigBytes, '\0');
+    std::string bytes(size_t size = kConfigBytes) {
+        std::string out(size, '\0');
         // As Linux does; what a fabric answers does not depend on it.
-        for (uint32_t at = 0; at < kConfigBytes; at += 4) {
+        for (uint32_t at = 0; at < size; at += 4) {
             std::array<uint8_t, 4> data{};
             read(at, data);
             for (size_t i = 0; i < data.size(); ++i) out[at + i] = static_cast<char>(data[i]);
@@ -194,10 +194,16 @@ std::string registers_of(const Node& node, const Read& read) {
     return out;
 }
 
+/// Bytes of configuration space that Linux finds: replicas of conventional PCI have 256.
+size_t config_size(const Node& node) {
+    return node.is_replica() && node.function->replica->config.size() <= 256 ? 256 : kConfigBytes;
+}
+
 Result<FunctionImage> endpoint_image(const Node& node) {
     MIMIC_ASSIGN_OR_RETURN(const auto function, host::make_function(*node.device, *node.function));
     DirectPort port(*function);
     program(port, node);
+    if (node.is_replica()) return FunctionImage{port.bytes(config_size(node)), ""};
     if (node.enabled_vfs > 0) {
         std::array<uint8_t, 4> count{static_cast<uint8_t>(node.enabled_vfs)};
         function->write_bar(0, mock_accel::NUM_VFS.offset, count);
@@ -245,8 +251,8 @@ Status add_fabric(const BusLayout& layout, const topology::Fabric& fabric, Image
     }
     for (const Node& node : layout.nodes) {
         if (node.fabric != &fabric || node.kind == NodeKind::kVmd) continue;
-        FunctionImage image{FabricPort(inside, node.bdf).bytes(), ""};
-        if (node.function != nullptr) {
+        FunctionImage image{FabricPort(inside, node.bdf).bytes(config_size(node)), ""};
+        if (node.function != nullptr && !node.is_replica()) {
             const uint64_t start = node.resources[0].start;
             image.registers = registers_of(node, [&](uint64_t at, std::span<uint8_t> data) {
                 inside.memory_read(start + at, data);

@@ -166,7 +166,8 @@ void read_function(const Fields& fields, const Scope& scope, Device& device, Fun
         replica.total_vfs = sriov->options.total_vfs;
         replica.first_vf_offset = sriov->options.first_offset;
         replica.vf_stride = sriov->options.stride;
-        if (replica.vf_bars.empty()) replica.total_vfs = 0;
+        // A capability that supports no page size is broken to Linux.
+        if (replica.vf_bars.empty() || sriov->options.supported_pages == 0) replica.total_vfs = 0;
     } else if (!replica.vf_bars.empty()) {
         fields.problem(fields.where("vf_bars"),
                        "'vf_bars' of a function without SR-IOV in its 'config'; expected none");

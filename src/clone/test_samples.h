@@ -18,7 +18,7 @@ inline std::string sample(const std::string& name) {
 }
 
 inline std::string test_case(const std::string& name) {
-    std::ifstream file(std::string(MIMIC_SOURCE_DIR) + "/tests/clone/cases/" + name + ".txt");
+    std::ifstream file(std::string(MIMIC_SOURCE_DIR) + "/tests/clone/testdata/" + name + ".txt");
     return {std::istreambuf_iterator<char>(file), {}};
 }
 

@@ -48,7 +48,7 @@ run 1 "$mimic" kernel up "$SANDBOX/nvme.yaml"
 has err 'a replica is served to a guest by mimic up only'
 
 begin 'odd ones: a file that plan and tree take, or words'
-for case in "$SRC"/tests/clone/cases/*.txt; do
+for case in "$SRC"/tests/clone/testdata/*.txt; do
     name=$(basename "$case" .txt)
     case $name in
     only-a-root-port | utf16 | vf-alone)
@@ -63,11 +63,11 @@ for case in "$SRC"/tests/clone/cases/*.txt; do
     run 0 "$mimic" plan "$SANDBOX/$name.yaml"
     run 0 "$mimic" tree "$SANDBOX/$name.yaml" "$SANDBOX/sys"
 done
-run 1 "$mimic" clone "$SRC/tests/clone/cases/vf-alone.txt"
+run 1 "$mimic" clone "$SRC/tests/clone/testdata/vf-alone.txt"
 has err 'a virtual function'
-run 1 "$mimic" clone "$SRC/tests/clone/cases/all-ff-with-region.txt" --only 02:00.0
+run 1 "$mimic" clone "$SRC/tests/clone/testdata/all-ff-with-region.txt" --only 02:00.0
 has err 'it was asleep'
-run 0 "$mimic" clone "$SRC/tests/clone/cases/all-ff-with-region.txt" --only 01:00.0
+run 0 "$mimic" clone "$SRC/tests/clone/testdata/all-ff-with-region.txt" --only 01:00.0
 
 begin 'problems with lines, and no file'
 head -n 100 "$samples/nvme.txt" >"$SANDBOX/cut.txt"

@@ -14,15 +14,7 @@
 #define DEVICES "/sys/bus/pci/devices"
 
 // registers.h
-enum {
-    ID = 0x00,
-    COUNT = 0x04,
-    SOURCE = 0x08,
-    CTRL = 0x10,
-    STATUS = 0x14,
-    SUM = 0x18,
-    BAR_BYTES = 4096
-};
+enum { COUNT = 0x04, SOURCE = 0x08, CTRL = 0x10, STATUS = 0x14, SUM = 0x18, BAR_BYTES = 4096 };
 enum { START = 1 << 0, DONE = 1 << 1, ERROR = 1 << 2 };
 
 static void die(const char* what) {
@@ -80,8 +72,9 @@ int main(int argc, char** argv) {
     if (argc < 2 || count > 1024) return fputs("usage: sum WORD...\n", stderr), 2;
     const char* const bdf = find_adder();
     enable(bdf);
-    volatile uint8_t* const bar = mmap(NULL, BAR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-                                       open_in(bdf, "resource0"), 0);
+    const int resource = open_in(bdf, "resource0");
+    volatile uint8_t* const bar =
+        mmap(NULL, BAR_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, resource, 0);
     if (bar == MAP_FAILED) die("resource0");
 
     uint32_t* const words = mmap(NULL, 4096, PROT_READ | PROT_WRITE,

@@ -80,7 +80,7 @@ void Session::on_fd_ready(uint32_t events) {
             return after_io(Channel::State::kClosed);
         if (channel_.wants_write()) return;
         if (rest_) go_on();
-        if (channel_.wants_write()) return;
+        if (channel_.wants_write()) return after_io(Channel::State::kOpen);
         return after_io(channel_.resume(*this));
     }
     const auto state = channel_.receive(*this);
@@ -135,7 +135,18 @@ void Session::after_io(Channel::State state) {
         writing_ = channel_.wants_write();
         watch_for(writing_ ? uint32_t{EPOLLOUT} : kReadEvents);
     }
+    if (writing_ && !closed_ && !channel_.has_backlog()) go_on_without_room();
     watch_half_message();
+}
+
+// Messages that only wait for the next turn need no room in the socket, but the event that brings
+// the turn does. Where a peer has left too many replies unread for it, a task does the same.
+void Session::go_on_without_room() {
+    pollfd probe{channel_.fd(), POLLOUT, 0};
+    if (::poll(&probe, 1, 0) != 0) return;
+    loop_.post([this, alive = alive_] {
+        if (*alive && writing_ && !channel_.has_backlog()) on_fd_ready(0);
+    });
 }
 
 // A message in pieces is rare, and one that stays half a message is a peer that hangs or attacks:

@@ -141,6 +141,7 @@ private:
                          std::span<const uint8_t> data);
     void in_pieces(std::function<bool()> piece);
     void go_on();
+    void go_on_without_room();
 
     void reply(const Header& request, std::span<const uint8_t> payload);
     bool reply_with(const Header& request, std::span<const uint8_t> payload, int fd);

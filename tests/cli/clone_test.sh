@@ -34,10 +34,10 @@ for name in gpu nvme nic switch; do
     rm -rf "$SANDBOX/sys"
     run 0 "$mimic" tree "$SANDBOX/$name.yaml" "$SANDBOX/sys" --numvfs all
     [ -s "$SANDBOX/sys/machine.umockdev" ] || bad "$name has no umockdev description"
-    for id in $(sed -n 's/.*\[\([0-9a-f]\{4\}:[0-9a-f]\{4\}\)\] (rev.*/\1/p' "$samples/$name.txt" | sort -u); do
+    while read -r id; do
         case $id in 8086:1565) continue ;; esac # a VF is no device of the clone
         grep -rqix "PCI_ID=$id" "$SANDBOX"/sys/sys/devices --include=uevent || bad "$name: no $id in the folder"
-    done
+    done < <(sed -n 's/.*\[\([0-9a-f]\{4\}:[0-9a-f]\{4\}\)\] (rev.*/\1/p' "$samples/$name.txt" | sort -u)
 done
 run 0 "$mimic" tree "$SANDBOX/gpu.yaml" "$SANDBOX/gpu-sys"
 [ "$(cat "$SANDBOX"/gpu-sys/sys/bus/pci/devices/10000:01:00.0/sriov_totalvfs)" = 16 ] || bad 'no sriov_totalvfs'

@@ -11,8 +11,8 @@
 
 #include "tests/protocol/device_host.h"
 
-// UBSan opens a pipe to look at an object of a class that it has not seen yet, and takes it for a bad
-// one where it cannot. So that check, and no other, is off in this program.
+// UBSan opens a pipe to look at an object of a class that it has not seen yet, and takes it for a
+// bad one where it cannot. So that check, and no other, is off in this program.
 extern "C" {
 // NOLINTBEGIN(bugprone-reserved-identifier): the run-time library's own names
 void __ubsan_handle_dynamic_type_cache_miss(void*, uintptr_t, uintptr_t) {}
@@ -118,8 +118,7 @@ TEST_F(ExhaustedTest, AReplyWhoseDescriptorCannotBeKeptIsAnError) {
         const uint64_t messages_before = host.counters().messages;
         ASSERT_TRUE(client->raw().send_bytes(burst));
         // Only when it waits for room has the server stopped answering.
-        while (host.counters().errors == 0 &&
-               host.counters().messages - messages_before < kAsked) {
+        while (host.counters().errors == 0 && host.counters().messages - messages_before < kAsked) {
         }
         errors = host.counters().errors;
     }

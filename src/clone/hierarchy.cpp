@@ -419,7 +419,7 @@ private:
         for (const auto& [address, line] : dump_.tree) {
             const bool is_lost = std::any_of(
                 dump_.lost.begin(), dump_.lost.end(),
-                [&](const LostFunction& one) { return one.address == address; });
+                [at = address](const LostFunction& one) { return one.address == at; });
             if (dump_.find(address) != nullptr || is_lost) continue;
             lose_at(line, address,
                     fmt::format("in the tree on line {}, but the dump has no bytes of it", line));

@@ -188,6 +188,8 @@ void Session::set_many_irqs(const Message& message, const SetIrqsBody& body,
                             std::span<const uint8_t> data) {
     if (auto ok = interrupts_.check(body, data, message.fds); !ok)
         return reply_error(message.header, {ok.error().errno_value()}, ok.error().message());
+    // Behind a request of kind NONE may lie anything: it is not looked at.
+    if ((body.flags & kIrqDataMask) != kIrqDataBool) data = {};
     in_pieces([this, header = message.header, left = body,
                booleans = std::vector<uint8_t>(data.begin(), data.end())]() mutable {
         SetIrqsBody part = left;

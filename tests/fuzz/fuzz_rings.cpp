@@ -107,7 +107,9 @@ public:
             default:
                 device_.detach();
                 slot_.tasks.tasks.clear();
+                slot_.memory.remove(kOwnMemory);  // the next client gets another one
                 device_.attach(slot_);
+                slot_.memory.add(kOwnMemory, device_.device_memory());
                 return start();
         }
     }

@@ -74,6 +74,11 @@ TEST(Pieces, EachOfManyVectorsHasItsOwnBoolean) {
                                wanted),
               0);
     for (uint32_t i = 0; i < kToyMsixVectors; ++i) EXPECT_EQ(take_events(fds[i]), wanted[i]) << i;
+    // What lies behind a request that has no booleans is not taken for some.
+    ASSERT_EQ(client->set_irqs(kIrqDataNone | kIrqActionTrigger, kIrqMsix, 0, kToyMsixVectors, {},
+                               Bytes(3, 0)),
+              0);
+    for (uint32_t i = 0; i < kToyMsixVectors; ++i) EXPECT_EQ(take_events(fds[i]), 1U) << i;
     // One that is refused triggers nothing, not even its first vectors.
     EXPECT_EQ(client->set_irqs(kIrqDataBool | kIrqActionTrigger, kIrqMsix, 1, kToyMsixVectors, {},
                                wanted),

@@ -172,7 +172,9 @@ fi
 
 begin 'machines that do not run'
 run 0 "$mimic" down
-run 0 "$mimic" down single
+run 1 "$mimic" down single
+has err 'there is no machine single'
+run 0 "$mimic" down single --ignore-missing
 run 1 "$mimic" down ../single
 run 125 "$mimic" exec single -- true
 has err 'does not run'

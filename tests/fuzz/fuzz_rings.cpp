@@ -97,7 +97,8 @@ public:
             case 11:
                 return change_memory(op >> 4);
             case 12:
-                device_.reset(static_cast<pci::ResetKind>((op >> 4) % 4));
+                // kDetach is detach()'s alone, below.
+                device_.reset(static_cast<pci::ResetKind>((op >> 4) % 3));
                 return start();
             case 13:
                 FUZZ_REQUIRE(device_.restore(device_.snapshot()));

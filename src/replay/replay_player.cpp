@@ -14,7 +14,13 @@ namespace {
 using pci::TraceKind;
 
 // A task that had this long in the recording has run there; one that had less may have waited
-// behind the next access. Arbitrary.
+// behind the next access: a turn of a loop ends by time, and sockets come before what is left over.
+// What a task does is in the recording and makes it run in time; this is for those that do nothing
+// that is recorded. Arbitrary: more than a loop with many busy devices on a loaded machine takes.
+constexpr Duration kPatience = std::chrono::seconds(1);
+
+// How far behind an event the task may be due that brings it about: clocks are read at different
+// points. Arbitrary.
 constexpr Duration kTurn = std::chrono::milliseconds(1);
 constexpr unsigned kMostTasks = 1'000'000;  // while one event is awaited; arbitrary
 constexpr size_t kContext = 6;              // events shown before a difference; arbitrary
@@ -137,7 +143,7 @@ void ReplayPlayer::play(size_t at) {
         done_[at] = true;
     } else if (is_fed(now)) {
         for (unsigned i = 0; i < kMostTasks && !over() && !done_[at]; ++i)
-            if (!time_.run_one(time_of(now) - kTurn)) break;
+            if (!time_.run_one(time_of(now) - kPatience)) break;
         if (over() || done_[at]) return;
         time_.advance(time_of(now));
         feed(at);

@@ -160,6 +160,28 @@ TEST_F(Replay, AlsoWhenMemoryAnswersLater) {
     EXPECT_TRUE(result.same()) << replay_report(result);
 }
 
+// A loop whose turn is over serves sockets before it goes on with posted work, for as long as it
+// takes on a busy machine.
+TEST_F(Replay, WorkThatWaitedBehindLaterAccesses) {
+    function_->attach(slot_);
+    start();
+    Descriptor descriptor{};
+    descriptor.opcode = mock_accel::kOpcodeCopy;
+    descriptor.length = 64;
+    descriptor.source = kSource;
+    descriptor.destination = kTarget;
+    std::memcpy(slot_.memory.at(kRing), &descriptor, sizeof descriptor);
+    write(mock_accel::RING_TAIL.offset, 1);
+    for (int i = 0; i < 50'000; ++i) (void)clock_.now();  // 50 ms
+    read(mock_accel::STATUS.offset);
+    read(mock_accel::RING_HEAD.offset);
+    while (slot_.tasks.run() != 0 || slot_.memory.answer()) {
+    }
+    read(mock_accel::RING_HEAD.offset);
+    const ReplayResult result = replayed(recorded());
+    EXPECT_TRUE(result.same()) << replay_report(result);
+}
+
 TEST_F(Replay, AValueThatWasReadDiffers) {
     session();
     trace::TraceFile file = recorded();

@@ -94,7 +94,7 @@ def other_formats(vm):
     done = vm.run("trace", MACHINE, "gpu0", "-o", path)
     check(done.status == 0, f"trace: {done}")
     trace = json.loads(pathlib.Path(path).read_text())
-    names = {event["args"]["name"] for event in trace["traceEvents"] if event["ph"] == "M"}
+    names = {event["args"].get("name") for event in trace["traceEvents"] if event["ph"] == "M"}
     check({MACHINE, "gpu0"} <= names, f"no process or thread: {names}")
     check(any(event["ph"] == "C" for event in trace["traceEvents"]), "no counters")
     flows = {phase: {event["id"] for event in trace["traceEvents"] if event["ph"] == phase} for phase in "stf"}

@@ -41,12 +41,17 @@ def show(mimic, server):
         # A file: the server inherits it, and a pipe would not end with the shell.
         with open(folder / "printed", "w+", encoding="utf-8") as printed:
             status = subprocess.run(
-                ["bash", "-e", "-c", script + "mimic verify single >/dev/null\n"], env=environment, cwd=TREE,
+                ["bash", "-e", "-c", script], env=environment, cwd=TREE,
                 stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, check=False, timeout=500).returncode
             printed.seek(0)
             text = printed.read()
         equal(f"exit status of\n{script}\nwhich printed\n{text}", 0, status)
         check(text.endswith(output), f"expected at the end:\n{output}\ngot:\n{text}")
+        # The page: the device of one's own is all that is not as the file says.
+        verified = vm.run("verify", "single")
+        check(verified.status == 1 and "1 differs" in verified.out and
+              "PCI function 0000:02:00.0: expected nothing, got a device of vendor 1de5" in verified.out,
+              f"mimic verify: {verified}")
         server_left = [pid for pid, command in vm.left_processes().items() if "adder-server" in command]
         equal("servers", 1, len(server_left))
     finally:

@@ -97,6 +97,8 @@ public:
         const uint16_t wanted = tree_.pf->config().u16(tree_.sriov_cap() + regs::SRIOV_NUM_VFS);
         const bool enabled = (control & regs::SRIOV_CONTROL_VF_ENABLE) != 0;
         FUZZ_REQUIRE(wanted <= sriov.total_vfs());
+        // They come in a later turn where too many wait to be freed.
+        if (enabled && sriov.num_vfs() == 0 && wanted != 0) tree_.host.run();
         FUZZ_REQUIRE(sriov.num_vfs() == (enabled ? wanted : 0));
         for (uint32_t i = 0; i < sriov.num_vfs(); ++i) {
             FUZZ_REQUIRE(sriov.vf_at(sriov.routing_id_offset(i)) == sriov.vf(i));

@@ -13,11 +13,11 @@
 
 #include <fmt/format.h>
 
-#include "base/mapping.h"
 #include "bench/measure.h"
 #include "bench/servers.h"
 #include "devices/mock_accel/descriptor.h"
 #include "devices/mock_accel/registers.h"
+#include "memory/mapping.h"
 #include "tests/protocol/client.h"
 
 namespace {

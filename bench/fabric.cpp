@@ -6,7 +6,7 @@
 
 #include "bench/reads.h"
 #include "devices/vmd/vmd.h"
-#include "pci/pci_regs.h"
+#include "pci/config/pci_regs.h"
 
 namespace {
 

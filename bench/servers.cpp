@@ -21,7 +21,7 @@
 #include "bench/wire.h"
 #include "devices/mock_accel/mock_accel.h"
 #include "devices/vmd/vmd.h"
-#include "pci/trace_ring.h"
+#include "pci/trace/trace_ring.h"
 #include "vfio_user/server.h"
 
 namespace mimic::bench {

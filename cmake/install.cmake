@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `cmake --install` puts where:
-#   include/mimic/{base,reg,pci,vfio_user}/*.h, lib/libmimic_*.a, lib/cmake/mimic, lib/pkgconfig/mimic.pc (devel)
+#   include/mimic/{base,memory,reg,pci,vfio_user}/*.h, lib/libmimic_*.a, lib/cmake/mimic, lib/pkgconfig/mimic.pc (devel)
 #   include/mimic/{replay/replay.h,trace/{event,file}.h}, lib/pkgconfig/mimic-replay.pc (devel): what a test needs that
 #   `mimic replay --to-test` wrote
 #   bin/, libexec/mimic/debs (runtime), share/mimic/{kernel,guest,examples,grafana}, share/doc/mimic (data)
 
 # The public libraries, lowest first: what a device outside this tree needs.
-set(public_libraries base reg pci vfio_user)
+set(public_libraries base memory reg pci vfio_user)
 
 # --- devel ---------------------------------------------------------------------------------------------------------
 set(MIMIC_PC_LIBS "")
@@ -16,7 +16,8 @@ foreach(library ${public_libraries})
   endif()
   install(TARGETS mimic_${library} EXPORT mimicTargets
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT devel)
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${library}/
+  get_target_property(folder mimic_${library} SOURCE_DIR)
+  install(DIRECTORY ${folder}/
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${library} COMPONENT devel
     FILES_MATCHING PATTERN "*.h" PATTERN "test_*.h" EXCLUDE)
   get_target_property(type mimic_${library} TYPE)
@@ -29,7 +30,7 @@ string(STRIP "${MIMIC_PC_LIBS}" MIMIC_PC_LIBS)
 
 # The component `replay`: libraries in the order in which a linker needs them, and the headers that replay.h includes.
 # It needs more of a machine than a device does (yaml-cpp, libcurl, libmicrohttpd), so it is asked for by name.
-set(replay_libraries replay host control topology mock_accel replica vmd trace)
+set(replay_libraries replay device_host control service topology mock_accel clone vmd trace)
 set(has_replay TRUE)
 foreach(library ${replay_libraries})
   if(NOT TARGET mimic_${library})
@@ -50,7 +51,9 @@ if(has_replay)
   install(EXPORT mimicReplayTargets NAMESPACE mimic:: DESTINATION ${package_dir} COMPONENT devel)
   foreach(header replay/replay.h trace/event.h trace/file.h)
     get_filename_component(folder ${header} DIRECTORY)
-    install(FILES ${PROJECT_SOURCE_DIR}/src/${header}
+    get_target_property(source mimic_${folder} SOURCE_DIR)
+    get_filename_component(name ${header} NAME)
+    install(FILES ${source}/${name}
       DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${folder} COMPONENT devel)
   endforeach()
 endif()

@@ -29,14 +29,22 @@ if(MIMIC_COVERAGE)
   target_link_options(mimic_options INTERFACE --coverage)
 endif()
 
+# Where the path of an #include begins: the groups of src/ are no part of it ("pci/function/function.h"). `devices` and `cli`
+# are rooted at src/ itself.
+set(MIMIC_INCLUDE_ROOTS "")
+foreach(group lib transports plan run)
+  list(APPEND MIMIC_INCLUDE_ROOTS ${PROJECT_SOURCE_DIR}/src/${group})
+endforeach()
+list(APPEND MIMIC_INCLUDE_ROOTS ${PROJECT_SOURCE_DIR}/src)
+
 # mimic_library(NAME SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
-# A static library mimic_NAME (alias mimic::NAME) whose headers are included relative to src/.
+# A static library mimic_NAME (alias mimic::NAME) whose headers are included relative to their group of src/.
 function(mimic_library name)
   cmake_parse_arguments(arg "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   if(arg_SOURCES)
     add_library(mimic_${name} STATIC ${arg_SOURCES})
     target_include_directories(mimic_${name} PUBLIC
-      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+      "$<BUILD_INTERFACE:${MIMIC_INCLUDE_ROOTS}>"
       $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/mimic>)
     target_compile_features(mimic_${name} PUBLIC cxx_std_20)
     target_link_libraries(mimic_${name} PUBLIC ${arg_PUBLIC}
@@ -44,7 +52,7 @@ function(mimic_library name)
   else()
     add_library(mimic_${name} INTERFACE)
     target_include_directories(mimic_${name} INTERFACE
-      $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>
+      "$<BUILD_INTERFACE:${MIMIC_INCLUDE_ROOTS}>"
       $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/mimic>)
     target_compile_features(mimic_${name} INTERFACE cxx_std_20)
     target_link_libraries(mimic_${name} INTERFACE ${arg_PUBLIC})
@@ -57,7 +65,7 @@ endfunction()
 function(mimic_program name)
   cmake_parse_arguments(arg "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(${name} PRIVATE ${MIMIC_INCLUDE_ROOTS})
   target_link_libraries(${name} PRIVATE ${arg_LIBS} mimic_options)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
@@ -76,7 +84,7 @@ function(mimic_test name)
     set(arg_TIMEOUT 120)
   endif()
   add_executable(${name} ${arg_SOURCES})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+  target_include_directories(${name} PRIVATE ${MIMIC_INCLUDE_ROOTS} ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LIBS} GTest::gmock GTest::gtest_main mimic_options)
   # Optimising the code of tests doubles what it costs to compile them under sanitizers, and saves nothing when they run.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Debug>:-O0>)
@@ -102,7 +110,7 @@ function(mimic_fuzzer name)
     set(arg_SECONDS ${MIMIC_FUZZ_SECONDS})
   endif()
   add_executable(${name} ${arg_SOURCES})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR})
+  target_include_directories(${name} PRIVATE ${MIMIC_INCLUDE_ROOTS} ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_LIBS} mimic_options)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   add_dependencies(fuzzers ${name})

@@ -56,7 +56,7 @@ void Adder::start() {
     bank_.set<STATUS, "BUSY">(1);
     const uint64_t count = bank_.get<COUNT, "VALUE">();
     const uint64_t source = bank_.get<SOURCE, "ADDRESS">();
-    mimic::pci::DmaSpace* memory = dma();  // nullptr while the driver has bus mastering off
+    mimic::memory::DmaSpace* memory = dma();  // nullptr while the driver has bus mastering off
     if (memory == nullptr || count == 0 || count > kMaxWords)
         return finish(mimic::fail(std::errc::invalid_argument, "nothing to add"));
     // The answer may come at once or after this register write is done; never wait for it here.

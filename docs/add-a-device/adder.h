@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "pci/capabilities.h"
-#include "pci/function.h"
+#include "pci/function/capabilities.h"
+#include "pci/function/function.h"
 #include "reg/bank.h"
 #include "registers.h"
 

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/private_files.h"
-#include "clone/clone.h"
-#include "host/device_factory.h"
-#include "host/fabric_factory.h"
+#include "device_host/device_factory.h"
+#include "device_host/fabric_factory.h"
+#include "dump/clone.h"
 #include "topology/topology.h"
 
 namespace mimic::cli {
@@ -29,8 +29,8 @@ int complain(const Error& error) {
     return 1;
 }
 
-int complain(const std::vector<clone::Problem>& problems, const std::string& file) {
-    std::fputs(clone::problem_text(problems, file).c_str(), stderr);
+int complain(const std::vector<dump::Problem>& problems, const std::string& file) {
+    std::fputs(dump::problem_text(problems, file).c_str(), stderr);
     return 1;
 }
 
@@ -42,7 +42,7 @@ Result<std::string> read_text(const std::string& path) {
         file, is_stdin ? [](std::FILE*) { return 0; } : &std::fclose);
     std::string text;
     std::string part(1 << 16, '\0');
-    while (text.size() <= clone::kMaxDumpBytes) {  // one more, and the parser says that it is long
+    while (text.size() <= dump::kMaxDumpBytes) {  // one more, and the parser says that it is long
         errno = 0;
         const size_t size = std::fread(part.data(), 1, part.size(), file);
         if (size == 0 && std::ferror(file) != 0) return fail_errno("cannot read {}", path);
@@ -58,12 +58,12 @@ Status try_devices(const std::string& yaml) {
     if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
     for (const auto& machine : model->machines) {
         for (const auto& fabric : machine.fabrics) {
-            MIMIC_TRY(host::make_fabric(machine, fabric));
+            MIMIC_TRY(device_host::make_fabric(machine, fabric));
         }
         for (const auto& device : machine.devices) {
             if (device.on_fabric) continue;
             for (const auto& function : device.functions) {
-                MIMIC_TRY(host::make_function(device, function));
+                MIMIC_TRY(device_host::make_function(device, function));
             }
         }
     }
@@ -89,16 +89,16 @@ int run_clone(const CloneArguments& arguments) {
         if (!tree) return complain(tree.error());
         *text += "\n\n" + *tree;
     }
-    const auto dump = clone::parse_dump(*text);
+    const auto dump = dump::parse_dump(*text);
     if (!dump) return complain(dump.error(), name);
 
-    clone::CloneOptions options;
+    dump::CloneOptions options;
     options.machine = arguments.machine;
-    options.attach = arguments.attach == "fabric"     ? clone::Attach::kFabric
-                     : arguments.attach == "endpoint" ? clone::Attach::kEndpoint
-                                                      : clone::Attach::kAuto;
+    options.attach = arguments.attach == "fabric"     ? dump::Attach::kFabric
+                     : arguments.attach == "endpoint" ? dump::Attach::kEndpoint
+                                                      : dump::Attach::kAuto;
     for (const std::string& one : arguments.only) {
-        const auto address = clone::parse_address(one);
+        const auto address = dump::parse_address(one);
         if (!address) {
             std::fputs(
                 fmt::format("mimic: --only {}: expected an address such as 01:00.0\n", one).c_str(),
@@ -107,7 +107,7 @@ int run_clone(const CloneArguments& arguments) {
         }
         options.only.push_back(*address);
     }
-    const auto cloned = clone::make_clone(*dump, options);
+    const auto cloned = dump::make_clone(*dump, options);
     if (!cloned) return complain(cloned.error(), name);
     if (const Status made = try_devices(cloned->yaml); !made) return complain(made.error());
     for (const std::string& loss : cloned->losses) {

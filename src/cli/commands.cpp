@@ -15,8 +15,8 @@
 #include "cli/kernel_commands.h"
 #include "cli/trace_commands.h"
 #include "cli/version.h"
-#include "host/device_host.h"
-#include "instruments/ps.h"
+#include "commands/ps.h"
+#include "device_host/device_host.h"
 #include "machine/console.h"
 #include "machine/doctor.h"
 #include "machine/down.h"
@@ -24,6 +24,7 @@
 #include "machine/run_dir.h"
 #include "machine/supervisor.h"
 #include "machine/up.h"
+#include "outputs/outputs.h"
 #include "topology/topology.h"
 
 namespace mimic::cli {
@@ -73,15 +74,15 @@ void add_down_ps_logs(CLI::App& app, Action& action) {
         action = [names, ignore_missing] { return machine::run_down(*names, *ignore_missing); };
     });
 
-    auto format = std::make_shared<instruments::PsFormat>(instruments::PsFormat::kTable);
+    auto format = std::make_shared<commands::PsFormat>(commands::PsFormat::kTable);
     auto* ps = app.add_subcommand("ps", "List machines");
     auto* json = ps->add_flag_callback(
-        "--json", [format] { *format = instruments::PsFormat::kJson; }, "As JSON");
+        "--json", [format] { *format = commands::PsFormat::kJson; }, "As JSON");
     ps->add_flag_callback(
-          "--names", [format] { *format = instruments::PsFormat::kNames; },
+          "--names", [format] { *format = commands::PsFormat::kNames; },
           "Only the names of those that run")
         ->excludes(json);
-    ps->callback([format, &action] { action = [format] { return instruments::run_ps(*format); }; });
+    ps->callback([format, &action] { action = [format] { return commands::run_ps(*format); }; });
 
     auto name = std::make_shared<std::string>();
     auto options = std::make_shared<machine::LogsOptions>();
@@ -109,7 +110,7 @@ void add_down_ps_logs(CLI::App& app, Action& action) {
 }
 
 void add_serve(CLI::App& app, Action& action) {
-    auto options = std::make_shared<host::ServeOptions>();
+    auto options = std::make_shared<device_host::ServeOptions>();
     auto* serve = app.add_subcommand("serve", "Serve a machine's devices on sockets, without it");
     serve->add_option("FILE", options->file, "Topology file (YAML)")->required();
     serve->add_option("--machine", options->machine, "Machine, if the file has several");
@@ -139,7 +140,7 @@ void add_serve(CLI::App& app, Action& action) {
                       "Folder for the last events when a fault strikes (none)");
     serve->add_option("--ready-fd", options->ready_fd, "Descriptor that gets the line \"ready N\"");
     serve->callback(
-        [options, &action] { action = [options] { return host::run_serve(*options); }; });
+        [options, &action] { action = [options] { return device_host::run_serve(*options); }; });
 
     auto dir = std::make_shared<std::string>();
     auto* supervise = app.add_subcommand("supervise", "Started by mimic up");
@@ -157,7 +158,7 @@ struct PlanArguments {
 };
 
 int run_plan(const PlanArguments& arguments) {
-    const auto format = topology::parse_format(arguments.format);
+    const auto format = outputs::parse_format(arguments.format);
     if (!format) return complain(format.error());
     auto model = topology::load(arguments.file);
     if (!model) {
@@ -170,10 +171,10 @@ int run_plan(const PlanArguments& arguments) {
     }
     // The one that mimic up would take: not every QEMU in a PATH has vfio-user-pci.
     std::string qemu;
-    if (*format == topology::Format::kQemu || *format == topology::Format::kLibvirt) {
+    if (*format == outputs::Format::kQemu || *format == outputs::Format::kLibvirt) {
         if (const auto found = machine::find_qemu()) qemu = found->program;
     }
-    const auto text = topology::render(*model, *format, machine::run_root_path(), qemu);
+    const auto text = outputs::render(*model, *format, machine::run_root_path(), qemu);
     if (!text) return complain(text.error());
     if (arguments.out.empty() || arguments.out == "-") {
         const bool ok = std::fwrite(text->data(), 1, text->size(), stdout) == text->size() &&

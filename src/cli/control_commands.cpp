@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "instruments/inject.h"
+#include "commands/inject.h"
 
 namespace mimic::cli {
 namespace {
 
 // What the parser has collected; strings become values once it is done.
 struct InjectArguments {
-    instruments::InjectOptions options;
+    commands::InjectOptions options;
     std::vector<std::string> pairs;
     std::string at;
     std::string after;
@@ -60,7 +60,7 @@ void add_inject(CLI::App& app, Action& action) {
     inject->add_flag("--list", arguments->list, "Print all faults");
     inject->callback([arguments, fault, &action] {
         if (arguments->list) {
-            action = [] { return instruments::list_faults(); };
+            action = [] { return commands::list_faults(); };
             return;
         }
         const auto& given = arguments->options;
@@ -69,7 +69,7 @@ void add_inject(CLI::App& app, Action& action) {
                                      : given.device.empty() ? "DEVICE"
                                                             : "FAULT");
         read_arguments(*arguments);
-        action = [arguments] { return instruments::run_inject(arguments->options); };
+        action = [arguments] { return commands::run_inject(arguments->options); };
     });
 }
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "guest/guest_commands.h"
 #include "machine/down.h"
+#include "machine/guest_commands.h"
 #include "machine/run_dir.h"
 #include "topology/topology.h"
 
@@ -22,8 +22,8 @@ int complain(const Error& error, int status) {
 
 int exec(const std::string& node, const std::vector<std::string>& argv, bool pass_input) {
     const auto dir = machine::running_machine_dir(node);
-    if (!dir) return complain(dir.error(), guest::kExecFailed);
-    return guest::run_exec(*dir, argv, pass_input);
+    if (!dir) return complain(dir.error(), machine::kExecFailed);
+    return machine::run_exec(*dir, argv, pass_input);
 }
 
 /// One side of `mimic cp`: a path here, or "NODE:PATH".
@@ -50,7 +50,7 @@ int cp(const std::string& source, const std::string& target) {
                    stderr);
         return 2;
     }
-    return guest::run_cp(from->run_dir, from->path, to->run_dir, to->path);
+    return machine::run_cp(from->run_dir, from->path, to->run_dir, to->path);
 }
 
 int verify_one(const std::string& name, bool json) {
@@ -59,7 +59,7 @@ int verify_one(const std::string& name, bool json) {
     // The copy: the file may have been edited since.
     const auto model = topology::load(*dir + "/topology.yaml");
     if (!model) return complain(model.error(), 2);
-    return guest::run_verify(*model, name, *dir, json);
+    return machine::run_verify(*model, name, *dir, json);
 }
 
 int verify(std::vector<std::string> names, bool json) {

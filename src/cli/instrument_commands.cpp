@@ -5,10 +5,10 @@
 #include <memory>
 #include <string>
 
-#include "instruments/regs.h"
-#include "instruments/serve_api.h"
-#include "instruments/top.h"
-#include "pci/fault.h"
+#include "commands/regs.h"
+#include "commands/serve_api.h"
+#include "commands/top.h"
+#include "pci/faults/fault.h"
 
 namespace mimic::cli {
 namespace {
@@ -39,7 +39,7 @@ Duration interval_of(const char* option, const std::string& text) {
 }
 
 struct RegsArguments {
-    instruments::RegsOptions options;
+    commands::RegsOptions options;
     unsigned bar = 0;
     std::string watch;     // of --watch=INTERVAL
     std::string interval;  // the third word
@@ -76,12 +76,12 @@ void add_regs(CLI::App& app, Action& action) {
                                ? interval_of("INTERVAL", arguments->interval)
                                : interval_of("--watch", has_value ? arguments->watch : "0.5");
         }
-        action = [arguments] { return instruments::run_regs(arguments->options); };
+        action = [arguments] { return commands::run_regs(arguments->options); };
     });
 }
 
 void add_top(CLI::App& app, Action& action) {
-    auto options = std::make_shared<instruments::TopOptions>();
+    auto options = std::make_shared<commands::TopOptions>();
     auto interval = std::make_shared<std::string>("1");
     auto* top = app.add_subcommand("top", "Show what machines and devices do, as it happens");
     top->add_option("MACHINE", options->machines, "Only these machines");
@@ -91,20 +91,19 @@ void add_top(CLI::App& app, Action& action) {
     top->add_flag("--json", options->json, "That table as JSON");
     top->callback([options, interval, &action] {
         options->interval = interval_of("--interval", *interval);
-        action = [options] { return instruments::run_top(*options); };
+        action = [options] { return commands::run_top(*options); };
     });
 }
 
 void add_api(CLI::App& app, Action& action, const char* name, const char* what, bool page) {
-    auto options = std::make_shared<instruments::ServeApiOptions>();
+    auto options = std::make_shared<commands::ServeApiOptions>();
     options->page = page;
     auto* api = app.add_subcommand(name, what);
     api->add_option("--port", options->port, "Port of 127.0.0.1 (one that is free)");
     api->add_option("--token-file", options->token_file,
                     "Take the token from FILE, which only you can read (a new one, printed)");
-    api->callback([options, &action] {
-        action = [options] { return instruments::run_serve_api(*options); };
-    });
+    api->callback(
+        [options, &action] { action = [options] { return commands::run_serve_api(*options); }; });
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ void add_plan_options(CLI::App& command, const std::shared_ptr<KernelOptions>& o
     command
         .add_option("--domain", options->plan.first_domain,
                     "First PCI domain; each NUMA node takes one (16)")
-        ->check(CLI::Range(0u, kernelbus::kMaxKernelDomain));
+        ->check(CLI::Range(0u, kernel_bus::kMaxKernelDomain));
 }
 
 void add_up_options(CLI::App& command, const std::shared_ptr<KernelOptions>& options) {
@@ -58,8 +58,8 @@ void add_up_options(CLI::App& command, const std::shared_ptr<KernelOptions>& opt
         .add_option_function<std::string>(
             "--driver",
             [options](const std::string& name) {
-                options->plan.driver = name == "nvidia" ? kernelbus::KernelDriver::kNvidia
-                                                        : kernelbus::KernelDriver::kMockAccel;
+                options->plan.driver = name == "nvidia" ? kernel_bus::KernelDriver::kNvidia
+                                                        : kernel_bus::KernelDriver::kMockAccel;
             },
             "mock-accel (default), or nvidia: GPUs with vGPUs in place of the devices")
         ->check(CLI::IsMember({"mock-accel", "nvidia"}));

@@ -5,11 +5,11 @@
 #include <cstdio>
 
 #include "base/log.h"
-#include "base/process_limits.h"
 #include "base/result.h"
 #include "cli/version.h"
+#include "device_host/device_host.h"
 #include "devices/mock_accel/command_line.h"
-#include "host/device_host.h"
+#include "memory/process_limits.h"
 
 namespace {
 
@@ -64,9 +64,9 @@ int serve(const CommandLine& line) {
     ::sigprocmask(SIG_BLOCK, &stop, nullptr);
     ::signal(SIGPIPE, SIG_IGN);
 
-    std::vector<mimic::host::DeviceHost::Endpoint> endpoints;
+    std::vector<mimic::device_host::DeviceHost::Endpoint> endpoints;
     endpoints.push_back({std::move(*device), line.socket_path});
-    const auto host = mimic::host::DeviceHost::create(std::move(endpoints), {});
+    const auto host = mimic::device_host::DeviceHost::create(std::move(endpoints), {});
     if (!host) return fail(1, host.error().message());
     introduce(line, model);
     int number = 0;

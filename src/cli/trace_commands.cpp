@@ -4,14 +4,14 @@
 #include <memory>
 #include <string>
 
-#include "instruments/trace_command.h"
+#include "commands/trace_command.h"
 #include "replay/replay.h"
 
 namespace mimic::cli {
 namespace {
 
 void add_trace(CLI::App& app, Action& action) {
-    auto options = std::make_shared<instruments::TraceOptions>();
+    auto options = std::make_shared<commands::TraceOptions>();
     auto format = std::make_shared<std::string>();
     auto* trace = app.add_subcommand("trace", "What the guest and the devices do, as it happened");
     trace->add_option("MACHINE", options->machine, "A running machine")->required();
@@ -38,7 +38,7 @@ void add_trace(CLI::App& app, Action& action) {
             if (!parsed) throw CLI::ValidationError("--format", parsed.error().message());
             options->format = *parsed;
         }
-        action = [options] { return instruments::run_trace(*options); };
+        action = [options] { return commands::run_trace(*options); };
     });
 }
 
@@ -52,7 +52,7 @@ void add_replay(CLI::App& app, Action& action) {
     replay->callback([file, name, &action] {
         action = [file, name] {
             return name->empty() ? replay::run_replay(*file)
-                                 : instruments::run_write_test(*file, *name);
+                                 : commands::run_write_test(*file, *name);
         };
     });
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to functions, as a reader of the process's socket is told.
-#include "host/device_events.h"
+#include "device_host/device_events.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "gateway/gateway_events.h"
 #include "gateway/test_hosts.h"
-#include "pci/pci_regs.h"
-#include "pci/test_fabric.h"
-#include "pci/test_function.h"
+#include "pci/config/pci_regs.h"
+#include "pci/testing/fabric.h"
+#include "pci/testing/function.h"
 
-namespace mimic::host {
+namespace mimic::device_host {
 namespace {
 
 using testing::HasSubstr;
@@ -40,11 +40,11 @@ protected:
 
     gateway::TestFolder folder;
     gateway::TestHost host{folder / "control-0.sock", "box", {}};
-    control::EventHub hub{""};
+    service::EventHub hub{""};
     std::optional<gateway::GatewayEvents> readers;
-    std::shared_ptr<control::EventQueue> reader;
+    std::shared_ptr<service::EventQueue> reader;
     DeviceEvents events{host.process.events};
-    pci::FakeUpstream upstream;
+    pci::FakeSlot upstream;
     pci::TestFunction function;
     pci::TestTree tree;
 
@@ -110,4 +110,4 @@ TEST_F(DeviceEventsTest, FaultsAndSlots) {
 }
 
 }  // namespace
-}  // namespace mimic::host
+}  // namespace mimic::device_host

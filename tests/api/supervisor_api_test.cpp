@@ -9,11 +9,11 @@
 
 #include <fstream>
 
-#include "control/client.h"
 #include "control/test_document.h"
 #include "gateway/gateway_events.h"
 #include "gateway/test_hosts.h"
 #include "machine/machine_api.h"
+#include "service/client.h"
 
 namespace mimic::machine {
 namespace {
@@ -42,7 +42,7 @@ protected:
     }
     std::pair<int, std::string> ask(const std::string& path, const std::string& method = "GET",
                                     const std::string& body = "") const {
-        const auto answer = control::send_request(
+        const auto answer = service::send_request(
             {supervisor_socket_path(folder.path), method, path, body, 20s});
         return answer ? std::pair(answer->status, answer->body) : std::pair(0, std::string());
     }
@@ -73,7 +73,7 @@ TEST_F(SupervisorApiTest, SaysWhatItLooksAfter) {
 }
 
 TEST_F(SupervisorApiTest, AStateThatChangesIsAnEvent) {
-    control::EventHub hub("");
+    service::EventHub hub("");
     gateway::GatewayEvents events(
         [this] {
             return std::vector{gateway::EventSource{"box", supervisor_socket_path(folder.path)}};

@@ -9,12 +9,12 @@
 #include <cstdio>
 #include <regex>
 
-#include "clone/clone.h"
-#include "clone/test_samples.h"
-#include "host/device_factory.h"
-#include "host/fabric_factory.h"
-#include "pci/config_image.h"
-#include "pci/pci_regs.h"
+#include "device_host/device_factory.h"
+#include "device_host/fabric_factory.h"
+#include "dump/clone.h"
+#include "dump/test_samples.h"
+#include "pci/config/config_image.h"
+#include "pci/config/pci_regs.h"
 #include "topology/topology.h"
 
 namespace mimic {
@@ -120,9 +120,9 @@ protected:
 };
 
 TEST_P(CloneLspci, SaysTheSameAboutTheClone) {
-    auto dump = clone::parse_dump(clone::sample(GetParam()));
+    auto dump = dump::parse_dump(dump::sample(GetParam()));
     ASSERT_TRUE(dump);
-    const auto cloned = clone::make_clone(*dump, {});
+    const auto cloned = dump::make_clone(*dump, {});
     ASSERT_TRUE(cloned);
     const auto model = topology::parse(cloned->yaml, "clone.yaml");
     ASSERT_TRUE(model) << model.error().str();
@@ -132,7 +132,7 @@ TEST_P(CloneLspci, SaysTheSameAboutTheClone) {
     std::vector<std::unique_ptr<pci::Function>> endpoints;
     std::vector<pci::Function*> clones;
     for (const auto& fabric : machine.fabrics) {
-        auto made = host::make_fabric(machine, fabric);
+        auto made = device_host::make_fabric(machine, fabric);
         ASSERT_TRUE(made) << made.error().message();
         fabrics.push_back(std::move(*made));
         fabrics.back()->fabric().for_each(
@@ -140,7 +140,7 @@ TEST_P(CloneLspci, SaysTheSameAboutTheClone) {
     }
     for (const auto& device : machine.devices) {
         if (device.on_fabric) continue;
-        auto made = host::make_function(device, device.functions.at(0));
+        auto made = device_host::make_function(device, device.functions.at(0));
         ASSERT_TRUE(made) << made.error().message();
         endpoints.push_back(std::move(*made));
         clones.push_back(endpoints.back().get());
@@ -149,7 +149,7 @@ TEST_P(CloneLspci, SaysTheSameAboutTheClone) {
     for (pci::Function* const one : clones) {
         // Functions of a kind come in the same order.
         const auto original = std::find_if(
-            dump->functions.begin(), dump->functions.end(), [&](const clone::DumpFunction& of) {
+            dump->functions.begin(), dump->functions.end(), [&](const dump::DumpFunction& of) {
                 return !of.config.empty() && pci::image_u32(of.config, 0) == one->config().u32(0);
             });
         if (original == dump->functions.end()) continue;  // a root port of Mimic's

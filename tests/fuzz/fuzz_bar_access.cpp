@@ -14,7 +14,7 @@ namespace {
 
 using namespace pci;
 
-class OneVector final : public Upstream, public DmaSpace, public TaskRunner {
+class OneVector final : public Slot, public memory::DmaSpace, public TaskRunner {
 public:
     explicit OneVector(const Function& function) : function_(function) {}
     void send_msix(uint32_t vector) override {
@@ -23,9 +23,9 @@ public:
     }
     void send_msi(uint32_t) override {}
     void set_intx(bool) override {}
-    DmaSpace& dma() override { return *this; }
+    memory::DmaSpace& dma() override { return *this; }
     TaskRunner& runner() override { return *this; }
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, DmaAccess) override {
+    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, memory::DmaAccess) override {
         return std::nullopt;
     }
     void read(uint64_t, uint64_t, ReadDone) override {}

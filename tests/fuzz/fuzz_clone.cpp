@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// clone::parse_dump() and make_clone() on any bytes, and replicas of what they accept: each ends,
+// dump::parse_dump() and make_clone() on any bytes, and replicas of what they accept: each ends,
 // in a file that is a machine or in problems with words.
-#include "clone/clone.h"
-#include "devices/replica/replica.h"
+#include "devices/clone/clone.h"
+#include "dump/clone.h"
 #include "tests/fuzz/fuzz.h"
 #include "topology/topology.h"
 
 namespace {
 
 std::array<mimic::pci::Bar, mimic::pci::kBarCount> bars_of(
-    const std::vector<mimic::topology::Bar>& bars) {
+    const std::vector<mimic::topology::BarSpec>& bars) {
     using mimic::pci::BarType;
     std::array<mimic::pci::Bar, mimic::pci::kBarCount> out{};
     for (const auto& bar : bars) {
@@ -27,13 +27,13 @@ std::array<mimic::pci::Bar, mimic::pci::kBarCount> bars_of(
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace mimic;
     const std::string_view text(reinterpret_cast<const char*>(data), size);
-    const auto dump = clone::parse_dump(text);
+    const auto dump = dump::parse_dump(text);
     if (!dump) {
         FUZZ_REQUIRE(!dump.error().empty());
-        FUZZ_REQUIRE(!clone::problem_text(dump.error(), "fuzz").empty());
+        FUZZ_REQUIRE(!dump::problem_text(dump.error(), "fuzz").empty());
         return 0;
     }
-    const auto cloned = clone::make_clone(*dump, {});
+    const auto cloned = dump::make_clone(*dump, {});
     if (!cloned) {
         FUZZ_REQUIRE(!cloned.error().empty());
         return 0;
@@ -42,16 +42,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const auto model = topology::parse(cloned->yaml, "fuzz.yaml");
     FUZZ_REQUIRE(model.has_value());
     const topology::Machine& machine = model->machines.front();
-    for (const topology::Device& device : machine.devices) {
-        for (const topology::Function& function : device.functions) {
-            const replica::Options options{.name = function.name,
-                                           .image = function.replica->config,
-                                           .bars = bars_of(function.bars),
-                                           .rom_bytes = function.replica->rom_size,
-                                           .vf_bars = bars_of(function.replica->vf_bars),
-                                           .vf_image = function.replica->vf_config,
-                                           .number = function.number};
-            const auto made = replica::Replica::create(options);
+    for (const topology::DeviceSpec& device : machine.devices) {
+        for (const topology::FunctionSpec& function : device.functions) {
+            const clone::Options options{.name = function.name,
+                                         .image = function.replica->config,
+                                         .bars = bars_of(function.bars),
+                                         .rom_bytes = function.replica->rom_size,
+                                         .vf_bars = bars_of(function.replica->vf_bars),
+                                         .vf_image = function.replica->vf_config,
+                                         .number = function.number};
+            const auto made = clone::Replica::create(options);
             FUZZ_REQUIRE(made.has_value());  // what a clone has can be made
             for (uint32_t at = 0; at < 4096; at += 4) {
                 const uint8_t ones[4] = {0xff, 0xff, 0xff, 0xff};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Configuration spaces of any content become words: no register outside of the bytes, no field
 // outside of its register, and an end. Capabilities of a dump are such bytes.
-#include "pci/config_describe.h"
+#include "pci/describe/config_describe.h"
 #include "tests/fuzz/fuzz.h"
 
 using namespace mimic;

@@ -7,7 +7,7 @@
 #include <memory>
 #include <set>
 
-#include "pci/capabilities.h"
+#include "pci/function/capabilities.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace mimic::fuzz {
@@ -17,7 +17,7 @@ using namespace pci;
 
 using Image = std::array<uint8_t, 4096>;
 
-class NoUpstream final : public Upstream, public DmaSpace, public TaskRunner {
+class NoSlot final : public Slot, public memory::DmaSpace, public TaskRunner {
 public:
     bool owns_table = true;
 
@@ -25,9 +25,9 @@ public:
     void send_msi(uint32_t vector) override { FUZZ_REQUIRE(vector < 32); }
     bool owns_msix_table() const override { return owns_table; }
     void set_intx(bool) override {}
-    DmaSpace& dma() override { return *this; }
+    memory::DmaSpace& dma() override { return *this; }
     TaskRunner& runner() override { return *this; }
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, DmaAccess) override {
+    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, memory::DmaAccess) override {
         return std::nullopt;
     }
     void read(uint64_t, uint64_t, ReadDone) override {}
@@ -166,7 +166,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace mimic::fuzz;
     Input input(data, size);
     auto function = Everything::create();
-    NoUpstream upstream;
+    NoSlot upstream;
     upstream.owns_table = (input.take<uint8_t>() & 1) != 0;
     function->attach(upstream);
     const Image fresh = image_of(*function);

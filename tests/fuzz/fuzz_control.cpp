@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!fault) {
         FUZZ_REQUIRE(fault.error().status == 400 && !fault.error().message.empty());
         FUZZ_REQUIRE(fault.error().message.size() < 1024);
-        FUZZ_REQUIRE(!control::error_body(fault.error()).empty());
+        FUZZ_REQUIRE(!service::error_body(fault.error()).empty());
         return 0;
     }
     FUZZ_REQUIRE(!fault->name.empty() && fault->count <= pci::kMaxFaultCount);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "control/event_stream.h"
+#include "service/event_stream.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {
@@ -19,12 +19,12 @@ struct Outcome {
 };
 
 Outcome take(std::string_view bytes, size_t piece) {
-    control::EventStream stream;
+    service::EventStream stream;
     Outcome outcome;
     while (outcome.good && !bytes.empty()) {
         const auto some = bytes.substr(0, std::min(piece, bytes.size()));
         bytes.remove_prefix(some.size());
-        outcome.good = stream.take(some, [&outcome](const control::StreamEvent& event) {
+        outcome.good = stream.take(some, [&outcome](const service::StreamEvent& event) {
             FUZZ_REQUIRE(!event.type.empty() && event.type.size() <= 32);
             FUZZ_REQUIRE(event.type == "dropped" || event.data.at("time_us").is_number_unsigned());
             using Json = nlohmann::ordered_json;

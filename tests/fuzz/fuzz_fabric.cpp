@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <array>
 
-#include "pci/test_fabric.h"
+#include "pci/testing/fabric.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace mimic::fuzz {
@@ -29,7 +29,7 @@ public:
     explicit World(Input& input) : input_(input) {
         // A device that answers each write with one of its own.
         tree_.pf->on_bar_write = [this] {
-            if (DmaSpace* const dma = tree_.pf->dma()) {
+            if (memory::DmaSpace* const dma = tree_.pf->dma()) {
                 dma->write(echo_, std::array{std::byte{1}, std::byte{2}}, [](Status) {});
             }
         };
@@ -220,7 +220,7 @@ private:
     }
 
     void dma(bool write) {
-        DmaSpace* const space = device().dma();
+        memory::DmaSpace* const space = device().dma();
         const uint64_t at = address();
         const size_t size = input_.take<uint16_t>();
         if (space == nullptr) return;

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/log.h"
-#include "base/sigbus_guard.h"
+#include "memory/sigbus_guard.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/protocol/toy_device.h"
 #include "vfio_user/server.h"

@@ -28,13 +28,13 @@ constexpr uint64_t kOwnMemory = 0x4000;  // BAR2
 constexpr uint64_t kOwnBar = 0x5000;     // BAR0
 constexpr uint64_t kEnd = 0x6000;
 
-class Slot final : public pci::Upstream {
+class Slot final : public pci::Slot {
 public:
     explicit Slot(MockAccel& device) : device_(device) {
         memory.add(kMapped, kMessages - kMapped);
         memory.add(kMessages, kReadOnly - kMessages, TestMemory::Kind::kByMessage);
         memory.add(kReadOnly, kOwnMemory - kReadOnly, TestMemory::Kind::kMapped,
-                   pci::DmaAccess::kRead);
+                   memory::DmaAccess::kRead);
         memory.add(kOwnMemory, device.device_memory());
         memory.add(kOwnBar, kEnd - kOwnBar, TestMemory::Kind::kDevice).written =
             [this](uint64_t offset, std::span<const std::byte> bytes) {
@@ -48,7 +48,7 @@ public:
     }
     void send_msi(uint32_t) override {}
     void set_intx(bool) override {}
-    pci::DmaSpace& dma() override { return memory; }
+    memory::DmaSpace& dma() override { return memory; }
     TaskRunner& runner() override { return tasks; }
 
     TestMemory memory;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // topology::parse() on any bytes. Either there are problems to show, each with a text, or a model
 // that every format can be made of.
+#include "outputs/outputs.h"
 #include "tests/fuzz/fuzz.h"
 #include "topology/topology.h"
 
@@ -12,9 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         FUZZ_REQUIRE(!model.error().empty());
         return 0;
     }
-    FUZZ_REQUIRE(!topology::tree_json(*model).empty());
-    FUZZ_REQUIRE(!topology::picture_svg(*model).empty());
-    for (const auto format : {topology::Format::kQemu, topology::Format::kLibvirt})
-        (void)topology::render(*model, format, "/run/mimic");
+    FUZZ_REQUIRE(!outputs::tree_json(*model).empty());
+    FUZZ_REQUIRE(!outputs::picture_svg(*model).empty());
+    for (const auto format : {outputs::Format::kQemu, outputs::Format::kLibvirt})
+        (void)outputs::render(*model, format, "/run/mimic");
     return 0;
 }

@@ -18,7 +18,7 @@
 #include "base/check.h"
 #include "bench/measure.h"
 #include "devices/vmd/vmd.h"
-#include "pci/pci_regs.h"
+#include "pci/config/pci_regs.h"
 #include "tests/neighbour/fabric_guest.h"
 #include "tests/neighbour/host.h"
 

@@ -11,7 +11,7 @@
 #include "devices/mock_accel/descriptor.h"
 #include "devices/mock_accel/registers.h"
 #include "devices/vmd/vmd.h"
-#include "pci/pci_regs.h"
+#include "pci/config/pci_regs.h"
 #include "tests/neighbour/host.h"
 
 namespace mimic::neighbour {

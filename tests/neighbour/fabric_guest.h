@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "base/mapping.h"
+#include "memory/mapping.h"
 #include "tests/protocol/client.h"
 
 namespace mimic::neighbour {

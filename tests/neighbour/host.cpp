@@ -20,7 +20,7 @@
 #include "bench/measure.h"
 #include "devices/mock_accel/mock_accel.h"
 #include "devices/vmd/vmd.h"
-#include "pci/capabilities.h"
+#include "pci/function/capabilities.h"
 #include "vfio_user/server.h"
 
 namespace mimic::neighbour {
@@ -75,8 +75,7 @@ std::unique_ptr<pci::Function> make_accel(const char* name, uint64_t memory_byte
 
 std::unique_ptr<pci::Function> make_fabric() {
     auto endpoint = must(vmd::Vmd::create({.name = kFabric}));
-    pci::Bridge* const port = must(
-        endpoint->fabric().add_bridge(nullptr, 0, {.name = "root"}, 1, 8));
+    pci::Port* const port = must(endpoint->fabric().add_bridge(nullptr, 0, {.name = "root"}, 1, 8));
     mock_accel::Options options{.name = "pf", .identifier = "PF", .native_sriov = true};
     for (uint32_t i = 0; i < kVfs; ++i) {
         options.vfs.push_back({.name = fmt::format("pf-vf{}", i),

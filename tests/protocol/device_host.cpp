@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "base/check.h"
-#include "pci/pci_regs.h"
+#include "pci/config/pci_regs.h"
 
 namespace mimic::test {
 

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/sigbus_guard.h"
+#include "memory/sigbus_guard.h"
 #include "tests/protocol/device_host.h"
 
 namespace mimic::test {

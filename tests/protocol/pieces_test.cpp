@@ -3,7 +3,7 @@
 // not.
 #include <gtest/gtest.h>
 
-#include "pci/pci_regs.h"
+#include "pci/config/pci_regs.h"
 #include "tests/protocol/device_host.h"
 
 namespace mimic::test {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "pci/capabilities.h"
+#include "pci/function/capabilities.h"
 #include "vfio_user/guest_memory.h"
 
 namespace mimic::test {
@@ -102,7 +102,7 @@ void ToyDevice::act(uint64_t offset) {
 }
 
 void ToyDevice::start_dma() {
-    pci::DmaSpace* memory = dma();
+    memory::DmaSpace* memory = dma();
     if (memory == nullptr) {
         registers_.dma_status = kDmaFailed | ENODEV;
         return;

@@ -15,9 +15,9 @@
 #include <memory>
 #include <vector>
 
-#include "base/mapping.h"
 #include "base/unique_fd.h"
-#include "pci/function.h"
+#include "memory/mapping.h"
+#include "pci/function/function.h"
 
 namespace mimic::test {
 

@@ -76,28 +76,29 @@ class IncludeRules(unittest.TestCase):
         return found(include_rules.arrows, tree={path: '#include "%s"\n' % name})
 
     def test_down_is_allowed(self):
-        for path, name in (("src/reg/a.h", "base/b.h"), ("src/vfio_user/a.h", "pci/b.h"),
+        for path, name in (("src/lib/reg/a.h", "base/b.h"), ("src/transports/vfio_user/a.h", "pci/b.h"),
                            ("src/devices/x/a.h", "pci/b.h"), ("src/devices/x/a.h", "devices/x/b.h"),
-                           ("src/machine/a.h", "devices/x/b.h"), ("src/cli/a.cpp", "vfio_user/b.h"),
-                           ("src/topology/a.h", "topology/b.h")):
+                           ("src/run/machine/a.h", "devices/x/b.h"), ("src/cli/a.cpp", "vfio_user/b.h"),
+                           ("src/plan/topology/a.h", "topology/b.h")):
             self.assertEqual(self.arrow(path, name), [], "%s -> %s" % (path, name))
 
     def test_up_and_sideways_are_caught(self):
-        for path, name in (("src/base/a.h", "reg/b.h"), ("src/pci/a.h", "vfio_user/b.h"),
-                           ("src/vfio_user/a.h", "trace/b.h"), ("src/devices/x/a.h", "vfio_user/b.h"),
+        for path, name in (("src/lib/base/a.h", "reg/b.h"), ("src/lib/pci/a.h", "vfio_user/b.h"),
+                           ("src/transports/vfio_user/a.h", "trace/b.h"), ("src/devices/x/a.h", "vfio_user/b.h"),
                            ("src/devices/x/a.h", "devices/y/b.h"), ("src/devices/x/a.h", "topology/b.h"),
-                           ("src/topology/a.h", "devices/x/b.h"), ("src/machine/a.h", "cli/b.h"),
-                           ("src/topology/a.h", "machine/b.h"), ("src/newlayer/a.h", "base/b.h")):
+                           ("src/plan/topology/a.h", "devices/x/b.h"), ("src/run/machine/a.h", "cli/b.h"),
+                           ("src/plan/topology/a.h", "machine/b.h"), ("src/newlayer/a.h", "base/b.h")):
             self.assertEqual(len(self.arrow(path, name)), 1, "%s -> %s" % (path, name))
 
     def test_form(self):
-        for name in ("b.h", "../base/b.h", "src/base/b.h"):
-            self.assertEqual(len(self.arrow("src/base/a.cpp", name)), 1, name)
-        self.assertEqual(len(found(include_rules.arrows, tree={"src/reg/a.h": "#include <base/b.h>\n"})), 1)
+        for name in ("b.h", "../base/b.h", "src/lib/base/b.h", "lib/base/b.h"):
+            self.assertEqual(len(self.arrow("src/lib/base/a.cpp", name)), 1, name)
+        self.assertEqual(len(found(include_rules.arrows, tree={"src/lib/reg/a.h": "#include <base/b.h>\n"})), 1)
+        self.assertEqual(found(include_rules.arrows, tree={"src/lib/reg/a.h": "#include <memory>\n"}), [])
 
     def test_own_header_first(self):
-        bad = {"src/pci/a.h": "", "src/pci/a.cpp": '#include <vector>\n#include "pci/a.h"\n'}
-        good = {"src/pci/a.h": "", "src/pci/a.cpp": '#include "pci/a.h"\n#include <vector>\n'}
+        bad = {"src/lib/pci/a.h": "", "src/lib/pci/a.cpp": '#include <vector>\n#include "pci/a.h"\n'}
+        good = {"src/lib/pci/a.h": "", "src/lib/pci/a.cpp": '#include "pci/a.h"\n#include <vector>\n'}
         self.assertEqual(len(found(include_rules.own_header_first, tree=bad)), 1)
         self.assertEqual(found(include_rules.own_header_first, tree=good), [])
 
@@ -106,9 +107,9 @@ class DocRules(unittest.TestCase):
     TABLE = "| feature | test |\n|---|---|\n| loop | `%s` |\n"
 
     def test_readme_tests(self):
-        tree = {"src/base/CMakeLists.txt": "mimic_test(base_test SOURCES a_test.cpp)\n",
-                "src/base/a_test.cpp": "TEST(Loop, Runs) {\n"}
-        for name in ("base_test", "Loop.Runs", "Loop", "src/base/a_test.cpp", "src/base/"):
+        tree = {"src/lib/base/CMakeLists.txt": "mimic_test(base_test SOURCES a_test.cpp)\n",
+                "src/lib/base/a_test.cpp": "TEST(Loop, Runs) {\n"}
+        for name in ("base_test", "Loop.Runs", "Loop", "src/lib/base/a_test.cpp", "src/lib/base/"):
             self.assertEqual(found(doc_rules.readme_tests, tree=dict(tree, **{"README.md": self.TABLE % name})), [])
         for name in ("other_test", "Loop.Stops", "src/other"):
             readme = {"README.md": self.TABLE % name}
@@ -122,8 +123,8 @@ class DocRules(unittest.TestCase):
         pci = next(row for row in rows if row.startswith("| `src/pci`"))
         for wrong in (right.replace(pci + "\n", ""),                               # a folder is missing
                       right + "| `src/mediator` | what | base |\n",                # one that there is not
-                      right.replace(pci, "| `src/pci` | what | base |"),           # reg is allowed, and not named
-                      right.replace(pci, "| `src/pci` | what | base, reg, cli |")):  # cli is named, and not allowed
+                      right.replace(pci, "| `src/pci` | what | base, memory |"),           # reg is allowed, and not named
+                      right.replace(pci, "| `src/pci` | what | base, memory, reg, cli |")):  # cli is named, and not allowed
             self.assertEqual(len(found(doc_rules.layers, tree={"ARCHITECTURE.md": wrong})), 1, wrong)
 
     def test_module_versions(self):

@@ -52,7 +52,7 @@ def readme_tests(tree):
                 yield Breach("README.md", number, "names the test `%s`, which does not exist" % name)
 
 
-LAYER = re.compile(r"^\| `src/(\w+)(?:/<name>)?` \|.*\|([^|]*)\|$")
+LAYER = re.compile(r"^\| `src/(?:(?:%s)/)?(\w+)(?:/<name>)?` \|.*\|([^|]*)\|$" % "|".join(include_rules.GROUPS))
 
 
 def layers(tree):
@@ -85,9 +85,9 @@ def layers(tree):
             reached |= more
             waiting += more
         for other in sorted(named[name] - allowed[name]):
-            yield Breach(page, number, "src/%s may not use %s (include_rules.py)" % (name, other))
+            yield Breach(page, number, "%s may not use %s (include_rules.py)" % (name, other))
         for other in sorted(allowed[name] - reached):
-            yield Breach(page, number, "src/%s may use %s (include_rules.py), which is not said" % (name, other))
+            yield Breach(page, number, "%s may use %s (include_rules.py), which is not said" % (name, other))
 
 
 def module_versions(tree):

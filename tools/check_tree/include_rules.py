@@ -6,36 +6,54 @@ import re
 
 from tree import Breach
 
-# Which folders of src/ the files of a folder may include besides their own. ARCHITECTURE.md has the picture; doc_rules.py
-# sees to it that the two agree.
+# Groups of src/ by who may use them: their names are no part of an #include. What is in no group (`devices`, `cli`) is rooted
+# at src/ itself.
+GROUPS = ("lib", "transports", "plan", "run")
+
+# Which folders the files of a folder may include besides their own. ARCHITECTURE.md has the picture; doc_rules.py sees to
+# it that the two agree.
 LOWEST = {"base"}
+MEMORY = LOWEST | {"memory"}
 REG = LOWEST | {"reg"}
-FRAMEWORK = {"pci", "trace", "control", "vfio_user"}
+DEVICE = MEMORY | REG | {"pci"}
+SERVICE = LOWEST | {"service"}
+PLAN = LOWEST | {"topology", "outputs"}
+SERVING = DEVICE | SERVICE | {"trace", "vfio_user", "devices", "topology", "outputs", "control"}
 MAY_INCLUDE = {
+    # lib: installed, for everybody.
     "base": set(),
+    # Guest memory as devices reach it. Neither knows what a PCI function is.
+    "memory": LOWEST,
     "reg": LOWEST,
-    "pci": REG,
-    "trace": REG | {"pci"},
-    "control": REG | {"pci", "trace"},
-    "vfio_user": REG | {"pci"},
+    "pci": MEMORY | REG,
+    "trace": DEVICE,
+    # HTTP, events, metrics: for processes that have no devices, too.
+    "service": LOWEST,
+    # transports: how a device reaches a VMM.
+    "vfio_user": DEVICE,
     # A device model knows neither its transport nor its process.
-    "devices": REG | {"pci"},
-    "topology": REG | {"pci"},
-    "kernelbus": LOWEST | {"topology"},
-    # Files of a page as bytes.
-    "web": set(),
-    # What is in a guest, and what serves its devices: neither knows how the other is started.
-    "guest": LOWEST | {"topology"},
-    "host": REG | FRAMEWORK | {"devices", "topology"},
-    "machine": REG | FRAMEWORK | {"devices", "topology", "kernelbus", "guest", "host"},
-    "gateway": REG | {"pci", "trace", "control", "machine"},
-    "replay": REG | FRAMEWORK | {"devices", "topology", "host"},
-    "instruments": REG | FRAMEWORK | {"web", "gateway", "replay", "machine", "host"},
+    "devices": DEVICE,
+    # plan: files in, texts out. No process, no socket.
+    "topology": DEVICE,
+    "outputs": LOWEST | {"pci", "topology"},
     # Dumps of real devices in, topology files out.
-    "clone": REG | {"pci", "topology"},
-    "cli": REG | FRAMEWORK | {
-        "devices", "topology", "kernelbus", "web", "guest", "host", "machine", "gateway", "replay", "instruments",
-        "clone"},
+    "dump": REG | {"pci", "topology"},
+    "kernel_bus": PLAN,
+    # run: what programs do.
+    "control": DEVICE | SERVICE | {"trace"},
+    # Files of a page as bytes.
+    "page": set(),
+    "guest_image": LOWEST | {"topology"},
+    "guest_agent": LOWEST | {"guest_image"},
+    "verify": PLAN | {"guest_image"},
+    "device_host": SERVING,
+    "machine": SERVING | {"device_host", "kernel_bus", "guest_image", "guest_agent", "verify"},
+    "gateway": DEVICE | SERVICE | {"trace", "control", "machine"},
+    "replay": SERVING | {"device_host"},
+    "commands": SERVING | {"device_host", "machine", "gateway", "replay", "page"},
+    "cli": SERVING | {
+        "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
+        "guest_agent", "verify"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -55,27 +73,33 @@ def source_files(tree):
             yield path
 
 
+def below_root(path):
+    """Path of a source file as an #include writes it."""
+    parts = path.split("/")[1:]
+    return "/".join(parts[1:] if parts[0] in GROUPS else parts)
+
+
 def arrows(tree):
     for path in source_files(tree):
-        layer = path.split("/")[1]
+        layer = below_root(path).split("/")[0]
         if layer not in MAY_INCLUDE:
-            yield Breach(path, 1, "src/%s is no known layer; add it to tools/check_tree/include_rules.py" % layer)
+            yield Breach(path, 1, "%s is no known layer; add it to tools/check_tree/include_rules.py" % os.path.dirname(path))
             continue
         for number, quote, name in includes(tree, path):
             parts = name.split("/")
             if quote == '"' and len(parts) == 1:
                 yield Breach(path, number, '"%s" is not rooted at src/' % name)
-            elif name.startswith(("src/", "../", "./")):
-                yield Breach(path, number, '"%s": write the path below src/' % name)
-            elif parts[0] not in MAY_INCLUDE:
+            elif name.startswith(("src/", "../", "./")) or parts[0] in GROUPS:
+                yield Breach(path, number, '"%s": write the path below its group of src/' % name)
+            elif parts[0] not in MAY_INCLUDE or name == "memory":  # a folder of ours and a header of the language
                 continue
             elif quote == "<":
                 yield Breach(path, number, "<%s>: our own headers go in quotes" % name)
             elif layer == "devices" and parts[0] == "devices":
-                if parts[1] != path.split("/")[2]:
+                if parts[1] != below_root(path).split("/")[1]:
                     yield Breach(path, number, '"%s": a device may not include another device' % name)
             elif parts[0] != layer and parts[0] not in MAY_INCLUDE[layer]:
-                yield Breach(path, number, '"%s": src/%s may not depend on src/%s' % (name, layer, parts[0]))
+                yield Breach(path, number, '"%s": %s may not depend on %s' % (name, layer, parts[0]))
 
 
 def own_header_first(tree):
@@ -84,7 +108,7 @@ def own_header_first(tree):
         stem, ending = os.path.splitext(path)
         if ending != ".cpp" or stem + ".h" not in known:
             continue
-        own = stem[len("src/"):] + ".h"
+        own = below_root(stem) + ".h"
         first = next(includes(tree, path), None)
         if first and first[2] != own:
             yield Breach(path, first[0], 'the first #include is not "%s"' % own)

@@ -67,7 +67,7 @@ cleanup() {
 }
 
 # Programs of the cache are run, so nobody but us and root may have filled it; /tmp, sticky, may hold it (cache_root() of
-# src/guest has the same rule).
+# src/run/guest_image has the same rule).
 check_cache_owner() {
     local uid mode
     [ -e "$CACHE" ] || return 0

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-#include "pci/pci_regs.h"
+#include "pci/config/pci_regs.h"
 #include "reg/map_test.h"
 
 MIMIC_MAP_TEST(Adder, adder::kMap);
@@ -18,15 +18,16 @@ namespace {
 
 // 64 bytes of guest memory at 0x1000, answered at once or when the test says so, and a count of
 // interrupts.
-class Slot final : public mimic::pci::Upstream, public mimic::pci::DmaSpace {
+class Slot final : public mimic::pci::Slot, public mimic::memory::DmaSpace {
 public:
     void send_msix(uint32_t) override { ++interrupts; }
     void send_msi(uint32_t) override {}
     void set_intx(bool) override {}
-    mimic::pci::DmaSpace& dma() override { return *this; }
+    mimic::memory::DmaSpace& dma() override { return *this; }
     mimic::TaskRunner& runner() override { std::abort(); }
 
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, mimic::pci::DmaAccess) override {
+    std::optional<std::span<std::byte>> span(uint64_t, uint64_t,
+                                             mimic::memory::DmaAccess) override {
         return std::nullopt;
     }
     void read(uint64_t iova, uint64_t size, ReadDone done) override {

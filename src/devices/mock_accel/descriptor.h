@@ -50,7 +50,7 @@ enum class Code : uint8_t {
     kReadFault = 4,   // a byte of the source is not reachable
     kWriteFault = 5,  // a byte of the destination is not
     kOutOfRange = 6,  // beyond the end of device memory
-    kAborted = 7,     // the upstream was lost in between
+    kAborted = 7,     // the slot was lost in between
 };
 
 struct Completion {

@@ -10,9 +10,9 @@
 #include <string>
 #include <utility>
 
-#include "base/mapping.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "memory/mapping.h"
 
 namespace mimic::mock_accel {
 

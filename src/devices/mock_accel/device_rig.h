@@ -15,13 +15,13 @@
 namespace mimic::mock_accel {
 
 /// A slot whose client keeps the MSI-X table, as QEMU does.
-class TestSlot final : public pci::Upstream {
+class TestSlot final : public pci::Slot {
 public:
     void send_msix(uint32_t vector) override { vectors.push_back(vector); }
     void send_msi(uint32_t) override {}
     bool owns_msix_table() const override { return owns_table; }
     void set_intx(bool) override {}
-    pci::DmaSpace& dma() override { return memory; }
+    memory::DmaSpace& dma() override { return memory; }
     TaskRunner& runner() override { return tasks; }
 
     std::vector<uint32_t> take() { return std::exchange(vectors, {}); }

@@ -8,7 +8,7 @@
 #include <span>
 
 #include "base/task_runner.h"
-#include "pci/dma.h"
+#include "memory/dma_space.h"
 
 namespace mimic::mock_accel {
 
@@ -33,7 +33,7 @@ struct RingState {
 class EnginePort {
 public:
     /// Memory on the bus; nullptr while the function may not master it.
-    virtual pci::DmaSpace* dma_space() = 0;
+    virtual memory::DmaSpace* dma_space() = 0;
 
     /// Where work is posted to; nullptr while nothing is attached: then no ring runs.
     virtual TaskRunner* task_runner() = 0;

@@ -36,7 +36,7 @@ struct EngineTest : testing::Test, EnginePort {
 
     static std::byte byte_at(uint64_t i) { return static_cast<std::byte>(i * 7 + i / 251); }
 
-    pci::DmaSpace* dma_space() override { return mastering ? &memory : nullptr; }
+    memory::DmaSpace* dma_space() override { return mastering ? &memory : nullptr; }
     TaskRunner* task_runner() override { return attached ? &runner : nullptr; }
     std::span<std::byte> device_memory() override { return local; }
     void raise_ring(uint32_t ring) override {

@@ -301,8 +301,8 @@ TEST_F(EngineTest, CopyAcrossRegionsAndIntoAHoleIsDoneInPieces) {
 }
 
 TEST_F(EngineTest, AccessRightsOfMemoryCount) {
-    memory.add(0x800000, 0x1000, Kind::kMapped, pci::DmaAccess::kRead);
-    memory.add(0x900000, 0x1000, Kind::kMapped, pci::DmaAccess::kWrite);
+    memory.add(0x800000, 0x1000, Kind::kMapped, memory::DmaAccess::kRead);
+    memory.add(0x900000, 0x1000, Kind::kMapped, memory::DmaAccess::kWrite);
     EXPECT_EQ(run_one(copy(64, 0x800000, 0x900000)), Code::kOk);
     EXPECT_EQ(run_one(copy(64, 0x900000, kTarget)), Code::kReadFault);
     EXPECT_EQ(run_one(copy(64, kSource, 0x800000)), Code::kWriteFault);

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "pci/sriov.h"
+#include "pci/function/sriov.h"
 
 namespace mimic::mock_accel {
 namespace {
@@ -279,7 +279,7 @@ void MockAccel::on_attach() {
     const Status made = make_memory();
     uint64_t suppressed = 0;
     // BAR2 then reads as ones, and no descriptor reaches it.
-    if (!made && without_memory_.allow(upstream()->runner().now(), suppressed)) {
+    if (!made && without_memory_.allow(slot()->runner().now(), suppressed)) {
         MIMIC_LOG("mock_accel", kError, "{}: no device memory for this client: {}{}", name(),
                   made.error().message(), log::more_like_it(suppressed));
     }

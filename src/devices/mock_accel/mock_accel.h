@@ -19,8 +19,8 @@
 #include "devices/mock_accel/engine.h"
 #include "devices/mock_accel/engine_port.h"
 #include "devices/mock_accel/registers.h"
-#include "pci/capabilities.h"
-#include "pci/function.h"
+#include "pci/function/capabilities.h"
+#include "pci/function/function.h"
 #include "reg/bank.h"
 
 namespace mimic::mock_accel {
@@ -149,7 +149,7 @@ private:
     void count(uint64_t more);
 
     // EnginePort.
-    pci::DmaSpace* dma_space() override { return dma(); }
+    memory::DmaSpace* dma_space() override { return dma(); }
     TaskRunner* task_runner() override;
     void raise_ring(uint32_t ring) override { raise_msix(kFirstRingVector + ring); }
     void ring_progressed(uint32_t ring, const RingState& state, const RingCounts& counts) override;

@@ -113,7 +113,7 @@ void MockAccel::clear_counters() {
 }
 
 TaskRunner* MockAccel::task_runner() {
-    return upstream() != nullptr ? &upstream()->runner() : nullptr;
+    return slot() != nullptr ? &slot()->runner() : nullptr;
 }
 
 void MockAccel::ring_progressed(uint32_t ring, const RingState& state, const RingCounts& counts) {
@@ -130,7 +130,7 @@ void MockAccel::ring_progressed(uint32_t ring, const RingState& state, const Rin
     if (!state.halted || bank_.get<RING_STATUS, "HALTED">(ring) != 0) return;
     bank_.set<RING_STATUS, "HALTED">(1, ring);
     uint64_t suppressed = 0;
-    if (upstream() == nullptr || !halts_.allow(upstream()->runner().now(), suppressed)) return;
+    if (slot() == nullptr || !halts_.allow(slot()->runner().now(), suppressed)) return;
     MIMIC_LOG(
         kCategory, kWarn,
         "{}: Ring {} halted at RING_HEAD {:#010x}: its descriptors at {:#x} or completions at "

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "devices/mock_accel/device_rig.h"
-#include "pci/trace_names.h"
+#include "pci/trace/trace_names.h"
 
 namespace mimic::mock_accel {
 namespace {

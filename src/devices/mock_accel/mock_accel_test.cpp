@@ -7,8 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "pci/pci_regs.h"
-#include "pci/test_function.h"
+#include "pci/config/pci_regs.h"
+#include "pci/testing/function.h"
 #include "reg/map_test.h"
 
 MIMIC_MAP_TEST(MockAccel, mimic::mock_accel::kMap);
@@ -70,7 +70,7 @@ public:
         set_config(capability(0x11) + 2, 0x8000, 2);  // MSI-X enable
     }
 
-    pci::FakeUpstream slot;
+    pci::FakeSlot slot;
     std::unique_ptr<MockAccel> device;
 };
 

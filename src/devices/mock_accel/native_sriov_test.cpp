@@ -10,8 +10,8 @@
 #include <gtest/gtest.h>
 
 #include "devices/mock_accel/device_rig.h"
-#include "pci/pci_regs.h"
-#include "pci/sriov.h"
+#include "pci/config/pci_regs.h"
+#include "pci/function/sriov.h"
 
 namespace mimic::mock_accel {
 namespace {

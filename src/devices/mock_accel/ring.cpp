@@ -82,9 +82,9 @@ void Ring::fetch(const Budget& budget) {
         {tail_ - head_, entries() - slot(head_), fetch_limit_, budget.descriptors});
     const uint64_t size = count * sizeof(Descriptor);
     const uint64_t address = config_.base + slot(head_) * sizeof(Descriptor);
-    pci::DmaSpace* const dma = engine_.port().dma_space();
+    memory::DmaSpace* const dma = engine_.port().dma_space();
     if (dma == nullptr || address < config_.base) return halt();
-    if (const auto bytes = dma->span(address, size, pci::DmaAccess::kRead)) {
+    if (const auto bytes = dma->span(address, size, memory::DmaAccess::kRead)) {
         const uint32_t limit = fetch_limit_;
         fetched(*bytes);
         if (dma->intact(address, size)) return;
@@ -133,11 +133,11 @@ void Ring::transfer(const Descriptor& descriptor, Budget& budget) {
     piece_at_ = overlaps_upwards(descriptor) ? left - piece_size_ : done_;
     const bool is_fill = descriptor.opcode == kOpcodeFill;
     const auto to = piece_span(descriptor.destination, is_local(descriptor, kFlagDestinationLocal),
-                               pci::DmaAccess::kWrite);
+                               memory::DmaAccess::kWrite);
     std::optional<std::span<std::byte>> from;
     if (!is_fill) {
         from = piece_span(descriptor.source, is_local(descriptor, kFlagSourceLocal),
-                          pci::DmaAccess::kRead);
+                          memory::DmaAccess::kRead);
     }
     if (to && (is_fill || from)) {
         budget.take_bytes(piece_size_);
@@ -171,22 +171,22 @@ void Ring::transfer(const Descriptor& descriptor, Budget& budget) {
 }
 
 std::optional<std::span<std::byte>> Ring::piece_span(uint64_t address, bool local,
-                                                     pci::DmaAccess access) {
+                                                     memory::DmaAccess access) {
     // check_descriptor() has seen to it that neither leaves device memory nor wraps.
     if (local) return engine_.port().device_memory().subspan(address + piece_at_, piece_size_);
-    pci::DmaSpace* const dma = engine_.port().dma_space();
+    memory::DmaSpace* const dma = engine_.port().dma_space();
     if (dma == nullptr) return std::nullopt;
     return dma->span(address + piece_at_, piece_size_, access);
 }
 
 // Asked after a piece_span() was used: whether its owner has taken the memory away.
 bool Ring::piece_lost(uint64_t address, bool local) {
-    pci::DmaSpace* const dma = engine_.port().dma_space();
+    memory::DmaSpace* const dma = engine_.port().dma_space();
     return !local && dma != nullptr && !dma->intact(address + piece_at_, piece_size_);
 }
 
 void Ring::read_source(uint64_t address) {
-    pci::DmaSpace* const dma = engine_.port().dma_space();
+    memory::DmaSpace* const dma = engine_.port().dma_space();
     if (dma == nullptr) return finish(Code::kAborted);
     dma->read(address, piece_size_,
               later([](Ring& ring, const Result<std::span<const std::byte>>& bytes) {
@@ -204,14 +204,14 @@ void Ring::write_destination(std::span<const std::byte> data) {
     const Descriptor& descriptor = current();
     if (const auto to = piece_span(descriptor.destination,
                                    is_local(descriptor, kFlagDestinationLocal),
-                                   pci::DmaAccess::kWrite)) {
+                                   memory::DmaAccess::kWrite)) {
         std::memmove(to->data(), data.data(), data.size());
         if (piece_lost(descriptor.destination, is_local(descriptor, kFlagDestinationLocal))) {
             return finish(Code::kWriteFault);
         }
         return piece_done();
     }
-    pci::DmaSpace* const dma = engine_.port().dma_space();
+    memory::DmaSpace* const dma = engine_.port().dma_space();
     if (dma == nullptr) return finish(Code::kAborted);
     dma->write(descriptor.destination + piece_at_, data,
                later([](Ring& ring, const Status& status) { ring.destination_written(status); }));
@@ -256,9 +256,9 @@ void Ring::flush() {
     // Before they are stored: a driver that sees one may ring the doorbell for its slot before an
     // answer says that it is stored.
     head_ += count;
-    pci::DmaSpace* const dma = engine_.port().dma_space();
+    memory::DmaSpace* const dma = engine_.port().dma_space();
     if (dma == nullptr || address < config_.completion_base) return flushed(false, count);
-    if (const auto to = dma->span(address, from.size_bytes(), pci::DmaAccess::kWrite)) {
+    if (const auto to = dma->span(address, from.size_bytes(), memory::DmaAccess::kWrite)) {
         store_completions(*to, from);
         return flushed(dma->intact(address, from.size_bytes()), count);
     }

@@ -96,7 +96,7 @@ private:
     void write_destination(std::span<const std::byte> data);
     void destination_written(const Status& status);
     std::optional<std::span<std::byte>> piece_span(uint64_t address, bool local,
-                                                   pci::DmaAccess access);
+                                                   memory::DmaAccess access);
     bool piece_lost(uint64_t address, bool local);
     void piece_done();
     void finish(Code code);

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/task_runner.h"
-#include "pci/dma.h"
+#include "memory/dma_space.h"
 
 namespace mimic::mock_accel {
 
@@ -43,7 +43,7 @@ public:
 };
 
 /// See the head of the file. Addresses without a region fail as guest memory does.
-class TestMemory final : public pci::DmaSpace {
+class TestMemory final : public memory::DmaSpace {
 public:
     enum class Kind { kMapped, kByMessage, kDevice };
 
@@ -51,7 +51,7 @@ public:
         uint64_t iova = 0;
         std::span<std::byte> bytes;
         Kind kind = Kind::kMapped;
-        pci::DmaAccess access = pci::DmaAccess::kReadWrite;
+        memory::DmaAccess access = memory::DmaAccess::kReadWrite;
         std::function<void(uint64_t, std::span<const std::byte>)> written{};  // kDevice
         std::vector<std::byte> storage{};
 
@@ -60,7 +60,7 @@ public:
 
     /// `size` zero bytes at `iova`.
     Region& add(uint64_t iova, size_t size, Kind kind = Kind::kMapped,
-                pci::DmaAccess access = pci::DmaAccess::kReadWrite) {
+                memory::DmaAccess access = memory::DmaAccess::kReadWrite) {
         std::vector<std::byte> storage(size);
         Region& region = regions_.emplace_back();
         region.iova = iova;
@@ -90,7 +90,7 @@ public:
     }
 
     std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
-                                             pci::DmaAccess access) override {
+                                             memory::DmaAccess access) override {
         Region* const region = find(iova);
         if (region == nullptr || region->kind != Kind::kMapped || !permits(*region, access) ||
             size == 0 || size > region->bytes.size() - (iova - region->iova)) {
@@ -105,7 +105,7 @@ public:
 
     void read(uint64_t iova, uint64_t size, ReadDone done) override {
         bool later = false;
-        if (!check(iova, size, pci::DmaAccess::kRead, later)) {
+        if (!check(iova, size, memory::DmaAccess::kRead, later)) {
             return done(fail(std::errc::bad_address, "no memory"));
         }
         ++transfers;
@@ -122,7 +122,7 @@ public:
 
     void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override {
         bool later = false;
-        if (!check(iova, data.size(), pci::DmaAccess::kWrite, later)) {
+        if (!check(iova, data.size(), memory::DmaAccess::kWrite, later)) {
             return done(fail(std::errc::bad_address, "no memory"));
         }
         ++transfers;
@@ -157,7 +157,7 @@ public:
     size_t transfers = 0;     // read() and write() that were served
 
 private:
-    static bool permits(const Region& region, pci::DmaAccess access) {
+    static bool permits(const Region& region, memory::DmaAccess access) {
         const auto want = static_cast<unsigned>(access);
         return (static_cast<unsigned>(region.access) & want) == want;
     }
@@ -168,7 +168,7 @@ private:
         return found == regions_.end() ? nullptr : &*found;
     }
 
-    bool check(uint64_t iova, uint64_t size, pci::DmaAccess access, bool& later) {
+    bool check(uint64_t iova, uint64_t size, memory::DmaAccess access, bool& later) {
         constexpr uint64_t kMost = 16U << 20;
         if (size == 0 || size > kMost || iova + (size - 1) < iova) return false;
         for (uint64_t done = 0; done < size;) {

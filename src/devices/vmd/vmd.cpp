@@ -4,8 +4,8 @@
 #include <bit>
 #include <utility>
 
-#include "pci/capabilities.h"
-#include "pci/pci_regs.h"
+#include "pci/config/pci_regs.h"
+#include "pci/function/capabilities.h"
 
 namespace mimic::vmd {
 namespace {

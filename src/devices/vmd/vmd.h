@@ -9,8 +9,8 @@
 #include <string>
 
 #include "base/result.h"
-#include "pci/fabric.h"
-#include "pci/function.h"
+#include "pci/fabric/fabric.h"
+#include "pci/function/function.h"
 
 namespace mimic::vmd {
 
@@ -57,8 +57,8 @@ private:
     // pci::Fabric::Host
     void interrupt(uint32_t vector) override { raise_msix(vector); }
     uint32_t vectors() const override { return kVectors; }
-    pci::DmaSpace* fabric_dma() override { return dma(); }
-    TaskRunner& fabric_runner() override { return upstream()->runner(); }
+    memory::DmaSpace* fabric_dma() override { return dma(); }
+    TaskRunner& fabric_runner() override { return slot()->runner(); }
     bool is_window(uint64_t address) const override;
 
     pci::Fabric fabric_;

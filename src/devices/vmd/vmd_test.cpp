@@ -6,9 +6,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "pci/pci_regs.h"
-#include "pci/test_fabric.h"
-#include "pci/test_function.h"
+#include "pci/config/pci_regs.h"
+#include "pci/testing/fabric.h"
+#include "pci/testing/function.h"
 
 namespace mimic::vmd {
 namespace {
@@ -30,7 +30,7 @@ protected:
         auto made = TestDevice::create({});
         child = made.get();
         EXPECT_TRUE(device->fabric().add_function(port, 0, std::move(made)));
-        device->attach(upstream);
+        device->attach(slot);
     }
     ~VmdTest() override { device->detach(); }
 
@@ -66,9 +66,9 @@ protected:
         guest.open_device(0x100, kMemory32, kMemory64 + 0x10'0000);
     }
 
-    pci::FakeUpstream upstream;
+    pci::FakeSlot slot;
     std::unique_ptr<Vmd> device;
-    pci::Bridge* port = nullptr;
+    pci::Port* port = nullptr;
     TestDevice* child = nullptr;
 };
 
@@ -126,12 +126,12 @@ TEST_F(VmdTest, ChildNeverSeesTheEndpointsOwnMsixTable) {
 TEST_F(VmdTest, ChildsMessageFiresTheEndpointsVector) {
     program();
     Guest(device->fabric()).open_msix(*child, 0x100, kMemory32, 7);
-    upstream.take();
+    slot.take();
     child->raise_msix(2);
-    EXPECT_THAT(upstream.take(), ElementsAre("msix 9"));
+    EXPECT_THAT(slot.take(), ElementsAre("msix 9"));
     put<uint16_t>(regs::COMMAND, regs::COMMAND_MEMORY_SPACE);
     child->raise_msix(2);
-    EXPECT_THAT(upstream.take(), IsEmpty()) << "without the endpoint's bus mastering";
+    EXPECT_THAT(slot.take(), IsEmpty()) << "without the endpoint's bus mastering";
 }
 
 TEST_F(VmdTest, ChildHasNoDmaWithoutTheEndpointsBusMaster) {
@@ -174,8 +174,8 @@ TEST_F(VmdTest, ClientsComeAndGo) {
         EXPECT_EQ(load(kMemory32Bar, TestDevice::kRegisters), 0u);
         device->detach();
         EXPECT_FALSE(device->fabric().attached());
-        EXPECT_EQ(child->upstream(), nullptr);
-        device->attach(upstream);
+        EXPECT_EQ(child->slot(), nullptr);
+        device->attach(slot);
     }
 }
 

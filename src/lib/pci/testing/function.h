@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the tests of this folder plug together: a function without a model, and a slot that writes
+// down what it gets.
+#pragma once
+
+#include <cstring>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pci/config/pci_regs.h"
+#include "pci/function/function.h"
+
+namespace mimic::pci {
+
+/// Records interrupts as text: "msix 3", "msi 0", "pin 1". Has no memory and no time.
+class FakeSlot final : public Slot {
+public:
+    bool owns_table = true;
+    std::vector<std::string> events;
+
+    void send_msix(uint32_t vector) override { events.push_back(fmt::format("msix {}", vector)); }
+    void send_msi(uint32_t vector) override { events.push_back(fmt::format("msi {}", vector)); }
+    bool owns_msix_table() const override { return owns_table; }
+    void set_intx(bool asserted) override { events.push_back(fmt::format("pin {:d}", asserted)); }
+    memory::DmaSpace& dma() override { return dma_; }
+    TaskRunner& runner() override { return runner_; }
+
+    /// Takes the events recorded so far.
+    std::vector<std::string> take() { return std::exchange(events, {}); }
+
+private:
+    class NoDma final : public memory::DmaSpace {
+    public:
+        std::optional<std::span<std::byte>> span(uint64_t, uint64_t, memory::DmaAccess) override {
+            return std::nullopt;
+        }
+        void read(uint64_t, uint64_t, ReadDone done) override {
+            done(fail(std::errc::bad_address, "no memory"));
+        }
+        void write(uint64_t, std::span<const std::byte>, WriteDone done) override {
+            done(fail(std::errc::bad_address, "no memory"));
+        }
+    };
+    class NoTime final : public TaskRunner {
+    public:
+        void post(Task) override {}
+        void post_delayed(Task, Duration) override {}
+        TimePoint now() const override { return {}; }
+        bool is_current() const override { return true; }
+    };
+
+    NoDma dma_;
+    NoTime runner_;
+};
+
+/// A function whose BAR0 is MSI-X structures, where it has them, and zeros.
+class TestFunction final : public Function {
+public:
+    explicit TestFunction(FunctionOptions options = default_options())
+        : Function(std::move(options)) {}
+
+    static FunctionOptions default_options() {
+        FunctionOptions options;
+        options.name = "test0";
+        options.vendor_id = 0x1de5;
+        options.device_id = 0x0001;
+        options.subsystem_vendor_id = 0x1af4;
+        options.subsystem_id = 0x1100;
+        options.class_code = 0x120000;
+        options.revision = 3;
+        options.interrupt_pin = 1;
+        options.bars[0] = {.type = BarType::kMemory32, .size = 0x1'0000};
+        return options;
+    }
+
+    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
+        if (!msix_read(bar, offset, data)) std::fill(data.begin(), data.end(), uint8_t{0});
+    }
+    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
+        model_writes += !msix_write(bar, offset, data);
+    }
+    std::span<const uint8_t> rom() const override { return image; }
+    void on_reset(ResetKind kind) override {
+        resets.push_back(kind);
+        if (during_reset) during_reset();
+    }
+
+    using Function::dma;
+    using Function::raise_msi;
+    using Function::raise_msix;
+    using Function::set_intx;
+    using Function::slot;
+
+    /// Config accesses as a guest makes them.
+    void write_u8(uint32_t offset, uint8_t value) { write_le(offset, value, 1); }
+    void write_u16(uint32_t offset, uint32_t value) { write_le(offset, value, 2); }
+    void write_u32(uint32_t offset, uint32_t value) { write_le(offset, value, 4); }
+    uint32_t read_u32(uint32_t offset) {
+        uint32_t value = 0;
+        config_read(offset, {reinterpret_cast<uint8_t*>(&value), 4});
+        return value;
+    }
+
+    /// BAR0 accesses as a guest makes them.
+    void bar0_write_u32(uint64_t offset, uint32_t value) {
+        bar_write(0, offset, {reinterpret_cast<const uint8_t*>(&value), 4});
+    }
+    uint64_t bar0_read_u64(uint64_t offset) {
+        uint64_t value = 0;
+        bar_read(0, offset, {reinterpret_cast<uint8_t*>(&value), 8});
+        return value;
+    }
+
+    std::vector<uint8_t> image;
+    std::vector<ResetKind> resets;
+    std::function<void()> during_reset;
+    uint32_t model_writes = 0;
+
+private:
+    void write_le(uint32_t offset, uint32_t value, size_t size) {
+        config_write(offset, {reinterpret_cast<const uint8_t*>(&value), size});
+    }
+};
+
+}  // namespace mimic::pci

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// default_context(): the layout of a machine's run directory.
+#include "outputs/outputs.h"
+
+namespace mimic::outputs {
+
+RunContext default_context(const topology::Machine& machine, const std::string& run_dir) {
+    RunContext out;
+    out.accel = machine.accel;
+    for (const topology::FabricSpec& fabric : machine.fabrics) {
+        out.device_sockets[fabric.name] = run_dir + "/" + fabric.name + ".sock";
+    }
+    for (const topology::DeviceSpec& device : machine.devices) {
+        if (device.on_fabric) continue;
+        for (const topology::FunctionSpec& function : device.functions) {
+            out.device_sockets[function.name] = run_dir + "/" + function.name + ".sock";
+        }
+    }
+    if (machine.kernel.image.empty()) {
+        out.kernel = run_dir + "/vmlinuz";
+        out.initrd = run_dir + "/initrd";
+    } else {
+        out.disk = run_dir + "/disk.qcow2";
+        out.disk_base = machine.kernel.image;
+        out.seed_iso = run_dir + "/seed.iso";
+        out.ssh_port = 2222;
+    }
+    out.qmp_socket = run_dir + "/qmp.sock";
+    out.qga_socket = run_dir + "/qga.sock";
+    out.console_socket = run_dir + "/console.sock";
+    out.console_log = run_dir + "/console.log";
+    out.pid_file = run_dir + "/qemu.pid";
+    return out;
+}
+
+}  // namespace mimic::outputs

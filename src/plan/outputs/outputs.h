@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is made of a validated topology: QEMU's arguments, libvirt's XML, the expected tree, a picture.
+// docs/topology.md describes each. All functions are pure and thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "topology/model.h"
+
+namespace mimic::outputs {
+
+/// Where the parts of one running machine are. Paths are taken as they are and may hold any
+/// character but NUL.
+struct RunContext {
+    std::string qemu = "qemu-system-x86_64";
+    topology::Accel accel = topology::Accel::kTcg;  // kTcg or kKvm; kAuto lets QEMU try KVM, then TCG
+
+    /// vfio-user socket by name of function or fabric. Each function of an endpoint and each fabric
+    /// of the machine needs one.
+    std::map<std::string, std::string> device_sockets;
+
+    std::string kernel;  // bzImage and initramfs of a direct boot; ignored if the machine boots an
+                         // image
+    std::string initrd;
+    std::string disk;  // qcow2 of a machine that boots an image: what the guest writes. Needs to
+                       // name no base itself
+    std::string disk_base;  // the image below it, which stands alone and is only read
+    std::string seed_iso;   // cloud-init seed; empty: none
+    uint16_t ssh_port = 0;  // host port forwarded to the guest's 22 (image boot); 0: no network
+
+    std::string qmp_socket;       // each empty: QEMU gets no such channel
+    std::string qga_socket;       // qemu-guest-agent's virtio port org.qemu.guest_agent.0
+    std::string console_socket;   // serial port 0, for an interactive console
+    std::string console_log;      // everything serial port 0 prints
+    bool append_console = false;  // to what is there; needed if somebody shortens it meanwhile
+    std::string pid_file;
+
+    std::vector<std::string> extra_qemu_args;  // appended as they are
+};
+
+/// A context with the paths that `mimic up` uses for `machine` in `run_dir` (docs/topology.md has
+/// the table):
+/// `<run_dir>/<function or fabric>.sock`, `qmp.sock`, `qga.sock`, `console.sock`, `console.log`,
+/// `qemu.pid`, `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`.
+RunContext default_context(const topology::Machine& machine, const std::string& run_dir);
+
+/// QEMU's arguments, without the program itself. Fails if a function of an endpoint or a fabric has
+/// no socket, or a socket path does not fit into sockaddr_un (107 bytes).
+Result<std::vector<std::string>> qemu_args(const topology::Machine& machine, const RunContext& context);
+
+/// The kernel command line that qemu_args() passes for a direct boot.
+std::string kernel_command_line(const topology::Machine& machine);
+
+/// A libvirt domain for `virsh define`. Without a kernel or an image in `context` it boots nothing,
+/// and its description says what to add. Same failures as qemu_args().
+Result<std::string> libvirt_xml(const topology::Machine& machine, const RunContext& context);
+
+/// The expected device tree as JSON text: what `mimic verify` compares a guest with. Stable: see
+/// docs/topology.md.
+std::string tree_json(const topology::Model& model);
+
+/// The PCIe tree by NUMA node as an SVG document.
+std::string picture_svg(const topology::Model& model);
+
+enum class Format : uint8_t { kQemu, kLibvirt, kTree, kSvg };
+
+/// "qemu", "libvirt", "tree" or "svg"; fails with the list of names.
+Result<Format> parse_format(std::string_view name);
+
+/// `mimic plan`: the model in one format. kQemu and kLibvirt use default_context() below `run_root`
+/// (`<run_root>/<machine>`) and the program `qemu` (empty: the one in PATH). kQemu is shell syntax,
+/// one option a line, and several machines are printed one after another, each under a comment with
+/// its name; the kernel and the disk are those of `mimic up`. kLibvirt is one domain without what
+/// nobody writes for libvirt: kernel, initrd, cloud-init seed. Errors: those of qemu_args();
+/// invalid_argument for kLibvirt and several machines.
+Result<std::string> render(const topology::Model& model, Format format, const std::string& run_root,
+                           const std::string& qemu = "");
+
+}  // namespace mimic::outputs

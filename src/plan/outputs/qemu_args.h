@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pieces of QEMU's command line that the libvirt domain needs too.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "outputs/outputs.h"
+#include "topology/model.h"
+
+namespace mimic::outputs {
+
+/// CPU sockets and cores per socket, so that a NUMA node boundary is a socket boundary.
+struct CpuTopology {
+    unsigned sockets = 1;
+    unsigned cores = 1;
+};
+CpuTopology cpu_topology(const topology::Machine& machine);
+
+/// A function that QEMU sees, with a vfio-user socket of its own: one of an endpoint, or the VMD
+/// endpoint of a fabric.
+struct QemuFunction {
+    std::string name;  // its key in RunContext::device_sockets
+    topology::Bdf bdf;
+    bool multifunction = false;  // function 0 of several
+};
+
+/// A root port of QEMU's and what is plugged into it.
+struct QemuPort {
+    topology::DeviceSpec::RootPort port;
+    topology::Link link;
+    std::vector<QemuFunction> functions;
+};
+
+/// All root ports: endpoints' in file order, then fabrics'.
+std::vector<QemuPort> qemu_ports(const topology::Machine& machine);
+
+/// The socket of each QEMU function exists in `context` and fits into sockaddr_un.
+Status check_sockets(const topology::Machine& machine, const RunContext& context);
+
+/// `-device` JSON of one function that is plugged into the root port called `port_id`.
+std::string function_device_json(const std::string& port_id, const QemuFunction& function,
+                                 const std::string& socket_path);
+
+/// Value of pcie-root-port's x-speed property: "2_5", "5", "8", "16", "32" or "64".
+std::string root_port_speed(const topology::Link& link);
+
+}  // namespace mimic::outputs

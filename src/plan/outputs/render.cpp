@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// render(): what `mimic plan` prints.
+#include <array>
+
+#include <fmt/format.h>
+
+#include "base/nearest.h"
+#include "outputs/outputs.h"
+#include "outputs/shell_text.h"
+#include "topology/scalars.h"
+#include "topology/topology.h"
+
+namespace mimic::outputs {
+namespace {
+
+constexpr std::array<std::string_view, 4> kFormats = {"qemu", "libvirt", "tree", "svg"};
+
+/// One option and its value a line, with continuation lines.
+std::string command_line(const RunContext& context, const std::vector<std::string>& args) {
+    std::string out = shell_quoted(context.qemu);
+    for (size_t i = 0; i < args.size(); ++i) {
+        const bool is_value = !args[i].starts_with('-') && i > 0 && args[i - 1].starts_with('-');
+        out += is_value ? " " : " \\\n    ";
+        out += shell_quoted(args[i]);
+    }
+    return out + "\n";
+}
+
+}  // namespace
+
+Result<Format> parse_format(std::string_view name) {
+    for (size_t i = 0; i < kFormats.size(); ++i) {
+        if (kFormats[i] == name) return static_cast<Format>(i);
+    }
+    return fail(std::errc::invalid_argument, "unknown format '{}'; expected {}", name,
+                topology::join_or(kFormats));
+}
+
+Result<std::string> render(const topology::Model& model, Format format, const std::string& run_root,
+                           const std::string& qemu) {
+    if (format == Format::kTree) return tree_json(model);
+    if (format == Format::kSvg) return picture_svg(model);
+    const bool several = model.machines.size() > 1;
+    if (several && format == Format::kLibvirt) {
+        return fail(std::errc::invalid_argument,
+                    "{} has {} machines and a document of libvirt's is one domain: --machine {}",
+                    model.file_name, model.machines.size(), model.machines.front().name);
+    }
+    std::string out;
+    for (const topology::Machine& machine : model.machines) {
+        RunContext context = default_context(machine, run_root + "/" + machine.name);
+        if (!qemu.empty()) context.qemu = qemu;
+        if (format == Format::kQemu) {
+            MIMIC_ASSIGN_OR_RETURN(const auto args, qemu_args(machine, context));
+            if (several) out += fmt::format("{}# {}\n", out.empty() ? "" : "\n", machine.name);
+            out += command_line(context, args);
+        } else {
+            context.kernel.clear();
+            context.initrd.clear();
+            context.seed_iso.clear();
+            MIMIC_ASSIGN_OR_RETURN(out, libvirt_xml(machine, context));
+        }
+    }
+    return out;
+}
+
+}  // namespace mimic::outputs

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// tree_json(): what a guest must show. The format is documented in docs/topology.md, "Expected
+// tree"; keys are only ever added. Numbers that registers or sysfs print in hexadecimal are strings
+// in that very form.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "outputs/outputs.h"
+#include "topology/model_catalog.h"
+#include "topology/topology.h"
+
+namespace mimic::outputs {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string hex32(uint32_t value) {
+    return fmt::format("0x{:08x}", value);
+}
+
+std::string hex_bytes(const std::array<uint8_t, 16>& bytes) {
+    std::string out;
+    for (const uint8_t byte : bytes) out += fmt::format("{:02x}", byte);
+    return out;
+}
+
+int numa_node_of(std::optional<unsigned> node) {
+    return node ? static_cast<int>(*node) : -1;
+}
+
+Json link_json(const topology::Link& link) {
+    return {{"generation", link.generation},
+            {"speed", fmt::format("{} GT/s", link.gigatransfers())},
+            {"width", link.width}};
+}
+
+/// "native", "static", or null for a device without VFs.
+Json sriov_of(const topology::DeviceSpec& device) {
+    if (!device.functions.back().is_vf()) return nullptr;
+    return device.native_sriov ? "native" : "static";
+}
+
+Json registers(const topology::FunctionSpec& function) {
+    return {
+        {"DEVICE_ID", hex32(topology::kMockAccelDeviceId)},
+        {"REVISION", hex32(topology::kMockAccelRevision)},
+        {"UUID", hex_bytes(function.identifier.bytes)},
+        {"MEMORY_SIZE", fmt::format("0x{:016x}", function.memory_size)},
+        {"CAPABILITIES", hex32(function.capabilities)},
+        {"STATUS", hex32(0)},
+        {"FW_VERSION", hex32(topology::kMockAccelFwVersion)},
+        {"TOTAL_VFS", hex32(function.total_vfs)},
+        {"VF_INDEX", hex32(function.vf_index)},
+        {"NUM_VFS", hex32(0)},
+        {"LABEL", function.identifier.label},
+        {"RING_COUNT", hex32(function.rings)},
+        {"LOCAL_MEMORY_SIZE", fmt::format("0x{:016x}", function.memory_bar())},
+    };
+}
+
+/// Attributes as a read returns them, without the newline. A VF shows them once its PF's
+/// sriov_numvfs covers it.
+Json attributes(const topology::DeviceSpec& device, const topology::FunctionSpec& function) {
+    Json out = {
+        {"uuid", function.identifier.text},
+        {"memory_size", fmt::format("{}", function.memory_size)},
+        {"numa_node", fmt::format("{}", numa_node_of(device.numa_node))},
+        {"capabilities", hex32(function.capabilities)},
+        {"fw_version", hex32(topology::kMockAccelFwVersion)},
+        {"status", hex32(0)},
+    };
+    if (function.total_vfs > 0) {
+        out["sriov_totalvfs"] = fmt::format("{}", function.total_vfs);
+        out["sriov_numvfs"] = "0";
+    }
+    return out;
+}
+
+Json bars(const topology::FunctionSpec& function) {
+    Json out = Json::array();
+    for (const topology::BarSpec& bar : function.bars) {
+        out.push_back({{"index", bar.index},
+                       {"size", bar.size},
+                       {"type", bar.is_io      ? "io"
+                                : bar.is_64bit ? "memory64"
+                                               : "memory32"},
+                       {"prefetchable", bar.prefetchable}});
+    }
+    return out;
+}
+
+/// A function that is only known from outside has no registers, and no driver of ours.
+Json replica_json(const topology::DeviceSpec& device, const topology::FunctionSpec& function) {
+    return {
+        {"name", function.name},
+        {"kind", "pf"},
+        {"bdf", function.bdf.str()},
+        {"vendor", fmt::format("0x{:04x}", function.vendor_id)},
+        {"device", fmt::format("0x{:04x}", function.device_id)},
+        {"class", fmt::format("0x{:06x}", function.class_code)},
+        {"numa_node", numa_node_of(device.numa_node)},
+        {"bars", bars(function)},
+        {"rom", function.replica->rom_size},
+        {"total_vfs", function.replica->total_vfs},
+    };
+}
+
+Json function_json(const topology::Machine& machine, const topology::DeviceSpec& device,
+                   const topology::FunctionSpec& function) {
+    if (function.replica) return replica_json(device, function);
+    return {
+        {"name", function.name},
+        {"kind", function.is_vf() ? "vf" : "pf"},
+        {"bdf", function.bdf.str()},
+        {"vendor", fmt::format("0x{:04x}", function.vendor_id)},
+        {"device", fmt::format("0x{:04x}", function.device_id)},
+        {"class", fmt::format("0x{:06x}", function.class_code)},
+        {"numa_node", numa_node_of(device.numa_node)},
+        {"bars", bars(function)},
+        {"rings", function.rings},
+        {"registers", registers(function)},
+        {"sysfs",
+         {{"name", topology::sysfs_name(machine, function)},
+          {"attributes", attributes(device, function)}}},
+    };
+}
+
+Json device_json(const topology::Machine& machine, const topology::DeviceSpec& device) {
+    Json functions = Json::array();
+    for (const topology::FunctionSpec& function : device.functions) {
+        functions.push_back(function_json(machine, device, function));
+    }
+    Json out = {
+        {"name", device.name},
+        {"model", device.model},
+        {"numa_node", numa_node_of(device.numa_node)},
+        {"isolation", device.isolation == topology::Isolation::kShared ? "shared" : "process"},
+        {"attach", device.on_fabric ? "fabric" : "endpoint"},
+    };
+    if (device.fabric) {
+        out["fabric"] = machine.fabrics.at(*device.fabric).name;
+    } else {
+        out["root_port"] = {{"id", device.port.id}, {"bdf", device.port.bdf.str()}};
+    }
+    out["port"] = machine.port_above(device).str();
+    out["slot"] = device.slot;
+    out["hotplug"] = device.hotplug;
+    out["plugged"] = device.plugged;
+    out["sriov"] = sriov_of(device);
+    out["link"] = link_json(device.link);
+    out["functions"] = std::move(functions);
+    return out;
+}
+
+std::string_view kind_name(topology::PortSpec::Kind kind) {
+    switch (kind) {
+        case topology::PortSpec::Kind::kRootPort:
+            return "root_port";
+        case topology::PortSpec::Kind::kSwitchUpstream:
+            return "switch_upstream";
+        case topology::PortSpec::Kind::kSwitchDownstream:
+            break;
+    }
+    return "switch_downstream";
+}
+
+Json fabric_json(const topology::FabricSpec& fabric) {
+    Json ports = Json::array();
+    for (const topology::PortSpec& port : fabric.ports) {
+        ports.push_back({
+            {"name", port.name},
+            {"kind", kind_name(port.kind)},
+            {"bdf", port.bdf.str()},
+            {"parent", port.parent ? Json(fabric.ports[*port.parent].bdf.str()) : Json(nullptr)},
+            {"secondary", port.secondary_bus},
+            {"subordinate", port.subordinate_bus},
+            {"link", link_json(port.link)},
+            {"slot", port.slot},
+            {"hotplug", port.hotplug},
+            {"acs", port.acs},
+            {"ari", port.ari},
+        });
+        if (!port.config.empty()) ports.back()["replica"] = true;
+    }
+    return {
+        {"name", fabric.name},
+        {"numa_node", numa_node_of(fabric.numa_node)},
+        {"isolation", fabric.isolation == topology::Isolation::kShared ? "shared" : "process"},
+        {"root_port", {{"id", fabric.port.id}, {"bdf", fabric.port.bdf.str()}}},
+        {"bdf", fabric.bdf.str()},
+        {"domain", fmt::format("{:04x}", fabric.domain)},
+        {"buses", fabric.buses},
+        {"ports", std::move(ports)},
+    };
+}
+
+Json machine_json(const topology::Machine& machine) {
+    Json nodes = Json::array();
+    for (size_t i = 0; machine.has_numa && i < machine.nodes.size(); ++i) {
+        const topology::NumaNode& node = machine.nodes[i];
+        Json cpus = Json::array();
+        for (unsigned cpu = 0; cpu < node.cpus; ++cpu) cpus.push_back(node.first_cpu + cpu);
+        Json distances = node.distances;
+        for (size_t to = 0; node.distances.empty() && to < machine.nodes.size(); ++to) {
+            distances.push_back(to == i ? 10 : 20);
+        }
+        nodes.push_back({{"node", i},
+                         {"cpus", std::move(cpus)},
+                         {"memory", node.memory},
+                         {"distances", std::move(distances)}});
+    }
+    Json devices = Json::array();
+    for (const topology::DeviceSpec& device : machine.devices)
+        devices.push_back(device_json(machine, device));
+    Json fabrics = Json::array();
+    for (const topology::FabricSpec& fabric : machine.fabrics)
+        fabrics.push_back(fabric_json(fabric));
+    return {
+        {"name", machine.name},           {"arch", "x86_64"},
+        {"cpus", machine.cpus},           {"memory", machine.memory},
+        {"numa_nodes", std::move(nodes)}, {"fabrics", std::move(fabrics)},
+        {"devices", std::move(devices)},
+    };
+}
+
+}  // namespace
+
+std::string tree_json(const topology::Model& model) {
+    Json machines = Json::array();
+    for (const topology::Machine& machine : model.machines)
+        machines.push_back(machine_json(machine));
+    const Json out = {{"format", "mimic-tree"}, {"version", 1}, {"machines", std::move(machines)}};
+    return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace mimic::outputs

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads `devices:`: PF, VFs, link, identifiers. docs/topology.md, "Device".
+#include <algorithm>
+#include <bit>
+
+#include <fmt/format.h>
+
+#include "topology/identifier.h"
+#include "topology/model_catalog.h"
+#include "topology/reader.h"
+
+namespace mimic::topology {
+namespace {
+
+constexpr std::string_view kIdentifierExpected =
+    "an RFC 4122 UUID or a label of 1 to 63 printable ASCII characters";
+constexpr Range kMemoryRange{1, kMaxDeviceMemory};
+constexpr Range kCapabilitiesRange{0, UINT32_MAX};
+
+/// Sets the identifier from `uuid`, or from `fallback` if there is none, and reports one that is
+/// used already.
+void read_identifier(const Fields& fields, const std::string& fallback, FunctionSpec& function,
+                     ReadState& state) {
+    std::string text = fallback;
+    const bool given = fields.find("uuid") != nullptr;
+    if (given) {
+        const auto pattern = fields.pattern("uuid", kIdentifierExpected);
+        if (!pattern) return;
+        text = *pattern;
+    }
+    auto identifier = parse_identifier(text);
+    if (!identifier) {
+        const std::string what = is_printable_ascii(text)
+                                     ? fmt::format("'{}' has {} characters", text.substr(0, 63),
+                                                   text.size())
+                                     : "is not printable ASCII";
+        fields.problem(fields.where("uuid"),
+                       fmt::format("{}uuid {}; expected {}", given ? "" : "the default ", what,
+                                   kIdentifierExpected));
+        return;
+    }
+    const auto [first, is_new] = state.identifiers.try_emplace(identifier->text,
+                                                               fields.where("uuid"));
+    if (!is_new) {
+        fields.problem(fields.where("uuid"),
+                       fmt::format("uuid '{}' is used twice, first on line {}; expected a unique "
+                                   "one (with 'count', a pattern such as GPU-{{index}})",
+                                   identifier->text, first->second.line));
+        return;
+    }
+    function.identifier = std::move(*identifier);
+}
+
+/// class: Linux gives "unclassified" devices and host bridges no addresses, because firmware knows
+/// better (__dev_sort_resources() in drivers/pci/setup-bus.c). A fabric has no firmware, and with
+/// VFs to find room for, the same code stops in a BUG().
+void read_class(const Fields& fields, const ModelFacts& facts, DeviceSpec& device) {
+    FunctionSpec& pf = device.functions.front();
+    if (device.on_fabric) pf.class_code = facts.fabric_class_code;
+    const auto code = fields.number("class", {0, 0xffffff});
+    if (!code) return;
+    pf.class_code = static_cast<uint32_t>(*code);
+    constexpr uint32_t kUnclassified = 0x0000;
+    constexpr uint32_t kHostBridge = 0x0600;
+    const uint32_t kind = pf.class_code >> 8;
+    if (!device.on_fabric || (kind != kUnclassified && kind != kHostBridge)) return;
+    fields.problem(fields.where("class"),
+                   fmt::format("class {:#08x} on a fabric, where Linux gives such a device no "
+                               "addresses; expected another, such as {:#08x}",
+                               pf.class_code, facts.fabric_class_code));
+}
+
+FunctionSpec make_function(const ModelFacts& facts, bool is_vf) {
+    FunctionSpec out;
+    out.vendor_id = facts.vendor_id;
+    out.device_id = is_vf ? facts.vf_device_id : facts.pf_device_id;
+    out.class_code = facts.class_code;
+    out.bars.assign(facts.bars.begin(), facts.bars.end());
+    out.memory_size = is_vf ? facts.vf_memory : facts.pf_memory;
+    out.capabilities = facts.capabilities;
+    out.rings = is_vf ? facts.vf_rings : facts.pf_rings;
+    return out;
+}
+
+/// memory_bar: adds the BAR that is device memory.
+void read_memory_bar(const Fields& fields, FunctionSpec& function) {
+    const auto size = fields.size("memory_bar", {0, kMaxMemoryBar});
+    if (!size || *size == 0) return;
+    if (*size < kMinMemoryBar || !std::has_single_bit(*size)) {
+        fields.problem(fields.where("memory_bar"),
+                       fmt::format("memory_bar is {}; expected a power of two, {} to {}, or 0",
+                                   fields.find("memory_bar")->describe(),
+                                   format_size(kMinMemoryBar), format_size(kMaxMemoryBar)));
+        return;
+    }
+    function.bars.push_back(
+        {.index = kMemoryBarIndex, .size = *size, .is_64bit = true, .prefetchable = true});
+}
+
+/// memory, memory_bar, rings, capabilities: the keys that PF, `vfs:` and one VF share.
+void read_properties(const Fields& fields, FunctionSpec& function) {
+    function.memory_size = fields.size("memory", kMemoryRange).value_or(function.memory_size);
+    function.capabilities = static_cast<uint32_t>(
+        fields.number("capabilities", kCapabilitiesRange).value_or(function.capabilities));
+    function.rings = static_cast<unsigned>(
+        fields.number("rings", {0, kMaxRings}).value_or(function.rings));
+    read_memory_bar(fields, function);
+}
+
+/// Reads `vfs:`, a mapping for VFs that are alike or a list with a mapping for each, behind the PF.
+void read_vfs(const YamlPtr& node, Scope scope, const ModelFacts& facts, DeviceSpec& device,
+              ReadState& state) {
+    const bool is_list = node->kind == YamlNode::Kind::kSequence;
+    const std::string_view kind = device.native_sriov ? "native" : "static";
+    const unsigned most = device.native_sriov ? facts.max_native_vfs : facts.max_static_vfs;
+    unsigned count = 0;
+    if (is_list) {
+        count = static_cast<unsigned>(std::min<size_t>(node->items.size(), 1000));
+        if (count == 0 || count > most) {
+            state.diagnostics.add(
+                node->where,
+                fmt::format("{} {} VFs; expected 1 to {}{}", node->items.size(), kind, most,
+                            device.native_sriov ? "" : ", functions 1 to 7 of the PF's slot"));
+            return;
+        }
+    } else {
+        const Fields fields(node, "vfs mapping", kVfsKeys, scope, state.diagnostics);
+        fields.require("count", fmt::format("the number of {} VFs, 1 to {}", kind, most));
+        const auto given = fields.number("count", {1, most});
+        if (!given) return;
+        count = static_cast<unsigned>(*given);
+    }
+    for (unsigned i = 0; i < count; ++i) {
+        scope.index = i;
+        const size_t before = state.problem_count();
+        const Fields fields(is_list ? node->items[i] : node, is_list ? "VF" : "vfs mapping",
+                            is_list ? Words(kVfKeys) : Words(kVfsKeys), scope, state.diagnostics);
+        FunctionSpec vf = make_function(facts, true);
+        vf.name = fmt::format("{}-vf{}", device.name, i);
+        vf.class_code = device.functions.front().class_code;
+        vf.vf_index = i;
+        read_properties(fields, vf);
+        read_identifier(fields, fmt::format("{}-{}", scope.machine, vf.name), vf, state);
+        device.functions.push_back(std::move(vf));
+        if (!is_list && state.problem_count() != before) break;
+    }
+    device.functions.front().total_vfs = static_cast<uint32_t>(device.functions.size() - 1);
+    const bool same = std::all_of(device.functions.begin() + 1, device.functions.end(),
+                                  [&](const FunctionSpec& vf) {
+                                      return vf.memory_bar() == device.functions[1].memory_bar();
+                                  });
+    if (device.native_sriov && !same) {
+        state.diagnostics.add(node->where,
+                              "VFs of one PF with different 'memory_bar'; expected the same size, "
+                              "because native SR-IOV has one VF BAR for all");
+    }
+}
+
+/// One replica. `scope.index` and `scope.device_index` are its number.
+void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& state) {
+    DeviceSpec device;
+    const Fields fields(node, "device", kDeviceKeys, scope, state.diagnostics);
+    fields.require("name", "a name of a-z, 0-9 and '-'");
+    fields.require("model", join_or(model_names()));
+    if (const auto name = fields.pattern("name", "a name")) {
+        device.name = *name;
+        if (!is_label(*name)) {
+            fields.problem(fields.where("name"),
+                           fmt::format("device name '{}'; expected 1 to 63 of a-z, 0-9 and '-', "
+                                       "not '-' at an end (RFC 1123)",
+                                       name->substr(0, 70)));
+        }
+        scope.device = *name;
+    }
+    const auto names = model_names();
+    const auto model = fields.choice("model", names);
+    const ModelFacts& facts = *find_model(names[model.value_or(0)]);
+    device.model = facts.name;
+    FunctionSpec pf = make_function(facts, false);
+    pf.name = device.name;
+    const bool is_replica = device.model == kReplicaModel;
+    if (!is_replica) {
+        read_properties(fields, pf);
+        if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
+            read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
+        }
+    }
+    device.functions.push_back(std::move(pf));
+    read_attachment(fields, machine, device);
+    if (is_replica) {
+        read_replica(fields, scope, device, state);
+    } else {
+        read_class(fields, facts, device);
+        refuse_replica_keys(fields);
+    }
+    if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
+    if (const auto isolation = fields.choice("isolation", kIsolations)) {
+        device.isolation = static_cast<Isolation>(*isolation);
+    }
+    const YamlPtr vfs = fields.share("vfs");
+    if (vfs && !is_replica) read_vfs(vfs, scope, facts, device, state);
+    state.functions += device.functions.size();
+    machine.devices.push_back(std::move(device));
+}
+
+}  // namespace
+
+Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state) {
+    Link link;
+    const Fields fields(node, "link", kLinkKeys, scope, state.diagnostics);
+    if (const auto text = fields.text("speed", "gen1 to gen6, or '16 GT/s'")) {
+        const auto generation = std::find(kLinkGenerations.begin(), kLinkGenerations.end(), *text);
+        const auto speed = std::find(kLinkSpeeds.begin(), kLinkSpeeds.end(), *text);
+        if (generation != kLinkGenerations.end()) {
+            link.generation = static_cast<unsigned>(generation - kLinkGenerations.begin()) + 1;
+        } else if (speed != kLinkSpeeds.end()) {
+            link.generation = static_cast<unsigned>(speed - kLinkSpeeds.begin()) + 1;
+        } else {
+            fields.problem(
+                fields.where("speed"),
+                fmt::format("speed is {}; expected {}, or {}", fields.find("speed")->describe(),
+                            join_or(kLinkGenerations), join_or(kLinkSpeeds)));
+        }
+    }
+    if (const auto width = fields.choice("width", kLinkWidths)) {
+        link.width = static_cast<unsigned>(parse_number(kLinkWidths[*width]).value_or(16));
+    }
+    return link;
+}
+
+std::optional<unsigned> read_numa_node(const Fields& fields, const Machine& machine) {
+    if (!fields.find("numa_node")) return std::nullopt;
+    if (!machine.has_numa) {
+        fields.problem(fields.where("numa_node"),
+                       "'numa_node' on a machine without 'numa:'; expected 'numa:' with a list of "
+                       "nodes in the machine, or no 'numa_node' here");
+        return std::nullopt;
+    }
+    const auto node = fields.number("numa_node", {0, machine.nodes.size() - 1});
+    return node ? std::optional<unsigned>(static_cast<unsigned>(*node)) : std::nullopt;
+}
+
+bool read_device_item(const YamlPtr& item, const Scope& scope, Machine& machine, ReadState& state) {
+    const YamlPtr node = state.templates.apply(item);
+    const size_t before = state.problem_count();
+    Scope replica = scope;
+    replica.index = 0;
+    const Fields fields(node, "device", kDeviceKeys, replica, state.diagnostics);
+    const auto count = fields.number("count", {1, kMaxFunctions}).value_or(1);
+    for (unsigned i = 0; i < count; ++i) {
+        replica.index = i;
+        replica.device_index = i;
+        read_device(node, replica, machine, state);
+        if (state.functions > kMaxFunctions) {
+            fields.problem(fields.where(),
+                           fmt::format("more than {} functions in the file", kMaxFunctions));
+            return false;
+        }
+        if (state.problem_count() != before) break;  // replicas would only repeat it
+    }
+    return true;
+}
+
+}  // namespace mimic::topology

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "topology/model.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/nearest.h"
+#include "pci/config/config_image.h"
+#include "pci/config/pci_regs.h"
+#include "topology/topology.h"
+
+namespace mimic::topology {
+
+std::string Bdf::str() const {
+    return fmt::format("{:04x}:{:02x}:{:02x}.{}", domain, bus, device, function);
+}
+
+std::string_view Link::gigatransfers() const {
+    constexpr std::string_view kSpeeds[] = {"2.5", "5", "8", "16", "32", "64"};
+    return kSpeeds[std::clamp(generation, 1u, 6u) - 1];
+}
+
+uint64_t FunctionSpec::memory_bar() const {
+    if (replica) return 0;
+    const auto found = std::find_if(
+        bars.begin(), bars.end(), [](const BarSpec& bar) { return bar.index == kMemoryBarIndex; });
+    return found == bars.end() ? 0 : found->size;
+}
+
+namespace {
+
+/// Where the VFs of a replica begin, beyond the PF, if the port above forwards ARI or not. Linux
+/// turns ARI on for functions that have it only.
+unsigned first_vf_offset(const FunctionSpec& function, bool ari) {
+    const Replica& replica = *function.replica;
+    const auto sriov = pci::image_sriov(replica.config, function.number == 0);
+    const bool has_ari = pci::walk_image(replica.config).find(pci::regs::EXT_CAP_ID_ARI, true) !=
+                         nullptr;
+    return (ari && has_ari) || !sriov ? replica.first_vf_offset
+                                      : sriov->options.first_offset_without_ari;
+}
+
+}  // namespace
+
+unsigned DeviceSpec::vf_buses() const {
+    unsigned buses = native_sriov && !ari ? 1 : 0;
+    for (const FunctionSpec& function : functions) {
+        if (!function.replica || function.replica->total_vfs == 0) continue;
+        const Replica& replica = *function.replica;
+        const unsigned last = function.number + first_vf_offset(function, ari) +
+                              (replica.total_vfs - 1) * replica.vf_stride;
+        buses = std::max(buses, last / 256);
+    }
+    return buses;
+}
+
+const FunctionSpec* Machine::find_function(std::string_view function_name) const {
+    for (const DeviceSpec& device : devices) {
+        for (const FunctionSpec& function : device.functions) {
+            if (function.name == function_name) return &function;
+        }
+    }
+    return nullptr;
+}
+
+const DeviceSpec* Machine::find_replica() const {
+    const auto found = std::find_if(devices.begin(), devices.end(),
+                                    [](const DeviceSpec& device) { return device.is_replica(); });
+    return found == devices.end() ? nullptr : &*found;
+}
+
+Bdf Machine::port_above(const DeviceSpec& device) const {
+    return device.fabric ? fabrics.at(*device.fabric).ports.at(device.fabric_port).bdf
+                         : device.port.bdf;
+}
+
+const Machine* Model::find_machine(std::string_view machine_name) const {
+    const auto found = std::find_if(machines.begin(), machines.end(), [&](const Machine& machine) {
+        return machine.name == machine_name;
+    });
+    return found == machines.end() ? nullptr : &*found;
+}
+
+namespace {
+
+/// True if `other` is probed before `device`: devices that are there at boot come first, each kind
+/// in order of addresses.
+bool is_probed_before(const DeviceSpec& other, const DeviceSpec& device) {
+    if (other.model != device.model) return false;
+    if (other.plugged != device.plugged) return other.plugged;
+    return other.functions.front().bdf < device.functions.front().bdf;
+}
+
+}  // namespace
+
+std::string sysfs_name(const Machine& machine, const FunctionSpec& function) {
+    const auto owner = std::find_if(
+        machine.devices.begin(), machine.devices.end(), [&](const DeviceSpec& device) {
+            return std::any_of(device.functions.begin(), device.functions.end(),
+                               [&](const FunctionSpec& own) { return own.bdf == function.bdf; });
+        });
+    MIMIC_CHECK(owner != machine.devices.end());
+    const auto index = std::count_if(
+        machine.devices.begin(), machine.devices.end(),
+        [&](const DeviceSpec& other) { return is_probed_before(other, *owner); });
+    return function.is_vf() ? fmt::format("mock{}_vf{}", index, function.vf_index)
+                            : fmt::format("mock{}", index);
+}
+
+Status keep_machine(Model& model, const std::string& name) {
+    constexpr size_t kShownName = 64;  // of a machine that is not there
+    std::vector<std::string> names;
+    for (const Machine& machine : model.machines) names.push_back(machine.name);
+    if (model.find_machine(name) == nullptr) {
+        return fail(std::errc::invalid_argument, "the file has no machine \"{}\"{}",
+                    name.substr(0, kShownName), did_you_mean(name.substr(0, kShownName), names));
+    }
+    std::erase_if(model.machines, [&](const Machine& machine) { return machine.name != name; });
+    return {};
+}
+
+}  // namespace mimic::topology

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+// Model: what a topology file says, after validation. Plain values; every output (QEMU arguments,
+// libvirt XML, expected tree, picture) and every check of a running guest is derived from it, and
+// from nothing else.
+//
+// A Model that parse() returned is complete: defaults are filled in, templates and counts are
+// expanded, names are unique and every function has its PCI address. All types here are immutable
+// by convention and may be read from any thread. Sizes are in bytes.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mimic::topology {
+
+/// Highest numbers that a file may ask for. Those without a source are arbitrary but far above any
+/// sane use.
+inline constexpr unsigned kMaxMachines = 64;
+inline constexpr unsigned kMaxFunctions = 4096;  // in one file
+inline constexpr unsigned kMaxCpus = 255;        // xAPIC ids are eight bits and 255 is broadcast
+inline constexpr unsigned kMaxNumaNodes = 15;    // bus numbers 0x10, 0x20 .. 0xf0 (placement.h)
+inline constexpr unsigned kMaxStaticVfs = 7;     // functions 1..7 of a PCI device
+inline constexpr unsigned kMaxNativeVfs = 64;    // of a PF with the SR-IOV capability
+inline constexpr unsigned kMaxSwitches = 4096;   // in one file
+inline constexpr unsigned kMaxRings = 8;         // DMA rings of a function
+inline constexpr unsigned kMaxSlot = 8191;       // 13 bits in Slot Capabilities (PCIe 6.0, 7.5.3.9)
+inline constexpr unsigned kBusesPerDomain = 256;
+inline constexpr uint64_t kMinMachineMemory = 128ull << 20;
+inline constexpr uint64_t kMaxMachineMemory = 4ull << 40;
+inline constexpr uint64_t kMaxDeviceMemory = 1ull << 60;  // only a number in a register
+inline constexpr uint64_t kMinMemoryBar = 4096;
+inline constexpr uint64_t kMaxMemoryBar = 64ull << 30;
+inline constexpr unsigned kMemoryBarIndex = 2;           // the BAR that is device memory
+inline constexpr uint32_t kFirstFabricDomain = 0x10000;  // Linux's vmd driver: above all of ACPI
+inline constexpr uint32_t kNoVfIndex = 0xffffffff;       // VF_INDEX register of a PF
+
+// NOLINTNEXTLINE(readability-identifier-naming): the name of the architecture.
+enum class Arch : uint8_t { kX86_64 };
+
+/// kAuto: the caller probes whether a guest really runs under KVM, and says kTcg or kKvm in the
+/// RunContext.
+enum class Accel : uint8_t { kAuto, kTcg, kKvm };
+
+/// kShared: one device host serves it with others. kProcess: it has a process of its own.
+enum class Isolation : uint8_t { kShared, kProcess };
+
+/// What a guest boots. Exactly one of `release` and `image` is not empty.
+struct Kernel {
+    std::string release;  // "6.1", "6.12" or "newest": Debian's kernel with Mimic's initramfs
+    std::string image;    // path of a qcow2 cloud image, absolute or relative to the topology file
+    std::string args;     // appended to the kernel command line (direct boot only); printable ASCII
+};
+
+/// A PCI address. Immutable value, ordered as lspci orders.
+struct Bdf {
+    uint32_t domain = 0;  // 16 bits, but 0x10000 and up for what Linux makes (VMD)
+    uint8_t bus = 0;
+    uint8_t device = 0;    // 0..31
+    uint8_t function = 0;  // 0..7
+
+    auto operator<=>(const Bdf&) const = default;
+
+    /// "0000:11:00.0" or "10000:01:00.0", as in /sys/bus/pci/devices.
+    std::string str() const;
+};
+
+/// Link of a device and its root port, as maximum and as trained value.
+struct Link {
+    unsigned generation = 4;  // 1..6: 2.5, 5, 8, 16, 32, 64 GT/s
+    unsigned width = 16;      // 1, 2, 4, 8, 12, 16 or 32 lanes
+
+    bool operator==(const Link&) const = default;
+
+    /// "2.5", "5", "8", "16", "32" or "64" GT/s.
+    std::string_view gigatransfers() const;
+};
+
+/// A base address register of a device model.
+struct BarSpec {
+    unsigned index = 0;
+    uint64_t size = 0;
+    bool is_64bit = false;
+    bool prefetchable = false;
+    bool is_io = false;  // of a replica
+};
+
+/// What a function of the model "replica" looks like (src/devices/clone).
+struct Replica {
+    std::vector<uint8_t> config{};     // 64, 256 or 4096 bytes of configuration space
+    uint64_t rom_size = 0;             // of the expansion ROM BAR; 0: none
+    std::vector<BarSpec> vf_bars;      // of one VF; empty: VFs cannot be enabled
+    std::vector<uint8_t> vf_config{};  // of a VF; empty: not known
+    uint32_t total_vfs = 0;            // these follow from `config`; 0 without vf_bars
+    unsigned first_vf_offset = 0;
+    unsigned vf_stride = 0;
+};
+
+/// `uuid:` of a device, as registers and sysfs show it. A parseable RFC 4122 UUID fills `bytes`,
+/// prints canonically and leaves `label` empty; any other string of 1..63 printable ASCII
+/// characters is the label, prints as is, and its first 16 characters (zero padded) are `bytes`.
+struct Identifier {
+    std::string text;                 // what sysfs prints, and what mock-accel-server gets with -u
+    std::array<uint8_t, 16> bytes{};  // the UUID register block, in register order
+    std::string label;                // the LABEL register block; empty for a UUID
+};
+
+/// One PCI function. Of an endpoint: one socket, one vfio-user-pci; function 0 is the PF, 1..N are
+/// its static VFs. On a fabric a VF is there while the PF's SR-IOV capability covers it.
+struct FunctionSpec {
+    std::string name;  // unique in its machine: the device's name, VFs "<device>-vf<index>"
+    Bdf bdf;           // as the guest will number it
+    uint16_t vendor_id = 0;
+    uint16_t device_id = 0;
+    uint32_t class_code = 0;    // 24 bits
+    std::vector<BarSpec> bars;  // of a native VF: its own share of the PF's VF BARs
+    Identifier identifier;
+    uint64_t memory_size = 0;        // MEMORY_SIZE register; no host memory is used
+    uint32_t capabilities = 0;       // CAPABILITIES register
+    uint32_t total_vfs = 0;          // TOTAL_VFS register of a PF; 0 for a VF
+    uint32_t vf_index = kNoVfIndex;  // 0-based for a VF
+    unsigned rings = 0;              // RING_COUNT register: DMA rings, 0..kMaxRings
+    uint8_t number = 0;              // of a replica: its function number in the device
+    std::optional<Replica> replica;  // of a replica; its VFs are no functions here
+
+    bool is_vf() const { return vf_index != kNoVfIndex; }
+
+    /// Bytes of device memory: the size of BAR kMemoryBarIndex, 0 if there is none.
+    uint64_t memory_bar() const;
+};
+
+/// A device: on a root port of QEMU's of its own (an endpoint), or below a port of a fabric.
+struct DeviceSpec {
+    std::string name;   // RFC 1123 label, unique in its machine
+    std::string model;  // "mock-accel" or "replica"
+    std::optional<unsigned> numa_node;
+    Link link;
+    Isolation isolation = Isolation::kShared;
+    std::vector<FunctionSpec> functions;  // PF first, then VFs by index; never empty
+
+    bool on_fabric = false;
+    std::optional<size_t> parent_switch;  // index into Machine::switches
+    std::optional<size_t> fabric;         // index into Machine::fabrics; has a value if on_fabric
+    size_t fabric_port = 0;               // index into Fabric::ports: the port above
+    unsigned slot = 0;                    // physical slot number, 1..kMaxSlot
+    bool hotplug = false;                 // the slot above is hot-plug capable
+    bool plugged = true;                  // false: the slot is empty at boot
+    bool acs = true;                      // the port above has Access Control Services
+    bool ari = true;                      // the port above forwards ARI
+    std::vector<uint8_t> port_config{};   // the port above looks like this; empty: Mimic's own
+    bool native_sriov = false;            // the PF has the SR-IOV capability; false: static VFs
+
+    /// The root port of QEMU's that holds an endpoint. `id` is QEMU's; (chassis, slot) is unique in
+    /// the machine.
+    struct RootPort {
+        std::string id;
+        Bdf bdf;               // of the port itself
+        unsigned chassis = 0;  // 1..255
+        unsigned slot = 0;     // physical slot number, 1..8191
+        uint8_t secondary_bus = 0;
+        size_t host_bus = 0;  // index into Machine::host_buses
+    };
+    RootPort port;  // without meaning on a fabric
+
+    bool is_replica() const { return functions.front().replica.has_value(); }
+
+    /// Buses besides that of the device which its VFs need on a fabric.
+    unsigned vf_buses() const;
+};
+
+/// A PCIe switch of a fabric: an upstream port and a downstream port for each switch and device
+/// that is attached to it.
+struct SwitchSpec {
+    std::string name;  // RFC 1123 label, unique in its machine
+    std::optional<unsigned> numa_node;
+    std::optional<size_t> parent;        // index into Machine::switches; none: on a root port
+    Link link;                           // above it
+    bool acs = true;                     // of its downstream ports
+    std::vector<uint8_t> config{};       // of its upstream port; empty: Mimic's own
+    std::vector<uint8_t> port_config{};  // of the port above it; the same
+};
+
+/// A PCI-PCI bridge of a fabric, with the bus numbers that it has at start.
+struct PortSpec {
+    enum class Kind : uint8_t { kRootPort, kSwitchUpstream, kSwitchDownstream };
+
+    /// "<device or switch>.port" for the port above that, "<switch>.up" for an upstream port. No
+    /// device can have such a name.
+    std::string name;
+    Kind kind = Kind::kRootPort;
+    std::optional<size_t> parent;  // index into Fabric::ports; none: on bus 0
+    Bdf bdf;
+    uint8_t secondary_bus = 0;
+    uint8_t subordinate_bus = 0;
+    Link link;
+    unsigned slot = 0;  // physical slot number; 0: no slot
+    bool hotplug = false;
+    bool acs = false;               // never of an upstream port
+    bool ari = false;               // ARI forwarding; never of an upstream port
+    std::optional<size_t> device;   // index into Machine::devices of what is plugged below
+    std::vector<uint8_t> config{};  // what it looks like; empty: Mimic's own
+};
+
+/// A whole PCI domain behind one vfio-user endpoint, which the guest's vmd driver takes for an
+/// Intel Volume Management Device. Bus 0 of the domain holds the root ports.
+struct FabricSpec {
+    std::string name;  // "fabric", or "fabric<node>" on a NUMA node; its socket's name
+    std::optional<unsigned> numa_node;
+    Isolation isolation = Isolation::kShared;
+    DeviceSpec::RootPort port;  // of QEMU's, id "rpf<n>", holds the VMD endpoint
+    Bdf bdf;                    // of the VMD endpoint, in domain 0
+    uint32_t domain = kFirstFabricDomain;
+    unsigned buses = 1;              // highest bus number plus one
+    uint64_t config_bar_size = 0;    // BAR0 of the VMD endpoint: ECAM, 1 MiB a bus
+    uint64_t memory32_bar_size = 0;  // BAR2: window of 32-bit BARs
+    uint64_t memory64_bar_size = 0;  // BAR4: window of 64-bit prefetchable BARs
+    std::vector<PortSpec> ports;     // a port comes before those below it
+};
+
+/// CPUs and memory that are close to each other. `first_cpu`..`first_cpu + cpus - 1` are the
+/// guest's CPU numbers.
+struct NumaNode {
+    unsigned first_cpu = 0;
+    unsigned cpus = 0;
+    uint64_t memory = 0;
+    std::vector<unsigned> distances;  // to each node, 10 for itself; empty: the guest's default (10
+                                      // and 20)
+};
+
+/// A root bus: pcie.0, or a pxb-pcie that gives the devices below it a NUMA node.
+struct HostBus {
+    std::string id;  // "pcie.0" or "numa<k>", QEMU's bus name
+    std::optional<unsigned> numa_node;
+    uint8_t number = 0;    // 0 for pcie.0, bus_nr for a pxb
+    uint8_t last_bus = 0;  // highest bus number below it
+    uint8_t pxb_slot = 0;  // device number of the pxb on pcie.0; 0 for pcie.0 itself
+};
+
+/// One virtual machine.
+struct Machine {
+    std::string name;  // RFC 1123 label, unique in the file
+    Arch arch = Arch::kX86_64;
+    Accel accel = Accel::kAuto;
+    unsigned cpus = 2;               // sum over nodes
+    uint64_t memory = 512ull << 20;  // sum over nodes
+    std::vector<NumaNode> nodes;     // never empty; one node for a machine without `numa:`
+    bool has_numa = false;           // false: `nodes` is one node that the guest is not told about
+    Kernel kernel;
+    std::vector<SwitchSpec> switches;  // in file order
+    std::vector<DeviceSpec> devices;   // in file order
+    std::vector<FabricSpec> fabrics;   // by domain, which is by BDF of the VMD endpoint
+    std::vector<HostBus> host_buses;   // pcie.0 first, then by number
+
+    /// The function called `name`, or nullptr.
+    const FunctionSpec* find_function(std::string_view name) const;
+
+    /// The first device of the model "replica", or nullptr.
+    const DeviceSpec* find_replica() const;
+
+    /// The bridge above `device`: a root port of QEMU's, or a port of its fabric.
+    Bdf port_above(const DeviceSpec& device) const;
+};
+
+/// A whole file.
+struct Model {
+    unsigned version = 1;
+    std::string file_name;  // as given to parse()
+    std::vector<Machine> machines;
+
+    /// The machine called `name`, or nullptr.
+    const Machine* find_machine(std::string_view name) const;
+};
+
+}  // namespace mimic::topology

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Readers: mappings of a topology file -> Machine, Switch and Device values, before placement.
+// Shared state of one parse() is in ReadState; nothing outlives the call.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "topology/diagnostics.h"
+#include "topology/fields.h"
+#include "topology/model.h"
+#include "topology/templates.h"
+#include "topology/yaml_tree.h"
+
+namespace mimic::topology {
+
+/// What the readers of one file share. Thread-bound.
+struct ReadState {
+    Diagnostics& diagnostics;                     // owned by parse()
+    Templates& templates;                         // owned by parse()
+    size_t functions = 0;                         // so far, of all machines
+    size_t switches = 0;                          // so far, of all machines
+    std::map<std::string, Location> identifiers;  // uuids and labels so far
+
+    size_t problem_count() const { return diagnostics.problems().size() + diagnostics.dropped(); }
+};
+
+/// Reads a `link:` mapping.
+Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state);
+
+/// `numa_node` of an object of `machine`.
+std::optional<unsigned> read_numa_node(const Fields& fields, const Machine& machine);
+
+/// Reads `switches:` of a machine into `machine.switches`, with their parents and NUMA nodes.
+void read_switches(const Fields& fields, const Scope& scope, Machine& machine, ReadState& state);
+
+/// Reads where `device` goes: attach, root_port, switch, slot, hotplug, plugged, acs, ari, sriov,
+/// and the NUMA node. `machine.switches` is complete. Wants to know whether there are VFs.
+void read_attachment(const Fields& fields, const Machine& machine, DeviceSpec& device);
+
+/// Reads the keys of a replica: config, bars, rom, vf_bars, vf_config, functions. `device` is
+/// placed, and has its function 0.
+void read_replica(const Fields& fields, const Scope& scope, DeviceSpec& device, ReadState& state);
+
+/// Reports those keys in a device that is no replica.
+void refuse_replica_keys(const Fields& fields);
+
+enum class PortKind : uint8_t { kRoot, kUpstream, kDownstream };
+
+/// The image of a port of this kind under `key`; empty without, or after a problem.
+std::vector<uint8_t> read_port_image(const Fields& fields, std::string_view key, PortKind kind);
+
+/// Reads one item of `devices:` (with its count) into `machine.devices`. False: stop, there are too
+/// many functions. `scope` has the machine's name and index.
+bool read_device_item(const YamlPtr& item, const Scope& scope, Machine& machine, ReadState& state);
+
+/// Reads one machine mapping (with its count) and appends to `model.machines`. False: stop, there
+/// are too many.
+bool read_machine_item(const YamlPtr& item, Model& model, ReadState& state);
+
+}  // namespace mimic::topology

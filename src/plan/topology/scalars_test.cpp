@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "topology/scalars.h"
+
+#include <gtest/gtest.h>
+
+#include "topology/identifier.h"
+
+namespace mimic::topology {
+namespace {
+
+TEST(Scalars, Numbers) {
+    EXPECT_EQ(parse_number("0"), 0u);
+    EXPECT_EQ(parse_number("0x1F"), 31u);
+    EXPECT_EQ(parse_number("18446744073709551615"), UINT64_MAX);
+    for (const char* bad : {"", "0x", "-1", "+1", " 1", "1 ", "1.0", "1e3", "0x1g", "0b1", "1_000",
+                            "18446744073709551616"}) {
+        EXPECT_FALSE(parse_number(bad)) << bad;
+    }
+}
+
+TEST(Scalars, Sizes) {
+    EXPECT_EQ(parse_size("4097"), 4097u);
+    EXPECT_EQ(parse_size("2G"), 2ull << 30);
+    EXPECT_EQ(parse_size("1k"), 1024u);
+    EXPECT_EQ(parse_size("16GiB"), 16ull << 30);
+    EXPECT_EQ(parse_size("16383P"), 16383ull << 50);
+    for (const char* bad : {"", "G", "iB", "16iB", "16GB", "16 G", "-1G", "0x10", "16384P", "1GG",
+                            "1.5G", "99999999999999999999"}) {
+        EXPECT_FALSE(parse_size(bad)) << bad;
+    }
+    EXPECT_EQ(format_size(0), "0");
+    EXPECT_EQ(format_size(512ull << 20), "512M");
+    EXPECT_EQ(format_size(4097), "4097");
+}
+
+TEST(Scalars, Labels) {
+    for (const char* good : {"a", "0", "a-b", "node1"}) EXPECT_TRUE(is_label(good)) << good;
+    for (const char* bad : {"", "-", "a-", "-a", "A", "a_b", "a.b", "a/b"}) {
+        EXPECT_FALSE(is_label(bad)) << bad;
+    }
+    EXPECT_TRUE(is_label(std::string(63, 'a')));
+    EXPECT_FALSE(is_label(std::string(64, 'a')));
+}
+
+TEST(Scalars, NearestWord) {
+    constexpr std::string_view kWords[] = {"memory", "name", "numa_node"};
+    EXPECT_EQ(nearest("memroy", kWords), "memory");
+    EXPECT_EQ(nearest("numanode", kWords), "numa_node");
+    EXPECT_EQ(nearest("colour", kWords), "");
+    EXPECT_EQ(nearest(std::string(1 << 20, 'm'), kWords), "");
+}
+
+TEST(Scalars, Placeholders) {
+    const Scope scope{
+        .index = 7, .machine_index = 1, .device_index = 2, .machine = "m", .device = "d"};
+    std::string problem;
+    const auto expand = [&](std::string_view text) {
+        return expand_placeholders(text, scope, problem).value_or("<bad>");
+    };
+    EXPECT_EQ(expand("a{index}b"), "a7b");
+    EXPECT_EQ(expand("{index:04}"), "0007");
+    EXPECT_EQ(expand("{index+3:03}"), "010");
+    EXPECT_EQ(expand("{machine}-{device}-{machine_index}{device_index}"), "m-d-12");
+    EXPECT_EQ(expand("{{x}}"), "{x}");
+    EXPECT_EQ(expand("a}"), "a}");
+    for (const char* bad : {"{", "{}", "{x}", "{index", "{index:}", "{index:x}", "{index:099}",
+                            "{index+}", "{index+-1}", "{machine:04}"}) {
+        problem.clear();
+        EXPECT_EQ(expand(bad), "<bad>") << bad;
+        EXPECT_FALSE(problem.empty()) << bad;
+    }
+}
+
+TEST(Identifier, UuidIsCanonicalAndLabelIsKept) {
+    const auto uuid = parse_identifier("5F9C2A3E-0B1D-4C6F-8A7E-112233445566");
+    ASSERT_TRUE(uuid);
+    EXPECT_EQ(uuid->text, "5f9c2a3e-0b1d-4c6f-8a7e-112233445566");
+    EXPECT_EQ(uuid->label, "");
+    EXPECT_EQ(uuid->bytes[0], 0x5f);
+    EXPECT_EQ(uuid->bytes[15], 0x66);
+    const auto label = parse_identifier("MOCK-0000-0001-0000-000000000001");
+    ASSERT_TRUE(label);
+    EXPECT_EQ(label->label, "MOCK-0000-0001-0000-000000000001");
+    EXPECT_EQ(label->text, label->label);
+    EXPECT_EQ(label->bytes[0], 'M');
+    EXPECT_EQ(label->bytes[15], '0');
+    EXPECT_EQ(parse_identifier("ab")->bytes[2], 0);
+    EXPECT_EQ(parse_identifier("5f9c2a3e-0b1d-4c6f-8a7e-11223344556g")->label.size(), 36u);
+    EXPECT_FALSE(parse_identifier(""));
+    EXPECT_FALSE(parse_identifier(std::string(64, 'x')));
+    EXPECT_FALSE(parse_identifier("a\nb"));
+    EXPECT_FALSE(
+        parse_identifier("Gr\xc3\xb6\xc3\x9f"
+                         "e"));
+}
+
+}  // namespace
+}  // namespace mimic::topology

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asks the control API, as every instrument does.
+#include "commands/ps.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/text_table.h"
+#include "commands/terminal_text.h"
+#include "gateway/api_client.h"
+#include "service/peer_json.h"
+
+namespace mimic::commands {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What a supervisor that was killed leaves behind.
+constexpr const char* kDead = "dead";
+
+std::string text_of(const Json& json, const char* key) {
+    return terminal_text(service::string_member(json, key));
+}
+
+Result<std::vector<Json>> machines() {
+    MIMIC_ASSIGN_OR_RETURN(const auto client, gateway::ApiClient::open());
+    MIMIC_ASSIGN_OR_RETURN(const auto answer, client.get("/v1/machines"));
+    const auto* const list = service::find_member(answer, "machines");
+    if (list == nullptr || !list->is_array())
+        return fail(std::errc::protocol_error, "the API's answer is no list of machines");
+    return std::vector<Json>(list->begin(), list->end());
+}
+
+// Process numbers of one kind.
+std::vector<uint64_t> pids_of(const Json& machine, std::string_view kind) {
+    std::vector<uint64_t> pids;
+    const auto* const processes = service::find_member(machine, "processes");
+    if (processes == nullptr || !processes->is_array()) return pids;
+    for (const Json& process : *processes)
+        if (service::string_member(process, "kind") == kind)
+            pids.push_back(service::uint_member(process, "pid").value_or(0));
+    return pids;
+}
+
+uint64_t pid_of(const Json& machine, std::string_view kind) {
+    const auto pids = pids_of(machine, kind);
+    return pids.empty() ? 0 : pids.front();
+}
+
+void print_json(const std::vector<Json>& all) {
+    Json list = Json::array();
+    for (const Json& machine : all)
+        list.push_back({{"name", service::string_member(machine, "name")},
+                        {"phase", service::string_member(machine, "phase")},
+                        {"accel", service::string_member(machine, "accel")},
+                        {"kernel", service::string_member(machine, "kernel")},
+                        {"functions", service::uint_member(machine, "functions").value_or(0)},
+                        {"ssh_port", service::uint_member(machine, "ssh_port").value_or(0)},
+                        {"started", service::string_member(machine, "started")},
+                        {"file", service::string_member(machine, "file")},
+                        {"run_dir", service::string_member(machine, "run_dir")},
+                        {"supervisor_pid", pid_of(machine, "supervisor")},
+                        {"qemu_pid", pid_of(machine, "qemu")},
+                        {"device_host_pids", pids_of(machine, "device-host")}});
+    std::puts(list.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+}
+
+void print_table(const std::vector<Json>& all) {
+    std::vector<std::vector<std::string>> rows = {
+        {"NAME", "STATE", "ACCEL", "KERNEL", "FUNCTIONS", "STARTED", "FILE"}};
+    for (const Json& machine : all) {
+        const bool image = service::uint_member(machine, "ssh_port").value_or(0) != 0;
+        rows.push_back({text_of(machine, "name"), text_of(machine, "phase"),
+                        text_of(machine, "accel"), image ? "image" : text_of(machine, "kernel"),
+                        std::to_string(service::uint_member(machine, "functions").value_or(0)),
+                        text_of(machine, "started"), text_of(machine, "file")});
+    }
+    std::fputs(text_table(rows, {4}).c_str(), stdout);
+}
+
+}  // namespace
+
+int run_ps(PsFormat format) {
+    const auto all = machines();
+    if (!all) {
+        std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(all.error().message())).c_str(),
+                   stderr);
+        return 1;
+    }
+    switch (format) {
+        case PsFormat::kJson:
+            print_json(*all);
+            break;
+        case PsFormat::kTable:
+            print_table(*all);
+            break;
+        case PsFormat::kNames:
+            for (const Json& machine : *all)
+                if (service::string_member(machine, "phase") != kDead)
+                    std::puts(text_of(machine, "name").c_str());
+    }
+    for (const Json& machine : *all)
+        if (service::string_member(machine, "phase") == kDead)
+            std::fputs(fmt::format("mimic: the supervisor of {0} was killed; clean up with: mimic "
+                                   "down {0}\n",
+                                   text_of(machine, "name"))
+                           .c_str(),
+                       stderr);
+    return 0;
+}
+
+}  // namespace mimic::commands

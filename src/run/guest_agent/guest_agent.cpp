@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's commands that we use, on top of AgentChannel. Each value of an answer is checked
+// before it is used.
+//
+// QEMU serves one client of the agent's socket at a time, others wait in its backlog. So a long
+// exec() hangs up while it sleeps between two looks, and several commands can run in one guest at
+// the same time.
+#include "guest_agent/guest_agent.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <optional>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "base/unix_socket.h"
+#include "guest_agent/agent_channel.h"
+#include "guest_agent/base64.h"
+
+namespace mimic::guest_agent {
+namespace {
+
+using Json = nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr auto kConnectRetry = milliseconds(20);
+constexpr auto kFirstPoll = milliseconds(2);
+constexpr auto kLongestPoll = milliseconds(250);
+/// A pause at least this long is worth a new connection (two round trips).
+constexpr auto kHangUpPause = milliseconds(100);
+constexpr auto kFileCall = seconds(30);  // one chunk of a file; arbitrary, an emulated CPU needs
+                                         // 0.1 s
+/// One call that should take milliseconds; a guest that hangs is told from a command that takes
+/// long.
+constexpr auto kCall = seconds(30);
+constexpr size_t kChunkBytes = 512u << 10;
+
+/// An emulated CPU parses about 1 MiB a second.
+Duration call_time(size_t bytes) {
+    return kCall + seconds(bytes >> 18);
+}
+
+TimePoint now() {
+    return SteadyClock().now();
+}
+
+/// An integer of an answer, or nothing.
+std::optional<int64_t> integer(const Json& object, const char* key) {
+    const auto found = object.is_object() ? object.find(key) : object.end();
+    if (!object.is_object() || found == object.end() || !found->is_number_integer()) {
+        return std::nullopt;
+    }
+    if (found->is_number_unsigned() &&
+        found->get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()}) {
+        return std::nullopt;
+    }
+    return found->get<int64_t>();
+}
+
+bool flag(const Json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+
+tl::unexpected<Error> malformed(const char* command) {
+    return fail(std::errc::protocol_error, "the guest agent's answer to {} is malformed", command);
+}
+
+/// Decoded bytes under `key`; none if the key is not there.
+Result<std::string> bytes(const Json& object, const char* key, const char* command) {
+    const auto found = object.find(key);
+    if (found == object.end()) return std::string();
+    if (!found->is_string()) return malformed(command);
+    std::optional<std::string> data = base64_decode(found->get_ref<const std::string&>());
+    if (!data) return malformed(command);
+    return std::move(*data);
+}
+
+Result<GuestAgent::ExecResult> exec_result(const Json& status) {
+    constexpr const char* kCommand = "guest-exec-status";
+    GuestAgent::ExecResult result;
+    const auto code = integer(status, "exitcode");
+    const auto signal = integer(status, "signal");
+    if (!code && !signal) return malformed(kCommand);
+    if (code && (*code < 0 || *code > 255)) return malformed(kCommand);
+    if (signal && (*signal < 1 || *signal > 64)) return malformed(kCommand);
+    result.exit_status = static_cast<int>(code.value_or(0));
+    result.signal = static_cast<int>(signal.value_or(0));
+    MIMIC_ASSIGN_OR_RETURN(result.out, bytes(status, "out-data", kCommand));
+    MIMIC_ASSIGN_OR_RETURN(result.err, bytes(status, "err-data", kCommand));
+    result.truncated = flag(status, "out-truncated") || flag(status, "err-truncated");
+    if (result.out.size() + result.err.size() > GuestAgent::kMaxDataBytes) {
+        return fail(std::errc::message_size, "the command printed more than {} MiB",
+                    GuestAgent::kMaxDataBytes >> 20);
+    }
+    return result;
+}
+
+/// True while QEMU is not yet, or not any more, at the socket.
+bool may_come(const Error& error) {
+    return error.code() == std::errc::no_such_file_or_directory ||
+           error.code() == std::errc::connection_refused || error.errno_value() == EAGAIN;
+}
+
+/// Connects as soon as there is room among those who wait for QEMU, which lets few of them.
+Result<UniqueFd> connect_again(const std::string& path, TimePoint deadline) {
+    for (;;) {
+        Result<UniqueFd> fd = unix_connect_now(path);
+        if (fd || fd.error().errno_value() != EAGAIN || now() + kConnectRetry >= deadline)
+            return fd;
+        std::this_thread::sleep_for(kConnectRetry);
+    }
+}
+
+}  // namespace
+
+GuestAgent::GuestAgent(UniqueFd socket) : GuestAgent(std::string(), std::move(socket)) {}
+
+GuestAgent::GuestAgent(std::string path, UniqueFd socket)
+    : path_(std::move(path)),
+      channel_(std::make_unique<AgentChannel>(std::move(socket), kMaxReplyBytes)) {}
+
+GuestAgent::~GuestAgent() = default;
+
+Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socket,
+                                                        Duration timeout) {
+    const TimePoint deadline = now() + timeout;
+    for (;;) {
+        Result<UniqueFd> fd = unix_connect_now(socket);
+        if (fd) {
+            std::unique_ptr<GuestAgent> agent(new GuestAgent(socket, std::move(*fd)));
+            const Status synced = agent->channel_->synchronize(deadline);
+            if (synced) return agent;
+            if (synced.error().code() != std::errc::connection_reset) {
+                return tl::unexpected<Error>(synced.error());
+            }
+        } else if (!may_come(fd.error())) {
+            return tl::unexpected<Error>(std::move(fd).error().with_context("guest agent"));
+        }
+        if (now() + kConnectRetry >= deadline) {
+            return fail(std::errc::timed_out, "no guest agent at {}", socket);
+        }
+        std::this_thread::sleep_for(kConnectRetry);
+    }
+}
+
+Status GuestAgent::ping(Duration timeout) {
+    MIMIC_TRY(channel_->call("guest-ping", Json::object(), now() + timeout));
+    return {};
+}
+
+Status GuestAgent::yield_and_sleep(Duration pause, TimePoint deadline) {
+    pause = std::min<Duration>(pause, std::max<Duration>(deadline - now(), Duration(0)));
+    const bool hang_up = !path_.empty() && pause >= kHangUpPause;
+    if (hang_up) channel_ = std::make_unique<AgentChannel>(UniqueFd(), kMaxReplyBytes);
+    std::this_thread::sleep_for(pause);
+    if (!hang_up) return {};
+    // Others may be served before us.
+    const TimePoint patience = std::max(deadline, now() + seconds(5));
+    MIMIC_ASSIGN_OR_RETURN(UniqueFd fd, connect_again(path_, patience));
+    channel_ = std::make_unique<AgentChannel>(std::move(fd), kMaxReplyBytes);
+    return channel_->synchronize(patience);
+}
+
+Status GuestAgent::pause(Duration how_long) {
+    return yield_and_sleep(how_long, TimePoint::max());
+}
+
+Result<int64_t> GuestAgent::start(const std::vector<std::string>& argv, std::string_view input) {
+    return start_by(argv, input, now() + call_time(input.size()));
+}
+
+Result<std::optional<GuestAgent::ExecResult>> GuestAgent::poll(int64_t pid) {
+    return poll_by(pid, now() + call_time(kMaxDataBytes));
+}
+
+Result<int64_t> GuestAgent::start_by(const std::vector<std::string>& argv, std::string_view input,
+                                     TimePoint deadline) {
+    if (argv.empty()) return fail(std::errc::invalid_argument, "no command given");
+    if (input.size() > kMaxInputBytes) {
+        return fail(std::errc::message_size, "input for the command exceeds {} MiB",
+                    kMaxInputBytes >> 20);
+    }
+    Json arguments = {{"path", argv.front()},
+                      {"arg", std::vector<std::string>(argv.begin() + 1, argv.end())},
+                      {"capture-output", true}};
+    if (!input.empty()) arguments["input-data"] = base64_encode(input);
+    MIMIC_ASSIGN_OR_RETURN(const Json started, channel_->call("guest-exec", arguments, deadline));
+    const auto pid = integer(started, "pid");
+    if (!pid) return malformed("guest-exec");
+    return *pid;
+}
+
+Result<std::optional<GuestAgent::ExecResult>> GuestAgent::poll_by(int64_t pid, TimePoint deadline) {
+    MIMIC_ASSIGN_OR_RETURN(const Json status,
+                           channel_->call("guest-exec-status", {{"pid", pid}}, deadline));
+    if (!status.is_object()) return malformed("guest-exec-status");
+    if (!flag(status, "exited")) return std::nullopt;
+    MIMIC_ASSIGN_OR_RETURN(ExecResult result, exec_result(status));
+    return result;
+}
+
+Result<GuestAgent::ExecResult> GuestAgent::exec(const std::vector<std::string>& argv,
+                                                std::string_view input, Duration timeout) {
+    const TimePoint deadline = now() + timeout;
+    MIMIC_ASSIGN_OR_RETURN(
+        const int64_t pid,
+        start_by(argv, input, std::min(deadline, now() + call_time(input.size()))));
+    Duration pause = kFirstPoll;
+    for (;;) {
+        MIMIC_ASSIGN_OR_RETURN(auto result,
+                               poll_by(pid, std::min(deadline, now() + call_time(kMaxDataBytes))));
+        if (result) return std::move(*result);
+        if (now() >= deadline) return fail(std::errc::timed_out, "{} did not end in time", argv[0]);
+        MIMIC_TRY(yield_and_sleep(pause, deadline));
+        pause = std::min<Duration>(pause + pause / 2, kLongestPoll);
+    }
+}
+
+Result<int64_t> GuestAgent::open_file(const std::string& path, const char* mode,
+                                      TimePoint deadline) {
+    MIMIC_ASSIGN_OR_RETURN(
+        const Json handle,
+        channel_->call("guest-file-open", {{"path", path}, {"mode", mode}}, deadline));
+    if (!handle.is_number_integer()) return malformed("guest-file-open");
+    return handle.get<int64_t>();
+}
+
+Status GuestAgent::close_file(int64_t handle) {
+    MIMIC_TRY(channel_->call("guest-file-close", {{"handle", handle}}, now() + kFileCall));
+    return {};
+}
+
+Result<std::string> GuestAgent::read_file(const std::string& path) {
+    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "r", now() + kFileCall));
+    std::string data;
+    const auto read_all = [&]() -> Status {
+        for (;;) {
+            MIMIC_ASSIGN_OR_RETURN(
+                const Json part,
+                channel_->call("guest-file-read", {{"handle", handle}, {"count", kChunkBytes}},
+                               now() + kFileCall));
+            if (!part.is_object()) return malformed("guest-file-read");
+            MIMIC_ASSIGN_OR_RETURN(const std::string chunk,
+                                   bytes(part, "buf-b64", "guest-file-read"));
+            if (data.size() + chunk.size() > kMaxDataBytes) {
+                return fail(std::errc::file_too_large, "{} in the guest is larger than {} MiB",
+                            path, kMaxDataBytes >> 20);
+            }
+            data += chunk;
+            if (flag(part, "eof")) return {};
+            // A guest that never says "end" and sends nothing would keep us here.
+            if (chunk.empty()) return malformed("guest-file-read");
+        }
+    };
+    const Status done = read_all();
+    // The first error is the one to tell.
+    const Status closed = channel_->usable() ? close_file(handle) : Status();
+    if (!done) return tl::unexpected<Error>(done.error());
+    if (!closed) return tl::unexpected<Error>(closed.error());
+    return data;
+}
+
+Status GuestAgent::write_file(const std::string& path, std::string_view data, unsigned mode) {
+    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "w", now() + kFileCall));
+    const auto write_all = [&]() -> Status {
+        while (!data.empty()) {
+            const std::string_view chunk = data.substr(0, kChunkBytes);
+            MIMIC_ASSIGN_OR_RETURN(
+                const Json part,
+                channel_->call("guest-file-write",
+                               {{"handle", handle}, {"buf-b64", base64_encode(chunk)}},
+                               now() + kFileCall));
+            const auto count = integer(part, "count");
+            if (!count || *count <= 0 || static_cast<uint64_t>(*count) > chunk.size()) {
+                return malformed("guest-file-write");
+            }
+            data.remove_prefix(static_cast<size_t>(*count));
+        }
+        // The agent writes through stdio: a full disk shows here at the latest.
+        MIMIC_TRY(channel_->call("guest-file-flush", {{"handle", handle}}, now() + kFileCall));
+        return {};
+    };
+    const Status done = write_all();
+    const Status closed = channel_->usable() ? close_file(handle) : Status();
+    if (!done) return done;
+    MIMIC_TRY(closed);
+    MIMIC_ASSIGN_OR_RETURN(
+        const ExecResult changed,
+        exec({"chmod", fmt::format("{:o}", mode & 07777), "--", path}, {}, kFileCall));
+    if (changed.exit_status != 0 || changed.signal != 0) {
+        return fail(std::errc::operation_not_permitted, "chmod of {} in the guest failed", path);
+    }
+    return {};
+}
+
+Status GuestAgent::shutdown(Duration timeout) {
+    // It has an answer only when it fails, and then at once; the guest may also be gone before we
+    // look.
+    const Duration patience = std::min<Duration>(timeout, milliseconds(300));
+    const Result<Json> answer = channel_->call("guest-shutdown", {{"mode", "powerdown"}},
+                                               now() + patience);
+    if (answer || answer.error().code() == std::errc::timed_out ||
+        answer.error().code() == std::errc::connection_reset) {
+        return {};
+    }
+    return tl::unexpected<Error>(answer.error());
+}
+
+}  // namespace mimic::guest_agent

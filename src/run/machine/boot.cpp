@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/boot.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "base/interrupt.h"
+#include "base/private_files.h"
+#include "base/text_table.h"
+#include "guest_agent/guest_agent.h"
+#include "machine/boot_plan.h"
+#include "machine/supervisor.h"
+
+namespace mimic::machine {
+namespace {
+
+using namespace std::chrono_literals;
+using Json = nlohmann::json;
+
+constexpr auto kSlice = 1s;         // how long a death or ^C may go unnoticed
+constexpr auto kDriverGrace = 20s;  // from the agent's first answer; the driver is loaded before it
+                                    // starts
+constexpr size_t kConsoleLines = 30;
+constexpr auto kTeardown = 60s;  // longer than all the grace periods of a supervisor
+
+std::string indented(const std::vector<std::string>& lines) {
+    std::string text;
+    for (const auto& line : lines) text += "\n    " + line;
+    return text;
+}
+
+unsigned expected_class_devices(const topology::Machine& machine) {
+    unsigned count = 0;
+    for (const auto& device : machine.devices)
+        if (device.model == "mock-accel" && device.plugged) ++count;
+    return count;
+}
+
+}  // namespace
+
+Boot::Boot(const RunRoot& root, const topology::Machine& machine, ClaimedDir dir)
+    : root_(root), machine_(machine), dir_(std::move(dir)) {}
+
+Result<std::unique_ptr<Boot>> Boot::prepare(const RunRoot& root, const topology::Machine& machine,
+                                            const BootOptions& options) {
+    MIMIC_ASSIGN_OR_RETURN(auto claimed, root.claim(machine.name));
+    std::unique_ptr<Boot> boot(new Boot(root, machine, std::move(claimed)));
+    MIMIC_TRY(boot->fill_folder(options));
+    return boot;
+}
+
+Status Boot::fill_folder(const BootOptions& options) {
+    BootPlanner planner(machine_, options, dir_.path);
+    MIMIC_ASSIGN_OR_RETURN(plan_, planner.make());
+    qga_socket_ = planner.context().qga_socket;
+    console_log_ = planner.context().console_log;
+    return write_file_atomically(dir_.path + "/launch.json", to_json(plan_));
+}
+
+Boot::~Boot() {
+    const bool started = supervisor_.running();
+    control_.reset();
+    if (started) {
+        if (!supervisor_.wait(kTeardown)) supervisor_.stop(Duration::zero());
+        // Finds nothing, unless the supervisor crashed or was killed.
+        [[maybe_unused]] const Status cleaned = root_.clean_leftovers(machine_.name);
+    } else if (dir_.lock) {
+        for (const auto& file : plan_.temporary_files) ::unlink(file.c_str());
+        [[maybe_unused]] const Status removed = root_.remove(std::move(dir_));
+    }
+}
+
+Status Boot::start() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+        return fail_errno("cannot make a pair of sockets");
+    control_.reset(ends[0]);
+    const UniqueFd theirs(ends[1]);
+    const std::string log = plan_.state_dir + "/supervisor.log";
+    const UniqueFd log_fd(::open(
+        log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!log_fd) return fail_errno("{}", log);
+    SpawnOptions options;
+    options.argv = {self_path(), "supervise", dir_.path};
+    options.stdout_fd = log_fd.get();
+    options.stderr_fd = log_fd.get();
+    options.pass_fds = {{dir_.lock.get(), kSupervisorLockFd}, {theirs.get(), kSupervisorControlFd}};
+    options.new_session = true;
+    MIMIC_ASSIGN_OR_RETURN(supervisor_, Process::spawn(options));
+    dir_.lock.reset();  // the supervisor has it
+    return {};
+}
+
+void Boot::release() {
+    constexpr std::string_view kRelease = "release\n";
+    [[maybe_unused]] const ssize_t sent = ::send(control_.get(), kRelease.data(), kRelease.size(),
+                                                 MSG_NOSIGNAL);
+    // The supervisor closes its end once state.json says "running": whoever asks next finds it so.
+    pollfd closed{.fd = control_.get(), .events = POLLIN, .revents = 0};
+    ::poll(&closed, 1, 5000);
+    control_.reset();
+    supervisor_.release();
+}
+
+Status Boot::check_control() {
+    if (interrupted() != 0) return fail(std::errc::interrupted, "{}", ::strsignal(interrupted()));
+    std::array<char, 8192> buffer{};
+    const ssize_t count = ::recv(control_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return {};
+    if (count <= 0) {
+        const auto lines = last_lines(plan_.state_dir + "/supervisor.log", kConsoleLines);
+        return fail(std::errc::state_not_recoverable, "the supervisor of {} died{}", machine_.name,
+                    indented(lines));
+    }
+    received_.append(buffer.data(), static_cast<size_t>(count));
+    for (size_t end = received_.find('\n'); end != std::string::npos; end = received_.find('\n')) {
+        const Json message = Json::parse(received_.substr(0, end), nullptr, false);
+        received_.erase(0, end + 1);
+        if (!message.is_object() || message.value("event", "") != "ended") continue;
+        std::vector<std::string> lines;
+        for (const auto& line : message.value("log", Json::array()))
+            lines.push_back(line.get<std::string>());
+        ended_ = true;
+        return fail(std::errc::state_not_recoverable, "{}{}", message.value("reason", ""),
+                    indented(lines));
+    }
+    return {};
+}
+
+Status Boot::check_console() const {
+    for (const auto& line : last_lines(console_log_, 200))
+        if (line.find("Kernel panic - not syncing") != std::string::npos)
+            return fail(std::errc::state_not_recoverable, "the guest's kernel panicked: {}",
+                        line.substr(line.find("Kernel panic")));
+        else if (plan_.state.ssh_port != 0 && line.starts_with("No bootable device"))
+            return fail(std::errc::state_not_recoverable,
+                        "the image has nothing that a BIOS boots (images for UEFI alone do not "
+                        "start here)");
+    return {};
+}
+
+Status Boot::wait_for_agent(TimePoint deadline) {
+    for (;;) {
+        MIMIC_TRY(check_control());
+        MIMIC_TRY(check_console());
+        const Duration left = deadline - SteadyClock().now();
+        if (left <= Duration::zero())
+            return fail(
+                std::errc::timed_out,
+                "the guest did not finish booting in {:g} s{} (more time: --timeout "
+                "SECONDS)",
+                std::chrono::duration<double>(timeout_).count(),
+                plan_.state.ssh_port == 0 ? "" : ": neither qemu-guest-agent nor sshd answers");
+        auto agent = guest_agent::GuestAgent::connect(qga_socket_,
+                                                      std::min<Duration>(left, kSlice));
+        has_agent_ = agent.has_value();
+        if (agent) return {};
+        if (plan_.state.ssh_port != 0 && answers_ssh(plan_.state.ssh_port)) return {};
+        // Most errors take no time, such as a socket that QEMU has not made yet.
+        if (agent.error().code() != std::errc::timed_out) sleep_unless_interrupted(50ms);
+    }
+}
+
+Status Boot::wait_for_driver(TimePoint deadline) {
+    const unsigned expected = expected_class_devices(machine_);
+    if (expected == 0 || !machine_.kernel.image.empty()) return {};
+    const TimePoint end = std::min(deadline, SteadyClock().now() + kDriverGrace);
+    unsigned found = 0;
+    std::string why;
+    do {
+        MIMIC_TRY(check_control());
+        const auto agent = guest_agent::GuestAgent::connect(qga_socket_, kSlice);
+        const auto listing = agent ? (*agent)->exec({"ls", "-1", "/sys/class/mock-accel"}, "", 10s)
+                                   : Result<guest_agent::GuestAgent::ExecResult>(
+                                         tl::unexpected(agent.error()));
+        found = 0;
+        if (listing) {
+            why = listing->err;
+            for (size_t at = 0; at < listing->out.size();) {
+                const size_t stop = std::min(listing->out.find('\n', at), listing->out.size());
+                const auto name = std::string_view(listing->out).substr(at, stop - at);
+                found += !name.empty() && name.find("_vf") == std::string_view::npos ? 1 : 0;
+                at = stop + 1;
+            }
+        } else {
+            why = listing.error().message();
+        }
+        if (found >= expected) return {};
+        sleep_unless_interrupted(200ms);
+    } while (SteadyClock().now() < end);
+    return fail(std::errc::timed_out, "the guest's driver found {} of {} {}", found,
+                counted(expected, "device"), why);
+}
+
+Error Boot::with_console(Error error) const {
+    if (error.code() == std::errc::interrupted) return error;
+    const auto lines = last_lines(console_log_, kConsoleLines);
+    std::string text = error.message();
+    text += lines.empty() ? "\n  (the guest printed nothing on its console)"
+                          : fmt::format("\n  last lines of the console:{}", indented(lines));
+    text += fmt::format("\n  logs: {}", plan_.state_dir);
+    return Error(error.code(), std::move(text));
+}
+
+Status Boot::wait_for_guest(Duration timeout) {
+    timeout_ = timeout;
+    const TimePoint deadline = SteadyClock().now() + timeout;
+    Status up = wait_for_agent(deadline);
+    if (up) up = wait_for_driver(deadline);
+    if (!up) return tl::unexpected(with_console(std::move(up).error()));
+    return {};
+}
+
+Status Boot::wait_for_end() {
+    for (;;) {
+        MIMIC_TRY(check_control());
+        pollfd readable{.fd = control_.get(), .events = POLLIN, .revents = 0};
+        ::poll(&readable, 1, 1000);
+    }
+}
+
+}  // namespace mimic::machine

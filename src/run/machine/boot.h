@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// Boot: brings one machine up: claims its folder, writes its plan, starts its supervisor, waits for
+// its guest. Until release() the machine belongs to this object and goes with it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "guest_image/guest_image.h"
+#include "machine/disk_image.h"
+#include "machine/launch_plan.h"
+#include "machine/process.h"
+#include "machine/qemu_locate.h"
+#include "machine/run_dir.h"
+#include "outputs/outputs.h"
+
+namespace mimic::machine {
+
+struct BootOptions {
+    std::string topology_text;  // the file's bytes, copied into the run directory
+    std::string file;           // its absolute path, for people
+    Qemu qemu;
+    topology::Accel accel = topology::Accel::kTcg;
+    guest_image::GuestImage image;       // of a direct boot
+    std::vector<std::string> qemu_args;  // the user's own, appended as they are
+    DiskImage disk_image;                // of an image boot: the user's file, absolute
+};
+
+/// Thread-bound; may be made on one thread and used on another.
+class Boot {
+public:
+    /// Claims the machine's folder and writes everything into it that the supervisor needs.
+    /// `machine` is borrowed for the object's life. Errors: those of RunRoot::claim() and
+    /// outputs::qemu_args(), of writing files (no_space_on_device). Nothing is left after an
+    /// error.
+    static Result<std::unique_ptr<Boot>> prepare(const RunRoot& root,
+                                                 const topology::Machine& machine,
+                                                 const BootOptions& options);
+
+    /// Stops the machine unless it was released, and waits until nothing of it is left.
+    ~Boot();
+
+    /// Starts the supervisor. Errors: those of Process::spawn().
+    Status start();
+
+    /// Waits until the guest's agent answers and its driver has found the devices; of an image,
+    /// until its agent or SSH answers. Blocks. Errors: timed_out, interrupted,
+    /// state_not_recoverable (a process died, the kernel panicked); the message ends with the log
+    /// lines that tell most.
+    Status wait_for_guest(Duration timeout);
+
+    /// Waits until the machine ends or a signal comes; the former is an error.
+    Status wait_for_end();
+
+    /// Tells the supervisor to stop the machine, without waiting; the destructor waits. Nothing
+    /// happens after release().
+    void begin_stop() { control_.reset(); }
+
+    /// The machine goes on alone.
+    void release();
+
+    const topology::Machine& machine() const { return machine_; }
+    const LaunchPlan& plan() const { return plan_; }
+    const std::string& run_dir() const { return dir_.path; }
+    /// After wait_for_guest(): false if only SSH has answered, which is enough for an image.
+    bool has_agent() const { return has_agent_; }
+
+private:
+    Boot(const RunRoot& root, const topology::Machine& machine, ClaimedDir dir);
+
+    Status fill_folder(const BootOptions& options);
+    Status check_control();
+    Status check_console() const;
+    Status wait_for_agent(TimePoint deadline);
+    Status wait_for_driver(TimePoint deadline);
+    Error with_console(Error error) const;
+
+    const RunRoot root_;
+    const topology::Machine& machine_;
+    ClaimedDir dir_;
+    LaunchPlan plan_;
+    std::string qga_socket_;
+    std::string console_log_;
+    Process supervisor_;
+    UniqueFd control_;
+    Duration timeout_{};    // of wait_for_guest()
+    std::string received_;  // from the supervisor, without a whole line
+    bool has_agent_ = false;
+    bool ended_ = false;  // the supervisor has told why and cleaned up
+};
+
+}  // namespace mimic::machine

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/boot_plan.h"
+#include "outputs/outputs.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+
+#include "base/private_files.h"
+#include "device_host/device_host.h"
+#include "guest_image/cloud_init.h"
+#include "machine/log_keeper.h"
+#include "machine/process.h"
+
+namespace mimic::machine {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr uint64_t kMinLogSpace = 1u << 20;  // a boot prints about 30 KiB
+
+std::string utc_now() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    std::array<char, 32> text{};
+    std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text.data();
+}
+
+sockaddr_in loopback(uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
+// A TCP port that is free now. Somebody may take it before QEMU does; then QEMU says so and ends.
+Result<uint16_t> free_port() {
+    const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address = loopback(0);
+    socklen_t length = sizeof address;
+    if (!fd || ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), length) != 0 ||
+        ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0)
+        return fail_errno("no free TCP port");
+    return ntohs(address.sin_port);
+}
+
+}  // namespace
+
+BootPlanner::BootPlanner(const topology::Machine& machine, const BootOptions& options,
+                         const std::string& run_dir)
+    : machine_(machine),
+      options_(options),
+      run_dir_(run_dir),
+      context_(outputs::default_context(machine, run_dir)) {}
+
+Result<LaunchPlan> BootPlanner::make() {
+    auto made = make_all();
+    if (!made)
+        for (const auto& file : plan_.temporary_files) ::unlink(file.c_str());
+    return made;
+}
+
+Result<LaunchPlan> BootPlanner::make_all() {
+    MIMIC_TRY(check_socket_paths());
+    MIMIC_TRY(make_log_folder());
+    MIMIC_TRY(write_copies());
+    context_.qemu = options_.qemu.program;
+    context_.accel = options_.accel;
+    context_.extra_qemu_args = options_.qemu_args;
+    context_.console_log = plan_.state_dir + "/console.log";
+    context_.append_console = true;  // the supervisor's LogKeeper empties it
+    context_.pid_file.clear();       // the supervisor knows its child
+    if (machine_.kernel.image.empty()) {
+        context_.kernel = options_.image.kernel;
+        context_.initrd = options_.image.initrd;
+    } else {
+        MIMIC_TRY(prepare_disk());
+    }
+    MIMIC_ASSIGN_OR_RETURN(const auto arguments, outputs::qemu_args(machine_, context_));
+    plan_.qemu = {context_.qemu};
+    const auto& extra = options_.qemu_args;
+    // Whoever needs a QEMU that starts programs says so: --qemu-arg -sandbox --qemu-arg off.
+    if (options_.qemu.sandbox && std::find(extra.begin(), extra.end(), "-sandbox") == extra.end())
+        plan_.qemu.insert(plan_.qemu.end(), {"-sandbox", kQemuSandbox});
+    plan_.qemu.insert(plan_.qemu.end(), arguments.begin(), arguments.end());
+    plan_.qmp_socket = context_.qmp_socket;
+    plan_.device_hosts = device_hosts();
+
+    plan_.state.name = machine_.name;
+    plan_.state.file = options_.file;
+    plan_.state.accel = options_.accel == topology::Accel::kKvm ? "kvm" : "tcg";
+    plan_.state.kernel = machine_.kernel.image.empty() ? machine_.kernel.release
+                                                       : machine_.kernel.image;
+    plan_.state.started = utc_now();
+    for (const auto& device : machine_.devices)
+        plan_.state.functions += static_cast<unsigned>(device.functions.size());
+    return plan_;
+}
+
+Status BootPlanner::check_socket_paths() const {
+    std::string longest = context_.console_socket;
+    for (const auto& [name, path] : context_.device_sockets)
+        if (path.size() > longest.size()) longest = path;
+    const std::string control = device_host::control_socket_path(run_dir_, machine_.devices.size());
+    if (control.size() > longest.size()) longest = control;
+    if (longest.size() <= kMaxSocketPath) return {};
+    return fail(std::errc::filename_too_long,
+                "socket paths would be too long: {} has {} bytes, at most {} fit. Set "
+                "XDG_RUNTIME_DIR to a shorter folder",
+                longest, longest.size(), kMaxSocketPath);
+}
+
+Status BootPlanner::make_log_folder() {
+    MIMIC_ASSIGN_OR_RETURN(const auto root, state_root_path());
+    plan_.state_dir = root + "/" + machine_.name;
+    MIMIC_TRY(make_dirs(plan_.state_dir));
+    MIMIC_TRY(check_owner(plan_.state_dir, "set XDG_STATE_HOME to a folder of your own"));
+    struct statvfs disk {};
+    // A log that cannot be written says nothing of the crash that it is there for.
+    if (::statvfs(plan_.state_dir.c_str(), &disk) == 0 &&
+        uint64_t{disk.f_bavail} * disk.f_frsize < kMinLogSpace)
+        return fail(std::errc::no_space_on_device, "No space left for logs in {} (less than 1 MiB)",
+                    plan_.state_dir);
+    for (const auto& log : log_paths(plan_.state_dir)) {
+        ::unlink(log.c_str());
+        ::unlink(old_log(log).c_str());
+    }
+    ::unlink((plan_.state_dir + "/exit-reason").c_str());
+    return {};
+}
+
+Status BootPlanner::write_copies() const {
+    MIMIC_TRY(write_file_atomically(run_dir_ + "/topology.yaml", options_.topology_text));
+    topology::Model model;
+    model.file_name = options_.file;
+    model.machines.push_back(machine_);
+    return write_file_atomically(run_dir_ + "/plan.json", outputs::tree_json(model));
+}
+
+Status BootPlanner::prepare_disk() {
+    if (options_.qemu.img.empty())
+        return fail(std::errc::no_such_file_or_directory,
+                    "qemu-img is needed to boot an image. Run: apt-get install qemu-utils");
+    context_.disk = plan_.state_dir + "/disk.qcow2";
+    plan_.temporary_files.push_back(context_.disk);
+    context_.disk_base = options_.disk_image.path;
+    // It names no base: QEMU's command line does, and nothing else opens the user's image.
+    MIMIC_ASSIGN_OR_RETURN(
+        const auto made,
+        run_capture({options_.qemu.img, "create", "-q", "-f", "qcow2", context_.disk,
+                     std::to_string(options_.disk_image.size_bytes)},
+                    60s));
+    if (!made.exit.ok())
+        return fail(std::errc::io_error, "cannot make a disk over {}: {}", context_.disk_base,
+                    made.err);
+    MIMIC_ASSIGN_OR_RETURN(context_.seed_iso,
+                           guest_image::make_cloud_init_seed(machine_, run_dir_));
+    MIMIC_ASSIGN_OR_RETURN(context_.ssh_port, free_port());
+    plan_.state.ssh_port = context_.ssh_port;
+    plan_.shut_down_guest = true;
+    return {};
+}
+
+std::vector<DeviceHostPlan> BootPlanner::device_hosts() const {
+    const std::vector<std::string> base{self_path(), "serve",       run_dir_ + "/topology.yaml",
+                                        "--machine", machine_.name, "--run-dir",
+                                        run_dir_};
+    std::vector<DeviceHostPlan> hosts;
+    std::vector<std::string> shared;
+    size_t sharing = 0;
+    size_t all = 0;
+    const auto add = [&](const std::string& name, topology::Isolation isolation) {
+        ++all;
+        if (isolation == topology::Isolation::kShared) {
+            ++sharing;
+            shared.insert(shared.end(), {"--device", name});
+            return;
+        }
+        hosts.push_back({base});
+        hosts.back().argv.insert(hosts.back().argv.end(), {"--device", name});
+    };
+    for (const auto& device : machine_.devices)
+        if (!device.on_fabric) add(device.name, device.isolation);
+    for (const auto& fabric : machine_.fabrics) add(fabric.name, fabric.isolation);
+    if (!shared.empty()) {
+        hosts.push_back({base});
+        // All of them is the default, and a short command line.
+        if (sharing != all)
+            hosts.back().argv.insert(hosts.back().argv.end(), shared.begin(), shared.end());
+    }
+    for (size_t i = 0; i < hosts.size(); ++i)
+        hosts[i].argv.insert(hosts[i].argv.end(),
+                             {"--control", device_host::control_socket_path(run_dir_, i),
+                              "--dump-dir", plan_.state_dir});
+    return hosts;
+}
+
+std::string ssh_command(const std::string& run_dir, uint16_t port) {
+    // Every machine has a new host key at a port that others had before.
+    return fmt::format(
+        "ssh -i {}/ssh_key -p {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
+        "root@127.0.0.1",
+        run_dir, port);
+}
+
+bool answers_ssh(uint16_t port) {
+    const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const sockaddr_in address = loopback(port);
+    if (!fd ||
+        ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+        return false;
+    // QEMU's user network accepts before the guest does: only the banner proves anything.
+    pollfd readable{.fd = fd.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&readable, 1, 1000) <= 0) return false;
+    std::array<char, 4> banner{};
+    return ::recv(fd.get(), banner.data(), banner.size(), MSG_WAITALL) == 4 &&
+           std::string_view(banner.data(), 4) == "SSH-";
+}
+
+}  // namespace mimic::machine

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/up.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+#include <thread>
+
+#include "base/interrupt.h"
+#include "base/private_files.h"
+#include "base/terminal_text.h"
+#include "machine/boot.h"
+#include "machine/boot_plan.h"
+#include "machine/disk_image.h"
+#include "machine/kvm_probe.h"
+#include "machine/up_source.h"
+
+namespace mimic::machine {
+namespace {
+
+using topology::Accel;
+
+// What QEMU needs besides the guest's memory: its code, TCG's translation buffer and page tables.
+constexpr uint64_t kQemuOverhead = 256ull << 20;
+
+uint64_t available_memory() {
+    std::ifstream file("/proc/meminfo");
+    for (std::string key, unit; file >> key;) {
+        uint64_t value = 0;
+        file >> value;
+        std::getline(file, unit);
+        if (key == "MemAvailable:") return value << 10;
+    }
+    return 0;
+}
+
+void say(const std::string& text) {
+    std::fputs(("mimic: " + text + "\n").c_str(), stderr);
+}
+
+/// What came of one machine.
+struct Outcome {
+    std::unique_ptr<Boot> boot;
+    Status status;
+    double seconds = 0;
+};
+
+class Up {
+public:
+    Up(const UpOptions& options, UpSource source) : options_(options), source_(std::move(source)) {}
+    ~Up() {
+        // All at once; each destructor then waits for its own.
+        for (auto& outcome : outcomes_) outcome.boot->begin_stop();
+    }
+    Up(const Up&) = delete;
+    Up& operator=(const Up&) = delete;
+
+    Status prepare();
+    Status boot_all();
+    Status stay();
+    void report() const;
+    bool has_started() const { return !outcomes_.empty(); }
+
+private:
+    Status check_not_running() const;
+    Accel wished_accel(const topology::Machine& machine) const;
+    Result<Accel> choose_accel(const topology::Machine& machine, const std::string& kernel);
+    Status prepare_machine(const RunRoot& root, const topology::Machine& machine,
+                           std::map<std::string, guest_image::GuestImage>& images);
+    bool fit_together() const;
+    void boot_one(Outcome& outcome);
+
+    const UpOptions& options_;
+    const UpSource source_;
+    guest_image::StderrProgress progress_;
+    Qemu qemu_;
+    std::optional<KvmVerdict> verdict_;
+    std::vector<Outcome> outcomes_;
+};
+
+Status Up::check_not_running() const {
+    MIMIC_ASSIGN_OR_RETURN(const auto root, RunRoot::open());
+    for (const auto& machine : source_.model.machines)
+        if (root.is_alive(machine.name))
+            return fail(std::errc::device_or_resource_busy,
+                        "machine {0} is already running. Stop it with: mimic down {0}",
+                        machine.name);
+    return {};
+}
+
+Accel Up::wished_accel(const topology::Machine& machine) const {
+    if (options_.accel.empty()) return machine.accel;
+    return options_.accel == "kvm" ? Accel::kKvm : Accel::kTcg;
+}
+
+Result<Accel> Up::choose_accel(const topology::Machine& machine, const std::string& kernel) {
+    const Accel wish = wished_accel(machine);
+    if (wish == Accel::kTcg) return wish;
+    if (!verdict_) {
+        verdict_ = probe_kvm(qemu_, kernel, progress_);
+        if (!verdict_->usable && wish == Accel::kAuto)
+            say(fmt::format("no KVM, guests run on TCG and slower: {}", verdict_->reason));
+    }
+    if (verdict_->usable) return Accel::kKvm;
+    if (wish == Accel::kAuto) return Accel::kTcg;
+    return fail(std::errc::not_supported, "machine {} asks for KVM: {}", machine.name,
+                verdict_->reason);
+}
+
+Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine,
+                           std::map<std::string, guest_image::GuestImage>& images) {
+    BootOptions options;
+    options.topology_text = source_.text;
+    options.file = source_.path;
+    options.qemu = qemu_;
+    options.qemu_args = options_.qemu_args;
+    std::string probe_kernel;
+    if (machine.kernel.image.empty()) {
+        auto& image = images[machine.kernel.release];
+        if (image.kernel.empty()) {
+            MIMIC_ASSIGN_OR_RETURN(image,
+                                   guest_image::build_guest_image(machine.kernel, progress_));
+        }
+        options.image = image;
+        probe_kernel = image.kernel;
+    } else {
+        MIMIC_ASSIGN_OR_RETURN(options.disk_image,
+                               check_disk_image(source_.resolve(machine.kernel.image)));
+        // A cloud image has no kernel that could be tried alone; Debian's stands in for it.
+        if (wished_accel(machine) != Accel::kTcg) {
+            topology::Kernel stock;
+            stock.release = "6.1";
+            MIMIC_ASSIGN_OR_RETURN(const auto image,
+                                   guest_image::build_guest_image(stock, progress_));
+            probe_kernel = image.kernel;
+        }
+    }
+    MIMIC_ASSIGN_OR_RETURN(options.accel, choose_accel(machine, probe_kernel));
+    if (interrupted() != 0) return fail(std::errc::interrupted, "interrupted");
+    Outcome outcome;
+    MIMIC_ASSIGN_OR_RETURN(outcome.boot, Boot::prepare(root, machine, options));
+    outcomes_.push_back(std::move(outcome));
+    return {};
+}
+
+Status Up::prepare() {
+    MIMIC_TRY(check_not_running());
+    MIMIC_ASSIGN_OR_RETURN(qemu_, locate_qemu(progress_));
+    MIMIC_ASSIGN_OR_RETURN(const auto root, RunRoot::open());
+    std::map<std::string, guest_image::GuestImage> images;
+    for (const auto& machine : source_.model.machines) {
+        if (auto prepared = prepare_machine(root, machine, images); !prepared)
+            return tl::unexpected(
+                std::move(prepared).error().with_context("machine " + machine.name));
+    }
+    return {};
+}
+
+bool Up::fit_together() const {
+    uint64_t wanted = 0;
+    for (const auto& machine : source_.model.machines) wanted += machine.memory + kQemuOverhead;
+    const uint64_t available = available_memory();
+    return available == 0 || wanted <= available;
+}
+
+void Up::boot_one(Outcome& outcome) {
+    const TimePoint start = SteadyClock().now();
+    outcome.status = outcome.boot->start();
+    if (outcome.status) outcome.status = outcome.boot->wait_for_guest(options_.timeout);
+    outcome.seconds = std::chrono::duration<double>(SteadyClock().now() - start).count();
+}
+
+Status Up::boot_all() {
+    std::string names;
+    for (const auto& outcome : outcomes_)
+        names += (names.empty() ? "" : ", ") + outcome.boot->machine().name;
+    progress_.step("booting " + names);
+    const bool together = fit_together();
+    if (!together && outcomes_.size() > 1)
+        say("there is not enough free memory for all machines at once; booting one by one");
+    // A supervisor outlives the thread that started it: it asks for no signal at that thread's end.
+    std::vector<std::thread> threads;
+    for (auto& outcome : outcomes_) {
+        threads.emplace_back([this, &outcome] { boot_one(outcome); });
+        if (!together) {
+            threads.back().join();
+            threads.pop_back();
+            if (!outcome.status) break;
+        }
+    }
+    for (auto& thread : threads) thread.join();
+    progress_.step("");
+    for (auto& outcome : outcomes_)
+        if (!outcome.status)
+            return tl::unexpected(std::move(outcome.status)
+                                      .error()
+                                      .with_context("machine " + outcome.boot->machine().name));
+    return {};
+}
+
+Status Up::stay() {
+    if (!options_.foreground) {
+        for (auto& outcome : outcomes_) outcome.boot->release();
+        return {};
+    }
+    say("running until ^C");
+    Status first;
+    std::vector<std::thread> threads;
+    for (auto& outcome : outcomes_)
+        threads.emplace_back([&outcome] { outcome.status = outcome.boot->wait_for_end(); });
+    for (auto& thread : threads) thread.join();
+    for (auto& outcome : outcomes_)
+        if (first && !outcome.status) first = outcome.status;
+    return first;
+}
+
+void Up::report() const {
+    for (const auto& outcome : outcomes_) {
+        const auto& state = outcome.boot->plan().state;
+        std::string line = fmt::format(
+            "{}: up after {:.1f} s ({}, {} {}, {} function{})", state.name, outcome.seconds,
+            state.accel == "kvm" ? "KVM" : "TCG", state.ssh_port == 0 ? "kernel" : "image",
+            state.kernel, state.functions, state.functions == 1 ? "" : "s");
+        std::puts(line.c_str());
+        if (state.ssh_port == 0) continue;
+        std::puts(("  ssh: " + ssh_command(outcome.boot->run_dir(), state.ssh_port)).c_str());
+        if (!outcome.boot->has_agent())
+            std::puts(
+                "  no guest agent answers yet; mimic exec, cp and verify need qemu-guest-agent "
+                "in the image");
+    }
+    std::fflush(stdout);
+}
+
+}  // namespace
+
+int run_up(const UpOptions& options) {
+    catch_interrupts();
+    auto source = load_up_source(options);
+    if (!source) {
+        std::fputs((source.error().message() + "\n").c_str(), stderr);
+        return 1;
+    }
+    Status done;
+    {
+        Up up(options, std::move(*source));
+        done = up.prepare();
+        if (done) done = up.boot_all();
+        if (done) {
+            up.report();
+            done = up.stay();
+        }
+        if (!done && interrupted() == 0 && up.has_started()) say("taking down what was started");
+    }
+    if (interrupted() != 0) {
+        say(fmt::format("stopped by a signal; nothing is left running"));
+        return 128 + interrupted();
+    }
+    if (done) return 0;
+    std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(done.error().message())).c_str(),
+               stderr);
+    return 1;
+}
+
+}  // namespace mimic::machine

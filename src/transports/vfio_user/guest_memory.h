@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// GuestMemory: the client's DMA regions (DMA_MAP, DMA_UNMAP) as a memory::DmaSpace. Regions with a
+// descriptor are mapped; for the others, and for nothing else, it asks the client by DMA_READ and
+// DMA_WRITE.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "memory/dma_space.h"
+#include "memory/mapping.h"
+
+namespace mimic::vfio_user {
+
+/// Largest transfer of one DmaSpace::read() or write(), in bytes.
+inline constexpr uint64_t kMaxDmaTransfer = 16u << 20;
+
+/// Transfers by message that may be under way at once; more are refused with EAGAIN. Arbitrary, and
+/// enough for a ring engine's prefetch; bounds what a guest can make the process remember.
+inline constexpr size_t kMaxDmaInFlight = 1024;
+
+/// Bytes of transfers that wait for messages at once; more are refused with EAGAIN. Each transfer
+/// has a buffer of its size, and what a peer does not read waits in another. Arbitrary: four of the
+/// largest transfers.
+inline constexpr uint64_t kMaxDmaBytesInFlight = 4 * kMaxDmaTransfer;
+
+/// Regions of one client that are mapped; further ones are reached by messages. A process may have
+/// 65,530 mappings (vm.max_map_count), and one client must not take those of the other devices.
+/// Arbitrary: QEMU has tens.
+inline constexpr size_t kMaxMappedRegions = 2048;
+
+/// Regions of one client that are mapped even if the process has few mappings left
+/// (mappings_scarce()). Arbitrary, and as many as QEMU needs.
+inline constexpr size_t kAssuredMappedRegions = 64;
+
+/// Address space that the mapped regions of one client may take in all, for the same reason.
+/// Arbitrary, and more than the memory of any guest.
+inline constexpr uint64_t kMaxMappedBytes = uint64_t{8} << 40;
+
+/// Regions of one client. Thread-bound.
+class GuestMemory final : public memory::DmaSpace {
+public:
+    /// Sends the two server-to-client commands. Implemented by the session.
+    class Messenger {
+    public:
+        /// Sends DMA_READ or DMA_WRITE with message id `id`.
+        virtual void send_dma_read(uint16_t id, uint64_t iova, uint64_t size) = 0;
+        virtual void send_dma_write(uint16_t id, uint64_t iova,
+                                    std::span<const std::byte> data) = 0;
+        /// Largest count of one message, in bytes; at least 1.
+        virtual uint64_t max_dma_message() const = 0;
+        /// DMA met mapped memory at `iova` that its owner has taken away. For the log: called each
+        /// time.
+        virtual void on_memory_lost(uint64_t /*iova*/) {}
+
+    protected:
+        ~Messenger() = default;
+    };
+
+    /// `messenger` is borrowed for the life of this object.
+    explicit GuestMemory(Messenger& messenger) : messenger_(messenger) {}
+
+    /// Adds [iova, iova + size). `fd` may be empty: then the region is reached by messages, as is
+    /// one beyond kMaxMappedRegions or kMaxMappedBytes, or beyond kAssuredMappedRegions while the
+    /// process has few mappings left. Errors: EINVAL (size 0, overflow, beyond the end of the
+    /// file), EEXIST (overlap, also with the very same region: vfio-user.rst wants that, where
+    /// libvfio-user says EINVAL or takes it for done), ENOSPC (kMaxDmaMaps regions; as the kernel's
+    /// VFIO, where libvfio-user says EINVAL), those of Mapping::map().
+    Status map(uint64_t iova, uint64_t size, uint64_t fd_offset, memory::DmaAccess access,
+               UniqueFd fd);
+
+    /// Removes the region with exactly this iova and size. Errors: ENOENT if there is none.
+    Status unmap(uint64_t iova, uint64_t size);
+
+    /// Removes all regions.
+    void unmap_all() { (void)unmap_some(SIZE_MAX); }
+
+    /// Removes up to `most` regions; true when none is left. Unmapping 65,535 takes many turns of a
+    /// loop.
+    bool unmap_some(size_t most);
+
+    /// Forgets all regions at once. The caller frees them: each call of what is returned unmaps up
+    /// to `most`, and is true when none is left.
+    std::function<bool(size_t most)> abandon_all();
+
+    size_t region_count() const { return regions_.size(); }
+    size_t mapped_region_count() const { return mapped_regions_; }
+
+    std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
+                                             memory::DmaAccess access) override;
+    bool intact(uint64_t iova, uint64_t size) override;
+    void read(uint64_t iova, uint64_t size, ReadDone done) override;
+    void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override;
+
+    /// Takes the client's reply to DMA_READ (`is_read`) or DMA_WRITE `id`. `data` holds what
+    /// DMA_READ brought; `error` is an errno, 0 for success. False if no such message is under way.
+    bool on_reply(uint16_t id, bool is_read, int error, std::span<const uint8_t> data);
+
+    /// Fails every transfer under way with ECANCELED, and from now on every new one too: the client
+    /// is gone.
+    void shut_down();
+
+private:
+    struct Region {
+        uint64_t size;
+        memory::DmaAccess access;
+        Mapping mapping;  // empty: by message
+    };
+
+    // One read() or write() that needs messages. Shared by its messages, which may be answered in
+    // any order.
+    struct Transfer {
+        std::vector<std::byte> bytes;
+        size_t outstanding = 0;
+        int error = 0;
+        ReadDone read_done;
+        WriteDone write_done;
+    };
+
+    struct InFlight {
+        std::shared_ptr<Transfer> transfer;
+        size_t offset;  // in transfer->bytes
+        size_t size;
+        bool is_read;
+    };
+
+    using Regions = std::map<uint64_t, Region>;  // by iova; disjoint
+
+    Regions::value_type* find(uint64_t iova);
+    bool may_map(uint64_t size) const;
+    bool lost(const Regions::value_type& region, uint64_t iova, uint64_t size);
+    void erase(Regions::iterator region);
+    uint16_t new_id();
+    Status check(uint64_t iova, uint64_t size, memory::DmaAccess access, size_t& messages);
+    void start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read);
+    void finish(const std::shared_ptr<Transfer>& transfer);
+
+    Messenger& messenger_;
+    Regions regions_;
+    Regions::value_type* last_hit_ = nullptr;
+    size_t mapped_regions_ = 0;
+    uint64_t mapped_bytes_ = 0;
+    std::unordered_map<uint16_t, InFlight> in_flight_;
+    uint64_t bytes_in_flight_ = 0;
+    uint16_t next_id_ = 0;
+    bool shut_down_ = false;
+};
+
+}  // namespace mimic::vfio_user

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Server: one PCI function on one UNIX socket, for one client at a time, over and over. The entry
+// point of the library: a program makes an EventLoop (or a LoopPool), its functions, and one Server
+// each.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/unix_socket.h"
+#include "pci/function/function.h"
+#include "vfio_user/session.h"
+
+namespace mimic::vfio_user {
+
+/// State that the servers of one loop share: the receive buffer, so that 1,000 idle devices need
+/// one. Thread-bound.
+struct LoopContext {
+    explicit LoopContext(EventLoop& l) : loop(l) {}
+    EventLoop& loop;
+    ReceiveBuffer buffer;
+};
+
+struct ServerOptions {
+    std::string socket_path;
+    Session::Options session;
+};
+
+/// Serves `function`. Thread-bound to the context's loop: create and destroy it there
+/// (LoopPool::run_on()), or before and after the loop runs.
+///
+/// A second client is turned away while one is connected. When a client goes, its memory is
+/// unmapped, its interrupts are dropped and the function is reset; then the next one may come.
+class Server final : private FdHandler, private Session::Owner {
+public:
+    /// `context` and `function` are borrowed and outlive the server. Errors: those of
+    /// UnixListener::listen().
+    static Result<std::unique_ptr<Server>> create(LoopContext& context, pci::Function& function,
+                                                  ServerOptions options);
+    ~Server();
+
+    bool connected() const { return session_ != nullptr; }
+    const Counters& counters() const { return counters_; }
+    const std::string& socket_path() const { return listener_.path(); }
+
+private:
+    Server(LoopContext& context, pci::Function& function, ServerOptions options,
+           UnixListener listener);
+
+    void on_fd_ready(uint32_t events) override;
+    void on_session_closed() override;
+    log::RateLimit& log_limit(Complaint about) override {
+        return log_limits_[static_cast<size_t>(about)];
+    }
+    void bury();
+    void accept_later();
+    void adopt(UniqueFd socket);
+
+    LoopContext& context_;
+    pci::Function& function_;
+    ServerOptions options_;
+    UnixListener listener_;
+    Counters counters_;
+    std::array<log::RateLimit, static_cast<size_t>(Complaint::kCount)> log_limits_;
+    std::unique_ptr<Session> session_;
+    std::unique_ptr<Session> dead_;  // closed inside one of its own calls; freed by a posted task
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace mimic::vfio_user

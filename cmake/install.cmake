@@ -30,7 +30,7 @@ string(STRIP "${MIMIC_PC_LIBS}" MIMIC_PC_LIBS)
 
 # The component `replay`: libraries in the order in which a linker needs them, and the headers that replay.h includes.
 # It needs more of a machine than a device does (yaml-cpp, libcurl, libmicrohttpd), so it is asked for by name.
-set(replay_libraries replay device_host control service topology mock_accel clone vmd trace)
+set(replay_libraries replay device_host control service topology all_devices all_models mock_accel clone vmd model trace)
 set(has_replay TRUE)
 foreach(library ${replay_libraries})
   if(NOT TARGET mimic_${library})

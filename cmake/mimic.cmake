@@ -122,3 +122,17 @@ function(mimic_fuzzer name)
   math(EXPR timeout "${arg_SECONDS} + 120")
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout})
 endfunction()
+
+# mimic_device(FOLDER [MODEL_ONLY] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
+# The device in src/devices/FOLDER: a library mimic_FOLDER, and its place in the only list of devices there is, which is
+# generated from these calls (src/devices/CMakeLists.txt). Its model.h holds mimic::FOLDER::kModel and, unless MODEL_ONLY,
+# declares mimic::FOLDER::make_function().
+function(mimic_device folder)
+  cmake_parse_arguments(arg "MODEL_ONLY" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  mimic_library(${folder} SOURCES ${arg_SOURCES} PUBLIC mimic::model mimic::pci mimic::reg ${arg_PUBLIC}
+    PRIVATE ${arg_PRIVATE})
+  set_property(GLOBAL APPEND PROPERTY MIMIC_MODELS ${folder})
+  if(NOT arg_MODEL_ONLY)
+    set_property(GLOBAL APPEND PROPERTY MIMIC_DEVICES ${folder})
+  endif()
+endfunction()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/clone_command.h"
+#include "devices/all_models.h"
 
 #include <cstdio>
 #include <memory>
@@ -54,7 +55,7 @@ Result<std::string> read_text(const std::string& path) {
 
 /// Makes what `mimic up` would make, so that no file is written that it would refuse.
 Status try_devices(const std::string& yaml) {
-    const auto model = topology::parse(yaml, "the clone");
+    const auto model = topology::parse(yaml, "the clone", devices::all_models());
     if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
     for (const auto& machine : model->machines) {
         for (const auto& fabric : machine.fabrics) {
@@ -68,6 +69,12 @@ Status try_devices(const std::string& yaml) {
         }
     }
     return {};
+}
+
+/// "endpoint" is the old word for "root-port".
+dump::Attach attach_of(const std::string& word) {
+    if (word == "fabric") return dump::Attach::kFabric;
+    return word == "auto" ? dump::Attach::kAuto : dump::Attach::kRootPort;
 }
 
 int write_out(const std::string& path, const std::string& text) {
@@ -94,9 +101,8 @@ int run_clone(const CloneArguments& arguments) {
 
     dump::CloneOptions options;
     options.machine = arguments.machine;
-    options.attach = arguments.attach == "fabric"     ? dump::Attach::kFabric
-                     : arguments.attach == "endpoint" ? dump::Attach::kEndpoint
-                                                      : dump::Attach::kAuto;
+    options.models = devices::all_models();
+    options.attach = attach_of(arguments.attach);
     for (const std::string& one : arguments.only) {
         const auto address = dump::parse_address(one);
         if (!address) {
@@ -143,9 +149,9 @@ void add_clone_command(CLI::App& app, Action& action) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     clone
         ->add_option("--attach", arguments->attach,
-                     "endpoint: behind a root port of QEMU's; fabric: in a PCI domain of Mimic's, "
+                     "root-port: below a root port of QEMU's; fabric: in a PCI domain of Mimic's, "
                      "with SR-IOV; auto (default): fabric if there are bridges or SR-IOV")
-        ->check(CLI::IsMember({"auto", "endpoint", "fabric"}));
+        ->check(CLI::IsMember({"auto", "root-port", "endpoint", "fabric"}));
     clone->footer(
         "What cannot be cloned is listed on standard error and at the head of the file.\n"
         "Then: mimic up FILE. All about it: docs/clone.md");

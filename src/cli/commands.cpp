@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands.h"
+#include "devices/all_models.h"
 
 #include <cstdio>
 #include <memory>
@@ -160,7 +161,7 @@ struct PlanArguments {
 int run_plan(const PlanArguments& arguments) {
     const auto format = outputs::parse_format(arguments.format);
     if (!format) return complain(format.error());
-    auto model = topology::load(arguments.file);
+    auto model = topology::load(arguments.file, devices::all_models());
     if (!model) {
         std::fputs((topology::load_report(model.error()) + "\n").c_str(), stderr);
         return 1;

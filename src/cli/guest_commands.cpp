@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/guest_commands.h"
+#include "devices/all_models.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -57,7 +58,7 @@ int verify_one(const std::string& name, bool json) {
     const auto dir = machine::running_machine_dir(name);
     if (!dir) return complain(dir.error(), 2);
     // The copy: the file may have been edited since.
-    const auto model = topology::load(*dir + "/topology.yaml");
+    const auto model = topology::load(*dir + "/topology.yaml", devices::all_models());
     if (!model) return complain(model.error(), 2);
     return machine::run_verify(*model, name, *dir, json);
 }

@@ -59,7 +59,7 @@ void add_up_options(CLI::App& command, const std::shared_ptr<KernelOptions>& opt
             "--driver",
             [options](const std::string& name) {
                 options->plan.driver = name == "nvidia" ? kernel_bus::KernelDriver::kNvidia
-                                                        : kernel_bus::KernelDriver::kMockAccel;
+                                                        : kernel_bus::KernelDriver::kModel;
             },
             "mock-accel (default), or nvidia: GPUs with vGPUs in place of the devices")
         ->check(CLI::IsMember({"mock-accel", "nvidia"}));

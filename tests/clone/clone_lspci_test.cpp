@@ -11,6 +11,7 @@
 
 #include "device_host/device_factory.h"
 #include "device_host/fabric_factory.h"
+#include "devices/all_models.h"
 #include "dump/clone.h"
 #include "dump/test_samples.h"
 #include "pci/config/config_image.h"
@@ -122,9 +123,9 @@ protected:
 TEST_P(CloneLspci, SaysTheSameAboutTheClone) {
     auto dump = dump::parse_dump(dump::sample(GetParam()));
     ASSERT_TRUE(dump);
-    const auto cloned = dump::make_clone(*dump, {});
+    const auto cloned = dump::make_clone(*dump, {.models = devices::all_models()});
     ASSERT_TRUE(cloned);
-    const auto model = topology::parse(cloned->yaml, "clone.yaml");
+    const auto model = topology::parse(cloned->yaml, "clone.yaml", devices::all_models());
     ASSERT_TRUE(model) << model.error().str();
     const topology::Machine& machine = model->machines.at(0);
 

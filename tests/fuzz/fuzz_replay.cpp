@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "devices/all_models.h"
 #include "replay/replay.h"
 #include "topology/topology.h"
 
@@ -34,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!file) return 0;
     const auto result = replay::replay_trace(*file);
     // Else nothing here would ever be replayed.
-    static const bool is_valid = topology::parse(kTopology, "fuzz").has_value();
+    static const bool is_valid = topology::parse(kTopology, "fuzz", devices::all_models())
+                                     .has_value();
     MIMIC_CHECK(is_valid);
     MIMIC_CHECK(result ? !replay::replay_report(*result).empty()
                        : !result.error().message().empty());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// topology::parse() on any bytes. Either there are problems to show, each with a text, or a model
-// that every format can be made of.
+// topology::parse(, devices::all_models()) on any bytes. Either there are problems to show, each
+// with a text, or a model that every format can be made of.
+#include "devices/all_models.h"
 #include "outputs/outputs.h"
 #include "tests/fuzz/fuzz.h"
 #include "topology/topology.h"
@@ -8,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace mimic;
     const std::string_view text(reinterpret_cast<const char*>(data), size);
-    const auto model = topology::parse(text, "fuzz.yaml");
+    const auto model = topology::parse(text, "fuzz.yaml", devices::all_models());
     if (!model) {
         FUZZ_REQUIRE(!model.error().empty());
         return 0;

@@ -43,7 +43,7 @@ std::vector<uint8_t> made_up_vf(std::span<const uint8_t> pf) {
 
 }  // namespace
 
-pci::FunctionOptions Replica::function_options(const Options& options) {
+pci::FunctionOptions Clone::function_options(const Options& options) {
     pci::FunctionOptions result = pci::image_header(options.image);
     result.name = options.name;
     result.bars = options.bars;
@@ -53,7 +53,7 @@ pci::FunctionOptions Replica::function_options(const Options& options) {
     return result;
 }
 
-Result<std::unique_ptr<Replica>> Replica::create(const Options& options) {
+Result<std::unique_ptr<Clone>> Clone::create(const Options& options) {
     const auto name_it = [&](Error error) {
         return tl::unexpected<Error>(
             std::move(error).with_context(fmt::format("replica {}", options.name)));
@@ -73,10 +73,9 @@ Result<std::unique_ptr<Replica>> Replica::create(const Options& options) {
     return made;
 }
 
-Result<std::unique_ptr<Replica>> Replica::make(const Options& options,
-                                               pci::FunctionOptions function) {
+Result<std::unique_ptr<Clone>> Clone::make(const Options& options, pci::FunctionOptions function) {
     MIMIC_TRY(validate(function));
-    std::unique_ptr<Replica> device(new Replica(options, std::move(function)));
+    std::unique_ptr<Clone> device(new Clone(options, std::move(function)));
     MIMIC_ASSIGN_OR_RETURN(auto laid, pci::lay_image(*device, {.image = options.image,
                                                                .vf_bars = options.vf_bars,
                                                                .lowest_pf = options.number == 0}));
@@ -84,30 +83,30 @@ Result<std::unique_ptr<Replica>> Replica::make(const Options& options,
     return device;
 }
 
-Replica::Replica(const Options& options, pci::FunctionOptions function)
+Clone::Clone(const Options& options, pci::FunctionOptions function)
     : Function(std::move(function)), rom_bytes_(options.rom_bytes) {
     if (this->options().virtual_function || !pci::image_sriov(options.image)) return;
     vf_.image = options.vf_image.empty() ? made_up_vf(options.image) : options.vf_image;
     vf_.bars = options.vf_bars;
 }
 
-std::span<const uint8_t> Replica::rom() const {
+std::span<const uint8_t> Clone::rom() const {
     return {zeros, static_cast<size_t>(rom_bytes_)};
 }
 
-void Replica::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+void Clone::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
     if (!msix_read(bar, offset, data)) memory_.read(bar, offset, data);
 }
 
-void Replica::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+void Clone::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
     if (!msix_write(bar, offset, data)) memory_.write(bar, offset, data);
 }
 
-void Replica::on_reset(pci::ResetKind) {
+void Clone::on_reset(pci::ResetKind) {
     memory_.clear();
 }
 
-std::unique_ptr<pci::Function> Replica::make_vf(uint32_t index) {
+std::unique_ptr<pci::Function> Clone::make_vf(uint32_t index) {
     if (vf_.image.empty() || index >= kMaxVfs) return nullptr;
     vf_.name = fmt::format("{}-vf{}", name(), index);
     pci::FunctionOptions function = function_options(vf_);

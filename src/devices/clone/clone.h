@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replica: a PCI function that looks like one that somebody read elsewhere: its configuration
+// Clone: a PCI function that looks like one that somebody read elsewhere: its configuration
 // space, the sizes of its BARs, and nothing of what the device does. README.md says what works.
 #pragma once
 
@@ -37,11 +37,11 @@ struct Options {
 };
 
 /// Thread-bound to the loop that owns it.
-class Replica final : public pci::Function {
+class Clone final : public pci::Function {
 public:
     /// Error invalid_argument, beginning with the device's name, for an image or BARs that no
     /// function can have.
-    static Result<std::unique_ptr<Replica>> create(const Options& options);
+    static Result<std::unique_ptr<Clone>> create(const Options& options);
 
     /// Capabilities that are only copied, and why.
     const std::vector<std::string>& copied() const { return copied_; }
@@ -52,10 +52,10 @@ public:
     void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
 
 private:
-    Replica(const Options& options, pci::FunctionOptions function);
+    Clone(const Options& options, pci::FunctionOptions function);
     static pci::FunctionOptions function_options(const Options& options);
-    static Result<std::unique_ptr<Replica>> make(const Options& options,
-                                                 pci::FunctionOptions function);
+    static Result<std::unique_ptr<Clone>> make(const Options& options,
+                                               pci::FunctionOptions function);
     // Nothing of what the device does: no interrupts, no DMA.
     Habits habits() const override { return {.vectors = 0, .dma = false}; }
     void on_reset(pci::ResetKind kind) override;

@@ -70,14 +70,14 @@ Options nic() {
     return options;
 }
 
-std::unique_ptr<Replica> make(const Options& options) {
-    auto made = Replica::create(options);
+std::unique_ptr<Clone> make(const Options& options) {
+    auto made = Clone::create(options);
     EXPECT_TRUE(made) << made.error().message();
     return made ? std::move(*made) : nullptr;
 }
 
 template <typename T>
-void write(Replica& device, uint32_t at, T value) {
+void write(Clone& device, uint32_t at, T value) {
     device.config_write(at, {reinterpret_cast<const uint8_t*>(&value), sizeof value});
 }
 
@@ -89,7 +89,7 @@ Options honest_nic() {
     return options;
 }
 
-TEST(Replica, HasTheIdsAndValuesOfItsImage) {
+TEST(Clone, HasTheIdsAndValuesOfItsImage) {
     const auto device = make(honest_nic());
     const auto& config = device->config();
     EXPECT_EQ(config.u32(VENDOR_ID), 0x1563'8086U);
@@ -106,7 +106,7 @@ TEST(Replica, HasTheIdsAndValuesOfItsImage) {
     EXPECT_THAT(device->copied(), IsEmpty());
 }
 
-TEST(Replica, BeginsWithEnablesStatusAndAddressesClear) {
+TEST(Clone, BeginsWithEnablesStatusAndAddressesClear) {
     const auto device = make(honest_nic());
     const auto& config = device->config();
     EXPECT_EQ(config.u16(COMMAND), 0);
@@ -117,7 +117,7 @@ TEST(Replica, BeginsWithEnablesStatusAndAddressesClear) {
     EXPECT_EQ(config.u16(kPcie + DEVSTA), 0);
 }
 
-TEST(Replica, ControlsCanBeSetAndConstantsNot) {
+TEST(Clone, ControlsCanBeSetAndConstantsNot) {
     const auto device = make(honest_nic());
     write<uint32_t>(*device, 0x1a4, 0xffff'ffff);
     EXPECT_EQ(device->config().u32(0x1a4), 0x1fff'1fffU);
@@ -129,7 +129,7 @@ TEST(Replica, ControlsCanBeSetAndConstantsNot) {
     EXPECT_EQ(device->config().u32(BAR0), 0xffff'c00cU);
 }
 
-TEST(Replica, FunctionLevelResetClearsWhatWasWritten) {
+TEST(Clone, FunctionLevelResetClearsWhatWasWritten) {
     const auto device = make(honest_nic());
     const uint64_t value = 0x1122'3344'5566'7788;
     device->bar_write(0, 0x3ffc, {reinterpret_cast<const uint8_t*>(&value), 4});
@@ -140,7 +140,7 @@ TEST(Replica, FunctionLevelResetClearsWhatWasWritten) {
     EXPECT_EQ(device->memory().pages(), 0U);
 }
 
-TEST(Replica, VpdAnswersAtOnceAndReadsZero) {
+TEST(Clone, VpdAnswersAtOnceAndReadsZero) {
     const auto device = make(honest_nic());
     write<uint16_t>(*device, kVpd + 2, 0x0010);
     EXPECT_EQ(device->config().u16(kVpd + 2), 0x8010);
@@ -149,7 +149,7 @@ TEST(Replica, VpdAnswersAtOnceAndReadsZero) {
     EXPECT_EQ(device->config().u16(kVpd + 2), 0x0010);
 }
 
-TEST(Replica, MsixTableIsInItsBar) {
+TEST(Clone, MsixTableIsInItsBar) {
     const auto device = make(honest_nic());
     const uint32_t entry[4] = {0xfee0'0000, 0, 0x4021, 0};
     device->bar_write(0, 16, {reinterpret_cast<const uint8_t*>(entry), 16});
@@ -157,13 +157,13 @@ TEST(Replica, MsixTableIsInItsBar) {
     EXPECT_EQ(device->memory().pages(), 0U);
 }
 
-TEST(Replica, RomIsZerosOfItsSize) {
+TEST(Clone, RomIsZerosOfItsSize) {
     const auto device = make(honest_nic());
     ASSERT_EQ(device->rom().size(), 65536U);
     EXPECT_EQ(device->rom()[65535], 0);
 }
 
-TEST(Replica, MakesVfsAtTheOffsetsOfTheImage) {
+TEST(Clone, MakesVfsAtTheOffsetsOfTheImage) {
     Options options = honest_nic();
     options.vf_image.assign(4096, 0);
     put32(options.vf_image, VENDOR_ID, 0xffff'ffff);
@@ -187,7 +187,7 @@ TEST(Replica, MakesVfsAtTheOffsetsOfTheImage) {
     EXPECT_EQ(device->sriov()->num_vfs(), 0U);
 }
 
-TEST(Replica, VfWithoutAnImageHasPciExpressOnly) {
+TEST(Clone, VfWithoutAnImageHasPciExpressOnly) {
     const auto device = make(honest_nic());
     write<uint16_t>(*device, kSriov + SRIOV_NUM_VFS, 1);
     write<uint16_t>(*device, kSriov + SRIOV_CONTROL, SRIOV_CONTROL_VF_ENABLE);
@@ -197,7 +197,7 @@ TEST(Replica, VfWithoutAnImageHasPciExpressOnly) {
     EXPECT_EQ(config.find_capability(CAP_ID_MSIX), 0U);
 }
 
-TEST(Replica, CapabilityThatCutsAnotherOffMakesItACopy) {
+TEST(Clone, CapabilityThatCutsAnotherOffMakesItACopy) {
     const auto device = make(nic());
     ASSERT_EQ(device->copied().size(), 1U);
     EXPECT_THAT(device->copied()[0], HasSubstr("SR-IOV at 0x160: it has 32 bytes, not 64"));
@@ -205,7 +205,7 @@ TEST(Replica, CapabilityThatCutsAnotherOffMakesItACopy) {
     EXPECT_EQ(device->config().find_extended_capability(0x18), 0x180U);
 }
 
-TEST(Replica, MsixTableOutsideItsBarMakesItACopy) {
+TEST(Clone, MsixTableOutsideItsBarMakesItACopy) {
     Options options = honest_nic();
     put32(options.image, kMsix + MSIX_TABLE, 0x10'0000);
     const auto device = make(options);
@@ -214,11 +214,11 @@ TEST(Replica, MsixTableOutsideItsBarMakesItACopy) {
     EXPECT_EQ(device->config().u16(kMsix + MSIX_CONTROL) & 0x8000, 0);
 }
 
-TEST(Replica, RefusesWhatNoFunctionIs) {
+TEST(Clone, RefusesWhatNoFunctionIs) {
     const auto refused = [](auto change) {
         Options options = honest_nic();
         change(options);
-        return !Replica::create(options).has_value();
+        return !Clone::create(options).has_value();
     };
     EXPECT_TRUE(refused([](Options& o) { o.image.clear(); }));
     EXPECT_TRUE(refused([](Options& o) { o.image.resize(100); }));
@@ -230,12 +230,12 @@ TEST(Replica, RefusesWhatNoFunctionIs) {
 }
 
 // Whatever the capability lists are, a replica is made or refused, and a guest may write all of it.
-TEST(Replica, LoopsAndLiesInTheListsEnd) {
+TEST(Clone, LoopsAndLiesInTheListsEnd) {
     for (uint32_t at = 0x34; at < 0x1b0; ++at) {
         for (const int value : {0x00, 0x04, 0x3c, 0x40, 0x50, 0xfc, 0xff}) {
             Options options = honest_nic();
             options.image[at] = static_cast<uint8_t>(value);
-            const auto device = Replica::create(options);
+            const auto device = Clone::create(options);
             if (!device) continue;
             for (uint32_t to = 0; to < 0x200; to += 4) write<uint32_t>(**device, to, 0xffff'ffff);
         }

@@ -18,6 +18,7 @@
 #include "devices/mock_accel/device_memory.h"
 #include "devices/mock_accel/engine.h"
 #include "devices/mock_accel/engine_port.h"
+#include "devices/mock_accel/model.h"
 #include "devices/mock_accel/registers.h"
 #include "pci/function/capabilities.h"
 #include "pci/function/function.h"
@@ -25,20 +26,8 @@
 
 namespace mimic::mock_accel {
 
-inline constexpr uint16_t kVendorId = 0x1de5;
-inline constexpr uint16_t kPfDeviceId = 0x0001;
-inline constexpr uint16_t kVfDeviceId = 0x0002;
-inline constexpr uint32_t kMaxVfs = 7;         // static ones: functions 1 to 7 of the slot
-inline constexpr uint32_t kMaxNativeVfs = 64;  // arbitrary: what a native PF of ours may have
-inline constexpr uint64_t kDefaultPfMemoryBytes = uint64_t{16} << 30;
-inline constexpr uint64_t kDefaultVfMemoryBytes = uint64_t{2} << 30;
-inline constexpr uint32_t kDefaultCapabilities = 0x00000001;  // compute
 inline constexpr uint32_t kStatusVector = 0;
 inline constexpr uint32_t kFirstRingVector = 1;  // ring i has vector 1 + i
-inline constexpr uint32_t kDefaultPfRings = 4;
-inline constexpr uint32_t kDefaultVfRings = 1;
-inline constexpr unsigned kMemoryBar = 2;
-inline constexpr uint64_t kMinMemoryBarBytes = 4096;
 
 enum class Role : uint8_t { kPf, kVf };
 

@@ -20,6 +20,8 @@ inline constexpr uint32_t kMsixTableOffset = 0x800;
 inline constexpr uint32_t kMsixPbaOffset = 0xc00;
 
 inline constexpr uint32_t kDeviceIdValue = 0x4d4f434b;  // "MOCK", most significant byte first
+inline constexpr uint32_t kRevision = 0x00010000;       // 1.0
+inline constexpr uint32_t kFwVersion = 0x00010000;      // 1.0
 inline constexpr uint32_t kNoVfIndex = 0xffffffff;
 
 inline constexpr const char* kSeed = "seed 001, Device Registers";
@@ -37,7 +39,7 @@ inline constexpr Register REVISION{
     .offset = 0x004,
     .doc = "Hardware revision; 0x00010000 is 1.0.",
     .spec = kSeed,
-    .fields = {{"VALUE", 31, 0, Access::kRo, 0x00010000, "Major in the upper half."}}};
+    .fields = {{"VALUE", 31, 0, Access::kRo, kRevision, "Major in the upper half."}}};
 
 inline constexpr Register UUID{
     .name = "UUID",
@@ -76,7 +78,7 @@ inline constexpr Register FW_VERSION{
     .offset = 0x030,
     .doc = "Firmware version; 0x00010000 is 1.0.",
     .spec = kOwn,
-    .fields = {{"VALUE", 31, 0, Access::kRo, 0x00010000, "Major in the upper half."}}};
+    .fields = {{"VALUE", 31, 0, Access::kRo, kFwVersion, "Major in the upper half."}}};
 
 inline constexpr Register TOTAL_VFS{
     .name = "TOTAL_VFS",

@@ -9,15 +9,12 @@
 #include <string>
 
 #include "base/result.h"
+#include "devices/vmd/model.h"
 #include "pci/fabric/fabric.h"
 #include "pci/function/function.h"
 
 namespace mimic::vmd {
 
-inline constexpr uint16_t kVendorId = 0x8086;
-inline constexpr uint16_t kDeviceId = 0xa77f;     // QEMU's quirks leave this one alone
-inline constexpr uint32_t kClassCode = 0x010400;  // RAID controller, as the hardware
-inline constexpr uint32_t kVectors = 16;
 inline constexpr unsigned kConfigBar = 0;    // ECAM: 1 MiB a bus
 inline constexpr unsigned kMemory32Bar = 2;  // window below 4 GiB
 inline constexpr unsigned kMemory64Bar = 4;  // prefetchable window; begins with the endpoint's own

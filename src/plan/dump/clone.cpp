@@ -158,7 +158,7 @@ private:
             const ClonedFunction& first = device.functions.front();
             line(4, "# {} {}", first.source->address.str(), first.source->title);
             line(4, "- name: {}", device.name);
-            line(6, "model: replica");
+            line(6, "model: clone");
             line(6, "attach: {}", device.on_fabric ? "fabric" : "endpoint");
             if (device.below) line(6, "switch: {}", *device.below);
             write_port(device);
@@ -221,7 +221,7 @@ tl::expected<Cloned, std::vector<Problem>> make_clone(const Dump& dump,
     if (!hierarchy) return tl::unexpected(hierarchy.error());
     Cloned cloned = Writer(*hierarchy, options).run();
     for (const std::string& note : dump.notes) cloned.losses.push_back(note);
-    const auto model = topology::parse(cloned.yaml, "the clone");
+    const auto model = topology::parse(cloned.yaml, "the clone", options.models);
     if (model) return cloned;
     std::vector<Problem> problems;
     for (const auto& one : model.error().problems()) {

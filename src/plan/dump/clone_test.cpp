@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From dumps to topology files: placement, sizes, losses, and hierarchies that lie.
 #include "dump/clone.h"
+#include "devices/all_models.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -27,7 +28,9 @@ Cloned clone_of(const std::string& text, const CloneOptions& options = {}) {
         ADD_FAILURE() << problem_text(dump.error(), "dump");
         return {};
     }
-    const auto made = make_clone(*dump, options);
+    CloneOptions with_models = options;
+    with_models.models = devices::all_models();
+    const auto made = make_clone(*dump, with_models);
     if (!made) {
         ADD_FAILURE() << problem_text(made.error(), "dump");
         return {};
@@ -36,7 +39,7 @@ Cloned clone_of(const std::string& text, const CloneOptions& options = {}) {
 }
 
 topology::Machine machine_of(const Cloned& cloned) {
-    const auto model = topology::parse(cloned.yaml, "clone.yaml");
+    const auto model = topology::parse(cloned.yaml, "clone.yaml", devices::all_models());
     if (!model) {
         ADD_FAILURE() << model.error().str();
         return {};
@@ -47,7 +50,9 @@ topology::Machine machine_of(const Cloned& cloned) {
 std::string problem_of(const std::string& text, const CloneOptions& options = {}) {
     const auto dump = parse_dump(text);
     if (!dump) return "not even a dump: " + problem_text(dump.error(), "dump");
-    const auto made = make_clone(*dump, options);
+    CloneOptions with_models = options;
+    with_models.models = devices::all_models();
+    const auto made = make_clone(*dump, with_models);
     return made ? "" : problem_text(made.error(), "dump");
 }
 
@@ -62,15 +67,15 @@ TEST(Clone, NvmeIsAnEndpoint) {
     EXPECT_EQ(device.functions[0].class_code, 0x010802U);
     ASSERT_EQ(device.functions[0].bars.size(), 1U);
     EXPECT_EQ(device.functions[0].bars[0].size, 16384U);
-    EXPECT_EQ(device.functions[0].replica->config, parse_dump(sample("nvme"))->functions[0].config);
+    EXPECT_EQ(device.functions[0].clone->config, parse_dump(sample("nvme"))->functions[0].config);
 }
 
 TEST(Clone, GpuWithSriovIsOnAFabric) {
     const topology::Machine machine = machine_of(clone_of(sample("gpu")));
     const topology::DeviceSpec& device = machine.devices.at(0);
     EXPECT_TRUE(device.on_fabric);
-    EXPECT_EQ(device.functions[0].replica->total_vfs, 16U);
-    EXPECT_EQ(device.functions[0].replica->rom_size, 512U << 10);
+    EXPECT_EQ(device.functions[0].clone->total_vfs, 16U);
+    EXPECT_EQ(device.functions[0].clone->rom_size, 512U << 10);
     EXPECT_GE(machine.fabrics.at(0).memory64_bar_size, 48ULL << 30);
     EXPECT_GE(machine.fabrics.at(0).memory32_bar_size, 17ULL << 20);
 }
@@ -83,8 +88,8 @@ TEST(Clone, NicHasTwoFunctionsAndTheVfsImage) {
     ASSERT_EQ(device.functions.size(), 2U);
     EXPECT_EQ(device.functions[1].name, "nic0-f1");
     EXPECT_EQ(device.functions[1].bdf.str(), "10000:01:00.1");
-    EXPECT_EQ(device.functions[0].replica->vf_config.size(), 4096U);
-    EXPECT_TRUE(device.functions[1].replica->vf_config.empty());
+    EXPECT_EQ(device.functions[0].clone->vf_config.size(), 4096U);
+    EXPECT_TRUE(device.functions[1].clone->vf_config.empty());
     EXPECT_EQ(device.vf_buses(), 0U);  // 1 + 128 + 63 * 2 = 255
 }
 
@@ -114,7 +119,7 @@ TEST(Clone, OnlyTakesOneDevice) {
 TEST(Clone, AttachCanBeSaid) {
     EXPECT_TRUE(
         machine_of(clone_of(sample("nvme"), {.attach = Attach::kFabric})).devices[0].on_fabric);
-    const Cloned gpu = clone_of(sample("gpu"), {.attach = Attach::kEndpoint});
+    const Cloned gpu = clone_of(sample("gpu"), {.attach = Attach::kRootPort});
     EXPECT_FALSE(machine_of(gpu).devices[0].on_fabric);
     EXPECT_THAT(all_of(gpu.losses), HasSubstr("QEMU hides both of an endpoint"));
 }
@@ -235,7 +240,7 @@ TEST(Clone, TextWithoutARegisterIsLeftOut) {
         const Cloned cloned = clone_of(text);
         const topology::Machine machine = machine_of(cloned);
         EXPECT_EQ(machine.devices.at(0).functions.at(0).bars.size(), bars);
-        EXPECT_EQ(machine.devices.at(0).functions.at(0).replica->rom_size, 0U);
+        EXPECT_EQ(machine.devices.at(0).functions.at(0).clone->rom_size, 0U);
         return all_of(cloned.losses);
     };
     EXPECT_THAT(lost(test_case("enhanced-allocation"), 0),
@@ -275,7 +280,7 @@ TEST(Clone, RegistersWithoutAnAddressAreBelieved) {
     EXPECT_EQ(function.bars[0].size, 65536U);
     EXPECT_TRUE(function.bars[1].is_io);
     EXPECT_EQ(function.bars[2].size, 4096U);
-    EXPECT_EQ(function.replica->rom_size, 65536U);
+    EXPECT_EQ(function.clone->rom_size, 65536U);
     EXPECT_THAT(all_of(cloned.losses), Not(HasSubstr("region")));
 }
 
@@ -301,7 +306,7 @@ TEST(Clone, LowestFunctionThatIsLeftBecomesFunction0) {
     const std::array<unsigned, 3> next{3, 6, 0};
     for (size_t i = 0; i < 3; ++i) {
         EXPECT_EQ(functions[i].number, numbers[i]);
-        EXPECT_EQ(functions[i].replica->config[0x105], next[i]);
+        EXPECT_EQ(functions[i].clone->config[0x105], next[i]);
     }
     EXPECT_THAT(all_of(three.losses), HasSubstr("ARI: its next function is 3, not 4"));
 }
@@ -324,7 +329,7 @@ TEST(Clone, ConfigurationSpaceOf256BytesIsCloned) {
     const size_t at = text.find("\n100: ");
     text = text.substr(0, at + 1) + text.substr(text.rfind("\nff0: ") + 1 + 5 + 48);
     const Cloned cloned = clone_of(text);
-    EXPECT_EQ(machine_of(cloned).devices.at(0).functions[0].replica->config.size(), 256U);
+    EXPECT_EQ(machine_of(cloned).devices.at(0).functions[0].clone->config.size(), 256U);
     EXPECT_THAT(all_of(cloned.losses), HasSubstr("[100] Advanced Error Reporting: in the text"));
 }
 
@@ -374,7 +379,7 @@ TEST(Clone, FlippedBytesEnd) {
                 const uint8_t old = function.config[at];
                 for (const uint8_t value : std::array<uint8_t, 3>{0, 0xff, 0x50}) {
                     function.config[at] = value;
-                    const auto made = make_clone(*dump, {});
+                    const auto made = make_clone(*dump, {.models = devices::all_models()});
                     EXPECT_TRUE(made.has_value() || !made.error().empty());
                 }
                 function.config[at] = old;

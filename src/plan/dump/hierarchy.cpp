@@ -393,7 +393,7 @@ private:
         device.on_fabric = options_.attach == Attach::kFabric ||
                            (options_.attach == Attach::kAuto && (has_bridges || has_vfs));
         const DumpFunction& first = *device.functions.front().source;
-        if (options_.attach == Attach::kEndpoint && (device.port != nullptr || device.below)) {
+        if (options_.attach == Attach::kRootPort && (device.port != nullptr || device.below)) {
             lose(first, "as an endpoint it is below a root port of QEMU's, not below its own port");
             device.port = nullptr;
             device.below.reset();

@@ -60,7 +60,7 @@ std::vector<std::string> make_bars(ClonedFunction& function);
 std::string misfit_of(const ClonedFunction& function);
 std::string misfit_of_port(const DumpFunction& port);
 
-/// What a replica of `function` lacks, for people.
+/// What a clone of `function` lacks, for people.
 std::vector<std::string> function_losses(const ClonedFunction& function, bool on_fabric);
 
 /// The same for a port.

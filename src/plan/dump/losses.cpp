@@ -56,7 +56,7 @@ pci::FunctionOptions probe_options(const ClonedFunction& function) {
     return options;
 }
 
-/// Lays the image as the replica will; an error is for people.
+/// Lays the image as the clone will; an error is for people.
 Result<pci::ImageResult> probe(const ClonedFunction& function) {
     MIMIC_TRY(pci::Function::validate(probe_options(function)));
     Probe made(probe_options(function));
@@ -74,7 +74,7 @@ void add_misfits(const ClonedFunction& function, Losses& out) {
 
 void add_sriov(const ClonedFunction& function, Losses& out) {
     using namespace pci::regs;
-    constexpr unsigned kMaxVfs = 256;  // of a replica
+    constexpr unsigned kMaxVfs = 256;  // of a clone
     if (function.total_vfs == 0) return;
     const auto sriov = pci::image_sriov(function.config, function.number == 0);
     const auto u16 = [&](uint32_t at) {

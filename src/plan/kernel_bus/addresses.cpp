@@ -101,7 +101,7 @@ private:
             node.resources[bar.index].flags = flags_of(bar);
             pieces.push_back({index, bar.index, bar.size, bar.size});
         }
-        if (node.is_replica()) add_rom(index, space, pieces);
+        if (node.is_clone()) add_rom(index, space, pieces);
         const VfBars vfs = vf_bars_of(node);
         for (const topology::BarSpec& bar : vfs.bars) {
             if (!is_in(bar, space)) continue;
@@ -113,7 +113,7 @@ private:
 
     void add_rom(size_t index, Space space, std::vector<Piece>& pieces) {
         Node& node = nodes()[index];
-        const uint64_t size = node.function->replica->rom_size;
+        const uint64_t size = node.function->clone->rom_size;
         if (size == 0 || space != Space::kMemory32) return;
         node.resources[kRom].flags = kResourceMemory | kResourcePrefetch | kResourceReadOnly |
                                      kResourceSizeAlign;
@@ -128,11 +128,11 @@ private:
 
     static VfBars vf_bars_of(const Node& node) {
         if (node.kind != NodeKind::kPf) return {};
-        if (node.is_replica()) {
-            const topology::Replica& replica = *node.function->replica;
+        if (node.is_clone()) {
+            const topology::CloneSpec& clone = *node.function->clone;
             // QEMU hides SR-IOV of an endpoint.
-            if (replica.total_vfs == 0 || !node.device->on_fabric) return {};
-            return {replica.vf_bars, replica.total_vfs};
+            if (clone.total_vfs == 0 || !node.device->on_fabric) return {};
+            return {clone.vf_bars, clone.total_vfs};
         }
         if (!node.device->native_sriov) return {};
         return {node.device->functions.back().bars, node.function->total_vfs};
@@ -211,7 +211,7 @@ private:
         for (const topology::BarSpec& bar : node.function->bars) {
             const Resource& all = owner.resources[kFirstVfBar + bar.index];
             Resource& own = node.resources[bar.index];
-            own.start = all.start + node.function->vf_index * aperture(bar);
+            own.start = all.start + *node.function->vf_index * aperture(bar);
             own.end = own.start + aperture(bar) - 1;
             own.flags = all.flags;
         }

@@ -123,7 +123,7 @@ private:
     void add_fabric_device(const FabricSpec& fabric, const DeviceSpec& device, size_t port) {
         unsigned enabled = 0;
         for (const FunctionSpec& function : device.functions) {
-            if (function.is_vf() && function.vf_index >= enabled) break;
+            if (function.is_vf() && *function.vf_index >= enabled) break;
             Node node = node_of(device, function, port);
             node.fabric = &fabric;
             if (!function.is_vf()) enabled = node.enabled_vfs;

@@ -76,7 +76,7 @@ struct Node {
     std::array<Resource, kBridgeResources> resources{};
 
     bool is_bridge() const { return kind == NodeKind::kPort; }
-    bool is_replica() const { return function != nullptr && function->replica.has_value(); }
+    bool is_clone() const { return function != nullptr && function->clone.has_value(); }
     bool is_virtual() const { return kind == NodeKind::kVf && device->native_sriov; }
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel_bus/bus_layout.h"
+#include "devices/all_models.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +12,8 @@ namespace mimic::kernel_bus {
 namespace {
 
 topology::Model parse(const std::string& text) {
-    auto model = topology::parse("version: 1\nmachine:\n  name: m\n" + text, "test.yaml");
+    auto model = topology::parse("version: 1\nmachine:\n  name: m\n" + text, "test.yaml",
+                                 devices::all_models());
     EXPECT_TRUE(model.has_value());
     return model ? std::move(*model) : topology::Model{};
 }
@@ -170,7 +172,7 @@ TEST(BusLayout, ReplicasHaveTheirResourcesButNoIo) {
     const auto model = parse(kReplica);
     const BusLayout layout = lay_out(model, 4);
     const Node& node = node_at(layout, "r");
-    EXPECT_TRUE(node.is_replica());
+    EXPECT_TRUE(node.is_clone());
     EXPECT_EQ(node.enabled_vfs, 0U);
     EXPECT_EQ(node.resources[0].size(), 2U << 20);
     EXPECT_EQ(node.resources[2].flags, 0U);

@@ -101,7 +101,7 @@ private:
         function.total_vfs = static_cast<unsigned>(device.functions.size()) - 1;
         function.enabled_vfs = std::min(plan_.options.vfs, function.total_vfs);
         function.class_code = pf.class_code;
-        if (plan_.options.driver == KernelDriver::kMockAccel) add_model(function, pf);
+        if (plan_.options.driver == KernelDriver::kModel) add_model(function, pf);
         function.link_width = is_known_width(device.link.width) ? device.link.width : 0;
         if (function.link_width == 0) {
             lose("{}: link of {} lanes: the module does not know it", device.name,
@@ -165,10 +165,10 @@ topology::Bdf KernelFunction::vf_bdf(unsigned index) const {
 }
 
 Result<KernelPlan> make_kernel_plan(const Machine& machine, const KernelPlanOptions& options) {
-    if (const DeviceSpec* const replica = machine.find_replica()) {
+    if (const DeviceSpec* const clone = machine.find_clone()) {
         return fail(std::errc::not_supported,
-                    "{}: a replica is served to a guest by mimic up only, not without a VM",
-                    replica->name);
+                    "{}: a clone is served to a guest by mimic up only, not without a VM",
+                    clone->name);
     }
     return Planner(machine, options).make();
 }

@@ -27,13 +27,13 @@ inline constexpr uint64_t kKernelMsixBar = 8192;  // BAR4 of every function
 
 /// Who drives the PFs and VFs.
 enum class KernelDriver : uint8_t {
-    kMockAccel,  // mock-accel, which has to be loaded: the machine as its VMs show it
-    kNvidia,     // the module's own: Tesla T4 ids and vGPU attributes in place of the device's
+    kModel,   // those of the models, which have to be loaded: the machine as its VMs show it
+    kNvidia,  // the module's own: Tesla T4 ids and vGPU attributes in place of the device's
 };
 
 struct KernelPlanOptions {
     uint32_t first_domain = kFirstKernelDomain;
-    KernelDriver driver = KernelDriver::kMockAccel;
+    KernelDriver driver = KernelDriver::kModel;
     unsigned vfs = 0;  // to enable of each PF
 };
 
@@ -90,10 +90,12 @@ Result<KernelPlan> make_kernel_plan(const topology::Machine& machine,
 /// to a guest. Errors: invalid_argument for a function without registers. Pure.
 Result<std::string> kernel_script(const KernelPlan& plan, const Registers& registers);
 
-/// The expected tree of outputs::tree_json() with this machine alone, as it is on the kernel bus:
-/// other addresses, BARs and parents, native VFs, no ports. For `mimic kernel verify`. `nodes`:
-/// NUMA nodes that the kernel has. Pure.
-std::string kernel_tree(const topology::Model& model, const KernelPlan& plan,
-                        const std::vector<unsigned>& nodes);
+/// The machine as it is on the kernel bus: other addresses, BARs and parents, native VFs, no ports,
+/// no NUMA nodes of its own. For `mimic kernel verify`. `nodes`: NUMA nodes that the kernel has.
+/// Pure.
+topology::Machine kernel_machine(const KernelPlan& plan, const std::vector<unsigned>& nodes);
+
+/// What is above each device there in sysfs, by the device's name. Pure.
+std::map<std::string, std::string> kernel_parents(const KernelPlan& plan);
 
 }  // namespace mimic::kernel_bus

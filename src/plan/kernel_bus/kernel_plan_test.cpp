@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel_bus/kernel_plan.h"
+#include "devices/all_models.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <nlohmann/json.hpp>
 
 #include "topology/topology.h"
 
@@ -15,7 +14,8 @@ using testing::HasSubstr;
 using testing::Not;
 
 topology::Model parse(const std::string& text) {
-    auto model = topology::parse("version: 1\nmachine:\n  name: m\n" + text, "test.yaml");
+    auto model = topology::parse("version: 1\nmachine:\n  name: m\n" + text, "test.yaml",
+                                 devices::all_models());
     EXPECT_TRUE(model.has_value());
     return model ? std::move(*model) : topology::Model{};
 }
@@ -134,25 +134,23 @@ TEST(KernelScript, NvidiaTakesTheModulesOwnIds) {
     EXPECT_THAT(*script, HasSubstr("vfs 0010:00:00.0 1\n"));
 }
 
-TEST(KernelTree, MovesFunctionsAndKeepsRegisters) {
+TEST(KernelMachine, MovesFunctionsAndKeepsIdentity) {
     const auto model = parse(std::string(kNuma) +
                              "  devices: [{ name: g, model: mock-accel, numa_node: 1, uuid: X, "
                              "vfs: { count: 2 } }]\n");
     const KernelPlan made = plan(model);
-    const auto tree = nlohmann::json::parse(kernel_tree(model, made, {0, 1}));
-    const auto& machine = tree.at("machines").at(0);
-    const auto& device = machine.at("devices").at(0);
-    EXPECT_EQ(device.at("port"), "pci0010:00");
-    EXPECT_EQ(device.at("sriov"), "native");
-    EXPECT_EQ(device.at("numa_node"), 1);
-    EXPECT_EQ(device.at("functions").at(0).at("bdf"), "0010:00:00.0");
-    EXPECT_EQ(device.at("functions").at(2).at("bdf"), "0010:01:00.1");
-    EXPECT_EQ(device.at("functions").at(0).at("registers").at("LABEL"), "X");
-    EXPECT_EQ(device.at("functions").at(0).at("bars").at(0).at("type"), "memory64");
-    EXPECT_TRUE(machine.at("numa_nodes").empty());
+    const topology::Machine machine = kernel_machine(made, {0, 1});
+    const topology::DeviceSpec& device = machine.devices.at(0);
+    EXPECT_EQ(kernel_parents(made).at("g"), "pci0010:00");
+    EXPECT_TRUE(device.native_sriov);
+    EXPECT_EQ(device.numa_node, 1u);
+    EXPECT_EQ(device.functions.at(0).bdf.str(), "0010:00:00.0");
+    EXPECT_EQ(device.functions.at(2).bdf.str(), "0010:01:00.1");
+    EXPECT_EQ(device.functions.at(0).identifier.label, "X");
+    EXPECT_TRUE(device.functions.at(0).bars.at(0).is_64bit);
+    EXPECT_FALSE(machine.has_numa);
     // A kernel without that node.
-    const auto other = nlohmann::json::parse(kernel_tree(model, made, {0}));
-    EXPECT_EQ(other.at("machines").at(0).at("devices").at(0).at("numa_node"), -1);
+    EXPECT_EQ(kernel_machine(made, {0}).devices.at(0).numa_node, std::nullopt);
 }
 
 }  // namespace

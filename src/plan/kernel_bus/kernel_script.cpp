@@ -2,6 +2,7 @@
 // The script is what `mimic kernel up` runs itself, so there is one way only to make a bus. It has
 // to run in dash and busybox. Names in it are RFC 1123 labels: nothing needs to be quoted.
 #include <algorithm>
+#include <set>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -208,12 +209,27 @@ private:
         out_ += fmt::format("\nall='{}{}'\n", functions, buses.substr(0, buses.size() - 1));
     }
 
-    bool is_model() const { return plan_.options.driver == KernelDriver::kMockAccel; }
+    bool is_model() const { return plan_.options.driver == KernelDriver::kModel; }
+
+    /// Drivers of the models, each once.
+    std::set<std::string_view> drivers() const {
+        std::set<std::string_view> out;
+        for (const KernelBus& bus : plan_.buses) {
+            for (const KernelFunction& function : bus.functions) {
+                const std::string_view driver = function.device->model->driver.name;
+                if (!driver.empty()) out.insert(driver);
+            }
+        }
+        return out;
+    }
 
     Status add_up() {
         out_ += "\nup() {\n";
         line("need_module");
-        if (is_model()) line("want_driver mock-accel");
+        if (is_model()) {
+            for (const std::string_view driver : drivers())
+                line(fmt::format("want_driver {}", driver));
+        }
         for (const KernelBus& bus : plan_.buses) line(fmt::format("free {:04x}", bus.domain));
         line("trap 'fail interrupted' INT TERM HUP");
         for (const KernelBus& bus : plan_.buses) {
@@ -244,7 +260,7 @@ private:
         set("total_vfs", function.total_vfs);
         if (!is_model()) {
             set("driver", "nvidia");
-            set("vgpu_memory", std::min(pf.memory_size >> 20, kMaxVgpuMemory));
+            set("vgpu_memory", std::min(pf.memory_size() >> 20, kMaxVgpuMemory));
             return {};
         }
         set("driver", "none");
@@ -254,7 +270,7 @@ private:
         set("subsystem_device", 0);
         set("class", fmt::format("0x{:06x}", function.class_code));
         set("revision", 0);
-        set("msix_vectors", 1 + pf.rings);
+        set("msix_vectors", pf.vectors());
         set("bar0_size", kBar0Bytes);
         set("bar2_size", function.bar2_size);
         MIMIC_TRY(add_image("bar0_image", {pf.name}));

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files and formats are those of Linux 6.1: drivers/pci/pci-sysfs.c, drivers/pci/iov.c,
-// drivers/pci/slot.c, drivers/iommu/iommu.c, drivers/base/node.c, kernel/mock-accel. What the class
-// devices show is taken from the expected tree, so that `mimic verify` and this cannot differ.
+// drivers/pci/slot.c, drivers/iommu/iommu.c, drivers/base/node.c. What class devices show is what
+// their model expects, as for `mimic verify`.
 #include "kernel_bus/machine_tree.h"
 
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "kernel_bus/sysfs_text.h"
 #include "kernel_bus/umockdev.h"
-#include "outputs/outputs.h"
+#include "topology/topology.h"
 
 namespace mimic::kernel_bus {
 namespace {
 
-using Json = nlohmann::json;
 using topology::Bdf;
 using topology::Machine;
 
@@ -32,19 +30,13 @@ constexpr size_t kVfDeviceId = 0x1a;
 
 class TreeMaker {
 public:
-    TreeMaker(const BusLayout& layout, const Json& planned) : layout_(layout), cpus_(layout) {
-        for (const Json& device : planned.at("devices")) {
-            for (const Json& function : device.at("functions")) {
-                plan_[function.at("bdf").get<std::string>()] = function;
-            }
-        }
-    }
+    explicit TreeMaker(const BusLayout& layout) : layout_(layout), cpus_(layout) {}
 
     Result<FileTree> make(const Images& images) {
         paths_.resize(layout_.nodes.size());
         for (size_t i = 0; i < layout_.nodes.size(); ++i) paths_[i] = path_of(layout_.nodes[i]);
         tree_.add_folder("sys/bus/pci/slots");
-        tree_.add_folder("sys/class/mock-accel");
+        add_class_folders();
         for (size_t i = 0; i < layout_.nodes.size(); ++i) {
             const Node& node = layout_.nodes[i];
             const auto image = images.find(node.bdf);
@@ -53,7 +45,7 @@ public:
                             node.bdf.str(), node.name);
             }
             add_function(node, paths_[i], image->second);
-            if (node.function != nullptr && !node.is_replica()) add_class_device(node, paths_[i]);
+            if (node.function != nullptr) add_class_device(node, paths_[i]);
             if (node.is_bridge()) add_slot(node);
         }
         add_numa_nodes();
@@ -91,7 +83,7 @@ private:
         attribute(path, "consistent_dma_mask_bits", "64");
         attribute(path, "msi_bus", "1");
         attribute(path, "broken_parity_status", "0");
-        if (!node.is_bridge() && !node.is_replica()) attribute(path, "reset_method", "flr bus");
+        if (!node.is_bridge() && !node.is_clone()) attribute(path, "reset_method", "flr bus");
         tree_.add_file(path + "/resource", resource_text(node));
         add_link_attributes(node, path);
         if (node.is_bridge()) {
@@ -176,20 +168,20 @@ private:
     }
 
     void add_sriov(const Node& node, const std::string& path, const std::string& config) {
-        if (node.is_replica()) return add_replica_sriov(node, path, config);
+        if (node.is_clone()) return add_clone_sriov(node, path, config);
         if (node.function == nullptr || !node.device->native_sriov) return;
         if (node.kind == NodeKind::kVf) {
             const Bdf pf = node.device->functions.front().bdf;
             tree_.add_link(path + "/physfn", path_of(pf));
-            tree_.add_link(fmt::format("{}/virtfn{}", path_of(pf), node.function->vf_index), path);
+            tree_.add_link(fmt::format("{}/virtfn{}", path_of(pf), *node.function->vf_index), path);
             return;
         }
         add_sriov_attributes(path, config, node.function->total_vfs, node.enabled_vfs);
     }
 
     /// QEMU hides the capability of an endpoint.
-    void add_replica_sriov(const Node& node, const std::string& path, const std::string& config) {
-        const uint32_t total = node.function->replica->total_vfs;
+    void add_clone_sriov(const Node& node, const std::string& path, const std::string& config) {
+        const uint32_t total = node.function->clone->total_vfs;
         if (total != 0 && node.device->on_fabric) add_sriov_attributes(path, config, total, 0);
     }
 
@@ -206,30 +198,47 @@ private:
         attribute(path, "sriov_vf_device", fmt::format("{:x}", u16_at(config, cap + kVfDeviceId)));
     }
 
+    /// Each driver's, whether or not it has a device.
+    void add_class_folders() {
+        for (const topology::DeviceSpec& device : layout_.machine->devices) {
+            if (!device.model->driver.sysfs_class.empty())
+                tree_.add_folder(fmt::format("sys/class/{}", device.model->driver.sysfs_class));
+        }
+    }
+
     /// A static VF has one while the PF's sriov_numvfs covers it.
     void add_class_device(const Node& node, const std::string& pci_path) {
-        const Json& planned = plan_.at(node.bdf.str());
-        const Bdf pf_bdf = node.device->functions.front().bdf;
-        const unsigned enabled = layout_.nodes[*layout_.find(pf_bdf)].enabled_vfs;
-        if (node.kind == NodeKind::kVf && node.function->vf_index >= enabled) return;
-        const Json& sysfs = planned.at("sysfs");
-        const std::string name = sysfs.at("name").get<std::string>();
-        const std::string path = pci_path + "/mock-accel/" + name;
-        for (const auto& [key, value] : sysfs.at("attributes").items()) {
-            attribute(path, key, value.get<std::string>());
-        }
-        if (node.enabled_vfs > 0) {
-            attribute(path, "sriov_numvfs", fmt::format("{}", node.enabled_vfs));
-        }
+        const topology::FunctionSpec& function = *node.function;
+        const std::string name = topology::sysfs_name(*layout_.machine, function);
+        if (name.empty()) return;
+        const topology::FunctionSpec& pf = node.device->functions.front();
+        const unsigned enabled = layout_.nodes[*layout_.find(pf.bdf)].enabled_vfs;
+        if (function.vf_index && *function.vf_index >= enabled) return;
+        const std::string folder(function.model->driver.sysfs_class);
+        const std::string path = fmt::format("{}/{}/{}", pci_path, folder, name);
+        add_expected(node, path);
         tree_.add_file(path + "/uevent", "");
         tree_.add_link(path + "/device", pci_path);
-        tree_.add_link(path + "/subsystem", "sys/class/mock-accel");
-        tree_.add_link("sys/class/mock-accel/" + name, path);
-        if (node.kind != NodeKind::kVf) return;
-        const std::string pf_name = name.substr(0, name.find('_'));
-        const std::string pf_path = path_of(pf_bdf) + "/mock-accel/" + pf_name;
+        tree_.add_link(path + "/subsystem", "sys/class/" + folder);
+        tree_.add_link(fmt::format("sys/class/{}/{}", folder, name), path);
+        if (!function.vf_index) return;
+        const std::string pf_path = fmt::format("{}/{}/{}", path_of(pf.bdf), folder,
+                                                topology::sysfs_name(*layout_.machine, pf));
         tree_.add_link(path + "/physfn", pf_path);
-        tree_.add_link(fmt::format("{}/virtfn{}", pf_path, node.function->vf_index), path);
+        tree_.add_link(fmt::format("{}/virtfn{}", pf_path, *function.vf_index), path);
+    }
+
+    void add_expected(const Node& node, const std::string& path) {
+        using model::Expectation;
+        for (const Expectation& one : node.function->model->expects) {
+            if (one.layer != Expectation::Layer::kSysfs || !model::applies(one, *node.function))
+                continue;
+            attribute(path, one.name,
+                      one.from == Expectation::From::kEnabledVfs  // the one state that is known
+                                                                  // here
+                          ? fmt::format("{}", node.enabled_vfs)
+                          : model::expected_text(one, *node.function, numa_number(node.numa_node)));
+        }
     }
 
     /// pciehp makes a folder for a slot that is hot-plug capable.
@@ -276,22 +285,14 @@ private:
 
     const BusLayout& layout_;
     CpuLists cpus_;
-    std::map<std::string, Json> plan_;  // functions by BDF
-    std::vector<std::string> paths_;    // of the nodes
+    std::vector<std::string> paths_;  // of the nodes
     FileTree tree_;
 };
 
 }  // namespace
 
-Result<FileTree> machine_tree(const topology::Model& model, const BusLayout& layout,
-                              const Images& images) {
-    const Json plan = Json::parse(outputs::tree_json(model));
-    for (const Json& machine : plan.at("machines")) {
-        if (machine.at("name") == layout.machine->name) {
-            return TreeMaker(layout, machine).make(images);
-        }
-    }
-    return fail(std::errc::invalid_argument, "the model has no machine {}", layout.machine->name);
+Result<FileTree> machine_tree(const BusLayout& layout, const Images& images) {
+    return TreeMaker(layout).make(images);
 }
 
 }  // namespace mimic::kernel_bus

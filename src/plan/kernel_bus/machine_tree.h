@@ -22,9 +22,8 @@ struct FunctionImage {
 /// By address; needs an entry for every node of the layout.
 using Images = std::map<topology::Bdf, FunctionImage>;
 
-/// The tree of `layout`, whose machine is one of `model`: sys/ and machine.umockdev. Errors:
-/// invalid_argument for a node without an image. Pure.
-Result<FileTree> machine_tree(const topology::Model& model, const BusLayout& layout,
-                              const Images& images);
+/// The tree of `layout`: sys/ and machine.umockdev. Errors: invalid_argument for a node without an
+/// image. Pure.
+Result<FileTree> machine_tree(const BusLayout& layout, const Images& images);
 
 }  // namespace mimic::kernel_bus

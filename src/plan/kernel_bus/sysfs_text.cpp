@@ -63,17 +63,16 @@ std::string uevent_text(const Identity& id, const std::string& bdf, std::string_
 }
 
 std::string_view driver_of(const Node& node) {
-    if (node.is_replica()) return "";  // nothing answers a driver of the real device
     switch (node.kind) {
         case NodeKind::kPort:
             return "pcieport";
         case NodeKind::kVmd:
-            return "vmd";
+            return node.fabric->model->driver.name;
         case NodeKind::kPf:
         case NodeKind::kVf:
             break;
     }
-    return "mock-accel";
+    return node.function->model->driver.name;
 }
 
 std::string resource_text(const Node& node) {

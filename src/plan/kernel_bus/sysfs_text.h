@@ -35,7 +35,8 @@ size_t extended_capability(std::string_view config, uint16_t id);
 std::string modalias(const Identity& id);
 std::string uevent_text(const Identity& id, const std::string& bdf, std::string_view driver);
 
-/// The driver that Linux binds: "mock-accel", "vmd" or "pcieport".
+/// The driver that Linux binds: the model's, that of a fabric's endpoint, or "pcieport"; empty:
+/// none.
 std::string_view driver_of(const Node& node);
 
 /// The lines of `resource`.

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "devices/all_models.h"
 #include "outputs/outputs.h"
 #include "topology/test_files.h"
 #include "topology/topology.h"
@@ -26,7 +27,7 @@ TEST(Golden, ExamplesInEveryFormat) {
     ASSERT_GE(examples.size(), 4u);
     for (const auto& example : examples) {
         const auto model = topology::parse(topology::read_file(example),
-                                           example.filename().string());
+                                           example.filename().string(), devices::all_models());
         ASSERT_TRUE(model) << model.error().str();
         for (const auto& output : kOutputs) {
             const auto text = render(*model, output.format, "/run/mimic");
@@ -59,7 +60,7 @@ TEST(Libvirt, EveryDocumentIsADomainOfItsSchema) {
     const std::filesystem::path folder = made;
     std::string files;
     for (const auto& file : topology::good_files()) {
-        const auto model = topology::load(file.string());
+        const auto model = topology::load(file.string(), devices::all_models());
         ASSERT_TRUE(model) << model.error().message();
         for (const auto& machine : model->machines) {
             const auto path = folder / (file.stem().string() + "." + machine.name + ".xml");
@@ -81,7 +82,7 @@ TEST(Libvirt, EveryDocumentIsADomainOfItsSchema) {
 
 TEST(Libvirt, SaysWhatItCannotHold) {
     const auto cluster = topology::load(
-        (topology::kRoot / "examples/two-node-cluster.yaml").string());
+        (topology::kRoot / "examples/two-node-cluster.yaml").string(), devices::all_models());
     ASSERT_TRUE(cluster);
     const auto xml = render(only(*cluster, "node2"), Format::kLibvirt, "/run/mimic");
     ASSERT_TRUE(xml);
@@ -103,7 +104,8 @@ unsigned attribute(const std::string& svg, size_t at, const std::string& name) {
 }
 
 TEST(Picture, PortsOfASwitchHangFromIt) {
-    const auto model = topology::load((topology::kRoot / "examples/switch-tree.yaml").string());
+    const auto model = topology::load((topology::kRoot / "examples/switch-tree.yaml").string(),
+                                      devices::all_models());
     ASSERT_TRUE(model);
     const std::string svg = picture_svg(*model);
     size_t switches = 0;
@@ -130,7 +132,8 @@ TEST(Golden, BadFilesAreReportedWithPlaceAndExpectation) {
     const auto files = topology::list_files(topology::kTestData / "bad", ".yaml");
     ASSERT_GE(files.size(), 30u);
     for (const auto& file : files) {
-        const auto model = topology::parse(topology::read_file(file), file.filename().string());
+        const auto model = topology::parse(topology::read_file(file), file.filename().string(),
+                                           devices::all_models());
         ASSERT_FALSE(model) << file;
         auto expected = file;
         topology::expect_golden(expected.replace_extension(".txt"), model.error().str());
@@ -139,7 +142,7 @@ TEST(Golden, BadFilesAreReportedWithPlaceAndExpectation) {
 
 TEST(Golden, GoodFilesParse) {
     for (const auto& file : topology::good_files()) {
-        const auto model = topology::load(file.string());
+        const auto model = topology::load(file.string(), devices::all_models());
         EXPECT_TRUE(model) << model.error().message();
     }
 }
@@ -152,19 +155,19 @@ TEST(Golden, SmallestFileHasSixLines) {
         "  devices:\n"
         "    - name: gpu0\n"
         "      model: mock-accel\n",
-        "six.yaml");
+        "six.yaml", devices::all_models());
     ASSERT_TRUE(model) << model.error().str();
     const topology::FunctionSpec& function = model->machines.at(0).devices.at(0).functions.at(0);
     EXPECT_EQ(function.bdf.str(), "0000:01:00.0");
     EXPECT_EQ(function.identifier.text, "m-gpu0");
-    EXPECT_EQ(function.memory_size, 16ull << 30);
+    EXPECT_EQ(function.memory_size(), 16ull << 30);
     EXPECT_EQ(model->machines[0].memory, 512ull << 20);
     EXPECT_EQ(model->machines[0].kernel.release, "6.1");
 }
 
 TEST(Golden, TreeOfAllGoodFilesIsJson) {
     for (const auto& file : topology::good_files()) {
-        const auto model = topology::load(file.string());
+        const auto model = topology::load(file.string(), devices::all_models());
         ASSERT_TRUE(model) << model.error().message();
         const auto tree = nlohmann::json::parse(tree_json(*model), nullptr, false);
         ASSERT_FALSE(tree.is_discarded()) << file;
@@ -173,10 +176,10 @@ TEST(Golden, TreeOfAllGoodFilesIsJson) {
 }
 
 TEST(Golden, LoadReportsFilesThatCannotBeRead) {
-    const auto missing = topology::load("/nonexistent/x.yaml");
+    const auto missing = topology::load("/nonexistent/x.yaml", devices::all_models());
     ASSERT_FALSE(missing);
     EXPECT_EQ(missing.error().code(), std::errc::no_such_file_or_directory);
-    const auto folder = topology::load("/");
+    const auto folder = topology::load("/", devices::all_models());
     ASSERT_FALSE(folder);
     EXPECT_EQ(folder.error().code(), std::errc::is_a_directory);
 }

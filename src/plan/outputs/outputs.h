@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is made of a validated topology: QEMU's arguments, libvirt's XML, the expected tree, a picture.
-// docs/topology.md describes each. All functions are pure and thread-safe.
+// What is made of a validated topology: QEMU's arguments, libvirt's XML, the expected tree, a
+// picture. docs/topology.md describes each. All functions are pure and thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ namespace mimic::outputs {
 /// character but NUL.
 struct RunContext {
     std::string qemu = "qemu-system-x86_64";
-    topology::Accel accel = topology::Accel::kTcg;  // kTcg or kKvm; kAuto lets QEMU try KVM, then TCG
+    topology::Accel accel = topology::Accel::kTcg;  // kTcg or kKvm; kAuto lets QEMU try KVM, then
+                                                    // TCG
 
     /// vfio-user socket by name of function or fabric. Each function of an endpoint and each fabric
     /// of the machine needs one.
@@ -51,7 +52,8 @@ RunContext default_context(const topology::Machine& machine, const std::string& 
 
 /// QEMU's arguments, without the program itself. Fails if a function of an endpoint or a fabric has
 /// no socket, or a socket path does not fit into sockaddr_un (107 bytes).
-Result<std::vector<std::string>> qemu_args(const topology::Machine& machine, const RunContext& context);
+Result<std::vector<std::string>> qemu_args(const topology::Machine& machine,
+                                           const RunContext& context);
 
 /// The kernel command line that qemu_args() passes for a direct boot.
 std::string kernel_command_line(const topology::Machine& machine);

@@ -37,15 +37,15 @@ std::string draw_function(const topology::FunctionSpec& function, unsigned x, un
     std::string out = rect(x + 6, y, width - 12, kLine - 3, function.is_vf() ? "vf" : "pf");
     out += text_at(x + 14, bottom, "mono", short_bdf(function.bdf));
     out += text_at(x + 74, bottom, "dim",
-                   function.is_vf() ? fmt::format("VF{}", function.vf_index) : "PF");
-    const std::string text = function.replica ? fmt::format("{:04x}:{:04x}", function.vendor_id,
-                                                            function.device_id)
-                                              : function.identifier.text;
+                   function.is_vf() ? fmt::format("VF{}", *function.vf_index) : "PF");
+    const std::string text = function.clone ? fmt::format("{:04x}:{:04x}", function.vendor_id,
+                                                          function.device_id)
+                                            : function.identifier.text;
     out += fmt::format("<g><title>{}</title>\n", escape_xml(text));
     out += text_at(x + 104, bottom, "mono", shortened(text, identifier_space(width))) + "</g>\n";
-    if (function.replica) return out;
-    return out +
-           text_at(x + width - 14, bottom, "dim end", topology::format_size(function.memory_size));
+    if (function.clone) return out;
+    return out + text_at(x + width - 14, bottom, "dim end",
+                         topology::format_size(function.memory_size()));
 }
 
 /// One line for all VFs of a device.
@@ -106,7 +106,7 @@ std::string draw_device_box(const topology::DeviceSpec& device, unsigned x, unsi
                            device.plugged ? "device" : "device absent");
     out += text_at(x + 14, y + 19, "head", shortened(device.name, identifier_space(width) - 2));
     out += text_at(x + width - 14, y + 19, "dim end",
-                   device.plugged ? device.model : "empty at boot");
+                   device.plugged ? device.model->facts.name : "empty at boot");
     unsigned line = y + kDeviceHeader;
     for (const topology::FunctionSpec& function : device.functions) {
         if (function.is_vf() && folds_vfs(device)) continue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // QEMU arguments and libvirt XML: hostile paths, socket limits, CPU topology, image boot.
 #include "outputs/qemu_args.h"
+#include "devices/all_models.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -21,7 +22,7 @@ using testing::HasSubstr;
 using testing::StartsWith;
 
 topology::Model parsed(const std::string& text) {
-    auto model = topology::parse(text, "test.yaml");
+    auto model = topology::parse(text, "test.yaml", devices::all_models());
     EXPECT_TRUE(model) << model.error().str();
     return std::move(*model);
 }
@@ -76,7 +77,7 @@ TEST(QemuArgs, HostilePathsStayInTheirPlace) {
 
 TEST(QemuArgs, IdsAreUniqueAndBusesExistBeforeUse) {
     for (const auto& file : topology::good_files()) {
-        const auto model = topology::load(file.string());
+        const auto model = topology::load(file.string(), devices::all_models());
         ASSERT_TRUE(model) << model.error().message();
         for (const topology::Machine& machine : model->machines) {
             const auto args = qemu_args(machine, default_context(machine, "/r"));
@@ -202,7 +203,7 @@ TEST(Render, DocumentsAreWellFormedXml) {
         GTEST_SKIP() << "xmllint is not installed; sudo apt-get install libxml2-utils";
     }
     for (const auto& file : topology::good_files()) {
-        const auto model = topology::load(file.string());
+        const auto model = topology::load(file.string(), devices::all_models());
         ASSERT_TRUE(model) << model.error().message();
         for (const Format format : {Format::kLibvirt, Format::kSvg}) {
             if (format == Format::kLibvirt && model->machines.size() > 1) continue;

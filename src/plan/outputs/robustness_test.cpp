@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// parse() on hostile bytes: never a crash, never slow. tests/fuzz has the coverage-guided target;
-// this is the part that every run does, from a fixed seed.
+// parse(, devices::all_models()) on hostile bytes: never a crash, never slow. tests/fuzz has the
+// coverage-guided target; this is the part that every run does, from a fixed seed.
 #include <chrono>
 #include <random>
 
 #include <gmock/gmock.h>
 
+#include "devices/all_models.h"
 #include "outputs/outputs.h"
 #include "topology/test_files.h"
 #include "topology/topology.h"
@@ -73,7 +74,7 @@ TEST(Robustness, MutatedFilesNeverCrash) {
     for (unsigned round = 0; round < rounds(); ++round) {
         const std::string& start = all[random() % (round % 2 == 0 ? good_count : all.size())];
         const std::string text = mutated(start, all, random);
-        const auto model = parse(text, "mutated.yaml");
+        const auto model = parse(text, "mutated.yaml", devices::all_models());
         if (!model) {
             ++bad;
             ASSERT_FALSE(model.error().problems().empty());
@@ -102,7 +103,7 @@ TEST(Robustness, MutatedFilesNeverCrash) {
 
 void expect_quick_refusal(const std::string& text, std::string_view name) {
     const auto start = std::chrono::steady_clock::now();
-    EXPECT_FALSE(parse(text, "bomb.yaml")) << name;
+    EXPECT_FALSE(parse(text, "bomb.yaml", devices::all_models())) << name;
     EXPECT_LT(std::chrono::steady_clock::now() - start, kTooSlow) << name;
 }
 
@@ -157,7 +158,7 @@ TEST(Robustness, SwitchesInChainsLoopsAndCrowdsAreRefusedQuickly) {
     expect_quick_refusal(loop, "loop");
     const std::string deep = chain.substr(0, chain.rfind("    - ")) + "    - {name: s" +
                              std::to_string(kMaxSwitches - 1) + "}\n";
-    const auto model = parse(deep, "deep.yaml");
+    const auto model = parse(deep, "deep.yaml", devices::all_models());
     ASSERT_FALSE(model);
     EXPECT_THAT(model.error().str(), testing::HasSubstr("needs 8193 buses"));
     expect_quick_refusal(head + repeated("    - {name: \"s{index}\", count: 256}\n", 900000),
@@ -165,7 +166,8 @@ TEST(Robustness, SwitchesInChainsLoopsAndCrowdsAreRefusedQuickly) {
 }
 
 TEST(Robustness, ZeroByteIsRefused) {
-    const auto model = parse(std::string_view("version: 1\n\0", 12), "zero.yaml");
+    const auto model = parse(std::string_view("version: 1\n\0", 12), "zero.yaml",
+                             devices::all_models());
     ASSERT_FALSE(model);
     EXPECT_THAT(model.error().str(), testing::HasSubstr("zero byte"));
 }

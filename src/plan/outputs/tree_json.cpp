@@ -6,23 +6,12 @@
 #include <nlohmann/json.hpp>
 
 #include "outputs/outputs.h"
-#include "topology/model_catalog.h"
 #include "topology/topology.h"
 
 namespace mimic::outputs {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string hex32(uint32_t value) {
-    return fmt::format("0x{:08x}", value);
-}
-
-std::string hex_bytes(const std::array<uint8_t, 16>& bytes) {
-    std::string out;
-    for (const uint8_t byte : bytes) out += fmt::format("{:02x}", byte);
-    return out;
-}
 
 int numa_node_of(std::optional<unsigned> node) {
     return node ? static_cast<int>(*node) : -1;
@@ -40,38 +29,15 @@ Json sriov_of(const topology::DeviceSpec& device) {
     return device.native_sriov ? "native" : "static";
 }
 
-Json registers(const topology::FunctionSpec& function) {
-    return {
-        {"DEVICE_ID", hex32(topology::kMockAccelDeviceId)},
-        {"REVISION", hex32(topology::kMockAccelRevision)},
-        {"UUID", hex_bytes(function.identifier.bytes)},
-        {"MEMORY_SIZE", fmt::format("0x{:016x}", function.memory_size)},
-        {"CAPABILITIES", hex32(function.capabilities)},
-        {"STATUS", hex32(0)},
-        {"FW_VERSION", hex32(topology::kMockAccelFwVersion)},
-        {"TOTAL_VFS", hex32(function.total_vfs)},
-        {"VF_INDEX", hex32(function.vf_index)},
-        {"NUM_VFS", hex32(0)},
-        {"LABEL", function.identifier.label},
-        {"RING_COUNT", hex32(function.rings)},
-        {"LOCAL_MEMORY_SIZE", fmt::format("0x{:016x}", function.memory_bar())},
-    };
-}
-
-/// Attributes as a read returns them, without the newline. A VF shows them once its PF's
-/// sriov_numvfs covers it.
-Json attributes(const topology::DeviceSpec& device, const topology::FunctionSpec& function) {
-    Json out = {
-        {"uuid", function.identifier.text},
-        {"memory_size", fmt::format("{}", function.memory_size)},
-        {"numa_node", fmt::format("{}", numa_node_of(device.numa_node))},
-        {"capabilities", hex32(function.capabilities)},
-        {"fw_version", hex32(topology::kMockAccelFwVersion)},
-        {"status", hex32(0)},
-    };
-    if (function.total_vfs > 0) {
-        out["sriov_totalvfs"] = fmt::format("{}", function.total_vfs);
-        out["sriov_numvfs"] = "0";
+/// What `layer` shows of the function, by name. Attributes of sysfs as a read returns them, without
+/// the newline. A VF shows them once its PF's sriov_numvfs covers it.
+Json expected(model::Expectation::Layer layer, const topology::DeviceSpec& device,
+              const topology::FunctionSpec& function) {
+    Json out = Json::object();
+    for (const model::Expectation& one : device.model->expects) {
+        if (one.layer != layer || !model::applies(one, function)) continue;
+        out[std::string(one.name)] = model::expected_text(one, function,
+                                                          numa_node_of(device.numa_node));
     }
     return out;
 }
@@ -89,25 +55,8 @@ Json bars(const topology::FunctionSpec& function) {
     return out;
 }
 
-/// A function that is only known from outside has no registers, and no driver of ours.
-Json replica_json(const topology::DeviceSpec& device, const topology::FunctionSpec& function) {
-    return {
-        {"name", function.name},
-        {"kind", "pf"},
-        {"bdf", function.bdf.str()},
-        {"vendor", fmt::format("0x{:04x}", function.vendor_id)},
-        {"device", fmt::format("0x{:04x}", function.device_id)},
-        {"class", fmt::format("0x{:06x}", function.class_code)},
-        {"numa_node", numa_node_of(device.numa_node)},
-        {"bars", bars(function)},
-        {"rom", function.replica->rom_size},
-        {"total_vfs", function.replica->total_vfs},
-    };
-}
-
-Json function_json(const topology::Machine& machine, const topology::DeviceSpec& device,
-                   const topology::FunctionSpec& function) {
-    if (function.replica) return replica_json(device, function);
+/// What every function has.
+Json common_json(const topology::DeviceSpec& device, const topology::FunctionSpec& function) {
     return {
         {"name", function.name},
         {"kind", function.is_vf() ? "vf" : "pf"},
@@ -117,12 +66,27 @@ Json function_json(const topology::Machine& machine, const topology::DeviceSpec&
         {"class", fmt::format("0x{:06x}", function.class_code)},
         {"numa_node", numa_node_of(device.numa_node)},
         {"bars", bars(function)},
-        {"rings", function.rings},
-        {"registers", registers(function)},
-        {"sysfs",
-         {{"name", topology::sysfs_name(machine, function)},
-          {"attributes", attributes(device, function)}}},
     };
+}
+
+Json function_json(const topology::Machine& machine, const topology::DeviceSpec& device,
+                   const topology::FunctionSpec& function) {
+    Json out = common_json(device, function);
+    if (function.clone) {  // known from outside only: no registers, and no driver of ours
+        out["rom"] = function.clone->rom_size;
+        out["total_vfs"] = function.clone->total_vfs;
+        return out;
+    }
+    for (const model::Property& property : device.model->properties)
+        if (property.in_tree) out[std::string(property.key)] = function.value(property.key);
+    if (!device.model->expects.empty())
+        out["registers"] = expected(model::Expectation::Layer::kRegister, device, function);
+    if (const std::string name = topology::sysfs_name(machine, function); !name.empty()) {
+        out["sysfs"] = {
+            {"name", name},
+            {"attributes", expected(model::Expectation::Layer::kSysfs, device, function)}};
+    }
+    return out;
 }
 
 Json device_json(const topology::Machine& machine, const topology::DeviceSpec& device) {
@@ -132,7 +96,7 @@ Json device_json(const topology::Machine& machine, const topology::DeviceSpec& d
     }
     Json out = {
         {"name", device.name},
-        {"model", device.model},
+        {"model", device.model->facts.name},
         {"numa_node", numa_node_of(device.numa_node)},
         {"isolation", device.isolation == topology::Isolation::kShared ? "shared" : "process"},
         {"attach", device.on_fabric ? "fabric" : "endpoint"},

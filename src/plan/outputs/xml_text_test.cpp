@@ -16,6 +16,5 @@ TEST(XmlText, EscapesMarkupAndDropsWhatXmlCannotCarry) {
     EXPECT_EQ(escape_xml("\xed\xa0\x80"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");  // a surrogate
 }
 
-
 }  // namespace
 }  // namespace mimic::outputs

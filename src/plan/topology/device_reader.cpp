@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads `devices:`: PF, VFs, link, identifiers. docs/topology.md, "Device".
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include <fmt/format.h>
 
-#include "topology/identifier.h"
-#include "topology/model_catalog.h"
+#include "base/identifier.h"
 #include "topology/reader.h"
 
 namespace mimic::topology {
@@ -14,8 +14,16 @@ namespace {
 
 constexpr std::string_view kIdentifierExpected =
     "an RFC 4122 UUID or a label of 1 to 63 printable ASCII characters";
-constexpr Range kMemoryRange{1, kMaxDeviceMemory};
-constexpr Range kCapabilitiesRange{0, UINT32_MAX};
+
+std::optional<model::IdentifierSpec> identifier_of(std::string_view text) {
+    const auto parsed = parse_identifier(text);
+    if (!parsed) return std::nullopt;
+    model::IdentifierSpec out;
+    out.text = parsed->display();
+    out.bytes = parsed->uuid;
+    if (parsed->has_label()) out.label = out.text;
+    return out;
+}
 
 /// Sets the identifier from `uuid`, or from `fallback` if there is none, and reports one that is
 /// used already.
@@ -28,7 +36,7 @@ void read_identifier(const Fields& fields, const std::string& fallback, Function
         if (!pattern) return;
         text = *pattern;
     }
-    auto identifier = parse_identifier(text);
+    auto identifier = identifier_of(text);
     if (!identifier) {
         const std::string what = is_printable_ascii(text)
                                      ? fmt::format("'{}' has {} characters", text.substr(0, 63),
@@ -54,7 +62,8 @@ void read_identifier(const Fields& fields, const std::string& fallback, Function
 /// class: Linux gives "unclassified" devices and host bridges no addresses, because firmware knows
 /// better (__dev_sort_resources() in drivers/pci/setup-bus.c). A fabric has no firmware, and with
 /// VFs to find room for, the same code stops in a BUG().
-void read_class(const Fields& fields, const ModelFacts& facts, DeviceSpec& device) {
+void read_class(const Fields& fields, DeviceSpec& device) {
+    const model::ModelFacts& facts = device.model->facts;
     FunctionSpec& pf = device.functions.front();
     if (device.on_fabric) pf.class_code = facts.fabric_class_code;
     const auto code = fields.number("class", {0, 0xffffff});
@@ -70,46 +79,64 @@ void read_class(const Fields& fields, const ModelFacts& facts, DeviceSpec& devic
                                pf.class_code, facts.fabric_class_code));
 }
 
-FunctionSpec make_function(const ModelFacts& facts, bool is_vf) {
+FunctionSpec make_function(const model::DeviceModel& model, bool is_vf) {
     FunctionSpec out;
-    out.vendor_id = facts.vendor_id;
-    out.device_id = is_vf ? facts.vf_device_id : facts.pf_device_id;
-    out.class_code = facts.class_code;
-    out.bars.assign(facts.bars.begin(), facts.bars.end());
-    out.memory_size = is_vf ? facts.vf_memory : facts.pf_memory;
-    out.capabilities = facts.capabilities;
-    out.rings = is_vf ? facts.vf_rings : facts.pf_rings;
+    out.model = &model;
+    out.vendor_id = model.facts.vendor_id;
+    out.device_id = is_vf ? model.facts.vf_device_id : model.facts.pf_device_id;
+    out.class_code = model.facts.class_code;
+    out.bars.assign(model.facts.bars.begin(), model.facts.bars.end());
+    for (const model::Property& property : model.properties)
+        out.values.push_back(is_vf ? property.vf_default : property.pf_default);
     return out;
 }
 
-/// memory_bar: adds the BAR that is device memory.
-void read_memory_bar(const Fields& fields, FunctionSpec& function) {
-    const auto size = fields.size("memory_bar", {0, kMaxMemoryBar});
-    if (!size || *size == 0) return;
-    if (*size < kMinMemoryBar || !std::has_single_bit(*size)) {
-        fields.problem(fields.where("memory_bar"),
-                       fmt::format("memory_bar is {}; expected a power of two, {} to {}, or 0",
-                                   fields.find("memory_bar")->describe(),
-                                   format_size(kMinMemoryBar), format_size(kMaxMemoryBar)));
-        return;
-    }
-    function.bars.push_back(
-        {.index = kMemoryBarIndex, .size = *size, .is_64bit = true, .prefetchable = true});
+/// A size that is a power of two, or 0.
+std::optional<uint64_t> read_power(const Fields& fields, const model::Property& property) {
+    const auto size = fields.size(property.key, {0, property.max});
+    if (!size || *size == 0) return size;
+    if (*size >= property.min && std::has_single_bit(*size)) return size;
+    fields.problem(fields.where(property.key),
+                   fmt::format("{} is {}; expected a power of two, {} to {}, or 0", property.key,
+                               fields.find(property.key)->describe(), format_size(property.min),
+                               format_size(property.max)));
+    return std::nullopt;
 }
 
-/// memory, memory_bar, rings, capabilities: the keys that PF, `vfs:` and one VF share.
-void read_properties(const Fields& fields, FunctionSpec& function) {
-    function.memory_size = fields.size("memory", kMemoryRange).value_or(function.memory_size);
-    function.capabilities = static_cast<uint32_t>(
-        fields.number("capabilities", kCapabilitiesRange).value_or(function.capabilities));
-    function.rings = static_cast<unsigned>(
-        fields.number("rings", {0, kMaxRings}).value_or(function.rings));
-    read_memory_bar(fields, function);
+std::optional<uint64_t> read_property(const Fields& fields, const model::Property& property) {
+    switch (property.kind) {
+        case model::Property::Kind::kNumber:
+            return fields.number(property.key, {property.min, property.max});
+        case model::Property::Kind::kSize:
+            return fields.size(property.key, {property.min, property.max});
+        case model::Property::Kind::kPowerOfTwo:
+            break;
+    }
+    return read_power(fields, property);
+}
+
+/// The keys that PF, `vfs:` and one VF share: those of the model.
+void read_properties(const Fields& fields, FunctionSpec& function, const ReadState& state) {
+    const model::DeviceModel& model = *function.model;
+    for (size_t i = 0; i < model.properties.size(); ++i) {
+        const model::Property& property = model.properties[i];
+        function.values[i] = read_property(fields, property).value_or(function.values[i]);
+        if (property.meaning != model::Property::Meaning::kBar || function.values[i] == 0) continue;
+        function.bars.push_back({.index = property.bar,
+                                 .size = function.values[i],
+                                 .is_64bit = true,
+                                 .prefetchable = true});
+    }
+    for (const std::string_view key : state.keys.properties()) {
+        if (model.find_property(key) != model.properties.size()) continue;
+        const std::array one{key};
+        refuse_keys(fields, one, fmt::format("of a {}, which has none", model.facts.name));
+    }
 }
 
 /// Reads `vfs:`, a mapping for VFs that are alike or a list with a mapping for each, behind the PF.
-void read_vfs(const YamlPtr& node, Scope scope, const ModelFacts& facts, DeviceSpec& device,
-              ReadState& state) {
+void read_vfs(const YamlPtr& node, Scope scope, DeviceSpec& device, ReadState& state) {
+    const model::ModelFacts& facts = device.model->facts;
     const bool is_list = node->kind == YamlNode::Kind::kSequence;
     const std::string_view kind = device.native_sriov ? "native" : "static";
     const unsigned most = device.native_sriov ? facts.max_native_vfs : facts.max_static_vfs;
@@ -124,7 +151,7 @@ void read_vfs(const YamlPtr& node, Scope scope, const ModelFacts& facts, DeviceS
             return;
         }
     } else {
-        const Fields fields(node, "vfs mapping", kVfsKeys, scope, state.diagnostics);
+        const Fields fields(node, "vfs mapping", state.keys.vfs(), scope, state.diagnostics);
         fields.require("count", fmt::format("the number of {} VFs, 1 to {}", kind, most));
         const auto given = fields.number("count", {1, most});
         if (!given) return;
@@ -134,12 +161,12 @@ void read_vfs(const YamlPtr& node, Scope scope, const ModelFacts& facts, DeviceS
         scope.index = i;
         const size_t before = state.problem_count();
         const Fields fields(is_list ? node->items[i] : node, is_list ? "VF" : "vfs mapping",
-                            is_list ? Words(kVfKeys) : Words(kVfsKeys), scope, state.diagnostics);
-        FunctionSpec vf = make_function(facts, true);
+                            is_list ? state.keys.vf() : state.keys.vfs(), scope, state.diagnostics);
+        FunctionSpec vf = make_function(*device.model, true);
         vf.name = fmt::format("{}-vf{}", device.name, i);
         vf.class_code = device.functions.front().class_code;
         vf.vf_index = i;
-        read_properties(fields, vf);
+        read_properties(fields, vf, state);
         read_identifier(fields, fmt::format("{}-{}", scope.machine, vf.name), vf, state);
         device.functions.push_back(std::move(vf));
         if (!is_list && state.problem_count() != before) break;
@@ -156,12 +183,25 @@ void read_vfs(const YamlPtr& node, Scope scope, const ModelFacts& facts, DeviceS
     }
 }
 
-/// One replica. `scope.index` and `scope.device_index` are its number.
+/// `model:`; nullptr after a problem. Old names are accepted as they are.
+const model::DeviceModel* read_model(const Fields& fields, Words names, const ReadState& state) {
+    const YamlNode* const node = fields.find("model");
+    if (node != nullptr && node->kind == YamlNode::Kind::kScalar) {
+        const auto* const model = model::find_model(state.models, node->text);
+        if (model != nullptr) return model;
+    }
+    fields.choice("model", names);
+    return nullptr;
+}
+
+/// One of the devices that an item stands for. `scope.index` and `scope.device_index` are its
+/// number.
 void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& state) {
     DeviceSpec device;
-    const Fields fields(node, "device", kDeviceKeys, scope, state.diagnostics);
+    const Fields fields(node, "device", state.keys.device(), scope, state.diagnostics);
     fields.require("name", "a name of a-z, 0-9 and '-'");
-    fields.require("model", join_or(model_names()));
+    const auto names = model::model_names(state.models);
+    fields.require("model", join_or(names));
     if (const auto name = fields.pattern("name", "a name")) {
         device.name = *name;
         if (!is_label(*name)) {
@@ -172,33 +212,31 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
         }
         scope.device = *name;
     }
-    const auto names = model_names();
-    const auto model = fields.choice("model", names);
-    const ModelFacts& facts = *find_model(names[model.value_or(0)]);
-    device.model = facts.name;
-    FunctionSpec pf = make_function(facts, false);
+    device.model = read_model(fields, names, state);
+    if (device.model == nullptr) device.model = model::find_model(state.models, names.front());
+    FunctionSpec pf = make_function(*device.model, false);
     pf.name = device.name;
-    const bool is_replica = device.model == kReplicaModel;
-    if (!is_replica) {
-        read_properties(fields, pf);
+    const bool is_clone = device.model->facts.source == model::Source::kImages;
+    if (!is_clone) {
+        read_properties(fields, pf, state);
         if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
             read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
         }
     }
     device.functions.push_back(std::move(pf));
     read_attachment(fields, machine, device);
-    if (is_replica) {
-        read_replica(fields, scope, device, state);
+    if (is_clone) {
+        read_clone(fields, scope, device, state);
     } else {
-        read_class(fields, facts, device);
-        refuse_replica_keys(fields);
+        read_class(fields, device);
+        refuse_image_keys(fields);
     }
     if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
     if (const auto isolation = fields.choice("isolation", kIsolations)) {
         device.isolation = static_cast<Isolation>(*isolation);
     }
     const YamlPtr vfs = fields.share("vfs");
-    if (vfs && !is_replica) read_vfs(vfs, scope, facts, device, state);
+    if (vfs && !is_clone) read_vfs(vfs, scope, device, state);
     state.functions += device.functions.size();
     machine.devices.push_back(std::move(device));
 }
@@ -243,20 +281,20 @@ std::optional<unsigned> read_numa_node(const Fields& fields, const Machine& mach
 bool read_device_item(const YamlPtr& item, const Scope& scope, Machine& machine, ReadState& state) {
     const YamlPtr node = state.templates.apply(item);
     const size_t before = state.problem_count();
-    Scope replica = scope;
-    replica.index = 0;
-    const Fields fields(node, "device", kDeviceKeys, replica, state.diagnostics);
+    Scope one = scope;
+    one.index = 0;
+    const Fields fields(node, "device", state.keys.device(), one, state.diagnostics);
     const auto count = fields.number("count", {1, kMaxFunctions}).value_or(1);
     for (unsigned i = 0; i < count; ++i) {
-        replica.index = i;
-        replica.device_index = i;
-        read_device(node, replica, machine, state);
+        one.index = i;
+        one.device_index = i;
+        read_device(node, one, machine, state);
         if (state.functions > kMaxFunctions) {
             fields.problem(fields.where(),
                            fmt::format("more than {} functions in the file", kMaxFunctions));
             return false;
         }
-        if (state.problem_count() != before) break;  // replicas would only repeat it
+        if (state.problem_count() != before) break;  // the others would only repeat it
     }
     return true;
 }

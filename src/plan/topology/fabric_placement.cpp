@@ -171,7 +171,7 @@ private:
 void set_addresses(DeviceSpec& device, const PortSpec& port, uint32_t domain) {
     for (FunctionSpec& function : device.functions) {
         const unsigned first = device.ari ? 1 : 0;
-        const unsigned devfn = function.is_vf() ? first + function.vf_index : function.number;
+        const unsigned devfn = function.is_vf() ? first + *function.vf_index : function.number;
         const unsigned bus = port.secondary_bus + (function.is_vf() && !device.ari ? 1u : 0u);
         function.bdf = {.domain = domain,
                         .bus = static_cast<uint8_t>(bus),
@@ -198,12 +198,12 @@ uint64_t window_need(const DeviceSpec& device, bool is_64bit) {
         for (const BarSpec& bar : function.bars) {
             if (!bar.is_io && (bar.is_64bit && bar.prefetchable) == is_64bit) add(bar.size, 1);
         }
-        if (!function.replica) continue;
-        for (const BarSpec& bar : function.replica->vf_bars) {
+        if (!function.clone) continue;
+        for (const BarSpec& bar : function.clone->vf_bars) {
             if ((bar.is_64bit && bar.prefetchable) != is_64bit) continue;
-            add(std::max<uint64_t>(bar.size, kMinMemoryBar), function.replica->total_vfs);
+            add(std::max<uint64_t>(bar.size, kMinMemoryBar), function.clone->total_vfs);
         }
-        if (!is_64bit) add(function.replica->rom_size, 1);
+        if (!is_64bit) add(function.clone->rom_size, 1);
     }
     return rounded_up(sum, largest);
 }

@@ -2,6 +2,7 @@
 // Fabrics: addresses of known shapes, and over many random trees what a PCI domain demands of its
 // bus numbers, slots and windows.
 #include "topology/fabric_placement.h"
+#include "devices/all_models.h"
 
 #include <bit>
 #include <map>
@@ -18,7 +19,8 @@ namespace mimic::topology {
 namespace {
 
 Machine parsed(const std::string& body) {
-    auto model = parse("version: 1\nmachine:\n  name: m\n" + body, "test.yaml");
+    auto model = parse("version: 1\nmachine:\n  name: m\n" + body, "test.yaml",
+                       devices::all_models());
     EXPECT_TRUE(model) << model.error().str();
     return model ? std::move(model->machines[0]) : Machine{};
 }

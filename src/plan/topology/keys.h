@@ -19,21 +19,21 @@ inline constexpr std::array<std::string_view, 13> kMachineKeys = {
 inline constexpr std::array<std::string_view, 3> kNumaKeys = {"cpus", "memory", "distances"};
 inline constexpr std::array<std::string_view, 9> kSwitchKeys = {
     "name", "count", "template", "numa_node", "parent", "link", "acs", "config", "port_config"};
-inline constexpr std::array<std::string_view, 30> kDeviceKeys = {
-    "name",       "count",  "template",     "model",     "uuid",      "memory",
-    "memory_bar", "rings",  "capabilities", "class",     "numa_node", "attach",
-    "root_port",  "switch", "slot",         "link",      "hotplug",   "plugged",
-    "acs",        "ari",    "sriov",        "vfs",       "isolation", "config",
-    "bars",       "rom",    "vf_bars",      "vf_config", "functions", "port_config"};
+/// Of a device, whatever its model. device_keys.h adds those of the models.
+inline constexpr std::array<std::string_view, 20> kDeviceKeys = {
+    "name",   "count",     "template", "model", "uuid",      "class",      "numa_node",
+    "attach", "root_port", "switch",   "slot",  "link",      "hotplug",    "plugged",
+    "acs",    "ari",       "sriov",    "vfs",   "isolation", "port_config"};
+/// Of a device whose model has images (model::Source::kImages).
+inline constexpr std::array<std::string_view, 6> kImageKeys = {"config",  "bars",      "rom",
+                                                               "vf_bars", "vf_config", "functions"};
 inline constexpr std::array<std::string_view, 6> kFunctionKeys = {"number", "config",  "bars",
                                                                   "rom",    "vf_bars", "vf_config"};
 inline constexpr std::array<std::string_view, 4> kBarKeys = {"index", "type", "prefetchable",
                                                              "size"};
 inline constexpr std::array<std::string_view, 2> kLinkKeys = {"speed", "width"};
-inline constexpr std::array<std::string_view, 6> kVfsKeys = {"count",      "uuid",  "memory",
-                                                             "memory_bar", "rings", "capabilities"};
-inline constexpr std::array<std::string_view, 5> kVfKeys = {"uuid", "memory", "memory_bar", "rings",
-                                                            "capabilities"};
+inline constexpr std::array<std::string_view, 2> kVfsKeys = {"count", "uuid"};
+inline constexpr std::array<std::string_view, 1> kVfKeys = {"uuid"};
 
 inline constexpr std::array<std::string_view, 1> kArchs = {"x86_64"};
 inline constexpr std::array<std::string_view, 3> kAccels = {"auto", "tcg", "kvm"};

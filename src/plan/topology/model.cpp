@@ -13,32 +13,16 @@
 
 namespace mimic::topology {
 
-std::string Bdf::str() const {
-    return fmt::format("{:04x}:{:02x}:{:02x}.{}", domain, bus, device, function);
-}
-
-std::string_view Link::gigatransfers() const {
-    constexpr std::string_view kSpeeds[] = {"2.5", "5", "8", "16", "32", "64"};
-    return kSpeeds[std::clamp(generation, 1u, 6u) - 1];
-}
-
-uint64_t FunctionSpec::memory_bar() const {
-    if (replica) return 0;
-    const auto found = std::find_if(
-        bars.begin(), bars.end(), [](const BarSpec& bar) { return bar.index == kMemoryBarIndex; });
-    return found == bars.end() ? 0 : found->size;
-}
-
 namespace {
 
-/// Where the VFs of a replica begin, beyond the PF, if the port above forwards ARI or not. Linux
+/// Where the VFs of a clone begin, beyond the PF, if the port above forwards ARI or not. Linux
 /// turns ARI on for functions that have it only.
 unsigned first_vf_offset(const FunctionSpec& function, bool ari) {
-    const Replica& replica = *function.replica;
-    const auto sriov = pci::image_sriov(replica.config, function.number == 0);
-    const bool has_ari = pci::walk_image(replica.config).find(pci::regs::EXT_CAP_ID_ARI, true) !=
+    const CloneSpec& clone = *function.clone;
+    const auto sriov = pci::image_sriov(clone.config, function.number == 0);
+    const bool has_ari = pci::walk_image(clone.config).find(pci::regs::EXT_CAP_ID_ARI, true) !=
                          nullptr;
-    return (ari && has_ari) || !sriov ? replica.first_vf_offset
+    return (ari && has_ari) || !sriov ? clone.first_vf_offset
                                       : sriov->options.first_offset_without_ari;
 }
 
@@ -47,10 +31,10 @@ unsigned first_vf_offset(const FunctionSpec& function, bool ari) {
 unsigned DeviceSpec::vf_buses() const {
     unsigned buses = native_sriov && !ari ? 1 : 0;
     for (const FunctionSpec& function : functions) {
-        if (!function.replica || function.replica->total_vfs == 0) continue;
-        const Replica& replica = *function.replica;
+        if (!function.clone || function.clone->total_vfs == 0) continue;
+        const CloneSpec& clone = *function.clone;
         const unsigned last = function.number + first_vf_offset(function, ari) +
-                              (replica.total_vfs - 1) * replica.vf_stride;
+                              (clone.total_vfs - 1) * clone.vf_stride;
         buses = std::max(buses, last / 256);
     }
     return buses;
@@ -65,9 +49,9 @@ const FunctionSpec* Machine::find_function(std::string_view function_name) const
     return nullptr;
 }
 
-const DeviceSpec* Machine::find_replica() const {
+const DeviceSpec* Machine::find_clone() const {
     const auto found = std::find_if(devices.begin(), devices.end(),
-                                    [](const DeviceSpec& device) { return device.is_replica(); });
+                                    [](const DeviceSpec& device) { return device.is_clone(); });
     return found == devices.end() ? nullptr : &*found;
 }
 
@@ -88,7 +72,7 @@ namespace {
 /// True if `other` is probed before `device`: devices that are there at boot come first, each kind
 /// in order of addresses.
 bool is_probed_before(const DeviceSpec& other, const DeviceSpec& device) {
-    if (other.model != device.model) return false;
+    if (other.model->driver.name != device.model->driver.name) return false;
     if (other.plugged != device.plugged) return other.plugged;
     return other.functions.front().bdf < device.functions.front().bdf;
 }
@@ -105,8 +89,7 @@ std::string sysfs_name(const Machine& machine, const FunctionSpec& function) {
     const auto index = std::count_if(
         machine.devices.begin(), machine.devices.end(),
         [&](const DeviceSpec& other) { return is_probed_before(other, *owner); });
-    return function.is_vf() ? fmt::format("mock{}_vf{}", index, function.vf_index)
-                            : fmt::format("mock{}", index);
+    return model::node_name(function, static_cast<size_t>(index));
 }
 
 Status keep_machine(Model& model, const std::string& name) {

@@ -8,8 +8,6 @@
 // by convention and may be read from any thread. Sizes are in bytes.
 #pragma once
 
-#include <array>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -17,7 +15,15 @@
 #include <string_view>
 #include <vector>
 
+#include "model/function_spec.h"
+
 namespace mimic::topology {
+
+using model::Bdf;
+using model::FunctionSpec;
+using model::Link;
+using BarSpec = model::Bar;
+using CloneSpec = model::CloneSpec;
 
 /// Highest numbers that a file may ask for. Those without a source are arbitrary but far above any
 /// sane use.
@@ -25,20 +31,13 @@ inline constexpr unsigned kMaxMachines = 64;
 inline constexpr unsigned kMaxFunctions = 4096;  // in one file
 inline constexpr unsigned kMaxCpus = 255;        // xAPIC ids are eight bits and 255 is broadcast
 inline constexpr unsigned kMaxNumaNodes = 15;    // bus numbers 0x10, 0x20 .. 0xf0 (placement.h)
-inline constexpr unsigned kMaxStaticVfs = 7;     // functions 1..7 of a PCI device
-inline constexpr unsigned kMaxNativeVfs = 64;    // of a PF with the SR-IOV capability
 inline constexpr unsigned kMaxSwitches = 4096;   // in one file
-inline constexpr unsigned kMaxRings = 8;         // DMA rings of a function
 inline constexpr unsigned kMaxSlot = 8191;       // 13 bits in Slot Capabilities (PCIe 6.0, 7.5.3.9)
 inline constexpr unsigned kBusesPerDomain = 256;
 inline constexpr uint64_t kMinMachineMemory = 128ull << 20;
 inline constexpr uint64_t kMaxMachineMemory = 4ull << 40;
-inline constexpr uint64_t kMaxDeviceMemory = 1ull << 60;  // only a number in a register
 inline constexpr uint64_t kMinMemoryBar = 4096;
-inline constexpr uint64_t kMaxMemoryBar = 64ull << 30;
-inline constexpr unsigned kMemoryBarIndex = 2;           // the BAR that is device memory
 inline constexpr uint32_t kFirstFabricDomain = 0x10000;  // Linux's vmd driver: above all of ACPI
-inline constexpr uint32_t kNoVfIndex = 0xffffffff;       // VF_INDEX register of a PF
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name of the architecture.
 enum class Arch : uint8_t { kX86_64 };
@@ -57,87 +56,10 @@ struct Kernel {
     std::string args;     // appended to the kernel command line (direct boot only); printable ASCII
 };
 
-/// A PCI address. Immutable value, ordered as lspci orders.
-struct Bdf {
-    uint32_t domain = 0;  // 16 bits, but 0x10000 and up for what Linux makes (VMD)
-    uint8_t bus = 0;
-    uint8_t device = 0;    // 0..31
-    uint8_t function = 0;  // 0..7
-
-    auto operator<=>(const Bdf&) const = default;
-
-    /// "0000:11:00.0" or "10000:01:00.0", as in /sys/bus/pci/devices.
-    std::string str() const;
-};
-
-/// Link of a device and its root port, as maximum and as trained value.
-struct Link {
-    unsigned generation = 4;  // 1..6: 2.5, 5, 8, 16, 32, 64 GT/s
-    unsigned width = 16;      // 1, 2, 4, 8, 12, 16 or 32 lanes
-
-    bool operator==(const Link&) const = default;
-
-    /// "2.5", "5", "8", "16", "32" or "64" GT/s.
-    std::string_view gigatransfers() const;
-};
-
-/// A base address register of a device model.
-struct BarSpec {
-    unsigned index = 0;
-    uint64_t size = 0;
-    bool is_64bit = false;
-    bool prefetchable = false;
-    bool is_io = false;  // of a replica
-};
-
-/// What a function of the model "replica" looks like (src/devices/clone).
-struct Replica {
-    std::vector<uint8_t> config{};     // 64, 256 or 4096 bytes of configuration space
-    uint64_t rom_size = 0;             // of the expansion ROM BAR; 0: none
-    std::vector<BarSpec> vf_bars;      // of one VF; empty: VFs cannot be enabled
-    std::vector<uint8_t> vf_config{};  // of a VF; empty: not known
-    uint32_t total_vfs = 0;            // these follow from `config`; 0 without vf_bars
-    unsigned first_vf_offset = 0;
-    unsigned vf_stride = 0;
-};
-
-/// `uuid:` of a device, as registers and sysfs show it. A parseable RFC 4122 UUID fills `bytes`,
-/// prints canonically and leaves `label` empty; any other string of 1..63 printable ASCII
-/// characters is the label, prints as is, and its first 16 characters (zero padded) are `bytes`.
-struct Identifier {
-    std::string text;                 // what sysfs prints, and what mock-accel-server gets with -u
-    std::array<uint8_t, 16> bytes{};  // the UUID register block, in register order
-    std::string label;                // the LABEL register block; empty for a UUID
-};
-
-/// One PCI function. Of an endpoint: one socket, one vfio-user-pci; function 0 is the PF, 1..N are
-/// its static VFs. On a fabric a VF is there while the PF's SR-IOV capability covers it.
-struct FunctionSpec {
-    std::string name;  // unique in its machine: the device's name, VFs "<device>-vf<index>"
-    Bdf bdf;           // as the guest will number it
-    uint16_t vendor_id = 0;
-    uint16_t device_id = 0;
-    uint32_t class_code = 0;    // 24 bits
-    std::vector<BarSpec> bars;  // of a native VF: its own share of the PF's VF BARs
-    Identifier identifier;
-    uint64_t memory_size = 0;        // MEMORY_SIZE register; no host memory is used
-    uint32_t capabilities = 0;       // CAPABILITIES register
-    uint32_t total_vfs = 0;          // TOTAL_VFS register of a PF; 0 for a VF
-    uint32_t vf_index = kNoVfIndex;  // 0-based for a VF
-    unsigned rings = 0;              // RING_COUNT register: DMA rings, 0..kMaxRings
-    uint8_t number = 0;              // of a replica: its function number in the device
-    std::optional<Replica> replica;  // of a replica; its VFs are no functions here
-
-    bool is_vf() const { return vf_index != kNoVfIndex; }
-
-    /// Bytes of device memory: the size of BAR kMemoryBarIndex, 0 if there is none.
-    uint64_t memory_bar() const;
-};
-
 /// A device: on a root port of QEMU's of its own (an endpoint), or below a port of a fabric.
 struct DeviceSpec {
-    std::string name;   // RFC 1123 label, unique in its machine
-    std::string model;  // "mock-accel" or "replica"
+    std::string name;                           // RFC 1123 label, unique in its machine
+    const model::DeviceModel* model = nullptr;  // constant of the program; never null
     std::optional<unsigned> numa_node;
     Link link;
     Isolation isolation = Isolation::kShared;
@@ -167,7 +89,7 @@ struct DeviceSpec {
     };
     RootPort port;  // without meaning on a fabric
 
-    bool is_replica() const { return functions.front().replica.has_value(); }
+    bool is_clone() const { return functions.front().clone.has_value(); }
 
     /// Buses besides that of the device which its VFs need on a fabric.
     unsigned vf_buses() const;
@@ -209,6 +131,8 @@ struct PortSpec {
 /// A whole PCI domain behind one vfio-user endpoint, which the guest's vmd driver takes for an
 /// Intel Volume Management Device. Bus 0 of the domain holds the root ports.
 struct FabricSpec {
+    const model::DeviceModel* model = nullptr;  // of the endpoint in front; never null after
+                                                // parse()
     std::string name;  // "fabric", or "fabric<node>" on a NUMA node; its socket's name
     std::optional<unsigned> numa_node;
     Isolation isolation = Isolation::kShared;
@@ -259,8 +183,8 @@ struct Machine {
     /// The function called `name`, or nullptr.
     const FunctionSpec* find_function(std::string_view name) const;
 
-    /// The first device of the model "replica", or nullptr.
-    const DeviceSpec* find_replica() const;
+    /// The first device that looks like another by its images, or nullptr.
+    const DeviceSpec* find_clone() const;
 
     /// The bridge above `device`: a root port of QEMU's, or a port of its fabric.
     Bdf port_above(const DeviceSpec& device) const;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // parse() and load(): the whole file. docs/topology.md, "File".
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -23,13 +24,18 @@ bool read_version(const Fields& fields) {
     return false;
 }
 
-void read_file(const YamlPtr& root, Model& model, Diagnostics& diagnostics) {
+void read_file(const YamlPtr& root, model::Models models, Model& model, Diagnostics& diagnostics) {
     const Scope scope;
     const Fields fields(root, "file", kFileKeys, scope, diagnostics);
     if (root->kind != YamlNode::Kind::kMap || !read_version(fields)) return;
-    Templates templates(diagnostics);
+    const DeviceKeys keys(models);
+    Templates templates(diagnostics, keys);
     if (const YamlPtr node = fields.share("templates")) templates.read(node);
-    ReadState state{.diagnostics = diagnostics, .templates = templates, .identifiers = {}};
+    ReadState state{.diagnostics = diagnostics,
+                    .templates = templates,
+                    .models = models,
+                    .keys = keys,
+                    .identifiers = {}};
     const YamlPtr one = fields.share("machine");
     const YamlNode* many = fields.list("machines", "a list of machines");
     if (one && many) {
@@ -44,6 +50,16 @@ void read_file(const YamlPtr& root, Model& model, Diagnostics& diagnostics) {
     }
     if (model.machines.empty() && diagnostics.empty()) {
         fields.problem(fields.where("machines"), "no machine; expected 'machine:' or 'machines:'");
+    }
+}
+
+void name_fabrics(model::Models models, Model& model) {
+    const auto found = std::find_if(models.begin(), models.end(), [](const auto* one) {
+        return one->facts.part == model::Part::kFabric;
+    });
+    for (Machine& machine : model.machines) {
+        for (FabricSpec& fabric : machine.fabrics)
+            fabric.model = found == models.end() ? nullptr : *found;
     }
 }
 
@@ -64,19 +80,24 @@ Result<std::string> read_bytes(const std::string& path) {
 
 }  // namespace
 
-tl::expected<Model, Diagnostics> parse(std::string_view text, std::string_view file_name) {
+tl::expected<Model, Diagnostics> parse(std::string_view text, std::string_view file_name,
+                                       model::Models models) {
     Diagnostics diagnostics(text, file_name);
     Model model;
     model.file_name = file_name;
-    if (const YamlPtr root = read_yaml(text, diagnostics)) read_file(root, model, diagnostics);
-    if (diagnostics.empty()) return model;
+    if (const YamlPtr root = read_yaml(text, diagnostics))
+        read_file(root, models, model, diagnostics);
+    if (diagnostics.empty()) {
+        name_fabrics(models, model);
+        return model;
+    }
     diagnostics.sort();
     return tl::unexpected<Diagnostics>(std::move(diagnostics));
 }
 
-Result<Model> load(const std::string& path) {
+Result<Model> load(const std::string& path, model::Models models) {
     MIMIC_ASSIGN_OR_RETURN(const std::string text, read_bytes(path));
-    auto model = parse(text, path == "-" ? "<stdin>" : path);
+    auto model = parse(text, path == "-" ? "<stdin>" : path, models);
     if (model) return std::move(*model);
     std::string report = model.error().str();
     if (report.ends_with('\n')) report.pop_back();

@@ -146,12 +146,12 @@ std::optional<std::string> place_port(const Group& group, size_t index, size_t h
 
 void set_addresses(DeviceSpec& device) {
     for (size_t f = 0; f < device.functions.size(); ++f) {
-        const bool is_replica = device.functions[f].replica.has_value();
+        const bool is_clone = device.functions[f].clone.has_value();
         device.functions[f].bdf = {
             .domain = 0,
             .bus = device.port.secondary_bus,
             .device = 0,
-            .function = is_replica ? device.functions[f].number : static_cast<uint8_t>(f)};
+            .function = is_clone ? device.functions[f].number : static_cast<uint8_t>(f)};
     }
 }
 
@@ -167,9 +167,9 @@ std::optional<std::string> check_addresses(const Machine& machine) {
         if (device.on_fabric) continue;
         for (const FunctionSpec& function : device.functions) {
             high += function.memory_bar();
-            if (!function.replica) continue;
+            if (!function.clone) continue;
             for (const BarSpec& bar : function.bars) (bar.is_64bit ? high : low) += bar.size;
-            low += function.replica->rom_size;
+            low += function.clone->rom_size;
         }
     }
     if (low > kMaxLowAddresses && machine.fabrics.empty()) {

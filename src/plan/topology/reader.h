@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "topology/device_keys.h"
 #include "topology/diagnostics.h"
 #include "topology/fields.h"
 #include "topology/model.h"
@@ -21,6 +22,8 @@ namespace mimic::topology {
 struct ReadState {
     Diagnostics& diagnostics;                     // owned by parse()
     Templates& templates;                         // owned by parse()
+    model::Models models;                         // of the program
+    const DeviceKeys& keys;                       // of those; owned by parse()
     size_t functions = 0;                         // so far, of all machines
     size_t switches = 0;                          // so far, of all machines
     std::map<std::string, Location> identifiers;  // uuids and labels so far
@@ -41,12 +44,15 @@ void read_switches(const Fields& fields, const Scope& scope, Machine& machine, R
 /// and the NUMA node. `machine.switches` is complete. Wants to know whether there are VFs.
 void read_attachment(const Fields& fields, const Machine& machine, DeviceSpec& device);
 
-/// Reads the keys of a replica: config, bars, rom, vf_bars, vf_config, functions. `device` is
+/// Reads the keys of a clone: config, bars, rom, vf_bars, vf_config, functions. `device` is
 /// placed, and has its function 0.
-void read_replica(const Fields& fields, const Scope& scope, DeviceSpec& device, ReadState& state);
+void read_clone(const Fields& fields, const Scope& scope, DeviceSpec& device, ReadState& state);
 
-/// Reports those keys in a device that is no replica.
-void refuse_replica_keys(const Fields& fields);
+/// Reports keys of `keys` that are there: '<key>' `why`.
+void refuse_keys(const Fields& fields, Words keys, std::string_view why);
+
+/// Reports those keys in a device that is no clone.
+void refuse_image_keys(const Fields& fields);
 
 enum class PortKind : uint8_t { kRoot, kUpstream, kDownstream };
 

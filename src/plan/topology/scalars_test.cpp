@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "topology/identifier.h"
-
 namespace mimic::topology {
 namespace {
 
@@ -69,29 +67,6 @@ TEST(Scalars, Placeholders) {
         EXPECT_EQ(expand(bad), "<bad>") << bad;
         EXPECT_FALSE(problem.empty()) << bad;
     }
-}
-
-TEST(Identifier, UuidIsCanonicalAndLabelIsKept) {
-    const auto uuid = parse_identifier("5F9C2A3E-0B1D-4C6F-8A7E-112233445566");
-    ASSERT_TRUE(uuid);
-    EXPECT_EQ(uuid->text, "5f9c2a3e-0b1d-4c6f-8a7e-112233445566");
-    EXPECT_EQ(uuid->label, "");
-    EXPECT_EQ(uuid->bytes[0], 0x5f);
-    EXPECT_EQ(uuid->bytes[15], 0x66);
-    const auto label = parse_identifier("MOCK-0000-0001-0000-000000000001");
-    ASSERT_TRUE(label);
-    EXPECT_EQ(label->label, "MOCK-0000-0001-0000-000000000001");
-    EXPECT_EQ(label->text, label->label);
-    EXPECT_EQ(label->bytes[0], 'M');
-    EXPECT_EQ(label->bytes[15], '0');
-    EXPECT_EQ(parse_identifier("ab")->bytes[2], 0);
-    EXPECT_EQ(parse_identifier("5f9c2a3e-0b1d-4c6f-8a7e-11223344556g")->label.size(), 36u);
-    EXPECT_FALSE(parse_identifier(""));
-    EXPECT_FALSE(parse_identifier(std::string(64, 'x')));
-    EXPECT_FALSE(parse_identifier("a\nb"));
-    EXPECT_FALSE(
-        parse_identifier("Gr\xc3\xb6\xc3\x9f"
-                         "e"));
 }
 
 }  // namespace

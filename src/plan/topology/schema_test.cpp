@@ -4,8 +4,9 @@
 #include <gmock/gmock.h>
 #include <yaml-cpp/yaml.h>
 
+#include "devices/all_models.h"
+#include "topology/device_keys.h"
 #include "topology/keys.h"
-#include "topology/model_catalog.h"
 #include "topology/scalars.h"
 #include "topology/schema_checker.h"
 #include "topology/test_files.h"
@@ -107,7 +108,7 @@ TEST(Schema, HasTheParsersWords) {
     EXPECT_EQ(words("device", "isolation"), strings(kIsolations));
     EXPECT_EQ(words("device", "attach"), strings(kAttachments));
     EXPECT_EQ(words("device", "sriov"), strings(kSriovKinds));
-    EXPECT_EQ(words("device", "model"), strings(model_names()));
+    EXPECT_EQ(words("device", "model"), strings(model::model_names(devices::all_models())));
     auto speeds = strings(kLinkGenerations);
     const auto more = strings(kLinkSpeeds);
     speeds.insert(speeds.end(), more.begin(), more.end());

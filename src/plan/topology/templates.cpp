@@ -48,7 +48,7 @@ void Templates::read(const YamlPtr& node) {
         return;
     }
     std::vector<std::string_view> keys(kMachineKeys.begin(), kMachineKeys.end());
-    for (const Words more : {Words(kSwitchKeys), Words(kDeviceKeys)}) {
+    for (const Words more : {Words(kSwitchKeys), keys_.device()}) {
         std::copy_if(more.begin(), more.end(), std::back_inserter(keys), [&](std::string_view key) {
             return std::find(keys.begin(), keys.end(), key) == keys.end();
         });

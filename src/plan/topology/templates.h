@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "topology/device_keys.h"
 #include "topology/diagnostics.h"
 #include "topology/yaml_tree.h"
 
@@ -15,10 +16,11 @@ namespace mimic::topology {
 
 inline constexpr unsigned kMaxTemplateChain = 16;  // arbitrary
 
-/// The `templates:` of one file. Thread-bound; borrows diagnostics from parse().
+/// The `templates:` of one file. Thread-bound; borrows both from parse().
 class Templates {
 public:
-    explicit Templates(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
+    Templates(Diagnostics& diagnostics, const DeviceKeys& keys)
+        : diagnostics_(diagnostics), keys_(keys) {}
 
     /// Takes the value of `templates:`, and reports keys that no object has.
     void read(const YamlPtr& node);
@@ -33,6 +35,7 @@ private:
     YamlPtr named(const std::string& name, Location where, unsigned chain);
 
     Diagnostics& diagnostics_;
+    const DeviceKeys& keys_;
     std::map<std::string, YamlPtr> raw_;
     std::map<std::string, YamlPtr> resolved_;
     std::set<std::string> active_;  // being resolved, to find cycles

@@ -12,6 +12,7 @@
 #include "device_host/control_targets.h"
 #include "device_host/device_factory.h"
 #include "device_host/fabric_factory.h"
+#include "devices/all_models.h"
 #include "devices/clone/clone.h"
 #include "devices/mock_accel/device_rig.h"
 #include "devices/mock_accel/registers.h"
@@ -115,7 +116,7 @@ private:
 class FaultTableTest : public testing::Test {
 protected:
     FaultTableTest() {
-        auto model = topology::parse(kFile, "test.yaml");
+        auto model = topology::parse(kFile, "test.yaml", devices::all_models());
         EXPECT_TRUE(model) << model.error().str();
         machine_ = model->machines.at(0);
         for (const auto& device : machine_.devices) {
@@ -123,7 +124,7 @@ protected:
             for (const auto& function : device.functions)
                 add(*make_function(device, function), nullptr);
         }
-        add(*clone::Replica::create(nic()), nullptr);
+        add(*clone::Clone::create(nic()), nullptr);
         auto vmd = *make_fabric(machine_, machine_.fabrics.at(0));
         fabric_ = &vmd->fabric();
         add(std::move(vmd), fabric_);

@@ -15,6 +15,7 @@
 #include "device_host/device_factory.h"
 #include "device_host/device_host.h"
 #include "device_host/fabric_factory.h"
+#include "devices/all_models.h"
 #include "memory/process_limits.h"
 #include "topology/topology.h"
 
@@ -113,7 +114,7 @@ Status make_run_dir(const std::string& path) {
 }
 
 Status serve(const ServeOptions& options) {
-    MIMIC_ASSIGN_OR_RETURN(const auto model, topology::load(options.file));
+    MIMIC_ASSIGN_OR_RETURN(const auto model, topology::load(options.file, devices::all_models()));
     MIMIC_ASSIGN_OR_RETURN(const auto* machine, choose_machine(model, options.machine));
     MIMIC_ASSIGN_OR_RETURN(auto endpoints, make_endpoints(*machine, options));
     MIMIC_TRY(make_run_dir(options.run_dir));

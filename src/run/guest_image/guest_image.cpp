@@ -19,33 +19,40 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kRecipe = "guest-image-4";  // raise when this file lays things out
+constexpr std::string_view kRecipe = "guest-image-5";  // raise when this file lays things out
                                                        // differently
 constexpr size_t kMaxSmallFile = 64u << 20;
 constexpr int kKeepDays = 14;  // arbitrary
 
-/// Our programs, each built by the Makefile of guest/NAME.
-constexpr const char* kTools[] = {"mock-accel-bench", "mock-accel-ctl"};
+/// Programs that every image has, each built by the Makefile of guest/NAME. Drivers bring more.
+constexpr const char* kTools[] = {"pci-peek"};
 
-/// Modules that are loaded at boot, besides our driver. vmd serves fabrics; its file is loaded only
-/// if one is there.
+/// Modules that are loaded at boot, besides our drivers. vmd serves fabrics; its file is loaded
+/// only if one is there.
 constexpr const char* kWantedModules[] = {"virtio_pci", "virtio_console", "vmd"};
 
 /// Modules that are there but not loaded: fake-sriov-vgpu needs the first, who opens its functions
 /// the others.
 constexpr const char* kSpareModules[] = {"configfs", "vfio_pci", "vfio_iommu_type1"};
 
+/// A driver of a model.
+struct Driver {
+    std::string name;    // of the module, without ".ko"
+    std::string folder;  // its source
+    std::string module;  // content of NAME.ko
+};
+
 /// Where the ingredients are, and what they are.
 struct Ingredients {
     std::string kernel_dir;
     std::string guest_dir;
     std::string init_dir;                      // guest/init
-    std::map<std::string, std::string> tools;  // guest/NAME of each of kTools, by NAME
-    std::string driver_dir;                    // kernel/mock-accel
-    std::string fake_sriov_dir;                // kernel/fake-sriov-vgpu
+    std::map<std::string, std::string> tools;  // guest/NAME of each program, by NAME
+    std::vector<std::string> libraries;        // guest/NAME of what they use
+    std::vector<Driver> drivers;
+    std::string fake_sriov_dir;  // kernel/fake-sriov-vgpu
     std::string release;
     std::string series;
-    std::string module;      // content of mock-accel.ko
     std::string fake_sriov;  // content of fake-sriov-vgpu.ko
     std::string kernel_key;  // hash of the kernel package
     std::string initrd_key;  // hash of all that goes into the initramfs
@@ -129,8 +136,27 @@ Result<std::string> build_module(const std::string& series, const std::string& f
     return read_host_file(path, kMaxSmallFile);
 }
 
-Result<Ingredients> gather(const topology::Kernel& kernel, const std::string& images,
-                           Progress& progress) {
+/// What the models bring for a guest.
+Status gather_models(model::Models models, Ingredients& in) {
+    for (const model::DeviceModel* model : models) {
+        for (const std::string_view name : model->driver.tools) {
+            MIMIC_ASSIGN_OR_RETURN(in.tools[std::string(name)],
+                                   find_support_file(fmt::format("guest/{}", name)));
+        }
+        for (const std::string_view name : model->driver.libraries) {
+            MIMIC_ASSIGN_OR_RETURN(auto folder, find_support_file(fmt::format("guest/{}", name)));
+            in.libraries.push_back(std::move(folder));
+        }
+        if (model->driver.module_folder.empty()) continue;
+        MIMIC_ASSIGN_OR_RETURN(auto folder,
+                               find_support_file(std::string(model->driver.module_folder)));
+        in.drivers.push_back({std::string(model->driver.module), std::move(folder), ""});
+    }
+    return {};
+}
+
+Result<Ingredients> gather(const topology::Kernel& kernel, model::Models models,
+                           const std::string& images, Progress& progress) {
     Ingredients in;
     in.series = kernel.release;
     MIMIC_ASSIGN_OR_RETURN(const std::string debs, find_support_file("tools/debs"));
@@ -138,13 +164,14 @@ Result<Ingredients> gather(const topology::Kernel& kernel, const std::string& im
     for (const char* name : kTools) {
         MIMIC_ASSIGN_OR_RETURN(in.tools[name], find_support_file(fmt::format("guest/{}", name)));
     }
-    MIMIC_ASSIGN_OR_RETURN(const std::string library, find_support_file("guest/libmockaccel"));
-    MIMIC_ASSIGN_OR_RETURN(in.driver_dir, find_support_file("kernel/mock-accel"));
+    MIMIC_TRY(gather_models(models, in));
     MIMIC_ASSIGN_OR_RETURN(in.fake_sriov_dir, find_support_file("kernel/fake-sriov-vgpu"));
     progress.step("");  // tools/debs says itself what takes long
     MIMIC_ASSIGN_OR_RETURN(in.kernel_dir, run_tool({debs, "kernel", in.series}, true));
     MIMIC_ASSIGN_OR_RETURN(in.guest_dir, run_tool({debs, "guest"}, true));
-    MIMIC_ASSIGN_OR_RETURN(in.module, build_module(in.series, in.driver_dir, debs, images));
+    for (Driver& driver : in.drivers) {
+        MIMIC_ASSIGN_OR_RETURN(driver.module, build_module(in.series, driver.folder, debs, images));
+    }
     MIMIC_ASSIGN_OR_RETURN(in.fake_sriov, build_module(in.series, in.fake_sriov_dir, debs, images));
     MIMIC_ASSIGN_OR_RETURN(
         const std::string setup,
@@ -155,11 +182,13 @@ Result<Ingredients> gather(const topology::Kernel& kernel, const std::string& im
     MIMIC_ASSIGN_OR_RETURN(const std::string kernel_identity, identity(in.kernel_dir));
     MIMIC_ASSIGN_OR_RETURN(const std::string guest_identity, identity(in.guest_dir));
     MIMIC_ASSIGN_OR_RETURN(const auto init, read_folder(in.init_dir));
-    std::vector<std::string> source_folders = {in.driver_dir, library};
+    std::vector<std::string> source_folders = in.libraries;
+    for (const Driver& driver : in.drivers) source_folders.push_back(driver.folder);
     for (const auto& [name, folder] : in.tools) source_folders.push_back(folder);
-    std::string all = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n", kRecipe, kernel_identity,
-                                  guest_identity, sha256_hex(in.module), sha256_hex(in.fake_sriov),
-                                  sha256_hex(setup));
+    std::string all = fmt::format("{}\n{}\n{}\n{}\n{}\n", kRecipe, kernel_identity, guest_identity,
+                                  sha256_hex(in.fake_sriov), sha256_hex(setup));
+    for (const Driver& driver : in.drivers)
+        all += fmt::format("driver {} {}\n", driver.name, sha256_hex(driver.module));
     for (const auto& [name, text] : init)
         all += fmt::format("init {} {}\n", name, sha256_hex(text));
     for (const std::string& folder : source_folders) {
@@ -175,9 +204,11 @@ Result<Ingredients> gather(const topology::Kernel& kernel, const std::string& im
 
 /// A line of modules.dep for each module of the image, so that modprobe finds all that a module
 /// needs: for those of `paths` what depmod found, for ours what is known.
-Result<std::string> dependencies(const ModuleIndex& index, const std::vector<std::string>& paths) {
-    constexpr std::pair<const char*, const char*> kOurs[] = {{"mock_accel", ""},
-                                                             {"fake-sriov-vgpu", "configfs"}};
+Result<std::string> dependencies(const ModuleIndex& index, const std::vector<std::string>& paths,
+                                 const std::vector<Driver>& drivers) {
+    std::vector<std::pair<std::string, std::string>> ours;
+    for (const Driver& driver : drivers) ours.emplace_back(driver.name, "");
+    ours.emplace_back("fake-sriov-vgpu", "configfs");
     const auto file = [](std::string_view name) {
         return fmt::format("/lib/mimic/modules/{}.ko", name);
     };
@@ -191,9 +222,9 @@ Result<std::string> dependencies(const ModuleIndex& index, const std::vector<std
         }
         text += "\n";
     }
-    for (const auto& [name, need] : kOurs) {
+    for (const auto& [name, need] : ours) {
         text += file(name) + ":";
-        if (*need != '\0' && text.find("\n" + file(need) + ":") != std::string::npos) {
+        if (!need.empty() && text.find("\n" + file(need) + ":") != std::string::npos) {
             text += " " + file(need);
         }
         text += "\n";
@@ -230,8 +261,11 @@ Status add_modules(const Ingredients& in, Initramfs& root) {
     };
     for (const std::string& path : paths) MIMIC_TRY(add(path, list));
     for (const std::string& path : spare) MIMIC_TRY(add(path, spare_list));
-    root.add_file("lib/mimic/modules/mock_accel.ko", in.module);
-    root.add_file("lib/mimic/modules/order", list + "mock_accel.ko\n");
+    for (const Driver& driver : in.drivers) {
+        root.add_file(fmt::format("lib/mimic/modules/{}.ko", driver.name), driver.module);
+        list += driver.name + ".ko\n";
+    }
+    root.add_file("lib/mimic/modules/order", list);
     // Beside each other, as setup-fake-sriov.sh looks for the module.
     root.add_file("lib/mimic/modules/fake-sriov-vgpu.ko", in.fake_sriov);
     root.add_file("lib/mimic/modules/spare", spare_list);
@@ -239,7 +273,7 @@ Status add_modules(const Ingredients& in, Initramfs& root) {
     for (const std::string& path : spare) {
         if (std::find(all.begin(), all.end(), path) == all.end()) all.push_back(path);
     }
-    MIMIC_ASSIGN_OR_RETURN(std::string dep, dependencies(index, all));
+    MIMIC_ASSIGN_OR_RETURN(std::string dep, dependencies(index, all, in.drivers));
     root.add_file("lib/modules/" + in.release + "/modules.dep", std::move(dep));
     return root.add_host_file("lib/mimic/modules/setup-fake-sriov.sh",
                               in.fake_sriov_dir + "/setup-fake-sriov.sh");
@@ -319,7 +353,8 @@ Result<std::string> provide_kernel(const Ingredients& in, const std::string& ima
 
 }  // namespace
 
-Result<GuestImage> build_guest_image(const topology::Kernel& kernel, Progress& progress) {
+Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Models models,
+                                     Progress& progress) {
     if (kernel.release.empty()) {
         return fail(std::errc::invalid_argument,
                     "a machine that boots an image needs no guest image");
@@ -331,7 +366,7 @@ Result<GuestImage> build_guest_image(const topology::Kernel& kernel, Progress& p
     // is 0.1 s.
     progress.step("waiting for another mimic that makes a guest image");
     MIMIC_ASSIGN_OR_RETURN(const FileLock lock, FileLock::take(images + "/lock"));
-    MIMIC_ASSIGN_OR_RETURN(const Ingredients in, gather(kernel, images, progress));
+    MIMIC_ASSIGN_OR_RETURN(const Ingredients in, gather(kernel, models, images, progress));
     GuestImage image;
     image.initrd = fmt::format("{}/initrd-{}-{}", images, in.series, in.initrd_key.substr(0, 16));
     image.kernel = fmt::format("{}/vmlinux-{}-{}", images, in.series, in.kernel_key.substr(0, 16));

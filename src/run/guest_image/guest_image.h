@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "guest_image/progress.h"
+#include "model/device_model.h"
 #include "topology/model.h"
 
 namespace mimic::guest_image {
@@ -25,7 +26,8 @@ struct GuestImage {
 /// no_such_file_or_directory (Mimic's sources or tools are not found), no_space_on_device, io_error
 /// (a tool failed; the message ends with what it printed). Nothing half-made is left. Thread-safe;
 /// blocks.
-Result<GuestImage> build_guest_image(const topology::Kernel& kernel, Progress& progress);
+Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Models models,
+                                     Progress& progress);
 
 /// ${MIMIC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mimic}. Errors: no_such_file_or_directory if none
 /// of the three is set; permission_denied if it is there and others could have filled it

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/interrupt.h"
@@ -35,11 +36,26 @@ std::string indented(const std::vector<std::string>& lines) {
     return text;
 }
 
-unsigned expected_class_devices(const topology::Machine& machine) {
-    unsigned count = 0;
-    for (const auto& device : machine.devices)
-        if (device.model == "mock-accel" && device.plugged) ++count;
-    return count;
+/// PFs that a guest's drivers must find, by the folder of /sys/class where they appear.
+std::map<std::string, unsigned> expected_class_devices(const topology::Machine& machine) {
+    std::map<std::string, unsigned> expected;
+    for (const auto& device : machine.devices) {
+        const std::string folder(device.model->driver.sysfs_class);
+        if (device.plugged && !folder.empty()) ++expected[folder];
+    }
+    return expected;
+}
+
+/// PFs among the names that ls printed: those of VFs have a '_'.
+unsigned count_pfs(std::string_view listing) {
+    unsigned found = 0;
+    for (size_t at = 0; at < listing.size();) {
+        const size_t stop = std::min(listing.find('\n', at), listing.size());
+        const std::string_view name = listing.substr(at, stop - at);
+        found += !name.empty() && name.find("_vf") == std::string_view::npos ? 1 : 0;
+        at = stop + 1;
+    }
+    return found;
 }
 
 }  // namespace
@@ -167,34 +183,29 @@ Status Boot::wait_for_agent(TimePoint deadline) {
     }
 }
 
-Status Boot::wait_for_driver(TimePoint deadline) {
-    const unsigned expected = expected_class_devices(machine_);
-    if (expected == 0 || !machine_.kernel.image.empty()) return {};
+Status Boot::wait_for_drivers(TimePoint deadline) {
+    if (!machine_.kernel.image.empty()) return {};
     const TimePoint end = std::min(deadline, SteadyClock().now() + kDriverGrace);
+    for (const auto& [folder, expected] : expected_class_devices(machine_))
+        MIMIC_TRY(wait_for_driver(folder, expected, end));
+    return {};
+}
+
+Status Boot::wait_for_driver(const std::string& folder, unsigned expected, TimePoint end) {
     unsigned found = 0;
     std::string why;
     do {
         MIMIC_TRY(check_control());
         const auto agent = guest_agent::GuestAgent::connect(qga_socket_, kSlice);
-        const auto listing = agent ? (*agent)->exec({"ls", "-1", "/sys/class/mock-accel"}, "", 10s)
+        const auto listing = agent ? (*agent)->exec({"ls", "-1", "/sys/class/" + folder}, "", 10s)
                                    : Result<guest_agent::GuestAgent::ExecResult>(
                                          tl::unexpected(agent.error()));
-        found = 0;
-        if (listing) {
-            why = listing->err;
-            for (size_t at = 0; at < listing->out.size();) {
-                const size_t stop = std::min(listing->out.find('\n', at), listing->out.size());
-                const auto name = std::string_view(listing->out).substr(at, stop - at);
-                found += !name.empty() && name.find("_vf") == std::string_view::npos ? 1 : 0;
-                at = stop + 1;
-            }
-        } else {
-            why = listing.error().message();
-        }
+        found = listing ? count_pfs(listing->out) : 0;
+        why = listing ? listing->err : listing.error().message();
         if (found >= expected) return {};
         sleep_unless_interrupted(200ms);
     } while (SteadyClock().now() < end);
-    return fail(std::errc::timed_out, "the guest's driver found {} of {} {}", found,
+    return fail(std::errc::timed_out, "the guest's driver {} found {} of {} {}", folder, found,
                 counted(expected, "device"), why);
 }
 
@@ -212,7 +223,7 @@ Status Boot::wait_for_guest(Duration timeout) {
     timeout_ = timeout;
     const TimePoint deadline = SteadyClock().now() + timeout;
     Status up = wait_for_agent(deadline);
-    if (up) up = wait_for_driver(deadline);
+    if (up) up = wait_for_drivers(deadline);
     if (!up) return tl::unexpected(with_console(std::move(up).error()));
     return {};
 }

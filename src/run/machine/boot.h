@@ -75,7 +75,8 @@ private:
     Status check_control();
     Status check_console() const;
     Status wait_for_agent(TimePoint deadline);
-    Status wait_for_driver(TimePoint deadline);
+    Status wait_for_drivers(TimePoint deadline);
+    Status wait_for_driver(const std::string& folder, unsigned expected, TimePoint end);
     Error with_console(Error error) const;
 
     const RunRoot root_;

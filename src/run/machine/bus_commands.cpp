@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/bus_commands.h"
+#include "devices/all_models.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -15,10 +16,12 @@
 #include "base/unique_fd.h"
 #include "guest_image/guest_image.h"
 #include "guest_image/host_tool.h"
+#include "guest_image/initramfs.h"
 #include "kernel_bus/file_tree.h"
 #include "machine/bus_images.h"
 #include "machine/kernel_verify.h"
 #include "topology/topology.h"
+#include "verify/probe_settings.h"
 
 namespace mimic::machine {
 namespace {
@@ -40,7 +43,7 @@ Status write_machine(const topology::Model& model, const TreeOptions& options) {
     MIMIC_ASSIGN_OR_RETURN(const topology::Machine* const machine, choose(model, options.machine));
     MIMIC_ASSIGN_OR_RETURN(const auto layout, kernel_bus::make_layout(*machine, options.vfs));
     MIMIC_ASSIGN_OR_RETURN(const auto images, make_images(layout));
-    MIMIC_ASSIGN_OR_RETURN(const auto tree, kernel_bus::machine_tree(model, layout, images));
+    MIMIC_ASSIGN_OR_RETURN(const auto tree, kernel_bus::machine_tree(layout, images));
     return kernel_bus::write_tree(
         tree, options.dir,
         options.force ? kernel_bus::Existing::kReplace : kernel_bus::Existing::kRefuse);
@@ -61,7 +64,7 @@ struct Planned {
 
 /// Errors are printed; nullptr then.
 std::unique_ptr<Planned> plan_kernel(const KernelOptions& options) {
-    auto loaded = topology::load(options.file);
+    auto loaded = topology::load(options.file, devices::all_models());
     if (!loaded) {
         fmt::print(stderr, "{}\n", topology::load_report(loaded.error()));
         return nullptr;
@@ -142,18 +145,21 @@ Result<std::string> read_probe(const std::string& path) {
     }
 }
 
-Result<std::string> probe_text(const KernelOptions& options) {
+Result<std::string> probe_text(const KernelOptions& options, const topology::Machine& machine) {
     if (!options.probe.empty()) return read_probe(options.probe);
     MIMIC_ASSIGN_OR_RETURN(const std::string path,
                            guest_image::find_support_file("guest/init/probe"));
-    MIMIC_ASSIGN_OR_RETURN(const std::string text, guest_image::run_tool({"/bin/sh", path}, false));
+    MIMIC_ASSIGN_OR_RETURN(const std::string script, guest_image::read_host_file(path, 1u << 20));
+    MIMIC_ASSIGN_OR_RETURN(
+        const std::string text,
+        guest_image::run_tool({"/bin/sh", "-c", verify::probe_settings(machine) + script}, false));
     return text + "\n";
 }
 
 }  // namespace
 
 int run_tree(const TreeOptions& options) {
-    const auto model = topology::load(options.file);
+    const auto model = topology::load(options.file, devices::all_models());
     if (!model) {
         fmt::print(stderr, "{}\n", topology::load_report(model.error()));
         return 1;
@@ -183,18 +189,17 @@ int run_kernel_script(const KernelOptions& options, const std::string& action) {
 int run_kernel_verify(const KernelOptions& options) {
     const auto planned = plan_kernel(options);
     if (!planned) return 2;
-    const auto text = probe_text(options);
+    const auto text = probe_text(options, kernel_bus::kernel_machine(planned->plan, {}));
     if (!text) return complain(text.error(), 2);
     const auto probe = verify::parse_probe(*text);
     if (!probe) return complain(probe.error(), 2);
-    const auto verdict = compare_with_kernel(planned->model, planned->plan, *probe);
-    if (!verdict) return complain(verdict.error(), 2);
-    const std::string out = options.json ? kernel_verdict_json(*verdict)
-                                         : kernel_verdict_table(*verdict);
+    const KernelVerdict verdict = compare_with_kernel(planned->plan, *probe);
+    const std::string out = options.json ? kernel_verdict_json(verdict)
+                                         : kernel_verdict_table(verdict);
     if (std::fputs(out.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
         return complain(Error::from_errno(errno, "standard output"), 2);
     }
-    return verdict->verdict.agrees() ? 0 : 1;
+    return verdict.verdict.agrees() ? 0 : 1;
 }
 
 }  // namespace mimic::machine

@@ -3,12 +3,12 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "device_host/device_factory.h"
 #include "device_host/fabric_factory.h"
-#include "devices/mock_accel/registers.h"
 #include "kernel_bus/sysfs_text.h"
 #include "pci/config/pci_regs.h"
 #include "pci/fabric/port.h"
@@ -173,12 +173,29 @@ void program(ConfigPort& port, const Node& node) {
     if (node.kind == NodeKind::kPf && node.device->native_sriov) program_sriov(port, node);
 }
 
-/// BAR0 a dword at a time, through `read(offset, bytes)`: where registers are and in the MSI-X
-/// table, as a driver would; what lies between reads zero.
+/// Where the MSI-X table is in BAR 0, from the capability.
+struct MsixTable {
+    uint64_t offset = 0;
+    uint64_t bytes = 0;  // 0: it is in another BAR, or there is none
+};
+
+MsixTable msix_table(ConfigPort& port) {
+    const uint32_t at = port.capability(regs::CAP_ID_MSIX);
+    if (at == 0) return {};
+    const uint32_t place = port.u16(at + regs::MSIX_TABLE) |
+                           uint32_t{port.u16(at + regs::MSIX_TABLE + 2)} << 16;
+    if ((place & regs::MSIX_BIR) != 0) return {};
+    const uint64_t entries = 1u +
+                             (port.u16(at + regs::MSIX_CONTROL) & regs::MSIX_CONTROL_TABLE_SIZE);
+    return {place & ~regs::MSIX_BIR, entries * regs::MSIX_ENTRY_SIZE};
+}
+
+/// BAR0 a dword at a time, through `read(offset, bytes)`: where the model has registers and in the
+/// MSI-X table, as a driver would; what lies between reads zero. Empty without known registers.
 template <typename Read>
-std::string registers_of(const Node& node, const Read& read) {
-    constexpr uint64_t kVectorBytes = 16;
-    const uint64_t vectors = 1 + node.function->rings;
+std::string registers_of(const Node& node, const MsixTable& table, const Read& read) {
+    const reg::MapView* const map = node.function->model->map;
+    if (map == nullptr || map->options.bar != 0) return "";
     std::string out(node.resources[0].size(), '\0');
     const auto copy = [&](uint64_t from, uint64_t bytes) {
         for (uint64_t at = from; at < from + bytes && at + 4 <= out.size(); at += 4) {
@@ -187,16 +204,24 @@ std::string registers_of(const Node& node, const Read& read) {
             for (size_t i = 0; i < data.size(); ++i) out[at + i] = static_cast<char>(data[i]);
         }
     };
-    for (const reg::RegisterInfo& info : mock_accel::kMap.view().registers) {
+    for (const reg::RegisterInfo& info : map->registers) {
         for (uint32_t i = 0; i < info.elements; ++i) copy(info.offset(i), info.width_bytes);
     }
-    copy(mock_accel::kMsixTableOffset, vectors * kVectorBytes);
+    copy(table.offset, table.bytes);
     return out;
 }
 
-/// Bytes of configuration space that Linux finds: replicas of conventional PCI have 256.
+/// Offset of the register by which a driver says how many static VFs it shows.
+std::optional<uint64_t> static_vfs_register(const model::DeviceModel& model) {
+    if (model.map == nullptr || model.facts.static_vfs_register.empty()) return std::nullopt;
+    for (const reg::RegisterInfo& info : model.map->registers)
+        if (model.facts.static_vfs_register == info.reg->name) return info.offset(0);
+    return std::nullopt;
+}
+
+/// Bytes of configuration space that Linux finds: clones of conventional PCI have 256.
 size_t config_size(const Node& node) {
-    return node.is_replica() && node.function->replica->config.size() <= 256 ? 256 : kConfigBytes;
+    return node.is_clone() && node.function->clone->config.size() <= 256 ? 256 : kConfigBytes;
 }
 
 Result<FunctionImage> endpoint_image(const Node& node) {
@@ -204,15 +229,16 @@ Result<FunctionImage> endpoint_image(const Node& node) {
                            device_host::make_function(*node.device, *node.function));
     DirectPort port(*function);
     program(port, node);
-    if (node.is_replica()) return FunctionImage{port.bytes(config_size(node)), ""};
-    if (node.enabled_vfs > 0) {
+    if (node.is_clone()) return FunctionImage{port.bytes(config_size(node)), ""};
+    const auto vfs = static_vfs_register(*node.function->model);
+    if (vfs && node.enabled_vfs > 0) {
         std::array<uint8_t, 4> count{static_cast<uint8_t>(node.enabled_vfs)};
-        function->write_bar(0, mock_accel::NUM_VFS.offset, count);
+        function->write_bar(0, *vfs, count);
     }
     const auto read = [&](uint64_t at, std::span<uint8_t> data) {
         function->read_bar(0, at, data);
     };
-    return FunctionImage{port.bytes(), registers_of(node, read)};
+    return FunctionImage{port.bytes(), registers_of(node, msix_table(port), read)};
 }
 
 Result<FunctionImage> root_port_image(const Node& node) {
@@ -252,12 +278,14 @@ Status add_fabric(const BusLayout& layout, const topology::FabricSpec& fabric, I
     }
     for (const Node& node : layout.nodes) {
         if (node.fabric != &fabric || node.kind == NodeKind::kVmd) continue;
-        FunctionImage image{FabricPort(inside, node.bdf).bytes(config_size(node)), ""};
-        if (node.function != nullptr && !node.is_replica()) {
+        FabricPort port(inside, node.bdf);
+        FunctionImage image{port.bytes(config_size(node)), ""};
+        if (node.function != nullptr && !node.is_clone()) {
             const uint64_t start = node.resources[0].start;
-            image.registers = registers_of(node, [&](uint64_t at, std::span<uint8_t> data) {
-                inside.memory_read(start + at, data);
-            });
+            image.registers = registers_of(node, msix_table(port),
+                                           [&](uint64_t at, std::span<uint8_t> data) {
+                                               inside.memory_read(start + at, data);
+                                           });
         }
         images[node.bdf] = std::move(image);
     }

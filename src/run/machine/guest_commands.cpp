@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <set>
 
 #include "base/terminal_text.h"
 #include "guest_agent/guest_agent.h"
@@ -14,7 +15,8 @@
 #include "guest_image/cache_file.h"
 #include "guest_image/guest_image.h"
 #include "guest_image/initramfs.h"
-#include "outputs/outputs.h"
+#include "topology/topology.h"
+#include "verify/probe_settings.h"
 #include "verify/verify.h"
 
 namespace mimic::machine {
@@ -68,23 +70,29 @@ Status store(const std::string& run_dir, const guest_agent::CopiedFile& file,
     return guest_agent::store_in_guest(*agent, file, path);
 }
 
-/// Runs the probe in the guest. An image of the user's does not have it, so its text goes there as
-/// a shell's input.
-Result<std::string> run_probe(guest_agent::GuestAgent& agent, bool is_image) {
-    guest_agent::GuestAgent::ExecResult result;
-    if (is_image) {
-        MIMIC_ASSIGN_OR_RETURN(const std::string path,
-                               guest_image::find_support_file("guest/init/probe"));
-        MIMIC_ASSIGN_OR_RETURN(const std::string script,
-                               guest_image::read_host_file(path, 1u << 20));
-        MIMIC_ASSIGN_OR_RETURN(result, agent.exec({"/bin/sh", "-s"}, script, kProbe));
-    } else {
-        MIMIC_ASSIGN_OR_RETURN(result, agent.exec({"/lib/mimic/probe"}, {}, kProbe));
-    }
+/// Runs the probe in the guest, as a shell's input: settings of the machine come before its text.
+Result<std::string> run_probe(guest_agent::GuestAgent& agent, const topology::Machine& machine) {
+    MIMIC_ASSIGN_OR_RETURN(const std::string path,
+                           guest_image::find_support_file("guest/init/probe"));
+    MIMIC_ASSIGN_OR_RETURN(const std::string script, guest_image::read_host_file(path, 1u << 20));
+    MIMIC_ASSIGN_OR_RETURN(
+        auto result,
+        agent.exec({"/bin/sh", "-s"}, verify::probe_settings(machine) + script, kProbe));
     if (result.exit_status != 0 || result.signal != 0 || result.truncated) {
         return fail(std::errc::io_error, "the guest's probe failed: {}", result.err.substr(0, 500));
     }
     return std::move(result.out);
+}
+
+/// What an image of the user's needs so that all of `machine` can be checked.
+std::string needs_of(const topology::Machine& machine) {
+    std::set<std::string> needs;
+    for (const topology::DeviceSpec& device : machine.devices) {
+        const model::DriverFacts& facts = device.model->driver;
+        if (!facts.name.empty())
+            needs.insert(fmt::format("the driver {} and {}", facts.name, facts.tool));
+    }
+    return fmt::format("{}", fmt::join(needs, ", "));
 }
 
 /// True if some function has no driver in the guest, as in an image that lacks it.
@@ -95,20 +103,17 @@ bool lacks_driver(const verify::Verdict& verdict) {
     return false;
 }
 
-Result<verify::Verdict> verify(const topology::Model& model, const topology::Machine& machine,
-                               const std::string& run_dir) {
+Result<verify::Verdict> verify(const topology::Machine& machine, const std::string& run_dir) {
     const bool is_image = !machine.kernel.image.empty();
     Result<std::unique_ptr<guest_agent::GuestAgent>> agent = connect_to(run_dir);
     if (!agent && is_image) {
-        return fail(agent.error().code(),
-                    "{}. Verify also needs the mock-accel driver and mock-accel-ctl in the image "
-                    "(docs/verify.md)",
-                    agent.error().message());
+        return fail(agent.error().code(), "{}. Verify also needs {} in the image (docs/verify.md)",
+                    agent.error().message(), needs_of(machine));
     }
     if (!agent) return tl::unexpected<Error>(std::move(agent).error());
-    MIMIC_ASSIGN_OR_RETURN(const std::string text, run_probe(**agent, is_image));
+    MIMIC_ASSIGN_OR_RETURN(const std::string text, run_probe(**agent, machine));
     MIMIC_ASSIGN_OR_RETURN(const verify::Probe probe, verify::parse_probe(text));
-    return verify::compare_with_plan(outputs::tree_json(model), machine.name, probe);
+    return verify::compare_with_plan(machine, probe);
 }
 
 }  // namespace
@@ -155,7 +160,7 @@ int run_verify(const topology::Model& model, const std::string& machine_name,
         complain(fmt::format("{} has no machine {}", model.file_name, machine_name));
         return 2;
     }
-    const Result<verify::Verdict> verdict = verify(model, *machine, run_dir);
+    const Result<verify::Verdict> verdict = verify(*machine, run_dir);
     if (!verdict) {
         complain(fmt::format("{}: {}", machine_name, verdict.error().message()));
         return 2;
@@ -167,9 +172,7 @@ int run_verify(const topology::Model& model, const std::string& machine_name,
         return 2;
     }
     if (!machine->kernel.image.empty() && lacks_driver(*verdict)) {
-        complain(
-            "the image needs the mock-accel driver, loaded, and mock-accel-ctl: see "
-            "docs/verify.md");
+        complain(fmt::format("the image needs {}, loaded: see docs/verify.md", needs_of(*machine)));
     }
     return verdict->agrees() ? 0 : 1;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/kernel_verify.h"
-#include "base/text_table.h"
 
 #include <algorithm>
 #include <charconv>
@@ -9,6 +8,8 @@
 #include <utility>
 
 #include <nlohmann/json.hpp>
+
+#include "base/text_table.h"
 
 namespace mimic::machine {
 namespace {
@@ -57,23 +58,6 @@ verify::Probe only_ours(const verify::Probe& probe, const KernelPlan& plan) {
     return out;
 }
 
-/// Linux hands out the numbers of class devices in the order of arrival, and others may have some.
-std::string with_current_names(const std::string& text, const verify::Probe& probe) {
-    std::map<std::string, std::string> names;  // by BDF
-    for (const auto& [name, record] : probe.class_devices) names[*record.find("device")] = name;
-    Json tree = Json::parse(text);
-    for (Json& device : tree.at("machines").at(0).at("devices")) {
-        const auto pf = names.find(device.at("functions").at(0).at("bdf").get<std::string>());
-        if (pf == names.end()) continue;
-        for (Json& function : device.at("functions")) {
-            Json& name = function.at("sysfs").at("name");
-            const std::string planned = name.get<std::string>();
-            name = pf->second + planned.substr(std::min(planned.find('_'), planned.size()));
-        }
-    }
-    return tree.dump();
-}
-
 bool has_prefix(const std::string& text, std::initializer_list<std::string_view> prefixes) {
     return std::any_of(prefixes.begin(), prefixes.end(),
                        [&](std::string_view prefix) { return text.starts_with(prefix); });
@@ -82,7 +66,8 @@ bool has_prefix(const std::string& text, std::initializer_list<std::string_view>
 /// Moves differences that say nothing about the machine to what was not checked.
 class Excuser {
 public:
-    Excuser(const verify::Probe& probe, KernelVerdict& result) : probe_(probe), result_(result) {}
+    Excuser(const topology::Machine& machine, const verify::Probe& probe, KernelVerdict& result)
+        : machine_(machine), probe_(probe), result_(result) {}
 
     void run() {
         for (verify::FunctionVerdict& function : result_.verdict.functions) excuse(function);
@@ -90,28 +75,58 @@ public:
     }
 
 private:
+    using Expectation = model::Expectation;
+
+    /// The expectation that a difference is of, or nullptr.
+    static const Expectation* find(const model::DeviceModel& model, Expectation::Layer layer,
+                                   std::string_view name) {
+        for (const Expectation& one : model.expects)
+            if (one.layer == layer && one.name == name) return &one;
+        return nullptr;
+    }
+
     /// The reason why a difference does not count, or nothing.
     std::string reason_of(const verify::FunctionVerdict& function,
                           const verify::Difference& difference) const {
         const auto pci = probe_.pci.find(function.bdf);
-        if (pci == probe_.pci.end()) return "";
+        const topology::FunctionSpec* const spec = machine_.find_function(function.name);
+        if (pci == probe_.pci.end() || spec == nullptr) return "";
+        const model::DriverFacts& facts = spec->model->driver;
         const std::string* const driver = pci->second.find("driver");
         const std::string& what = difference.what;
-        if (driver == nullptr || *driver != "mock-accel") {
-            return has_prefix(what, {"PCI driver", "sysfs", "ioctl", "resource0",
-                                     "/sys/class/mock-accel", "PCI sriov_numvfs"})
-                       ? "driver, registers and class devices: mock-accel is not bound"
+        if (driver == nullptr || *driver != facts.name) {
+            return has_prefix(what, {"PCI driver", "sysfs", "ioctl", "resource0", "/sys/class/",
+                                     "PCI sriov_numvfs"})
+                       ? fmt::format("driver, registers and class devices: {} is not bound",
+                                     facts.name)
                        : "";
         }
         // Records without a fact are what the tool's absence leaves.
         const bool has_tool = std::any_of(
             probe_.regs.begin(), probe_.regs.end(),
             [](const auto& record) { return !record.second.facts.empty(); });
-        if (!has_tool && (what == "resource0" || what == "ioctl")) {
-            return "registers and ioctl: no mock-accel-ctl in the PATH";
+        if (!has_tool && (what == "resource0" || what == "ioctl"))
+            return fmt::format("registers and ioctl: no {} in the PATH", facts.tool);
+        return reason_of_expectation(*spec->model, what);
+    }
+
+    static std::string reason_of_expectation(const model::DeviceModel& model,
+                                             std::string_view what) {
+        constexpr std::string_view kIoctl = "ioctl ";
+        constexpr std::string_view kSysfs = "sysfs ";
+        if (what.starts_with(kIoctl)) {
+            const auto* const one = find(model, Expectation::Layer::kIoctl,
+                                         what.substr(kIoctl.size()));
+            if (one != nullptr && one->from == Expectation::From::kInterrupts)
+                return "interrupts: nothing raises them on this bus";
         }
-        if (what == "ioctl has_irq") return "interrupts: nothing raises them on this bus";
-        if (what == "sysfs sriov_numvfs") return "NUM_VFS: no device keeps the register up to date";
+        if (what.starts_with(kSysfs)) {
+            const auto* const one = find(model, Expectation::Layer::kSysfs,
+                                         what.substr(kSysfs.size()));
+            if (one != nullptr && one->from == Expectation::From::kEnabledVfs)
+                return fmt::format("{}: no device keeps the register up to date",
+                                   model.facts.static_vfs_register);
+        }
         return "";
     }
 
@@ -130,6 +145,7 @@ private:
         function.differences.erase(kept, function.differences.end());
     }
 
+    const topology::Machine& machine_;
     const verify::Probe& probe_;
     KernelVerdict& result_;
     std::map<std::string, size_t> excused_;
@@ -148,17 +164,18 @@ void add_missing_nodes(const KernelPlan& plan, const std::vector<unsigned>& node
 
 }  // namespace
 
-Result<KernelVerdict> compare_with_kernel(const topology::Model& model, const KernelPlan& plan,
-                                          const verify::Probe& probe) {
+KernelVerdict compare_with_kernel(const KernelPlan& plan, const verify::Probe& probe) {
     const verify::Probe ours = only_ours(probe, plan);
     const std::vector<unsigned> nodes = nodes_of(probe);
-    const std::string tree = with_current_names(kernel_bus::kernel_tree(model, plan, nodes), ours);
+    const topology::Machine machine = kernel_bus::kernel_machine(plan, nodes);
     KernelVerdict result;
-    MIMIC_ASSIGN_OR_RETURN(result.verdict,
-                           verify::compare_with_plan(tree, plan.machine->name, ours));
+    // Linux hands out the numbers of class devices in the order of arrival, and others may have
+    // some.
+    result.verdict = verify::compare_with_plan(
+        machine, ours, {.parents = kernel_bus::kernel_parents(plan), .any_class_names = true});
     result.not_checked = plan.losses;
     add_missing_nodes(plan, nodes, result);
-    Excuser(ours, result).run();
+    Excuser(machine, ours, result).run();
     return result;
 }
 

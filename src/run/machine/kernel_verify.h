@@ -17,12 +17,10 @@ struct KernelVerdict {
     std::vector<kernel_bus::KernelLoss> not_checked;
 };
 
-/// Compares what `probe` says of the plan's domains with `model`'s machine as the kernel bus shows
-/// it; other devices do not matter. Registers and class devices are checked where mock-accel is
-/// bound and mock-accel-ctl is there. Errors: those of verify::compare_with_plan(). Pure.
-Result<KernelVerdict> compare_with_kernel(const topology::Model& model,
-                                          const kernel_bus::KernelPlan& plan,
-                                          const verify::Probe& probe);
+/// Compares what `probe` says of the plan's domains with the machine as the kernel bus shows it;
+/// other devices do not matter. Registers and class devices are checked where the models' driver is
+/// bound and its tool is there. Pure.
+KernelVerdict compare_with_kernel(const kernel_bus::KernelPlan& plan, const verify::Probe& probe);
 
 /// verify::verdict_table() with a line for each thing that was not checked, and their number.
 std::string kernel_verdict_table(const KernelVerdict& verdict);

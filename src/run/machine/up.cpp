@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/up.h"
+#include "devices/all_models.h"
 
 #include <cstdio>
 #include <filesystem>
@@ -120,8 +121,8 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     if (machine.kernel.image.empty()) {
         auto& image = images[machine.kernel.release];
         if (image.kernel.empty()) {
-            MIMIC_ASSIGN_OR_RETURN(image,
-                                   guest_image::build_guest_image(machine.kernel, progress_));
+            MIMIC_ASSIGN_OR_RETURN(image, guest_image::build_guest_image(
+                                              machine.kernel, devices::all_models(), progress_));
         }
         options.image = image;
         probe_kernel = image.kernel;
@@ -132,8 +133,8 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         if (wished_accel(machine) != Accel::kTcg) {
             topology::Kernel stock;
             stock.release = "6.1";
-            MIMIC_ASSIGN_OR_RETURN(const auto image,
-                                   guest_image::build_guest_image(stock, progress_));
+            MIMIC_ASSIGN_OR_RETURN(const auto image, guest_image::build_guest_image(
+                                                         stock, devices::all_models(), progress_));
             probe_kernel = image.kernel;
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/up_source.h"
+#include "devices/all_models.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -39,7 +40,8 @@ Result<UpSource> load_up_source(const UpOptions& options) {
     auto text = read_small_file(is_stdin ? "/dev/stdin" : options.file);
     if (!text) return tl::unexpected(std::move(text).error().with_context("mimic: error"));
     source.text = std::move(*text);
-    auto model = topology::parse(source.text, is_stdin ? source.path : options.file);
+    auto model = topology::parse(source.text, is_stdin ? source.path : options.file,
+                                 devices::all_models());
     if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
     source.model = std::move(*model);
     if (!options.machine.empty()) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/replay.h"
+#include "devices/all_models.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -35,7 +36,7 @@ Family family_of(const topology::Machine& machine, const std::string& name) {
             if (function.name == name)
                 return {&device, made_by_pf ? &device.functions.front() : &function, {}};
             // VFs of a replica are in no table.
-            if (function.replica && name.starts_with(function.name + "-vf"))
+            if (function.clone && name.starts_with(function.name + "-vf"))
                 return {&device, &function, {}};
         }
     }
@@ -121,7 +122,8 @@ Result<ReplayResult> replay_trace(const trace::TraceFile& file) {
     ReplayResult result;
     if (file.header.topology.empty())
         return fail(std::errc::invalid_argument, "line 1: the trace has no topology");
-    const auto model = topology::parse(file.header.topology, "topology of the trace");
+    const auto model = topology::parse(file.header.topology, "topology of the trace",
+                                       devices::all_models());
     if (!model)
         return fail(std::errc::invalid_argument, "line 1: its topology: {}", model.error().str());
     MIMIC_ASSIGN_OR_RETURN(const auto* machine, machine_of(file.header, *model));

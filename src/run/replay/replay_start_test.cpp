@@ -8,6 +8,7 @@
 
 #include "device_host/device_factory.h"
 #include "device_host/function_state.h"
+#include "devices/all_models.h"
 #include "devices/mock_accel/device_rig.h"
 #include "pci/function/sriov.h"
 #include "pci/trace/trace_ring.h"
@@ -31,7 +32,7 @@ public:
                    "version: 1\nmachine:\n  name: box\n  devices:\n    - { " + device + " }\n",
                    {name},
                    0};
-        const auto model = topology::parse(header_.topology, "test");
+        const auto model = topology::parse(header_.topology, "test", devices::all_models());
         EXPECT_TRUE(model) << model.error().str();
         const auto& first = model->machines.front().devices.front();
         function = std::move(*device_host::make_function(first, first.functions.front()));

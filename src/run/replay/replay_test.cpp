@@ -2,6 +2,7 @@
 // A session of a mock-accel is recorded by a ring, written as a trace file, and replayed; then the
 // file is changed in one place, and the replay must point there.
 #include "replay/replay.h"
+#include "devices/all_models.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -43,7 +44,7 @@ constexpr uint64_t kTarget = 0x13'0000;
 class Replay : public ::testing::Test {
 protected:
     Replay() : ring_(uint64_t{4} << 20, clock_) {
-        const auto model = topology::parse(kTopology, "test");
+        const auto model = topology::parse(kTopology, "test", devices::all_models());
         EXPECT_TRUE(model);
         const auto& device = model->machines.front().devices.front();
         function_ = std::move(*device_host::make_function(device, device.functions.front()));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replay/trace_test_writer.h"
+#include "devices/all_models.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -40,7 +41,8 @@ Status write_new(const std::string& path, const std::string& text) {
 // Ports and fabrics are not replayed, so what they did is no part of the test.
 std::set<std::string> functions_of(const trace::TraceFile& file) {
     std::set<std::string> names;
-    const auto model = topology::parse(file.header.topology, "topology of the trace");
+    const auto model = topology::parse(file.header.topology, "topology of the trace",
+                                       devices::all_models());
     if (!model) return names;
     const auto* const machine = model->find_machine(file.header.machine);
     if (machine == nullptr) return names;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tree is our own output and well-formed; the probe is the guest's, and each of its values is
-// only ever compared as text or parsed strictly.
+// The probe is the guest's, and each of its values is only ever compared as text or parsed
+// strictly.
 #include "verify/verify.h"
 
 #include <algorithm>
@@ -10,14 +10,16 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text_table.h"
+#include "topology/topology.h"
 #include "verify/verify_checks.h"
+#include "verify/verify_clone.h"
 #include "verify/verify_fabric.h"
-#include "verify/verify_replica.h"
 
 namespace mimic::verify {
 namespace {
 
-using Json = nlohmann::json;
+using topology::FunctionSpec;
+using topology::Machine;
 using OrderedJson = nlohmann::ordered_json;  // people read what we print
 
 /// sriov_numvfs of a PF as the guest says it, 0 if it says nothing sensible.
@@ -28,7 +30,18 @@ uint64_t enabled_vfs(const Probe& probe, const std::string& pf_sysfs) {
     return text != nullptr ? parse_number(*text).value_or(0) : 0;
 }
 
-void check_extra(const Probe& probe, const Verdict& verdict, Checker& check) {
+/// The class folder that a name there belongs to, by its prefix.
+std::string_view class_folder(const Machine& machine, const std::string& name) {
+    for (const topology::DeviceSpec& device : machine.devices) {
+        const model::DriverFacts& facts = device.model->driver;
+        if (!facts.node_prefix.empty() && name.starts_with(facts.node_prefix))
+            return facts.sysfs_class;
+    }
+    return "?";
+}
+
+void check_extra(const Machine& machine, const Probe& probe, const Verdict& verdict,
+                 Checker& check) {
     std::set<std::string> bdfs;
     std::set<std::string> names;
     for (const FunctionVerdict& function : verdict.functions) {
@@ -36,107 +49,96 @@ void check_extra(const Probe& probe, const Verdict& verdict, Checker& check) {
         if (function.visible) names.insert(function.sysfs);
     }
     for (const auto& [bdf, record] : probe.pci) {
-        if (!bdfs.contains(bdf))
-            check.differs("PCI function " + bdf, "nothing", "a device of vendor 1de5");
+        if (bdfs.contains(bdf)) continue;
+        const std::string vendor = or_nothing(record.find("vendor"));
+        check.differs("PCI function " + bdf, "nothing",
+                      "a device of vendor " + vendor.substr(vendor.starts_with("0x") ? 2 : 0));
     }
     for (const auto& [name, record] : probe.class_devices) {
         if (names.contains(name)) continue;
-        check.differs("/sys/class/mock-accel/" + name, "nothing", "a class device");
+        check.differs(fmt::format("/sys/class/{}/{}", class_folder(machine, name), name), "nothing",
+                      "a class device");
     }
 }
 
-/// "0-3" of [0, 1, 2, 3]; the plan's lists are consecutive.
-std::string cpu_list(const Json& cpus) {
-    if (cpus.empty()) return "";
-    const auto first = cpus.front().get<uint64_t>();
-    const auto last = cpus.back().get<uint64_t>();
-    return first == last ? fmt::format("{}", first) : fmt::format("{}-{}", first, last);
+/// "0-3", as cpulist says it.
+std::string cpu_list(const topology::NumaNode& node) {
+    if (node.cpus == 0) return "";
+    const unsigned last = node.first_cpu + node.cpus - 1;
+    return node.cpus == 1 ? fmt::format("{}", node.first_cpu)
+                          : fmt::format("{}-{}", node.first_cpu, last);
 }
 
-void check_nodes(const Json& nodes, const Probe& probe, Checker& check) {
-    for (const Json& node : nodes) {
-        const std::string name = fmt::format("node{}", node.at("node").get<uint64_t>());
+/// Distances to all nodes; those that a file leaves out are the guest's default (10 and 20).
+std::string distance_list(const Machine& machine, size_t from) {
+    std::string out;
+    for (size_t to = 0; to < machine.nodes.size(); ++to) {
+        const auto& said = machine.nodes[from].distances;
+        const unsigned distance = !said.empty() ? said.at(to) : to == from ? 10 : 20;
+        out += fmt::format("{}{}", out.empty() ? "" : " ", distance);
+    }
+    return out;
+}
+
+void check_nodes(const Machine& machine, const Probe& probe, Checker& check) {
+    if (!machine.has_numa) return;
+    for (size_t i = 0; i < machine.nodes.size(); ++i) {
+        const std::string name = fmt::format("node{}", i);
         const auto found = probe.nodes.find(name);
         if (found == probe.nodes.end()) {
             check.differs("NUMA " + name, "a node", "nothing");
             continue;
         }
-        std::string distances;
-        for (const Json& distance : node.at("distances")) {
-            distances += fmt::format("{}{}", distances.empty() ? "" : " ",
-                                     distance.get<uint64_t>());
-        }
-        check.fact(found->second, "NUMA " + name + " ", "cpulist", cpu_list(node.at("cpus")));
-        check.fact(found->second, "NUMA " + name + " ", "distance", distances);
+        check.fact(found->second, "NUMA " + name + " ", "cpulist", cpu_list(machine.nodes[i]));
+        check.fact(found->second, "NUMA " + name + " ", "distance", distance_list(machine, i));
     }
-    if (nodes.empty()) return;
     for (const auto& [name, record] : probe.nodes) {
-        bool planned = false;
-        for (const Json& node : nodes) {
-            planned |= name == fmt::format("node{}", node.at("node").get<uint64_t>());
-        }
+        const bool planned = name.starts_with("node") &&
+                             parse_number(std::string_view(name).substr(4)).value_or(UINT64_MAX) <
+                                 machine.nodes.size();
         if (!planned) check.differs("NUMA " + name, "nothing", "a node");
     }
 }
 
-/// The plan's device with the names that its class devices have now: where devices come and go,
-/// Linux hands out numbers in the order of arrival.
-Json with_current_names(Json device, const Probe& probe) {
-    const std::string bdf = device.at("functions").front().at("bdf").get<std::string>();
+/// Name that the class device of a PF has now, or `planned`: where devices come and go, Linux hands
+/// out numbers in the order of arrival.
+std::string current_name(const FunctionSpec& pf, const std::string& planned, const Probe& probe) {
     for (const auto& [name, record] : probe.class_devices) {
         const std::string* const at = record.find("device");
-        if (at == nullptr || *at != bdf) continue;
-        for (Json& function : device.at("functions")) {
-            const std::string planned = function.at("sysfs").at("name").get<std::string>();
-            const size_t tail = std::min(planned.find('_'), planned.size());
-            function.at("sysfs").at("name") = name + planned.substr(tail);
-        }
-        break;
+        if (at != nullptr && *at == pf.bdf.str()) return name;
     }
-    return device;
+    return planned;
 }
 
-bool is_replica(const Json& device) {
-    return device.at("model") == "replica";
-}
-
-std::string link_text(const Json& device) {
-    return fmt::format("{} x{}", device.at("link").at("speed").get<std::string>(),
-                       device.at("link").at("width").get<unsigned>());
-}
-
-FunctionVerdict check_replica_function(const Json& device, const Json& function,
-                                       const Probe& probe) {
+FunctionVerdict begin_verdict(const PlannedDevice& planned, const FunctionSpec& function) {
     FunctionVerdict verdict;
-    verdict.name = function.at("name").get<std::string>();
-    verdict.kind = "replica";
-    verdict.bdf = function.at("bdf").get<std::string>();
-    verdict.sysfs = "-";
-    verdict.visible = true;
-    verdict.numa_node = fmt::format("{}", function.at("numa_node").get<int>());
-    verdict.link = link_text(device);
-    verdict.in_empty_slot = device.at("hotplug").get<bool>() &&
-                            find_pci_record(probe, verdict.bdf) == nullptr;
-    verdict.present = !verdict.in_empty_slot;
-    Checker check(verdict.differences, verdict.checks);
-    if (verdict.present) check_replica(device, function, probe, check);
+    verdict.name = function.name;
+    verdict.kind = function.clone ? "clone" : function.is_vf() ? "vf" : "pf";
+    verdict.bdf = function.bdf.str();
+    verdict.sysfs = planned.class_name.empty() ? "-" : planned.class_name_of(function);
+    verdict.numa_node = fmt::format("{}", planned.numa_node());
+    verdict.link = fmt::format("{} GT/s x{}", planned.device.link.gigatransfers(),
+                               planned.device.link.width);
     return verdict;
 }
 
-FunctionVerdict check_function(const Json& device, const Json& function, const Probe& probe) {
-    if (is_replica(device)) return check_replica_function(device, function, probe);
-    FunctionVerdict verdict;
-    const Json& pf = device.at("functions").front();
-    const std::string pf_sysfs = pf.at("sysfs").at("name").get<std::string>();
-    verdict.name = function.at("name").get<std::string>();
-    verdict.kind = function.at("kind").get<std::string>();
-    verdict.bdf = function.at("bdf").get<std::string>();
-    verdict.sysfs = function.at("sysfs").at("name").get<std::string>();
-    verdict.numa_node = fmt::format("{}", function.at("numa_node").get<int>());
-    verdict.link = link_text(device);
-    const std::string& vf_index =
-        function.at("registers").at("VF_INDEX").get_ref<const std::string&>();
-    const Presence presence = presence_of(device, function, probe);
+FunctionVerdict check_clone_function(const PlannedDevice& planned, const FunctionSpec& function,
+                                     const Probe& probe) {
+    FunctionVerdict verdict = begin_verdict(planned, function);
+    verdict.visible = true;
+    verdict.in_empty_slot = planned.device.hotplug &&
+                            find_pci_record(probe, verdict.bdf) == nullptr;
+    verdict.present = !verdict.in_empty_slot;
+    Checker check(verdict.differences, verdict.checks);
+    if (verdict.present) check_clone(planned, function, probe, check);
+    return verdict;
+}
+
+FunctionVerdict check_function(const PlannedDevice& planned, const FunctionSpec& function,
+                               const Probe& probe) {
+    if (function.clone) return check_clone_function(planned, function, probe);
+    FunctionVerdict verdict = begin_verdict(planned, function);
+    const Presence presence = presence_of(planned, function, probe);
     verdict.present = presence == Presence::kPresent;
     verdict.in_empty_slot = presence == Presence::kEmptySlot;
     Checker check(verdict.differences, verdict.checks);
@@ -144,15 +146,15 @@ FunctionVerdict check_function(const Json& device, const Json& function, const P
         check_absent(function, probe, check);
         return verdict;
     }
-    verdict.visible = verdict.kind == "pf" || device.at("sriov") == "native" ||
-                      parse_number(vf_index).value_or(UINT64_MAX) < enabled_vfs(probe, pf_sysfs);
-    check_pci(device, function, probe, check);
-    check_sriov(device, function, probe, check);
-    check_registers(function, probe, check);
-    if (verdict.visible) {
-        check_class_device(function, pf_sysfs, probe, check);
-        check_driver_info(function, probe, check);
-        check_state(function, probe, check);
+    verdict.visible = !function.is_vf() || planned.has_native_vfs() ||
+                      *function.vf_index < enabled_vfs(probe, planned.class_name);
+    check_pci(planned, function, probe, check);
+    check_sriov(planned, function, probe, check);
+    check_registers(planned, function, probe, check);
+    if (verdict.visible && !planned.class_name.empty()) {
+        check_class_device(planned, function, probe, check);
+        check_driver_info(planned, function, probe, check);
+        check_state(planned, function, probe, check);
     }
     return verdict;
 }
@@ -179,41 +181,37 @@ OrderedJson differences_json(const std::vector<Difference>& differences) {
 
 }  // namespace
 
-Result<Verdict> compare_with_plan(const std::string& tree, const std::string& machine,
-                                  const Probe& probe) {
-    const Json plan = Json::parse(tree, nullptr, false);
-    if (!plan.is_object()) return fail(std::errc::invalid_argument, "the plan is no JSON object");
-    for (const Json& planned : plan.at("machines")) {
-        if (planned.at("name") != machine) continue;
-        Verdict verdict;
-        verdict.machine = machine;
-        verdict.kernel = probe.kernel;
-        const Json& devices = planned.at("devices");
-        const bool has_hotplug = std::any_of(
-            devices.begin(), devices.end(),
-            [](const Json& device) { return device.at("hotplug").get<bool>(); });
-        for (const Json& one : devices) {
-            const Json device = has_hotplug && !is_replica(one) ? with_current_names(one, probe)
-                                                                : one;
-            for (const Json& function : device.at("functions")) {
-                verdict.functions.push_back(check_function(device, function, probe));
-            }
-        }
-        Checker check(verdict.differences, verdict.checks);
-        for (const Json& fabric : planned.at("fabrics")) {
-            check_fabric(fabric, devices, probe, check);
-        }
-        check_extra_ports(planned.at("fabrics"), devices, probe, check);
-        check_nodes(planned.at("numa_nodes"), probe, check);
-        check_extra(probe, verdict, check);
-        verdict.differing = verdict.differences.size();
-        for (const FunctionVerdict& function : verdict.functions) {
-            verdict.checks += function.checks;
-            verdict.differing += function.differences.size();
-        }
-        return verdict;
+Verdict compare_with_plan(const Machine& machine, const Probe& probe, const PlanOptions& options) {
+    Verdict verdict;
+    verdict.machine = machine.name;
+    verdict.kernel = probe.kernel;
+    const bool any_names = options.any_class_names ||
+                           std::any_of(machine.devices.begin(), machine.devices.end(),
+                                       [](const auto& device) { return device.hotplug; });
+    for (const topology::DeviceSpec& device : machine.devices) {
+        const FunctionSpec& pf = device.functions.front();
+        const auto parent = options.parents.find(device.name);
+        PlannedDevice planned{
+            machine, device,
+            parent != options.parents.end() ? parent->second : machine.port_above(device).str(),
+            topology::sysfs_name(machine, pf)};
+        if (any_names && !planned.class_name.empty())
+            planned.class_name = current_name(pf, planned.class_name, probe);
+        for (const FunctionSpec& function : device.functions)
+            verdict.functions.push_back(check_function(planned, function, probe));
     }
-    return fail(std::errc::invalid_argument, "the plan has no machine {}", machine);
+    Checker check(verdict.differences, verdict.checks);
+    for (const topology::FabricSpec& fabric : machine.fabrics)
+        check_fabric(machine, fabric, probe, check);
+    check_extra_ports(machine, probe, check);
+    check_nodes(machine, probe, check);
+    check_extra(machine, probe, verdict, check);
+    verdict.differing = verdict.differences.size();
+    for (const FunctionVerdict& function : verdict.functions) {
+        verdict.checks += function.checks;
+        verdict.differing += function.differences.size();
+    }
+    return verdict;
 }
 
 std::string verdict_table(const Verdict& verdict) {

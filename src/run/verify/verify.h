@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compares what a guest shows with the expected tree of outputs::tree_json(): the check behind
-// `mimic verify`. docs/verify.md says what is compared and documents the JSON.
+// Compares what a guest shows with what its topology says: the check behind `mimic verify`.
+// docs/verify.md says what is compared and documents the JSON.
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
-#include "outputs/outputs.h"
+#include "topology/model.h"
 #include "verify/verify_probe.h"
 
 namespace mimic::verify {
@@ -24,9 +25,9 @@ struct Difference {
 /// One function of the plan.
 struct FunctionVerdict {
     std::string name;
-    std::string kind;  // "pf", "vf" or "replica"
+    std::string kind;  // "pf", "vf" or "clone"
     std::string bdf;
-    std::string sysfs;           // name in /sys/class/mock-accel
+    std::string sysfs;           // name in the driver's class folder; "-" without
     bool visible = false;        // it should have, and was checked for, a class device
     bool present = true;         // it should be on the bus
     bool in_empty_slot = false;  // not present, because its hot-plug slot is empty
@@ -48,13 +49,20 @@ struct Verdict {
     bool agrees() const { return differing == 0; }
 };
 
-/// Compares. `tree` is the text of outputs::tree_json(). Errors: invalid_argument if it has no
-/// machine of this name. A static VF must always be on the bus, and have a class device exactly
-/// while sriov_numvfs of its PF covers it; a native one must be on the bus exactly then. A device
-/// in a hot-plug slot may be absent. STATUS and NUM_VFS are state, not plan: they must be the same
-/// through every layer. Pure.
-Result<Verdict> compare_with_plan(const std::string& tree, const std::string& machine,
-                                  const Probe& probe);
+/// What differs for a machine that is not in a VM of ours.
+struct PlanOptions {
+    /// What is above a device in sysfs, by the device's name; others: the port above.
+    std::map<std::string, std::string> parents{};
+    /// Class devices have the names that they have: others may have been there before.
+    bool any_class_names = false;
+};
+
+/// Compares. A static VF must always be on the bus, and have a class device exactly while
+/// sriov_numvfs of its PF covers it; a native one must be on the bus exactly then. A device in a
+/// hot-plug slot may be absent. What a model calls state must be the same through every layer.
+/// Pure.
+Verdict compare_with_plan(const topology::Machine& machine, const Probe& probe,
+                          const PlanOptions& options = {});
 
 /// For people: one line a function, then the differences, then a summary.
 std::string verdict_table(const Verdict& verdict);

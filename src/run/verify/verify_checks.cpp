@@ -1,24 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// Formats: tools print registers in hexadecimal of the register's width (guest/mock-accel-ctl),
-// sysfs as the driver does (kernel/mock-accel/mock_accel_sysfs.c), the PCI core as
-// drivers/pci/pci-sysfs.c does. The tree has those of the driver.
+// Formats: a model's expectations say them for registers, sysfs and ioctl; the PCI core prints as
+// drivers/pci/pci-sysfs.c does.
 #include "verify/verify_checks.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace mimic::verify {
 namespace {
 
-using Json = nlohmann::json;
+using model::Expectation;
+using topology::FunctionSpec;
 
 // include/linux/ioport.h
 constexpr uint64_t kResourceMem = 0x00000200;
 constexpr uint64_t kResourcePrefetch = 0x00002000;
 constexpr uint64_t kResourceMem64 = 0x00100000;
 constexpr unsigned kStandardBars = 6;
-
-constexpr unsigned kUuidWords = 4;
-constexpr unsigned kLabelWords = 16;
 
 /// "16" of "16.0 GT/s PCIe" and of "16 GT/s".
 std::string speed_number(std::string_view text) {
@@ -42,14 +40,14 @@ std::string bar_text(const std::string* line) {
                        (*flags & kResourcePrefetch) != 0 ? " prefetchable" : "", *end - *start + 1);
 }
 
-void check_bars(const Json& bars, const ProbeRecord& record, Checker& check) {
+void check_bars(const std::vector<topology::BarSpec>& bars, const ProbeRecord& record,
+                Checker& check) {
     for (unsigned i = 0; i < kStandardBars; ++i) {
         std::string expected = "none";
-        for (const Json& bar : bars) {
-            if (bar.at("index") != i) continue;
-            expected = fmt::format("{}{} {:#x}", text_of(bar, "type"),
-                                   bar.at("prefetchable").get<bool>() ? " prefetchable" : "",
-                                   bar.at("size").get<uint64_t>());
+        for (const topology::BarSpec& bar : bars) {
+            if (bar.index != i) continue;
+            expected = fmt::format("{}{} {:#x}", bar.is_64bit ? "memory64" : "memory32",
+                                   bar.prefetchable ? " prefetchable" : "", bar.size);
         }
         check.equal(fmt::format("PCI BAR{}", i), expected,
                     bar_text(record.find(fmt::format("resource{}", i))));
@@ -70,6 +68,14 @@ std::string array_bytes(const ProbeRecord& record, const std::string& name, unsi
     return out;
 }
 
+/// 32-bit words of the array that is register `name`; 0 if the map has none.
+unsigned words_of(const model::DeviceModel& model, std::string_view name) {
+    if (model.map == nullptr) return 0;
+    for (const reg::RegisterInfo& info : model.map->registers)
+        if (name == info.reg->name) return info.elements;
+    return 0;
+}
+
 std::string hex_of(std::string_view text, size_t bytes) {
     std::string out;
     for (size_t i = 0; i < bytes; ++i) {
@@ -78,18 +84,61 @@ std::string hex_of(std::string_view text, size_t bytes) {
     return out;
 }
 
-/// RFC 4122 form of 32 hexadecimal digits.
-std::string dashed(const std::string& hex) {
-    return hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" +
-           hex.substr(16, 4) + "-" + hex.substr(20);
+/// The expectations of a layer that the function has.
+template <typename Visit>
+void for_each(Expectation::Layer layer, const FunctionSpec& function, Visit visit) {
+    for (const Expectation& one : function.model->expects)
+        if (one.layer == layer && model::applies(one, function)) visit(one);
 }
 
-std::string decimal(const std::string& number) {
-    return fmt::format("{}", parse_number(number).value_or(0));
+void check_register(const Expectation& one, const PlannedDevice& planned,
+                    const FunctionSpec& function, const ProbeRecord& record, Checker& check) {
+    const std::string name(one.name);
+    const std::string what = "resource0 " + name;
+    const std::string expected = model::expected_text(one, function, planned.numa_node());
+    const unsigned words = words_of(*function.model, one.name);
+    if (one.format == Expectation::Format::kBytes) {
+        check.equal(what, expected, array_bytes(record, name, words));
+    } else if (one.format == Expectation::Format::kText) {
+        check.equal(what, hex_of(expected, words * 4u), array_bytes(record, name, words));
+    } else if (!one.is_state()) {
+        check.equal(what, expected, or_nothing(record.find(name)));
+    } else if (!parse_number(or_nothing(record.find(name)))) {
+        check.differs(what, "a number", or_nothing(record.find(name)));
+    }
 }
 
-bool is_state(std::string_view name) {
-    return name == "STATUS" || name == "NUM_VFS" || name == "status" || name == "sriov_numvfs";
+/// Where a layer's records are, and how messages call it.
+struct LayerPlace {
+    Expectation::Layer layer;
+    const char* name;
+    const std::map<std::string, ProbeRecord>& records;
+    std::string record;
+};
+
+/// One kind of state: the register says what it is, the other layers must agree.
+void check_one_state(const Expectation& source, const FunctionSpec& function,
+                     const ProbeRecord& registers, const std::vector<LayerPlace>& places,
+                     Checker& check) {
+    const std::string text = or_nothing(registers.find(std::string(source.name)));
+    const std::string what = fmt::format("resource0 {}", source.name);
+    const auto value = parse_number(text);
+    if (source.from == Expectation::From::kEnabledVfs) {
+        if (function.total_vfs == 0)
+            return check.equal(what, model::formatted(source.format, 0), text);
+        if (!value || *value > function.total_vfs)
+            return check.differs(what, fmt::format("0 to {}", function.total_vfs), text);
+    }
+    if (!value) return;  // told by check_registers()
+    for (const LayerPlace& place : places) {
+        for_each(place.layer, function, [&](const Expectation& other) {
+            if (other.from != source.from || other.key != source.key) return;
+            const auto record = place.records.find(place.record);
+            if (record == place.records.end()) return;
+            check.fact(record->second, place.name, std::string(other.name),
+                       model::formatted(other.format, *value));
+        });
+    }
 }
 
 }  // namespace
@@ -126,10 +175,10 @@ const ProbeRecord* find_record(const std::map<std::string, ProbeRecord>& records
     return &found->second;
 }
 
-void check_link(const Json& link, LinkState state, const std::string& layer,
+void check_link(const topology::Link& link, LinkState state, const std::string& layer,
                 const ProbeRecord& record, Checker& check) {
-    const std::string speed = speed_number(text_of(link, "speed"));
-    const std::string width = fmt::format("{}", link.at("width").get<unsigned>());
+    const std::string speed(link.gigatransfers());
+    const std::string width = fmt::format("{}", link.width);
     for (const std::string prefix : {"current", "max"}) {
         if (prefix == "current" && state == LinkState::kDown) continue;
         check.equal(layer + prefix + "_link_speed", speed,
@@ -161,113 +210,99 @@ void Checker::differs(std::string what, std::string expected, std::string got) {
     differences_.push_back({std::move(what), std::move(expected), std::move(got)});
 }
 
-void check_pci(const Json& device, const Json& function, const Probe& probe, Checker& check) {
-    const ProbeRecord* const record = find_record(probe.pci, text_of(function, "bdf"),
-                                                  "PCI function", check);
+int PlannedDevice::numa_node() const {
+    return device.numa_node ? static_cast<int>(*device.numa_node) : -1;
+}
+
+std::string PlannedDevice::class_name_of(const FunctionSpec& function) const {
+    if (!function.vf_index || class_name.empty()) return class_name;
+    return fmt::format("{}_vf{}", class_name, *function.vf_index);
+}
+
+void check_pci(const PlannedDevice& planned, const FunctionSpec& function, const Probe& probe,
+               Checker& check) {
+    const ProbeRecord* const record = find_record(probe.pci, function.bdf.str(), "PCI function",
+                                                  check);
     if (record == nullptr) return;
-    for (const char* key : {"vendor", "device", "class"}) {
-        check.fact(*record, "PCI ", key, text_of(function, key));
-    }
-    check.fact(*record, "PCI ", "numa_node",
-               fmt::format("{}", function.at("numa_node").get<int>()));
-    check.fact(*record, "PCI ", "parent", text_of(device, "port"));
-    check.fact(*record, "PCI ", "driver", "mock-accel");
+    check.fact(*record, "PCI ", "vendor", fmt::format("0x{:04x}", function.vendor_id));
+    check.fact(*record, "PCI ", "device", fmt::format("0x{:04x}", function.device_id));
+    check.fact(*record, "PCI ", "class", fmt::format("0x{:06x}", function.class_code));
+    check.fact(*record, "PCI ", "numa_node", fmt::format("{}", planned.numa_node()));
+    check.fact(*record, "PCI ", "parent", planned.parent);
+    if (!function.model->driver.name.empty())
+        check.fact(*record, "PCI ", "driver", std::string(function.model->driver.name));
     // Link Status of a native VF is reserved (PCIe 6.0, 9.3.5): the link is its PF's.
-    if (device.at("sriov") != "native" || function.at("kind") != "vf") {
-        check_link(device.at("link"), LinkState::kTrained, "PCI ", *record, check);
-    }
-    check_bars(function.at("bars"), *record, check);
+    if (!planned.has_native_vfs() || !function.is_vf())
+        check_link(planned.device.link, LinkState::kTrained, "PCI ", *record, check);
+    check_bars(function.bars, *record, check);
     check.equal("PCI resource0", "a file",
                 record->find("has_resource0") != nullptr ? "a file" : "nothing");
 }
 
-void check_registers(const Json& function, const Probe& probe, Checker& check) {
-    const ProbeRecord* const record = find_record(probe.regs, text_of(function, "bdf"), "resource0",
+void check_registers(const PlannedDevice& planned, const FunctionSpec& function, const Probe& probe,
+                     Checker& check) {
+    if (function.model->expects.empty()) return;
+    const ProbeRecord* const record = find_record(probe.regs, function.bdf.str(), "resource0",
                                                   check);
     if (record == nullptr) return;
-    for (const auto& [name, value] : function.at("registers").items()) {
-        const std::string what = "resource0 " + name;
-        const std::string expected = value.get<std::string>();
-        if (name == "UUID") {
-            check.equal(what, expected, array_bytes(*record, name, kUuidWords));
-        } else if (name == "LABEL") {
-            check.equal(what, hex_of(expected, kLabelWords * 4),
-                        array_bytes(*record, name, kLabelWords));
-        } else if (!is_state(name)) {
-            check.equal(what, expected, or_nothing(record->find(name)));
-        } else if (!parse_number(or_nothing(record->find(name)))) {
-            check.differs(what, "a number", or_nothing(record->find(name)));
-        }
-    }
+    for_each(Expectation::Layer::kRegister, function, [&](const Expectation& one) {
+        check_register(one, planned, function, *record, check);
+    });
 }
 
-void check_class_device(const Json& function, const std::string& pf, const Probe& probe,
-                        Checker& check) {
-    const std::string name = text_of(function.at("sysfs"), "name");
-    const ProbeRecord* const record = find_record(probe.class_devices, name,
-                                                  "/sys/class/mock-accel/" + name, check);
+void check_class_device(const PlannedDevice& planned, const FunctionSpec& function,
+                        const Probe& probe, Checker& check) {
+    const std::string name = planned.class_name_of(function);
+    const ProbeRecord* const record = find_record(
+        probe.class_devices, name,
+        fmt::format("/sys/class/{}/{}", function.model->driver.sysfs_class, name), check);
     if (record == nullptr) return;
-    const Json& attributes = function.at("sysfs").at("attributes");
-    for (const auto& [key, value] : attributes.items()) {
-        if (!is_state(key)) check.fact(*record, "sysfs ", key, value.get<std::string>());
+    for_each(Expectation::Layer::kSysfs, function, [&](const Expectation& one) {
+        if (one.is_state()) return;
+        check.fact(*record, "sysfs ", std::string(one.name),
+                   model::expected_text(one, function, planned.numa_node()));
+    });
+    // Those that not every function has are there exactly where they should be.
+    for (const Expectation& one : function.model->expects) {
+        if (one.layer != Expectation::Layer::kSysfs || one.whose == Expectation::Whose::kAll)
+            continue;
+        check.equal(fmt::format("sysfs has {}", one.name),
+                    model::applies(one, function) ? "yes" : "no",
+                    record->find(std::string(one.name)) != nullptr ? "yes" : "no");
     }
-    for (const char* key : {"sriov_totalvfs", "sriov_numvfs"}) {
-        const bool planned = attributes.contains(key);
-        check.equal(std::string("sysfs has ") + key, planned ? "yes" : "no",
-                    record->find(key) != nullptr ? "yes" : "no");
-    }
-    check.fact(*record, "sysfs ", "device", text_of(function, "bdf"));
-    check.equal("sysfs physfn", name == pf ? "nothing" : pf, or_nothing(record->find("physfn")));
+    check.fact(*record, "sysfs ", "device", function.bdf.str());
+    check.equal("sysfs physfn", function.is_vf() ? planned.class_name : "nothing",
+                or_nothing(record->find("physfn")));
 }
 
-void check_driver_info(const Json& function, const Probe& probe, Checker& check) {
-    const std::string name = text_of(function.at("sysfs"), "name");
-    const ProbeRecord* const record = find_record(probe.info, name, "ioctl", check);
+void check_driver_info(const PlannedDevice& planned, const FunctionSpec& function,
+                       const Probe& probe, Checker& check) {
+    if (function.model->driver.tool.empty()) return;
+    const ProbeRecord* const record = find_record(probe.info, planned.class_name_of(function),
+                                                  "ioctl", check);
     if (record == nullptr) return;
-    const Json& registers = function.at("registers");
-    constexpr std::pair<const char*, const char*> kSame[] = {
-        {"device_id", "DEVICE_ID"},       {"revision", "REVISION"}, {"vf_index", "VF_INDEX"},
-        {"capabilities", "CAPABILITIES"}, {"label", "LABEL"},       {"fw_version", "FW_VERSION"},
-    };
-    for (const auto& [key, name_in_plan] : kSame) {
-        check.fact(*record, "ioctl ", key, text_of(registers, name_in_plan));
-    }
-    check.fact(*record, "ioctl ", "uuid", dashed(text_of(registers, "UUID")));
-    check.fact(*record, "ioctl ", "memory_size", decimal(text_of(registers, "MEMORY_SIZE")));
-    check.fact(*record, "ioctl ", "total_vfs", decimal(text_of(registers, "TOTAL_VFS")));
-    check.fact(*record, "ioctl ", "numa_node",
-               fmt::format("{}", function.at("numa_node").get<int>()));
-    check.fact(*record, "ioctl ", "vf", function.at("kind") == "vf" ? "1" : "0");
-    check.fact(*record, "ioctl ", "has_label", text_of(registers, "LABEL").empty() ? "0" : "1");
-    check.fact(*record, "ioctl ", "has_irq", "1");
+    for_each(Expectation::Layer::kIoctl, function, [&](const Expectation& one) {
+        if (one.is_state()) return;
+        check.fact(*record, "ioctl ", std::string(one.name),
+                   model::expected_text(one, function, planned.numa_node()));
+    });
 }
 
-void check_state(const Json& function, const Probe& probe, Checker& check) {
-    const std::string name = text_of(function.at("sysfs"), "name");
-    const auto regs = probe.regs.find(text_of(function, "bdf"));
-    const auto node = probe.class_devices.find(name);
-    const auto info = probe.info.find(name);
+void check_state(const PlannedDevice& planned, const FunctionSpec& function, const Probe& probe,
+                 Checker& check) {
+    const std::string name = planned.class_name_of(function);
+    const auto registers = probe.regs.find(function.bdf.str());
     // What is missing altogether was told by the checks above.
-    if (regs == probe.regs.end() || node == probe.class_devices.end() || info == probe.info.end() ||
-        regs->second.find("STATUS") == nullptr) {
+    if (registers == probe.regs.end() || registers->second.facts.empty() ||
+        !probe.class_devices.contains(name) || !probe.info.contains(name)) {
         return;
     }
-    const std::string status = *regs->second.find("STATUS");
-    check.fact(node->second, "sysfs ", "status", status);
-    check.fact(info->second, "ioctl ", "status", status);
-
-    const std::string num_vfs = or_nothing(regs->second.find("NUM_VFS"));
-    if (!function.at("sysfs").at("attributes").contains("sriov_numvfs")) {
-        check.equal("resource0 NUM_VFS", "0x00000000", num_vfs);
-        return;
-    }
-    const auto total = parse_number(text_of(function.at("registers"), "TOTAL_VFS"));
-    const auto enabled = parse_number(num_vfs);
-    if (!enabled || *enabled > total.value_or(0)) {
-        check.differs("resource0 NUM_VFS", fmt::format("0 to {}", total.value_or(0)), num_vfs);
-    } else {
-        check.fact(node->second, "sysfs ", "sriov_numvfs", fmt::format("{}", *enabled));
-    }
+    const std::vector<LayerPlace> places = {
+        {Expectation::Layer::kSysfs, "sysfs ", probe.class_devices, name},
+        {Expectation::Layer::kIoctl, "ioctl ", probe.info, name}};
+    for_each(Expectation::Layer::kRegister, function, [&](const Expectation& one) {
+        if (one.is_state()) check_one_state(one, function, registers->second, places, check);
+    });
 }
 
 }  // namespace mimic::verify

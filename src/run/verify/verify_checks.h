@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The checks of verify, one function a layer: PCI, registers through resource0, class device,
-// ioctl, state.
+// ioctl, state. What each layer must show is what the device's model expects.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,14 @@
 #include <string_view>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
+#include "model/function_spec.h"
+#include "topology/model.h"
 #include "verify/verify.h"
 
 namespace mimic::verify {
 
 /// "12", "0x1f" or, as sysfs prints it, "-1" (all ones). Nothing for any other text. Pure.
 std::optional<uint64_t> parse_number(std::string_view text);
-
-/// The string `key` of a plan, which is ours: one that lacks it is a bug, and throws.
-inline std::string text_of(const nlohmann::json& object, const char* key) {
-    return object.at(key).get<std::string>();
-}
 
 /// Counts checks and keeps those that failed. Borrows both for its life.
 class Checker {
@@ -43,6 +38,21 @@ private:
     size_t& checks_;
 };
 
+/// A device of the plan, and what of it depends on where it is.
+struct PlannedDevice {
+    const topology::Machine& machine;
+    const topology::DeviceSpec& device;
+    std::string parent;      // name of the device above it in sysfs
+    std::string class_name;  // of its PF in the driver's class folder; empty without
+
+    const topology::FunctionSpec& pf() const { return device.functions.front(); }
+    int numa_node() const;
+    bool has_native_vfs() const { return device.native_sriov && pf().total_vfs > 0; }
+
+    /// Name of one of its functions in the driver's class folder; empty without.
+    std::string class_name_of(const topology::FunctionSpec& function) const;
+};
+
 /// The fact's text, or "nothing". Pure.
 std::string or_nothing(const std::string* text);
 
@@ -54,24 +64,27 @@ const ProbeRecord* find_record(const std::map<std::string, ProbeRecord>& records
 enum class LinkState : uint8_t { kTrained, kDown };
 
 /// Maximum, and where it is trained current, speed and width. `layer` as in "PCI ".
-void check_link(const nlohmann::json& link, LinkState state, const std::string& layer,
+void check_link(const topology::Link& link, LinkState state, const std::string& layer,
                 const ProbeRecord& record, Checker& check);
 
 /// Ids, class, NUMA node, port above, link, BARs and driver of /sys/bus/pci/devices/BDF.
-void check_pci(const nlohmann::json& device, const nlohmann::json& function, const Probe& probe,
-               Checker& check);
+void check_pci(const PlannedDevice& planned, const topology::FunctionSpec& function,
+               const Probe& probe, Checker& check);
 
 /// Every register but those that are state, through resource0.
-void check_registers(const nlohmann::json& function, const Probe& probe, Checker& check);
+void check_registers(const PlannedDevice& planned, const topology::FunctionSpec& function,
+                     const Probe& probe, Checker& check);
 
-/// Attributes and links of /sys/class/mock-accel/NAME; `pf` is the name of its PF there.
-void check_class_device(const nlohmann::json& function, const std::string& pf, const Probe& probe,
-                        Checker& check);
+/// Attributes and links in the driver's class folder.
+void check_class_device(const PlannedDevice& planned, const topology::FunctionSpec& function,
+                        const Probe& probe, Checker& check);
 
-/// Every register but those that are state, as the driver's GET_INFO ioctl gives them.
-void check_driver_info(const nlohmann::json& function, const Probe& probe, Checker& check);
+/// Every field but those that are state, as the driver's ioctl gives them.
+void check_driver_info(const PlannedDevice& planned, const topology::FunctionSpec& function,
+                       const Probe& probe, Checker& check);
 
-/// STATUS and NUM_VFS: the same through resource0, sysfs and ioctl, and in their range.
-void check_state(const nlohmann::json& function, const Probe& probe, Checker& check);
+/// What changes while the device runs: the same through all layers, and in its range.
+void check_state(const PlannedDevice& planned, const topology::FunctionSpec& function,
+                 const Probe& probe, Checker& check);
 
 }  // namespace mimic::verify

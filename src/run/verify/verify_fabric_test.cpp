@@ -2,12 +2,15 @@
 // verify of machines with fabrics: the report of a guest that agrees is written from the plan in
 // the form in which guest/init/probe prints it, then one thing is changed.
 #include "verify/verify_fabric.h"
+#include "devices/all_models.h"
 
 #include <functional>
 #include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
 
 #include "outputs/outputs.h"
 #include "topology/topology.h"
@@ -20,17 +23,19 @@ using testing::HasSubstr;
 
 const std::string kSource = MIMIC_SOURCE_DIR;
 
-Json plan_of(const std::string& example) {
-    const auto model = topology::load(kSource + "/examples/" + example + ".yaml");
+topology::Model model_of(const std::string& example) {
+    auto model = topology::load(kSource + "/examples/" + example + ".yaml", devices::all_models());
     EXPECT_TRUE(model) << model.error().message();
-    return Json::parse(outputs::tree_json(*model));
+    return model.value_or(topology::Model{});
 }
 
 /// A guest of the one machine of a plan. Prints what a probe would.
 class Guest {
 public:
     explicit Guest(const std::string& example)
-        : plan_(plan_of(example)), machine_(plan_.at("machines").at(0)) {
+        : model_(model_of(example)),
+          plan_(Json::parse(outputs::tree_json(model_))),
+          machine_(plan_.at("machines").at(0)) {
         for (const Json& device : machine_.at("devices")) {
             if (!device.at("plugged")) absent_.insert(device.at("name"));
         }
@@ -79,9 +84,7 @@ public:
         const auto probe = parse_probe(text);
         EXPECT_TRUE(probe) << probe.error().message();
         if (!probe) return {};
-        const auto verdict = compare_with_plan(plan_.dump(), machine_.at("name"), *probe);
-        EXPECT_TRUE(verdict) << verdict.error().message();
-        return verdict.value_or(Verdict{});
+        return compare_with_plan(model_.machines.at(0), *probe);
     }
 
 private:
@@ -234,6 +237,7 @@ private:
                    function.at("kind") == "vf" ? 1 : 0, text(registers, "LABEL").empty() ? 0 : 1);
     }
 
+    topology::Model model_;
     Json plan_;
     Json machine_;
     std::set<std::string> absent_;

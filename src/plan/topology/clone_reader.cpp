@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads what only devices with `model: replica` have: images of configuration space, BARs, further
-// functions. Also the images of ports and switches. docs/topology.md, "Replica".
+// Reads what only devices with `model: clone` have: images of configuration space, BARs, further
+// functions. Also the images of ports and switches. docs/topology.md, "Clone".
 #include <algorithm>
 #include <bit>
 
@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint64_t kMinRom = 2048;
 constexpr uint64_t kMaxRom = 16ull << 20;
-constexpr uint64_t kMaxReplicaBar = 1ull << 40;  // arbitrary; placement has tighter limits
+constexpr uint64_t kMaxCloneBar = 1ull << 40;  // arbitrary; placement has tighter limits
 constexpr unsigned kBars = 6;
 constexpr std::string_view kImageExpected =
     "lines as lspci -xxxx prints them, the last for 30:, f0: or ff0:";
@@ -91,7 +91,7 @@ void read_bar(const YamlPtr& item, const Scope& scope, bool vf, std::vector<BarS
     bar.is_io = type == 2;
     bar.prefetchable = fields.truth("prefetchable").value_or(false);
     const Range range = bar.is_io ? Range{4, 256}
-                                  : Range{16, bar.is_64bit ? kMaxReplicaBar : 1ull << 31};
+                                  : Range{16, bar.is_64bit ? kMaxCloneBar : 1ull << 31};
     bar.size = fields.size("size", range).value_or(0);
     if (bar.size == 0) return;
     const auto overlaps = [&](const BarSpec& other) {
@@ -134,17 +134,17 @@ std::vector<BarSpec> read_bars(const Fields& fields, const Scope& scope, std::st
 void read_function(const Fields& fields, const Scope& scope, DeviceSpec& device,
                    FunctionSpec& function, ReadState& state) {
     fields.require("config", kImageExpected);
-    Replica replica;
-    replica.config = read_image(fields, "config");
-    replica.vf_config = read_image(fields, "vf_config");
+    CloneSpec clone;
+    clone.config = read_image(fields, "config");
+    clone.vf_config = read_image(fields, "vf_config");
     function.bars = read_bars(fields, scope, "bars", state);
-    replica.vf_bars = read_bars(fields, scope, "vf_bars", state);
-    replica.rom_size = fields.size("rom", {kMinRom, kMaxRom}).value_or(0);
-    if (!std::has_single_bit(replica.rom_size) && replica.rom_size != 0) {
+    clone.vf_bars = read_bars(fields, scope, "vf_bars", state);
+    clone.rom_size = fields.size("rom", {kMinRom, kMaxRom}).value_or(0);
+    if (!std::has_single_bit(clone.rom_size) && clone.rom_size != 0) {
         fields.problem(fields.where("rom"), "size of a ROM; expected a power of two");
     }
-    if (replica.config.empty()) return;
-    const pci::FunctionOptions header = pci::image_header(replica.config);
+    if (clone.config.empty()) return;
+    const pci::FunctionOptions header = pci::image_header(clone.config);
     function.vendor_id = header.vendor_id;
     function.device_id = header.device_id;
     function.class_code = header.class_code;
@@ -162,17 +162,17 @@ void read_function(const Fields& fields, const Scope& scope, DeviceSpec& device,
                                    "addresses; expected attach: endpoint",
                                    function.class_code));
     }
-    if (const auto sriov = pci::image_sriov(replica.config, function.number == 0)) {
-        replica.total_vfs = sriov->options.total_vfs;
-        replica.first_vf_offset = sriov->options.first_offset;
-        replica.vf_stride = sriov->options.stride;
+    if (const auto sriov = pci::image_sriov(clone.config, function.number == 0)) {
+        clone.total_vfs = sriov->options.total_vfs;
+        clone.first_vf_offset = sriov->options.first_offset;
+        clone.vf_stride = sriov->options.stride;
         // A capability that supports no page size is broken to Linux.
-        if (replica.vf_bars.empty() || sriov->options.supported_pages == 0) replica.total_vfs = 0;
-    } else if (!replica.vf_bars.empty()) {
+        if (clone.vf_bars.empty() || sriov->options.supported_pages == 0) clone.total_vfs = 0;
+    } else if (!clone.vf_bars.empty()) {
         fields.problem(fields.where("vf_bars"),
                        "'vf_bars' of a function without SR-IOV in its 'config'; expected none");
     }
-    function.replica = std::move(replica);
+    function.clone = std::move(clone);
 }
 
 void read_functions(const Fields& device_fields, const Scope& scope, DeviceSpec& device,
@@ -183,6 +183,7 @@ void read_functions(const Fields& device_fields, const Scope& scope, DeviceSpec&
         const Fields fields(item, "function", kFunctionKeys, scope, state.diagnostics);
         fields.require("number", "1 to 7");
         FunctionSpec function;
+        function.model = device.model;
         const auto number = fields.number("number", {1, 7});
         if (!number) continue;
         function.number = static_cast<uint8_t>(*number);
@@ -198,28 +199,27 @@ void read_functions(const Fields& device_fields, const Scope& scope, DeviceSpec&
     }
 }
 
-void refuse(const Fields& fields, Words keys, std::string_view why) {
+}  // namespace
+
+void refuse_keys(const Fields& fields, Words keys, std::string_view why) {
     for (const std::string_view key : keys) {
         if (!fields.find(key)) continue;
         fields.problem(fields.where(key), fmt::format("'{}' {}; expected no such key", key, why));
     }
 }
 
-}  // namespace
-
-void read_replica(const Fields& fields, const Scope& scope, DeviceSpec& device, ReadState& state) {
-    constexpr std::string_view kNotOfReplicas[] = {"uuid",         "memory", "memory_bar", "rings",
-                                                   "capabilities", "class",  "sriov",      "vfs"};
-    refuse(fields, kNotOfReplicas, "of a replica, whose 'config' says what it is");
+void read_clone(const Fields& fields, const Scope& scope, DeviceSpec& device, ReadState& state) {
+    constexpr std::string_view kNotOfClones[] = {"uuid", "class", "sriov", "vfs"};
+    constexpr std::string_view kWhy = "of a clone, whose 'config' says what it is";
+    refuse_keys(fields, state.keys.properties(), kWhy);
+    refuse_keys(fields, kNotOfClones, kWhy);
     FunctionSpec& first = device.functions.front();
     read_function(fields, scope, device, first, state);
     read_functions(fields, scope, device, state);
 }
 
-void refuse_replica_keys(const Fields& fields) {
-    constexpr std::string_view kOnlyReplicas[] = {"config",  "bars",      "rom",
-                                                  "vf_bars", "vf_config", "functions"};
-    refuse(fields, kOnlyReplicas, "of a device that is no replica");
+void refuse_image_keys(const Fields& fields) {
+    refuse_keys(fields, kImageKeys, "of a device that is no clone");
 }
 
 std::vector<uint8_t> read_port_image(const Fields& fields, std::string_view key, PortKind kind) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "verify/verify_replica.h"
+#include "verify/verify_clone.h"
 
 namespace mimic::verify {
 namespace {
 
-using Json = nlohmann::json;
+using topology::FunctionSpec;
 
 constexpr unsigned kRom = 6;  // its line in "resource"
 
@@ -24,24 +24,24 @@ uint64_t resource_size(const ProbeRecord& record, unsigned index) {
 /// has no addresses there (docs/clone.md, "What is not"): Linux forgets the size or keeps it, by
 /// version. The first four of an IDE controller in compatibility mode are the legacy ports,
 /// whatever its registers say (pci_setup_device() of drivers/pci/probe.c, Linux 6.1).
-bool is_comparable(const Json& device, const Json& function, const Json& bar) {
-    if (bar.at("type") == "io" && text_of(device, "attach") == "fabric") return false;
-    const auto kind = parse_number(text_of(function, "class")).value_or(0);
-    constexpr uint64_t kIde = 0x0101;
+bool is_comparable(const topology::DeviceSpec& device, const FunctionSpec& function,
+                   const topology::BarSpec& bar) {
+    if (bar.is_io && device.on_fabric) return false;
+    const uint32_t kind = function.class_code;
+    constexpr uint32_t kIde = 0x0101;
     if (kind >> 8 != kIde) return true;
-    const auto index = bar.at("index").get<unsigned>();
-    constexpr uint64_t kPrimaryNative = 1, kSecondaryNative = 4;
-    if (index < 2) return (kind & kPrimaryNative) != 0;
-    return index >= 4 || (kind & kSecondaryNative) != 0;
+    constexpr uint32_t kPrimaryNative = 1, kSecondaryNative = 4;
+    if (bar.index < 2) return (kind & kPrimaryNative) != 0;
+    return bar.index >= 4 || (kind & kSecondaryNative) != 0;
 }
 
 /// Linux shows the copy of the boot VGA's ROM that firmware left below 1 MiB, whether or not the
 /// device has one (pci_fixup_video() of arch/x86/pci/fixup.c, Linux 6.1).
-bool is_rom_shadow(const Json& function, const ProbeRecord& record) {
+bool is_rom_shadow(const FunctionSpec& function, const ProbeRecord& record) {
     constexpr std::string_view kShadow = "0x00000000000c0000 ";
     const std::string* const line = record.find(fmt::format("resource{}", kRom));
-    return text_of(function, "class").starts_with("0x0300") && line != nullptr &&
-           line->starts_with(kShadow);
+    constexpr uint32_t kVga = 0x0300;
+    return function.class_code >> 8 == kVga && line != nullptr && line->starts_with(kShadow);
 }
 
 }  // namespace
@@ -54,30 +54,27 @@ const ProbeRecord* find_pci_record(const Probe& probe, const std::string& bdf) {
     return nullptr;
 }
 
-void check_replica(const Json& device, const Json& function, const Probe& probe, Checker& check) {
-    const ProbeRecord* const record = find_pci_record(probe, text_of(function, "bdf"));
+void check_clone(const PlannedDevice& planned, const FunctionSpec& function, const Probe& probe,
+                 Checker& check) {
+    const ProbeRecord* const record = find_pci_record(probe, function.bdf.str());
     if (record == nullptr) return check.differs("PCI function", "present", "nothing");
-    for (const char* key : {"vendor", "device", "class"}) {
-        check.fact(*record, "PCI ", key, text_of(function, key));
-    }
-    check.fact(*record, "PCI ", "numa_node",
-               fmt::format("{}", function.at("numa_node").get<int>()));
-    check.fact(*record, "PCI ", "parent", text_of(device, "port"));
-    for (const Json& bar : function.at("bars")) {
-        if (!is_comparable(device, function, bar)) continue;
-        const auto index = bar.at("index").get<unsigned>();
-        check.equal(fmt::format("PCI BAR{} size", index),
-                    fmt::format("{:#x}", bar.at("size").get<uint64_t>()),
-                    fmt::format("{:#x}", resource_size(*record, index)));
+    check.fact(*record, "PCI ", "vendor", fmt::format("0x{:04x}", function.vendor_id));
+    check.fact(*record, "PCI ", "device", fmt::format("0x{:04x}", function.device_id));
+    check.fact(*record, "PCI ", "class", fmt::format("0x{:06x}", function.class_code));
+    check.fact(*record, "PCI ", "numa_node", fmt::format("{}", planned.numa_node()));
+    check.fact(*record, "PCI ", "parent", planned.parent);
+    for (const topology::BarSpec& bar : function.bars) {
+        if (!is_comparable(planned.device, function, bar)) continue;
+        check.equal(fmt::format("PCI BAR{} size", bar.index), fmt::format("{:#x}", bar.size),
+                    fmt::format("{:#x}", resource_size(*record, bar.index)));
     }
     if (!is_rom_shadow(function, *record)) {
-        check.equal("PCI ROM size", fmt::format("{:#x}", function.at("rom").get<uint64_t>()),
+        check.equal("PCI ROM size", fmt::format("{:#x}", function.clone->rom_size),
                     fmt::format("{:#x}", resource_size(*record, kRom)));
     }
-    // QEMU hides the SR-IOV capability of an endpoint.
-    const auto total = function.at("total_vfs").get<unsigned>();
-    if (total == 0 || text_of(device, "attach") != "fabric") return;
-    check.fact(*record, "PCI ", "sriov_totalvfs", fmt::format("{}", total));
+    // QEMU hides the SR-IOV capability of a device below one of its root ports.
+    if (function.clone->total_vfs == 0 || !planned.device.on_fabric) return;
+    check.fact(*record, "PCI ", "sriov_totalvfs", fmt::format("{}", function.clone->total_vfs));
 }
 
 }  // namespace mimic::verify

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of one function of the model "replica": it has no driver of ours and no registers that
+// Checks of one function of the model "clone": it has no driver of ours and no registers that
 // anybody knows, so only what the PCI core of the guest sees is compared.
 #pragma once
 
@@ -11,7 +11,7 @@ namespace mimic::verify {
 const ProbeRecord* find_pci_record(const Probe& probe, const std::string& bdf);
 
 /// Ids, class, NUMA node, place, BARs and ROM, the largest link, and the number of VFs.
-void check_replica(const nlohmann::json& device, const nlohmann::json& function, const Probe& probe,
-                   Checker& check);
+void check_clone(const PlannedDevice& planned, const topology::FunctionSpec& function,
+                 const Probe& probe, Checker& check);
 
 }  // namespace mimic::verify

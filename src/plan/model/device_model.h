@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// DeviceModel: what a device says about itself, as constant data. A device's folder defines one;
+// th
+// the
+// topology reader, the outputs of `mimic plan`, `mimic verify`, the kernel bus, the guest's image and
+// boot, the schema and the tables of the documents walk it. So a new device is one folder, and none
+// of these names
+// it.
+//
+// Data and pure functions: no YAML, no PCI objects, no process. Everything here is immutable and may
+// be read from any thread. Sizes are in bytes.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "reg/map_view.h"
+
+namespace mimic::model {
+
+/// A base address register of a function.
+struct Bar {
+    unsigned index = 0;
+    uint64_t size = 0;
+    bool is_64bit = false;
+    bool prefetchable = false;
+    bool is_io = false;
+
+    bool operator==(const Bar&) const = default;
+};
+
+/// Where a device's ids, class and BARs come from.
+enum class Source : uint8_t {
+    kFacts,     // its ModelFacts
+    kImages,    // images of configuration space in the topology file: keys `config`, `bars`, ..
+    kExternal,  // keys of the topology file, or nobody: a server that is not ours
+};
+
+/// Which part of a machine a model is for.
+enum class Part : uint8_t {
+    kDevice,  // `model:` of a device
+    kFabric,  // the endpoint in front of a fabric: no file names it
+};
+
+struct ModelFacts {
+    std::string_view name;  // as a topology file writes it
+    std::string_view old_name{};  // a name that files still may have; accepted with a note
+    std::string_view doc{};       // one sentence for the table of models
+    Part part = Part::kDevice;
+    Source source = Source::kFacts;
+    uint16_t vendor_id = 0;
+    uint16_t pf_device_id = 0;
+    uint16_t vf_device_id = 0;
+    uint32_t class_code = 0;         // 24 bits: default of `class`, below a root port
+    uint32_t fabric_class_code = 0;  // the same on a fabric, where Linux wants a known class
+    std::span<const Bar> bars{};     // of PF and VF, without those of properties
+    unsigned max_static_vfs = 0;     // functions 1..7 of the PF's slot
+    unsigned max_native_vfs = 0;     // behind an SR-IOV capability
+    unsigned vectors = 0;            // MSI-X vectors, without those of properties
+    /// Register by which a driver says how many static VFs it shows; empty: none.
+    std::string_view static_vfs_register{};
+};
+
+/// How a guest knows the device. All empty: Linux has no driver for it.
+struct DriverFacts {
+    std::string_view name{};         // in /sys/bus/pci/drivers
+    std::string_view sysfs_class{};  // folder of /sys/class
+    std::string_view node_prefix{};  // of names there: "mock" of mock0; VF M of it is mock0_vfM
+    /// A program of the image: `<tool> regs BDF` prints registers, `<tool> info /dev/<class>N` what
+    /// the driver's ioctl says, both as name=value lines.
+    std::string_view tool{};
+    std::string_view module_folder{};               // below the source tree; built for each kernel
+    std::string_view module{};                      // file name without ".ko"
+    std::span<const std::string_view> tools{};      // folders of guest/ with programs for the image
+    std::span<const std::string_view> libraries{};  // folders of guest/ that those programs use
+};
+
+/// A key of a device (and of its VFs) in a topology file, with a number as its value.
+struct Property {
+    enum class Kind : uint8_t {
+        kNumber,      // decimal or hexadecimal
+        kSize,        // bytes, with a unit
+        kPowerOfTwo,  // a size that is a power of two from min to max, or 0
+    };
+
+    /// What others than the device itself use the value for.
+    enum class Meaning : uint8_t {
+        kOwn,         // nothing
+        kMemorySize,  // how much memory the device says that it has: shown in pictures
+        kBar,         // a BAR of that size: `bar`, 64-bit, prefetchable. VFs of a native PF share it
+        kVectors,     // as many MSI-X vectors
+    };
+
+    std::string_view key;
+    Kind kind = Kind::kNumber;
+    uint64_t min = 0;
+    uint64_t max = 0;
+    uint64_t pf_default = 0;
+    uint64_t vf_default = 0;
+    std::string_view doc{};
+    Meaning meaning = Meaning::kOwn;
+    unsigned bar = 0;
+    bool in_tree = false;  // the expected tree has it under its key
+};
+
+/// Something that software in a guest must see.
+struct Expectation {
+    enum class Layer : uint8_t {
+        kRegister,  // `name` is one of the model's register map
+        kSysfs,     // an attribute in the device's class folder
+        kIoctl,     // a field that the driver's tool prints
+    };
+
+    /// Where the value comes from.
+    enum class From : uint8_t {
+        kConstant,         // `constant`
+        kProperty,         // the property called `key`
+        kIdentifierBytes,  // 16 bytes of `uuid:`
+        kIdentifierLabel,  // the label, empty for a UUID
+        kIdentifierText,   // `uuid:` as people see it
+        kHasLabel,         // 1 if there is a label
+        kTotalVfs,         // of a PF
+        kVfIndex,          // of a VF; all ones of a PF
+        kIsVf,             // 1 of a VF
+        kNumaNode,         // -1: none
+        kInterrupts,       // 1: the driver has its interrupts
+        kState,        // changes while it runs; 0 after a reset. Layers with the same `key` agree
+        kEnabledVfs,   // state, too: VFs that the driver enabled, at most those of the PF
+    };
+
+    enum class Format : uint8_t {
+        kHex32,    // 0x%08x
+        kHex64,    // 0x%016x
+        kDecimal,  // signed for kNumaNode
+        kBytes,    // hexadecimal digits; a register is an array of 32-bit words
+        kDashed,   // bytes as a UUID is printed
+        kText,     // as it is; a register is an array of 32-bit words, padded with zeros
+    };
+
+    enum class Whose : uint8_t {
+        kAll,
+        kPfWithVfs,
+    };
+
+    Layer layer = Layer::kRegister;
+    std::string_view name;
+    From from = From::kConstant;
+    Format format = Format::kHex32;
+    std::string_view key{};
+    uint64_t constant = 0;
+    Whose whose = Whose::kAll;
+
+    constexpr bool is_state() const { return from == From::kState || from == From::kEnabledVfs; }
+};
+
+/// Everything that a device says about itself.
+struct DeviceModel {
+    ModelFacts facts;
+    DriverFacts driver{};
+    std::span<const Property> properties{};
+    std::span<const Expectation> expects{};
+    const reg::MapView* map = nullptr;  // registers of BAR 0; nullptr: none that are known
+
+    /// Index of the property called `key`, or properties.size().
+    size_t find_property(std::string_view key) const;
+
+    /// Index of the first property with this meaning, or properties.size().
+    size_t find_property(Property::Meaning meaning) const;
+};
+
+/// The models that a program knows. Borrowed: constants of the program.
+using Models = std::span<const DeviceModel* const>;
+
+/// The model of `models` that a file calls `name`, by its name or its old one; or nullptr.
+const DeviceModel* find_model(Models models, std::string_view name);
+
+/// The names of those that a file may have, for messages.
+std::vector<std::string_view> model_names(Models models);
+
+}  // namespace mimic::model

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "topology/device_keys.h"
+
+#include <algorithm>
+
+namespace mimic::topology {
+namespace {
+
+std::vector<std::string_view> joined(std::initializer_list<Words> lists) {
+    std::vector<std::string_view> out;
+    for (const Words list : lists) out.insert(out.end(), list.begin(), list.end());
+    return out;
+}
+
+std::vector<std::string_view> property_keys(model::Models models) {
+    std::vector<std::string_view> out;
+    for (const model::DeviceModel* model : models) {
+        for (const model::Property& property : model->properties) {
+            if (std::find(out.begin(), out.end(), property.key) == out.end())
+                out.push_back(property.key);
+        }
+    }
+    return out;
+}
+
+}  // namespace
+
+DeviceKeys::DeviceKeys(model::Models models)
+    : properties_(property_keys(models)),
+      device_(joined({kDeviceKeys, kImageKeys, properties_})),
+      vfs_(joined({kVfsKeys, properties_})),
+      vf_(joined({kVfKeys, properties_})) {}
+
+}  // namespace mimic::topology

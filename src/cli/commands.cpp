@@ -31,7 +31,7 @@
 namespace mimic::cli {
 namespace {
 
-int complain(const Error& error) {
+int report_error(const Error& error) {
     std::fputs(fmt::format("mimic: error: {}\n", error.message()).c_str(), stderr);
     return 1;
 }
@@ -160,7 +160,7 @@ struct PlanArguments {
 
 int run_plan(const PlanArguments& arguments) {
     const auto format = outputs::parse_format(arguments.format);
-    if (!format) return complain(format.error());
+    if (!format) return report_error(format.error());
     auto model = topology::load(arguments.file, devices::all_models());
     if (!model) {
         std::fputs((topology::load_report(model.error()) + "\n").c_str(), stderr);
@@ -168,7 +168,7 @@ int run_plan(const PlanArguments& arguments) {
     }
     if (!arguments.machine.empty()) {
         if (const auto kept = topology::keep_machine(*model, arguments.machine); !kept)
-            return complain(kept.error());
+            return report_error(kept.error());
     }
     // The one that mimic up would take: not every QEMU in a PATH has vfio-user-pci.
     std::string qemu;
@@ -176,14 +176,14 @@ int run_plan(const PlanArguments& arguments) {
         if (const auto found = machine::find_qemu()) qemu = found->program;
     }
     const auto text = outputs::render(*model, *format, machine::run_root_path(), qemu);
-    if (!text) return complain(text.error());
+    if (!text) return report_error(text.error());
     if (arguments.out.empty() || arguments.out == "-") {
         const bool ok = std::fwrite(text->data(), 1, text->size(), stdout) == text->size() &&
                         std::fflush(stdout) == 0;
-        return ok ? 0 : complain(Error::from_errno(errno, "standard output"));
+        return ok ? 0 : report_error(Error::from_errno(errno, "standard output"));
     }
     const auto written = write_file_atomically(arguments.out, *text);
-    return written ? 0 : complain(written.error());
+    return written ? 0 : report_error(written.error());
 }
 
 void add_plan(CLI::App& app, Action& action) {
@@ -207,7 +207,7 @@ void add_console_and_doctor(CLI::App& app, Action& action) {
         action = [name] {
             if (!name->empty()) return machine::run_console(*name);
             const auto only = machine::only_running_machine();
-            return only ? machine::run_console(*only) : complain(only.error());
+            return only ? machine::run_console(*only) : report_error(only.error());
         };
     });
     auto json = std::make_shared<bool>(false);

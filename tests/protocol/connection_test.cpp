@@ -18,7 +18,7 @@ namespace {
 using namespace vfio_user;
 using namespace std::chrono_literals;
 
-constexpr uint32_t kAttach = kIrqDataEventfd | kIrqActionTrigger;
+constexpr uint32_t kConnectEvent = kIrqDataEventfd | kIrqActionTrigger;
 
 const Bytes& version_bytes() {
     static const Bytes bytes = version_request().bytes();
@@ -33,7 +33,7 @@ std::vector<Request> messages(int memory, int event) {
         unmap_request(0x1000, 4096),
         Request(Command::kDeviceGetInfo, bytes_of(DeviceInfoBody{16, 0, 0, 0})),
         Request(Command::kDeviceGetRegionInfo, bytes_of(RegionInfoBody{96, 0, 1, 0, 0, 0})),
-        irqs_request(kAttach, kIrqMsix, 0, 1, {event}),
+        irqs_request(kConnectEvent, kIrqMsix, 0, 1, {event}),
         read_request(0, 0, 4),
         write_request(0, 0, data),
         Request(Command::kRegionWriteMulti, bytes_of(uint64_t{1}, WriteMultiEntry{0, 0, 4, {}})),
@@ -316,7 +316,7 @@ TEST(Connection, EofResetsTheFunctionAndDropsMemoryAndInterrupts) {
     const UniqueFd event = make_eventfd();
     auto client = host.client();
     ASSERT_EQ(client->dma_map(0, 4096, memory.get()), 0);
-    ASSERT_EQ(client->set_irqs(kAttach, kIrqMsix, 0, 1, {event.get()}), 0);
+    ASSERT_EQ(client->set_irqs(kConnectEvent, kIrqMsix, 0, 1, {event.get()}), 0);
     ASSERT_EQ(client->put(0, kScratch, 0x55u), 0);
     ASSERT_EQ(client->put(0, kInterrupt, 0u), 0);
     EXPECT_EQ(take_events(event.get()), 1u);
@@ -342,7 +342,7 @@ TEST(Connection, TwoHundredReconnectsLeakNothing) {
         ASSERT_EQ(client->server_minor(), 0) << i;
         ASSERT_EQ(client->dma_map(0, 0x10000, memory.get()), 0);
         ASSERT_EQ(client->dma_map(0x100000, 0x10000), 0);
-        ASSERT_EQ(client->set_irqs(kAttach, kIrqMsix, 0, 2, {event.get(), event.get()}), 0);
+        ASSERT_EQ(client->set_irqs(kConnectEvent, kIrqMsix, 0, 2, {event.get(), event.get()}), 0);
         ASSERT_EQ(
             client->set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {event.get()}), 0);
         ASSERT_TRUE(client->region_info(1).fd);

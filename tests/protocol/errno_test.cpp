@@ -15,7 +15,7 @@ namespace {
 
 using namespace vfio_user;
 
-constexpr uint32_t kAttach = kIrqDataEventfd | kIrqActionTrigger;
+constexpr uint32_t kSetEvent = kIrqDataEventfd | kIrqActionTrigger;
 constexpr uint32_t kFire = kIrqDataNone | kIrqActionTrigger;
 
 struct Row {
@@ -143,21 +143,21 @@ std::vector<Row> interrupts(int event, int file) {
         same("no kind of data", set(kIrqActionTrigger, kIrqMsix, 0, 1)),
         same("a range over the end", set(kFire, kIrqMsix, kToyMsixVectors - 1, 2)),
         same("a range behind the end", set(kFire, kIrqMsix, kToyMsixVectors, 0)),
-        same("a range that overflows", set(kAttach, kIrqMsix, 4, UINT32_MAX)),
+        same("a range that overflows", set(kSetEvent, kIrqMsix, 4, UINT32_MAX)),
         same("masking ERR", set(mask, kIrqErr, 0, 1)),
         same("masking REQ", set(mask, kIrqReq, 0, 1)),
         same("two of ERR", set(kFire, kIrqErr, 0, 2)),
         same("count 0 with start 1", set(kFire, kIrqMsix, 1, 0)),
         same("count 0 and MASK", set(mask, kIrqMsix, 0, 0)),
         same("count 0 and BOOL", set(kIrqDataBool | kIrqActionTrigger, kIrqMsix, 0, 0)),
-        same("count 0 and EVENTFD", set(kAttach, kIrqMsix, 0, 0)),
+        same("count 0 and EVENTFD", set(kSetEvent, kIrqMsix, 0, 0)),
         same("BOOL with a descriptor",
              set(kIrqDataBool | kIrqActionTrigger, kIrqMsix, 0, 1, {event}, Bytes(1))),
         same("NONE with a descriptor", set(kFire, kIrqMsix, 0, 1, {event})),
-        same("EVENTFD with fewer than count", set(kAttach, kIrqMsix, 0, 2, {event})),
-        same("EVENTFD with more than count", set(kAttach, kIrqMsix, 0, 1, {event, event})),
-        same("EVENTFD with none detaches", set(kAttach, kIrqMsix, 0, 2), 0),
-        same("EVENTFD with count", set(kAttach, kIrqMsix, 0, 2, {event, event}), 0),
+        same("EVENTFD with fewer than count", set(kSetEvent, kIrqMsix, 0, 2, {event})),
+        same("EVENTFD with more than count", set(kSetEvent, kIrqMsix, 0, 1, {event, event})),
+        same("EVENTFD with none detaches", set(kSetEvent, kIrqMsix, 0, 2), 0),
+        same("EVENTFD with count", set(kSetEvent, kIrqMsix, 0, 2, {event, event}), 0),
         same("too few booleans",
              set(kIrqDataBool | kIrqActionTrigger, kIrqMsix, 0, 2, {}, Bytes(1))),
         same("too many booleans",
@@ -165,7 +165,7 @@ std::vector<Row> interrupts(int event, int file) {
         same("count 0 disables", set(kFire, kIrqReq, 0, 0), 0),
         {"masking MSI-X", set(mask, kIrqMsix, 0, 1), 0, EINVAL,
          "IRQ_INFO of both says that it cannot be masked"},
-        {"a descriptor that is no eventfd", set(kAttach, kIrqMsix, 0, 1, {file}), 0, EINVAL,
+        {"a descriptor that is no eventfd", set(kSetEvent, kIrqMsix, 0, 1, {file}), 0, EINVAL,
          "8 bytes would be written into the peer's file at each interrupt"},
     };
 }

@@ -13,7 +13,7 @@ namespace {
 using namespace vfio_user;
 namespace regs = pci::regs;
 
-constexpr uint32_t kAttach = kIrqDataEventfd | kIrqActionTrigger;
+constexpr uint32_t kTriggerEvent = kIrqDataEventfd | kIrqActionTrigger;
 constexpr uint32_t kDisable = kIrqDataNone | kIrqActionTrigger;
 constexpr std::string_view kQemuJson =
     R"({"capabilities":{"max_msg_fds":16,"max_data_xfer_size":1048576,)"
@@ -56,8 +56,8 @@ protected:
         EXPECT_EQ(qemu.get(kRegionConfig, msix + 8), kMsixPba);
         EXPECT_EQ(qemu.irq_info(kIrqMsix).count, kToyMsixVectors);
         ASSERT_EQ(qemu.get<uint8_t>(kRegionConfig, 0x3d), 1);
-        ASSERT_EQ(qemu.set_irqs(kAttach, kIrqIntx, 0, 1, {intx.get()}), 0);
-        ASSERT_EQ(qemu.set_irqs(kAttach, kIrqErr, 0, 1, {err.get()}), 0);
+        ASSERT_EQ(qemu.set_irqs(kTriggerEvent, kIrqIntx, 0, 1, {intx.get()}), 0);
+        ASSERT_EQ(qemu.set_irqs(kTriggerEvent, kIrqErr, 0, 1, {err.get()}), 0);
     }
     // Step 8: machine reset.
     void machine_reset() {
@@ -68,7 +68,7 @@ protected:
                                  find_capability(qemu, regs::CAP_ID_PM) + regs::PMCSR);
         ASSERT_EQ(qemu.reset(), 0);
         ASSERT_EQ(qemu.get<uint8_t>(kRegionConfig, 0x3d), 1);
-        ASSERT_EQ(qemu.set_irqs(kAttach, kIrqIntx, 0, 1, {intx.get()}), 0);
+        ASSERT_EQ(qemu.set_irqs(kTriggerEvent, kIrqIntx, 0, 1, {intx.get()}), 0);
         for (uint32_t bar = 0; bar < 6; ++bar)
             ASSERT_EQ(qemu.put(kRegionConfig, regs::BAR0 + 4 * bar, 0u), 0);
     }
@@ -88,9 +88,10 @@ protected:
         enable_device(qemu);
         enable_msix(qemu);
         ASSERT_EQ(qemu.set_irqs(kDisable, kIrqIntx, 0, 0), 0);
-        ASSERT_EQ(qemu.set_irqs(kAttach, kIrqMsix, 0, 1), 0);
+        ASSERT_EQ(qemu.set_irqs(kTriggerEvent, kIrqMsix, 0, 1), 0);
         for (uint32_t vector = 0; vector < 3; ++vector)
-            ASSERT_EQ(qemu.set_irqs(kAttach, kIrqMsix, vector, 1, {vectors[vector].get()}), 0);
+            ASSERT_EQ(qemu.set_irqs(kTriggerEvent, kIrqMsix, vector, 1, {vectors[vector].get()}),
+                      0);
     }
 
     DeviceHost host;
@@ -118,10 +119,10 @@ TEST_F(QemuSequence, RealizeResetMemoryChurnDriverAndUnplug) {
 
     // Unplug (2.6), then plug in again at the same socket.
     ASSERT_EQ(qemu.dma_unmap(0xfe000000, 0x2000), 0);
-    ASSERT_EQ(qemu.set_irqs(kAttach, kIrqErr, 0, 1), 0);
+    ASSERT_EQ(qemu.set_irqs(kTriggerEvent, kIrqErr, 0, 1), 0);
     ASSERT_EQ(qemu.set_irqs(kDisable, kIrqMsix, 0, 0), 0);
     ASSERT_EQ(qemu.get<uint8_t>(kRegionConfig, 0x3d), 1);
-    ASSERT_EQ(qemu.set_irqs(kAttach, kIrqIntx, 0, 1, {intx.get()}), 0);
+    ASSERT_EQ(qemu.set_irqs(kTriggerEvent, kIrqIntx, 0, 1, {intx.get()}), 0);
     ASSERT_EQ(qemu.set_irqs(kDisable, kIrqIntx, 0, 0), 0);
     qemu.raw().close();
     Client again(host.path());
@@ -134,7 +135,7 @@ TEST_F(QemuSequence, KvmSetsUpResamplingAndBackAgain) {
     enable_device(qemu);
     const UniqueFd resample = make_eventfd();
     for (int change = 0; change < 3; ++change) {  // repeats whenever interrupt routing changes
-        ASSERT_EQ(qemu.set_irqs(kAttach, kIrqIntx, 0, 1, {intx.get()}), 0);
+        ASSERT_EQ(qemu.set_irqs(kTriggerEvent, kIrqIntx, 0, 1, {intx.get()}), 0);
         ASSERT_EQ(qemu.set_irqs(kIrqDataNone | kIrqActionMask, kIrqIntx, 0, 1), 0);
         ASSERT_EQ(
             qemu.set_irqs(kIrqDataEventfd | kIrqActionUnmask, kIrqIntx, 0, 1, {resample.get()}), 0);
@@ -184,7 +185,7 @@ TEST(RustVmmSequence, EveryReplyHasTheSizeThatIsRead) {
     std::vector<int> fds;
     for (uint32_t i = 0; i < kToyMsixVectors; ++i)
         fds.push_back(events.emplace_back(make_eventfd()).get());
-    EXPECT_EQ(rust.set_irqs(kAttach, kIrqMsix, 0, kToyMsixVectors, fds), 0);
+    EXPECT_EQ(rust.set_irqs(kTriggerEvent, kIrqMsix, 0, kToyMsixVectors, fds), 0);
     Request retry = read_request(kRegionConfig, 0, 4);  // ids may repeat
     for (int i = 0; i < 2; ++i) {
         retry.header.id = 7;
@@ -223,7 +224,7 @@ TEST(LibvfioUserSequence, SampleClientUpToMigration) {
         ASSERT_EQ(lib.dma_map(0x1000 * i, 0x1000, memory.get(), 0x1000 * i), 0);
     for (uint32_t index = 0; index < 5; ++index) EXPECT_EQ(lib.irq_info(index).index, index);
     const UniqueFd irq = make_eventfd();
-    ASSERT_EQ(lib.set_irqs(kAttach, kIrqIntx, 0, 1, {irq.get()}), 0);
+    ASSERT_EQ(lib.set_irqs(kTriggerEvent, kIrqIntx, 0, 1, {irq.get()}), 0);
     const Request log_start(Command::kDeviceFeature,
                             bytes_of(DeviceFeatureBody{8, 6 | kFeatureSet}));
     EXPECT_EQ(lib.status(log_start), ENOTTY);

@@ -67,8 +67,9 @@ inline constexpr Register SHARED{
 static_assert(check_register(TWICE) == Problem::kDuplicateName);
 static_assert(check_register(SHARED) == Problem::kFieldOverlap);
 
-inline constexpr Register A{.name = "A", .offset = 0, .doc = "Text.", .spec = "S 1"};
-inline constexpr Register A8{.name = "A8", .offset = 0, .width = 64, .doc = "Text.", .spec = "S 1"};
+inline constexpr Register FIRST{.name = "A", .offset = 0, .doc = "Text.", .spec = "S 1"};
+inline constexpr Register FIRST64{
+    .name = "A8", .offset = 0, .width = 64, .doc = "Text.", .spec = "S 1"};
 inline constexpr Register B{.name = "B", .offset = 4, .doc = "Text.", .spec = "S 1"};
 inline constexpr Register B2{.name = "B", .offset = 8, .width = 16, .doc = "Text.", .spec = "S 1"};
 inline constexpr Register FAR{.name = "FAR", .offset = 64, .doc = "Text.", .spec = "S 1"};
@@ -77,26 +78,26 @@ inline constexpr Register TOO_FAR{
 inline constexpr MapOptions kOptions{
     .name = "m", .doc = "Text.", .spec = "S", .bar_size_bytes = 64};
 
-static_assert(make_map<A, B>(kOptions).valid());
-static_assert(make_map<B, A>(kOptions).problem == Problem::kNotSorted);
-static_assert(make_map<A8, B>(kOptions).problem == Problem::kOverlap);
-static_assert(make_map<A, B, B2>(kOptions).problem == Problem::kDuplicateName);
-static_assert(make_map<A, FAR>(kOptions).problem == Problem::kOutsideBar);
-static_assert(make_map<A, TOO_FAR>(kOptions).problem == Problem::kTooLarge);
-static_assert(make_map<A>({.name = "m", .doc = "Text.", .spec = "S", .bar_size_bytes = 65})
+static_assert(make_map<FIRST, B>(kOptions).valid());
+static_assert(make_map<B, FIRST>(kOptions).problem == Problem::kNotSorted);
+static_assert(make_map<FIRST64, B>(kOptions).problem == Problem::kOverlap);
+static_assert(make_map<FIRST, B, B2>(kOptions).problem == Problem::kDuplicateName);
+static_assert(make_map<FIRST, FAR>(kOptions).problem == Problem::kOutsideBar);
+static_assert(make_map<FIRST, TOO_FAR>(kOptions).problem == Problem::kTooLarge);
+static_assert(make_map<FIRST>({.name = "m", .doc = "Text.", .spec = "S", .bar_size_bytes = 65})
                   .problem == Problem::kMapFacts);
 
 inline constexpr Block EMPTY{.name = "Q", .offsets = {0}, .doc = "Text.", .spec = "S 1"};
-inline constexpr Block NOWHERE{.name = "Q", .doc = "Text.", .spec = "S 1", .registers = {&A}};
+inline constexpr Block NOWHERE{.name = "Q", .doc = "Text.", .spec = "S 1", .registers = {&FIRST}};
 inline constexpr Block CROWDED{.name = "Q",
                                .offsets = {0},
                                .count = 2,
                                .stride = 4,
                                .doc = "Text.",
                                .spec = "S 1",
-                               .registers = {&A, &B}};
+                               .registers = {&FIRST, &B}};
 inline constexpr Block CROOKED{
-    .name = "Q", .offsets = {2}, .doc = "Text.", .spec = "S 1", .registers = {&A}};
+    .name = "Q", .offsets = {2}, .doc = "Text.", .spec = "S 1", .registers = {&FIRST}};
 static_assert(make_map<EMPTY, FAR>(kOptions).problem == Problem::kBlock);
 static_assert(make_map<NOWHERE>(kOptions).problem == Problem::kBlock);
 static_assert(make_map<CROWDED>(kOptions).problem == Problem::kOverlap);

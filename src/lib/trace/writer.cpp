@@ -14,7 +14,7 @@ namespace {
 using pci::TraceKind;
 
 constexpr size_t kShownBytes = 16;  // of DMA, in text
-constexpr int64_t kNsPerUs = 1000;
+constexpr int64_t kNsPerMicrosecond = 1000;
 
 std::string shown_data(const Event& event) {
     std::string text;
@@ -181,7 +181,7 @@ std::string describe(const Event& event) {
 std::string since(int64_t time_ns, int64_t start_ns) {
     const int64_t delta = std::max<int64_t>(time_ns - start_ns, 0);
     constexpr int64_t kNsPerSecond = 1'000'000'000;
-    return fmt::format("+{}.{:06}", delta / kNsPerSecond, delta % kNsPerSecond / kNsPerUs);
+    return fmt::format("+{}.{:06}", delta / kNsPerSecond, delta % kNsPerSecond / kNsPerMicrosecond);
 }
 
 }  // namespace mimic::trace

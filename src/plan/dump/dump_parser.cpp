@@ -19,7 +19,7 @@ constexpr size_t kMaxLine = 4096;  // arbitrary: names of devices are shorter
 constexpr size_t kMaxNotes = 100;
 constexpr size_t kMaxConfig = 4096;
 
-int digit(char c) {
+int hex_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
@@ -31,8 +31,8 @@ std::optional<uint32_t> take_hex(std::string_view& text, size_t count) {
     if (text.size() < count) return std::nullopt;
     uint32_t value = 0;
     for (size_t i = 0; i < count; ++i) {
-        if (digit(text[i]) < 0) return std::nullopt;
-        value = value * 16 + static_cast<uint32_t>(digit(text[i]));
+        if (hex_digit(text[i]) < 0) return std::nullopt;
+        value = value * 16 + static_cast<uint32_t>(hex_digit(text[i]));
     }
     text.remove_prefix(count);
     return value;
@@ -93,7 +93,7 @@ bool is_hex_line(std::string_view line) {
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos || colon < 2 || colon > 8) return false;
     for (const char c : line.substr(0, colon)) {
-        if (digit(c) < 0) return false;
+        if (hex_digit(c) < 0) return false;
     }
     return colon + 1 == line.size() || line[colon + 1] == ' ';
 }

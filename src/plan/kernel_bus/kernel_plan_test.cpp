@@ -13,7 +13,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-topology::Model parse(const std::string& text) {
+topology::Model parse_machine(const std::string& text) {
     auto model = topology::parse("version: 1\nmachine:\n  name: m\n" + text, "test.yaml",
                                  devices::all_models());
     EXPECT_TRUE(model.has_value());
@@ -43,7 +43,7 @@ Registers registers_for(const topology::Model& model) {
 constexpr const char* kNuma = "  numa: [{ memory: 128M }, { memory: 128M }]\n";
 
 TEST(KernelPlan, EachNumaNodeIsABusWithADomain) {
-    const auto model = parse(std::string(kNuma) + R"(  devices:
+    const auto model = parse_machine(std::string(kNuma) + R"(  devices:
     - { name: b, model: mock-accel, numa_node: 1, vfs: { count: 2 } }
     - { name: a, model: mock-accel }
     - { name: c, model: mock-accel, numa_node: 1 }
@@ -63,7 +63,8 @@ TEST(KernelPlan, EachNumaNodeIsABusWithADomain) {
 }
 
 TEST(KernelPlan, AFullBusIsFollowedByAnother) {
-    const auto model = parse("  devices: [{ name: 'g{index}', count: 33, model: mock-accel }]\n");
+    const auto model = parse_machine(
+        "  devices: [{ name: 'g{index}', count: 33, model: mock-accel }]\n");
     const KernelPlan made = plan(model);
     ASSERT_EQ(made.buses.size(), 2u);
     EXPECT_EQ(made.buses[0].functions.size(), 32u);
@@ -72,7 +73,7 @@ TEST(KernelPlan, AFullBusIsFollowedByAnother) {
 }
 
 TEST(KernelPlan, SaysWhatTheModuleCannotShow) {
-    const auto model = parse(R"(  devices:
+    const auto model = parse_machine(R"(  devices:
     - { name: big, model: mock-accel, memory_bar: 8M, link: { width: 12 } }
     - name: fit
       model: mock-accel
@@ -94,19 +95,20 @@ TEST(KernelPlan, SaysWhatTheModuleCannotShow) {
 }
 
 TEST(KernelPlan, RefusesNothingToMakeAndDomainsThatEnd) {
-    const auto empty = parse(
+    const auto empty = parse_machine(
         "  devices: [{ name: a, model: mock-accel, hotplug: true, plugged: "
         "false }]\n");
     EXPECT_FALSE(make_kernel_plan(empty.machines.at(0), {}));
-    const auto two = parse(std::string(kNuma) +
-                           "  devices: [{ name: a, model: mock-accel, numa_node: 0 },"
-                           " { name: b, model: mock-accel, numa_node: 1 }]\n");
+    const auto two = parse_machine(std::string(kNuma) +
+                                   "  devices: [{ name: a, model: mock-accel, numa_node: 0 },"
+                                   " { name: b, model: mock-accel, numa_node: 1 }]\n");
     EXPECT_FALSE(make_kernel_plan(two.machines.at(0), {.first_domain = 0xffff}));
     EXPECT_TRUE(make_kernel_plan(two.machines.at(0), {.first_domain = 0xfffe}));
 }
 
 TEST(KernelScript, VfImagesAreOneStrideApart) {
-    const auto model = parse("  devices: [{ name: g, model: mock-accel, vfs: { count: 2 } }]\n");
+    const auto model = parse_machine(
+        "  devices: [{ name: g, model: mock-accel, vfs: { count: 2 } }]\n");
     const KernelPlan made = plan(model);
     const auto script = kernel_script(made, {{"g", "A"}, {"g-vf0", "BC"}, {"g-vf1", "D\0\0"}});
     ASSERT_TRUE(script);
@@ -116,13 +118,14 @@ TEST(KernelScript, VfImagesAreOneStrideApart) {
 }
 
 TEST(KernelScript, NeedsRegistersOfEveryFunction) {
-    const auto model = parse("  devices: [{ name: g, model: mock-accel, vfs: { count: 2 } }]\n");
+    const auto model = parse_machine(
+        "  devices: [{ name: g, model: mock-accel, vfs: { count: 2 } }]\n");
     const KernelPlan made = plan(model);
     EXPECT_FALSE(kernel_script(made, {{"g", "A"}, {"g-vf0", "B"}}));
 }
 
 TEST(KernelScript, NvidiaTakesTheModulesOwnIds) {
-    const auto model = parse(
+    const auto model = parse_machine(
         "  devices: [{ name: g, model: mock-accel, memory: 16G, vfs: { count: "
         "2 } }]\n");
     const KernelPlan made = plan(model, {.driver = KernelDriver::kNvidia, .vfs = 1});
@@ -135,9 +138,10 @@ TEST(KernelScript, NvidiaTakesTheModulesOwnIds) {
 }
 
 TEST(KernelMachine, MovesFunctionsAndKeepsIdentity) {
-    const auto model = parse(std::string(kNuma) +
-                             "  devices: [{ name: g, model: mock-accel, numa_node: 1, uuid: X, "
-                             "vfs: { count: 2 } }]\n");
+    const auto model = parse_machine(
+        std::string(kNuma) +
+        "  devices: [{ name: g, model: mock-accel, numa_node: 1, uuid: X, "
+        "vfs: { count: 2 } }]\n");
     const KernelPlan made = plan(model);
     const topology::Machine machine = kernel_machine(made, {0, 1});
     const topology::DeviceSpec& device = machine.devices.at(0);

@@ -13,14 +13,14 @@ namespace {
 using topology::DeviceSpec;
 using topology::FunctionSpec;
 
-constexpr uint64_t kBar0Bytes = 4096;
+constexpr uint64_t kStubBar0Bytes = 4096;
 
 std::vector<topology::BarSpec> bars(uint64_t bar2_size) {
     const auto bar = [](unsigned index, uint64_t size, bool prefetchable) {
         return topology::BarSpec{
             .index = index, .size = size, .is_64bit = true, .prefetchable = prefetchable};
     };
-    std::vector<topology::BarSpec> out{bar(0, kBar0Bytes, false)};
+    std::vector<topology::BarSpec> out{bar(0, kStubBar0Bytes, false)};
     if (bar2_size > 0) out.push_back(bar(2, bar2_size, true));
     out.push_back(bar(4, kKernelMsixBar, false));
     return out;

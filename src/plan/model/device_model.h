@@ -2,13 +2,12 @@
 // DeviceModel: what a device says about itself, as constant data. A device's folder defines one;
 // th
 // the
-// topology reader, the outputs of `mimic plan`, `mimic verify`, the kernel bus, the guest's image and
-// boot, the schema and the tables of the documents walk it. So a new device is one folder, and none
-// of these names
-// it.
+// topology reader, the outputs of `mimic plan`, `mimic verify`, the kernel bus, the guest's image
+// and boot, the schema and the tables of the documents walk it. So a new device is one folder, and
+// none of these names it.
 //
-// Data and pure functions: no YAML, no PCI objects, no process. Everything here is immutable and may
-// be read from any thread. Sizes are in bytes.
+// Data and pure functions: no YAML, no PCI objects, no process. Everything here is immutable and
+// may be read from any thread. Sizes are in bytes.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +44,7 @@ enum class Part : uint8_t {
 };
 
 struct ModelFacts {
-    std::string_view name;  // as a topology file writes it
+    std::string_view name;        // as a topology file writes it
     std::string_view old_name{};  // a name that files still may have; accepted with a note
     std::string_view doc{};       // one sentence for the table of models
     Part part = Part::kDevice;
@@ -89,8 +88,8 @@ struct Property {
     enum class Meaning : uint8_t {
         kOwn,         // nothing
         kMemorySize,  // how much memory the device says that it has: shown in pictures
-        kBar,         // a BAR of that size: `bar`, 64-bit, prefetchable. VFs of a native PF share it
-        kVectors,     // as many MSI-X vectors
+        kBar,      // a BAR of that size: `bar`, 64-bit, prefetchable. VFs of a native PF share it
+        kVectors,  // as many MSI-X vectors
     };
 
     std::string_view key;
@@ -126,8 +125,8 @@ struct Expectation {
         kIsVf,             // 1 of a VF
         kNumaNode,         // -1: none
         kInterrupts,       // 1: the driver has its interrupts
-        kState,        // changes while it runs; 0 after a reset. Layers with the same `key` agree
-        kEnabledVfs,   // state, too: VFs that the driver enabled, at most those of the PF
+        kState,       // changes while it runs; 0 after a reset. Layers with the same `key` agree
+        kEnabledVfs,  // state, too: VFs that the driver enabled, at most those of the PF
     };
 
     enum class Format : uint8_t {

@@ -72,11 +72,11 @@ struct FunctionSpec {
     uint32_t class_code = 0;  // 24 bits
     std::vector<Bar> bars;    // of a native VF: its own share of the PF's VF BARs
     IdentifierSpec identifier{};
-    std::vector<uint64_t> values{};        // of the model's properties, in their order
-    uint32_t total_vfs = 0;                // of a PF; 0 for a VF
-    std::optional<uint32_t> vf_index{};    // of a VF, from 0
-    uint8_t number = 0;                    // of a clone: its function number in the device
-    std::optional<CloneSpec> clone{};      // of a clone; its VFs are no functions here
+    std::vector<uint64_t> values{};      // of the model's properties, in their order
+    uint32_t total_vfs = 0;              // of a PF; 0 for a VF
+    std::optional<uint32_t> vf_index{};  // of a VF, from 0
+    uint8_t number = 0;                  // of a clone: its function number in the device
+    std::optional<CloneSpec> clone{};    // of a clone; its VFs are no functions here
 
     bool is_vf() const { return vf_index.has_value(); }
 

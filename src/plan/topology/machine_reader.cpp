@@ -12,10 +12,10 @@
 namespace mimic::topology {
 namespace {
 
-constexpr uint64_t kMiB = 1ull << 20;
-constexpr Range kNodeMemoryRange{64 * kMiB, kMaxMachineMemory};  // arbitrary
+constexpr uint64_t kNodeMiB = 1ull << 20;
+constexpr Range kNodeMemoryRange{64 * kNodeMiB, kMaxMachineMemory};  // arbitrary
 constexpr Range kMachineMemoryRange{kMinMachineMemory, kMaxMachineMemory};
-constexpr uint64_t kDefaultNodeMemory = 256 * kMiB;
+constexpr uint64_t kDefaultNodeMemory = 256 * kNodeMiB;
 constexpr size_t kMaxKernelArgs = 1024;  // arbitrary; COMMAND_LINE_SIZE of x86 is 2048
 
 /// `distances:` of node `self`: SLIT values (ACPI 6.5, 5.2.17): 10 to itself, 11..254 to others.
@@ -64,7 +64,7 @@ void read_numa(const Fields& fields, const Scope& scope, Machine& machine, ReadS
         NumaNode node;
         node.first_cpu = machine.cpus;
         node.cpus = static_cast<unsigned>(item.number("cpus", {0, kMaxCpus}).value_or(1));
-        node.memory = item.size("memory", kNodeMemoryRange, kMiB).value_or(kDefaultNodeMemory);
+        node.memory = item.size("memory", kNodeMemoryRange, kNodeMiB).value_or(kDefaultNodeMemory);
         node.distances = read_distances(item, i, count);
         if (item.find("distances")) ++with_distances;
         machine.cpus += node.cpus;
@@ -89,7 +89,7 @@ void read_numa(const Fields& fields, const Scope& scope, Machine& machine, ReadS
 /// cpus and memory of the whole machine; with `numa:` they are only checked against the sums.
 void read_totals(const Fields& fields, Machine& machine) {
     const auto cpus = fields.number("cpus", {1, kMaxCpus});
-    const auto memory = fields.size("memory", kMachineMemoryRange, kMiB);
+    const auto memory = fields.size("memory", kMachineMemoryRange, kNodeMiB);
     if (!machine.has_numa) {
         machine.cpus = static_cast<unsigned>(cpus.value_or(machine.cpus));
         machine.memory = memory.value_or(machine.memory);

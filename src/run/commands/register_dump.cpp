@@ -22,7 +22,7 @@ tl::unexpected<Error> bad(const char* what) {
                 what);
 }
 
-std::string text_of(const Json& json, const char* key) {
+std::string printable(const Json& json, const char* key) {
     return terminal_text(service::string_member(json, key));
 }
 
@@ -47,8 +47,8 @@ Result<unsigned> number_of(const Json& json, const char* key, unsigned max) {
 
 Result<DumpRegister> read_register(const Json& json) {
     DumpRegister out;
-    out.name = text_of(json, "name");
-    out.doc = text_of(json, "doc");
+    out.name = printable(json, "name");
+    out.doc = printable(json, "doc");
     MIMIC_ASSIGN_OR_RETURN(out.offset, hex_of(json, "offset"));
     MIMIC_ASSIGN_OR_RETURN(out.width, number_of(json, "width", 64));
     MIMIC_ASSIGN_OR_RETURN(out.value, hex_of(json, "value"));
@@ -56,8 +56,8 @@ Result<DumpRegister> read_register(const Json& json) {
     if (fields == nullptr || !fields->is_array() || fields->size() > 64) return bad("fields");
     for (const auto& one : *fields) {
         DumpField field;
-        field.name = text_of(one, "name");
-        field.text = text_of(one, "text");
+        field.name = printable(one, "name");
+        field.text = printable(one, "text");
         MIMIC_ASSIGN_OR_RETURN(field.hi, number_of(one, "hi", 63));
         MIMIC_ASSIGN_OR_RETURN(field.lo, number_of(one, "lo", 63));
         MIMIC_ASSIGN_OR_RETURN(field.value, hex_of(one, "value"));
@@ -70,7 +70,7 @@ Result<DumpRegister> read_register(const Json& json) {
 class Reader {
 public:
     Result<RegisterDump> read(const Json& json) {
-        out_.device = text_of(json, "device");
+        out_.device = printable(json, "device");
         if (const Json* const config = service::find_member(json, "config"); config != nullptr)
             MIMIC_TRY(read_config(*config));
         if (const Json* const bars = service::find_member(json, "bars"); bars != nullptr)
@@ -97,8 +97,8 @@ private:
         if (sections == nullptr || !sections->is_array()) return bad("sections");
         for (const auto& one : *sections) {
             MIMIC_ASSIGN_OR_RETURN(const uint64_t offset, hex_of(one, "offset"));
-            const std::string id = text_of(one, "id");
-            MIMIC_TRY(read_part({fmt::format("[{:02x}] {}{}", offset, text_of(one, "name"),
+            const std::string id = printable(one, "id");
+            MIMIC_TRY(read_part({fmt::format("[{:02x}] {}{}", offset, printable(one, "name"),
                                              id.empty() ? "" : " (" + id + ")"),
                                  "",
                                  {}},
@@ -133,14 +133,14 @@ private:
         for (const auto& bar : bars) {
             MIMIC_ASSIGN_OR_RETURN(const unsigned number, number_of(bar, "bar", 5));
             const std::string name = fmt::format("BAR{}", number);
-            const std::string address = text_of(bar, "address");
+            const std::string address = printable(bar, "address");
             const Json* const size = service::find_member(bar, "size");
             const Json* const prefetchable = service::find_member(bar, "prefetchable");
             const bool is_prefetchable = prefetchable != nullptr && prefetchable->is_boolean() &&
                                          prefetchable->get<bool>();
             out_.parts.push_back(
                 {fmt::format(
-                     "{}: {}{}, {} bytes at {}", name, text_of(bar, "type"),
+                     "{}: {}{}, {} bytes at {}", name, printable(bar, "type"),
                      is_prefetchable ? " prefetchable" : "",
                      size != nullptr && size->is_number_unsigned() ? size->get<uint64_t>() : 0,
                      address.empty() ? "no address" : address),
@@ -150,10 +150,11 @@ private:
             if (maps == nullptr || !maps->is_array()) return bad("maps");
             for (const auto& map : *maps) {
                 MIMIC_ASSIGN_OR_RETURN(const uint64_t offset, hex_of(map, "offset"));
-                MIMIC_TRY(read_part({fmt::format("{} {:#x} {}", name, offset, text_of(map, "name")),
-                                     name + ".",
-                                     {}},
-                                    map));
+                MIMIC_TRY(
+                    read_part({fmt::format("{} {:#x} {}", name, offset, printable(map, "name")),
+                               name + ".",
+                               {}},
+                              map));
             }
         }
         return {};

@@ -22,7 +22,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kTableColumns = 200;  // of a table that goes to a file: as wide as it needs
 
-int complain(const Error& error) {
+int report(const Error& error) {
     std::fputs(fmt::format("mimic: error: {}\n", terminal_text(error.message(), 1000)).c_str(),
                stderr);
     return 1;
@@ -118,7 +118,7 @@ int run_once(const TopOptions& options, const Sampler& sampler) {
         if (i != 0) sleep_unless_interrupted(options.interval);
         if (interrupted() != 0) return 1;
         auto sample = sampler.take();
-        if (!sample) return complain(sample.error());
+        if (!sample) return report(sample.error());
         model.update(std::move(*sample));
     }
     return print_table(options, model);
@@ -151,7 +151,7 @@ public:
             auto sample = sampler_.take();
             if (!sample && sample.error().code() == std::errc::no_such_file_or_directory) {
                 screen_.reset();
-                return complain(sample.error());
+                return report(sample.error());
             }
             problem_ = sample ? "" : terminal_text(sample.error().message());
             if (sample) model_.update(std::move(*sample));
@@ -289,7 +289,7 @@ private:
 
 int run_top(const TopOptions& options) {
     const auto client = gateway::ApiClient::open();
-    if (!client) return complain(client.error());
+    if (!client) return report(client.error());
     catch_interrupts();
     const Sampler sampler(options, *client);
     if (options.once || options.json) return run_once(options, sampler);

@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kMaxColumn = 32;        // arbitrary: texts come from machines
 constexpr size_t kMaxDevices = 100'000;  // of a machine; arbitrary
 
-std::string text_of(const Json& json, const char* key) {
+std::string cell_text(const Json& json, const char* key) {
     return terminal_text(service::string_member(json, key), 63);
 }
 
@@ -31,16 +31,16 @@ std::string state_of(const Json& json) {
     if (is(json, "present", false)) return "empty";
     if (is(json, "link_up", false)) return "link down";
     if (is(json, "connected", false)) return "off";
-    const std::string power = text_of(json, "power_state");
+    const std::string power = cell_text(json, "power_state");
     return power.empty() ? "on" : power;
 }
 
 TopDevice read_device(const Json& json) {
     TopDevice out;
-    out.name = text_of(json, "name");
-    out.kind = text_of(json, "kind");
-    out.pf = text_of(json, "pf");
-    out.bdf = text_of(json, "bdf");
+    out.name = cell_text(json, "name");
+    out.kind = cell_text(json, "kind");
+    out.pf = cell_text(json, "pf");
+    out.bdf = cell_text(json, "bdf");
     out.state = state_of(json);
     out.connected = is(json, "connected", true);
     out.vfs = service::uint_member(json, "vfs");

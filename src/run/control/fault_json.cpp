@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr auto kReplace = Json::error_handler_t::replace;
+constexpr auto kReplaceBadText = Json::error_handler_t::replace;
 constexpr size_t kMaxOptions = 16;  // arbitrary; no fault has more than three
 
 tl::unexpected<service::ApiError> bad(std::string code, std::string message,
@@ -104,7 +104,7 @@ std::string fault_body(const std::string& name, const pci::FaultOptions& options
     for (const auto& [key, value] : options) body["options"][key] = value;
     if (triggers.at) body["at_us"] = *triggers.at / std::chrono::microseconds(1);
     if (triggers.after_accesses) body["after_accesses"] = *triggers.after_accesses;
-    return body.dump(-1, ' ', false, kReplace);
+    return body.dump(-1, ' ', false, kReplaceBadText);
 }
 
 Json fault_report_json(const pci::FaultReport& report) {

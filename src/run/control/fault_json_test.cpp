@@ -118,10 +118,10 @@ TEST(FaultBody, SurvivesDepthAndLength) {
 }
 
 TEST(ErrorBody, IsAlwaysJson) {
-    const auto json = nlohmann::json::parse(
+    const auto answer = nlohmann::json::parse(
         service::error_body({404, "x", "bytes \xff\xc3", {"a"}}));
-    EXPECT_EQ(json["error"]["code"], "x");
-    EXPECT_EQ(json["error"]["nearest"][0], "a");
+    EXPECT_EQ(answer["error"]["code"], "x");
+    EXPECT_EQ(answer["error"]["nearest"][0], "a");
     EXPECT_TRUE(
         nlohmann::json::parse(service::error_body({404, "x", "y"}))["error"]["nearest"].is_array());
 }
@@ -132,19 +132,19 @@ TEST(FaultReportJson, SaysWhatMatters) {
     report.fault = *pci::parse_fault("ecrc", {{"severity", "nonfatal"}});
     report.fault.after_accesses = 10;
     report.accesses_left = 4;
-    auto json = fault_report_json(report);
-    EXPECT_EQ(json["fault"], "ecrc");
-    EXPECT_EQ(json["state"], "armed");
-    EXPECT_EQ(json["severity"], "nonfatal");
-    EXPECT_EQ(json["accesses_left"], 4);
-    EXPECT_FALSE(json.contains("vector"));
-    EXPECT_FALSE(json.contains("note"));
+    auto answer = fault_report_json(report);
+    EXPECT_EQ(answer["fault"], "ecrc");
+    EXPECT_EQ(answer["state"], "armed");
+    EXPECT_EQ(answer["severity"], "nonfatal");
+    EXPECT_EQ(answer["accesses_left"], 4);
+    EXPECT_FALSE(answer.contains("vector"));
+    EXPECT_FALSE(answer.contains("note"));
     report.fault = *pci::parse_fault("irq-late", {{"vector", "2"}});
     report.note = "why";
-    json = fault_report_json(report);
-    EXPECT_EQ(json["vector"], 2);
-    EXPECT_EQ(json["delay_us"], 10'000);
-    EXPECT_EQ(json["note"], "why");
+    answer = fault_report_json(report);
+    EXPECT_EQ(answer["vector"], 2);
+    EXPECT_EQ(answer["delay_us"], 10'000);
+    EXPECT_EQ(answer["note"], "why");
 }
 
 }  // namespace

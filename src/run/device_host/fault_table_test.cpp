@@ -29,7 +29,7 @@ using pci::FaultState;
 using testing::HasSubstr;
 using namespace pci::regs;
 
-constexpr const char* kFile = R"(
+constexpr const char* kFaultsFile = R"(
 version: 1
 machine:
   name: m
@@ -116,7 +116,7 @@ private:
 class FaultTableTest : public testing::Test {
 protected:
     FaultTableTest() {
-        auto model = topology::parse(kFile, "test.yaml", devices::all_models());
+        auto model = topology::parse(kFaultsFile, "test.yaml", devices::all_models());
         EXPECT_TRUE(model) << model.error().str();
         machine_ = model->machines.at(0);
         for (const auto& device : machine_.devices) {

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "trace-";
 constexpr std::string_view kSuffix = ".jsonl";
-constexpr int kTries = 100;  // arbitrary: numbers that another process took at the same time
+constexpr int kNumberTries = 100;  // arbitrary: numbers that another process took at the same time
 
 // N of "trace-<device>-N.jsonl"; nullopt for any other name.
 std::optional<uint64_t> dump_number(std::string_view name) {
@@ -75,7 +75,7 @@ Result<DumpFile> create_dump_file(const std::string& dir, const std::string& dev
     uint64_t number = dumps.empty() ? 0 : dumps.back().first + 1;
     for (size_t i = 0; i + kMaxDumps <= dumps.size(); ++i)
         ::unlink((dir + "/" + dumps[i].second).c_str());
-    for (int i = 0; i < kTries; ++i, ++number) {
+    for (int i = 0; i < kNumberTries; ++i, ++number) {
         DumpFile file{fmt::format("{}/{}{}-{}{}", dir, kPrefix, file_part(device), number, kSuffix),
                       -1};
         file.fd = ::open(file.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,

@@ -43,7 +43,7 @@ Duration call_time(size_t bytes) {
     return kCall + seconds(bytes >> 18);
 }
 
-TimePoint now() {
+TimePoint steady_now() {
     return SteadyClock().now();
 }
 
@@ -109,7 +109,7 @@ bool may_come(const Error& error) {
 Result<UniqueFd> connect_again(const std::string& path, TimePoint deadline) {
     for (;;) {
         Result<UniqueFd> fd = unix_connect_now(path);
-        if (fd || fd.error().errno_value() != EAGAIN || now() + kConnectRetry >= deadline)
+        if (fd || fd.error().errno_value() != EAGAIN || steady_now() + kConnectRetry >= deadline)
             return fd;
         std::this_thread::sleep_for(kConnectRetry);
     }
@@ -127,7 +127,7 @@ GuestAgent::~GuestAgent() = default;
 
 Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socket,
                                                         Duration timeout) {
-    const TimePoint deadline = now() + timeout;
+    const TimePoint deadline = steady_now() + timeout;
     for (;;) {
         Result<UniqueFd> fd = unix_connect_now(socket);
         if (fd) {
@@ -140,7 +140,7 @@ Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socke
         } else if (!may_come(fd.error())) {
             return tl::unexpected<Error>(std::move(fd).error().with_context("guest agent"));
         }
-        if (now() + kConnectRetry >= deadline) {
+        if (steady_now() + kConnectRetry >= deadline) {
             return fail(std::errc::timed_out, "no guest agent at {}", socket);
         }
         std::this_thread::sleep_for(kConnectRetry);
@@ -148,18 +148,18 @@ Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socke
 }
 
 Status GuestAgent::ping(Duration timeout) {
-    MIMIC_TRY(channel_->call("guest-ping", Json::object(), now() + timeout));
+    MIMIC_TRY(channel_->call("guest-ping", Json::object(), steady_now() + timeout));
     return {};
 }
 
 Status GuestAgent::yield_and_sleep(Duration pause, TimePoint deadline) {
-    pause = std::min<Duration>(pause, std::max<Duration>(deadline - now(), Duration(0)));
+    pause = std::min<Duration>(pause, std::max<Duration>(deadline - steady_now(), Duration(0)));
     const bool hang_up = !path_.empty() && pause >= kHangUpPause;
     if (hang_up) channel_ = std::make_unique<AgentChannel>(UniqueFd(), kMaxReplyBytes);
     std::this_thread::sleep_for(pause);
     if (!hang_up) return {};
     // Others may be served before us.
-    const TimePoint patience = std::max(deadline, now() + seconds(5));
+    const TimePoint patience = std::max(deadline, steady_now() + seconds(5));
     MIMIC_ASSIGN_OR_RETURN(UniqueFd fd, connect_again(path_, patience));
     channel_ = std::make_unique<AgentChannel>(std::move(fd), kMaxReplyBytes);
     return channel_->synchronize(patience);
@@ -170,11 +170,11 @@ Status GuestAgent::pause(Duration how_long) {
 }
 
 Result<int64_t> GuestAgent::start(const std::vector<std::string>& argv, std::string_view input) {
-    return start_by(argv, input, now() + call_time(input.size()));
+    return start_by(argv, input, steady_now() + call_time(input.size()));
 }
 
 Result<std::optional<GuestAgent::ExecResult>> GuestAgent::poll(int64_t pid) {
-    return poll_by(pid, now() + call_time(kMaxDataBytes));
+    return poll_by(pid, steady_now() + call_time(kMaxDataBytes));
 }
 
 Result<int64_t> GuestAgent::start_by(const std::vector<std::string>& argv, std::string_view input,
@@ -205,16 +205,17 @@ Result<std::optional<GuestAgent::ExecResult>> GuestAgent::poll_by(int64_t pid, T
 
 Result<GuestAgent::ExecResult> GuestAgent::exec(const std::vector<std::string>& argv,
                                                 std::string_view input, Duration timeout) {
-    const TimePoint deadline = now() + timeout;
+    const TimePoint deadline = steady_now() + timeout;
     MIMIC_ASSIGN_OR_RETURN(
         const int64_t pid,
-        start_by(argv, input, std::min(deadline, now() + call_time(input.size()))));
+        start_by(argv, input, std::min(deadline, steady_now() + call_time(input.size()))));
     Duration pause = kFirstPoll;
     for (;;) {
-        MIMIC_ASSIGN_OR_RETURN(auto result,
-                               poll_by(pid, std::min(deadline, now() + call_time(kMaxDataBytes))));
+        MIMIC_ASSIGN_OR_RETURN(
+            auto result, poll_by(pid, std::min(deadline, steady_now() + call_time(kMaxDataBytes))));
         if (result) return std::move(*result);
-        if (now() >= deadline) return fail(std::errc::timed_out, "{} did not end in time", argv[0]);
+        if (steady_now() >= deadline)
+            return fail(std::errc::timed_out, "{} did not end in time", argv[0]);
         MIMIC_TRY(yield_and_sleep(pause, deadline));
         pause = std::min<Duration>(pause + pause / 2, kLongestPoll);
     }
@@ -230,19 +231,19 @@ Result<int64_t> GuestAgent::open_file(const std::string& path, const char* mode,
 }
 
 Status GuestAgent::close_file(int64_t handle) {
-    MIMIC_TRY(channel_->call("guest-file-close", {{"handle", handle}}, now() + kFileCall));
+    MIMIC_TRY(channel_->call("guest-file-close", {{"handle", handle}}, steady_now() + kFileCall));
     return {};
 }
 
 Result<std::string> GuestAgent::read_file(const std::string& path) {
-    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "r", now() + kFileCall));
+    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "r", steady_now() + kFileCall));
     std::string data;
     const auto read_all = [&]() -> Status {
         for (;;) {
             MIMIC_ASSIGN_OR_RETURN(
                 const Json part,
                 channel_->call("guest-file-read", {{"handle", handle}, {"count", kChunkBytes}},
-                               now() + kFileCall));
+                               steady_now() + kFileCall));
             if (!part.is_object()) return malformed("guest-file-read");
             MIMIC_ASSIGN_OR_RETURN(const std::string chunk,
                                    bytes(part, "buf-b64", "guest-file-read"));
@@ -265,7 +266,7 @@ Result<std::string> GuestAgent::read_file(const std::string& path) {
 }
 
 Status GuestAgent::write_file(const std::string& path, std::string_view data, unsigned mode) {
-    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "w", now() + kFileCall));
+    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "w", steady_now() + kFileCall));
     const auto write_all = [&]() -> Status {
         while (!data.empty()) {
             const std::string_view chunk = data.substr(0, kChunkBytes);
@@ -273,7 +274,7 @@ Status GuestAgent::write_file(const std::string& path, std::string_view data, un
                 const Json part,
                 channel_->call("guest-file-write",
                                {{"handle", handle}, {"buf-b64", base64_encode(chunk)}},
-                               now() + kFileCall));
+                               steady_now() + kFileCall));
             const auto count = integer(part, "count");
             if (!count || *count <= 0 || static_cast<uint64_t>(*count) > chunk.size()) {
                 return malformed("guest-file-write");
@@ -281,7 +282,8 @@ Status GuestAgent::write_file(const std::string& path, std::string_view data, un
             data.remove_prefix(static_cast<size_t>(*count));
         }
         // The agent writes through stdio: a full disk shows here at the latest.
-        MIMIC_TRY(channel_->call("guest-file-flush", {{"handle", handle}}, now() + kFileCall));
+        MIMIC_TRY(
+            channel_->call("guest-file-flush", {{"handle", handle}}, steady_now() + kFileCall));
         return {};
     };
     const Status done = write_all();
@@ -302,7 +304,7 @@ Status GuestAgent::shutdown(Duration timeout) {
     // look.
     const Duration patience = std::min<Duration>(timeout, milliseconds(300));
     const Result<Json> answer = channel_->call("guest-shutdown", {{"mode", "powerdown"}},
-                                               now() + patience);
+                                               steady_now() + patience);
     if (answer || answer.error().code() == std::errc::timed_out ||
         answer.error().code() == std::errc::connection_reset) {
         return {};

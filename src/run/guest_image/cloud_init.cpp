@@ -35,10 +35,10 @@ constexpr std::string_view kStartAgent = R"(runcmd:
     fi
 )";
 
-struct FreeArchive {
+struct FreeWriter {
     void operator()(struct archive* archive) const { archive_free(archive); }
 };
-struct FreeEntry {
+struct FreeHeader {
     void operator()(struct archive_entry* entry) const { archive_entry_free(entry); }
 };
 
@@ -84,7 +84,7 @@ tl::unexpected<Error> seed_failed(struct archive* archive) {
 }
 
 Status add_file(struct archive* archive, const char* name, std::string_view text) {
-    const std::unique_ptr<struct archive_entry, FreeEntry> entry(archive_entry_new());
+    const std::unique_ptr<struct archive_entry, FreeHeader> entry(archive_entry_new());
     if (!entry) return fail(std::errc::not_enough_memory, "no memory for the seed");
     archive_entry_set_pathname(entry.get(), name);
     archive_entry_set_filetype(entry.get(), AE_IFREG);
@@ -100,7 +100,7 @@ Status add_file(struct archive* archive, const char* name, std::string_view text
 }
 
 Status write_seed(int fd, const std::string& machine, const std::string& key) {
-    const std::unique_ptr<struct archive, FreeArchive> archive(archive_write_new());
+    const std::unique_ptr<struct archive, FreeWriter> archive(archive_write_new());
     if (!archive) return fail(std::errc::not_enough_memory, "no memory for the seed");
     // cloud-init finds the volume by its label; Joliet keeps the lower-case names with their
     // hyphens.

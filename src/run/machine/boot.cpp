@@ -22,7 +22,7 @@ namespace mimic::machine {
 namespace {
 
 using namespace std::chrono_literals;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr auto kSlice = 1s;         // how long a death or ^C may go unnoticed
 constexpr auto kDriverGrace = 20s;  // from the agent's first answer; the driver is loaded before it

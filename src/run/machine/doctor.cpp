@@ -40,7 +40,7 @@ struct Examination {
     }
 };
 
-bool in_path(const std::string& program) {
+bool is_in_path(const std::string& program) {
     const char* path = std::getenv("PATH");
     std::istringstream folders(path != nullptr ? path : "/usr/bin:/bin");
     for (std::string folder; std::getline(folders, folder, ':');)
@@ -61,7 +61,7 @@ void look_for_tools(Examination& e) {
               "export MIMIC_TOOLS_DIR=<Mimic's sources>/tools");
     std::string missing;
     for (const char* program : {"make", "gcc", "apt-get", "dpkg-deb"})
-        if (!in_path(program)) missing += (missing.empty() ? "" : ", ") + std::string(program);
+        if (!is_in_path(program)) missing += (missing.empty() ? "" : ", ") + std::string(program);
     e.can_fetch = missing.empty() && guest_image::find_support_file("tools/debs");
     if (missing.empty())
         e.add("Programs", Health::kOk, "make, gcc, apt-get, dpkg-deb");

@@ -20,7 +20,7 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr unsigned kVfs = 3;
 

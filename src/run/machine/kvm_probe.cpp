@@ -17,7 +17,7 @@ namespace mimic::machine {
 namespace {
 
 using namespace std::chrono_literals;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 // A kernel gets to its missing root file system in 1 to 3 s under KVM, nested included.
 constexpr auto kProbeTimeout = 10s;

@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-void complain(const std::string& text) {
+void print_error(const std::string& text) {
     std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
 }
 
@@ -82,17 +82,17 @@ int run_logs(const std::string& name, const LogsOptions& options) {
     const auto root = RunRoot::open();
     const auto state_root = state_root_path();
     if (!root || !state_root || !is_machine_name(name)) {
-        complain(!root         ? root.error().message()
-                 : !state_root ? state_root.error().message()
-                               : fmt::format("\"{}\" is no machine name", name));
+        print_error(!root         ? root.error().message()
+                    : !state_root ? state_root.error().message()
+                                  : fmt::format("\"{}\" is no machine name", name));
         return 1;
     }
     const std::string folder = *state_root + "/" + name;
     const std::string path = folder + "/" + file_of(options.log);
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
-        complain(fmt::format("machine {} has no {}{}", name, file_of(options.log),
-                             did_you_mean(name, root->names())));
+        print_error(fmt::format("machine {} has no {}{}", name, file_of(options.log),
+                                did_you_mean(name, root->names())));
         return 1;
     }
     Printer printer(options.raw);

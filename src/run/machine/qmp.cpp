@@ -13,7 +13,7 @@
 namespace mimic::machine {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxLine = 1u << 20;  // answers to our commands have a few hundred bytes
 

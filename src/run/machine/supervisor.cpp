@@ -31,7 +31,7 @@ namespace mimic::machine {
 namespace {
 
 using namespace std::chrono_literals;
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 constexpr auto kDeviceHostStart = 60s;  // 1,000 devices take less than 2 s; a loaded machine more
 constexpr auto kGuestShutdown = 30s;    // a cloud image stops its services

@@ -2,7 +2,8 @@
 // The names are constants of models, and a BDF is ours: nothing here needs quoting for a shell.
 // Wha
 // What
-// a topology file says itself (external models) was restricted to harmless characters by the reader.
+// a topology file says itself (external models) was restricted to harmless characters by the
+// reader.
 #include "verify/probe_settings.h"
 
 #include <set>
@@ -23,8 +24,7 @@ std::string peeks_of(const model::DeviceModel& model) {
         for (const reg::RegisterInfo& info : model.map->registers) {
             if (one.name != info.reg->name) continue;
             out += fmt::format(" {}:{:#x}:{}", one.name, info.offset(0), info.width_bytes);
-            if (info.elements > 1)
-                out += fmt::format(":{}:{:#x}", info.elements, info.reg->stride);
+            if (info.elements > 1) out += fmt::format(":{}:{:#x}", info.elements, info.reg->stride);
         }
     }
     return out.empty() ? out : fmt::format(" {}{}", model.map->options.bar, out);
@@ -49,8 +49,7 @@ std::string probe_settings(const topology::Machine& machine) {
         const std::string registers = model.driver.tool.empty() ? peeks_of(model) : "";
         for (const topology::FunctionSpec& function : device.functions) {
             bdfs += " " + function.bdf.str();
-            if (!registers.empty())
-                peeks += fmt::format("{}{}\n", function.bdf.str(), registers);
+            if (!registers.empty()) peeks += fmt::format("{}{}\n", function.bdf.str(), registers);
         }
     }
     return fmt::format(

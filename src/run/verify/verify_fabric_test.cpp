@@ -21,10 +21,11 @@ namespace {
 using Json = nlohmann::json;
 using testing::HasSubstr;
 
-const std::string kSource = MIMIC_SOURCE_DIR;
+const std::string kTreeRoot = MIMIC_SOURCE_DIR;
 
 topology::Model model_of(const std::string& example) {
-    auto model = topology::load(kSource + "/examples/" + example + ".yaml", devices::all_models());
+    auto model = topology::load(kTreeRoot + "/examples/" + example + ".yaml",
+                                devices::all_models());
     EXPECT_TRUE(model) << model.error().message();
     return model.value_or(topology::Model{});
 }
@@ -244,8 +245,8 @@ private:
 };
 
 /// `text` with the first `from` behind `after` replaced.
-std::string changed(std::string text, const std::string& after, const std::string& from,
-                    const std::string& to) {
+std::string with_change(std::string text, const std::string& after, const std::string& from,
+                        const std::string& to) {
     const size_t start = text.find(after);
     EXPECT_NE(start, std::string::npos) << after;
     const size_t at = text.find(from, start);
@@ -278,7 +279,7 @@ TEST(VerifyFabric, NativeVfsAreExpectedWhileSriovNumvfsCoversThem) {
     EXPECT_THAT(verdict_table(guest.compare(guest.report())), HasSubstr("(absent)"));
 }
 
-struct Mismatch {
+struct FabricMismatch {
     const char* example;
     const char* after;
     const char* from;
@@ -286,17 +287,17 @@ struct Mismatch {
     const char* difference;
 };
 
-void PrintTo(const Mismatch& mismatch, std::ostream* out) {
+void PrintTo(const FabricMismatch& mismatch, std::ostream* out) {
     *out << mismatch.difference;
 }
 
-class VerifyFabricMismatch : public testing::TestWithParam<Mismatch> {};
+class VerifyFabricMismatch : public testing::TestWithParam<FabricMismatch> {};
 
 TEST_P(VerifyFabricMismatch, IsFoundAndNamed) {
-    const Mismatch& one = GetParam();
+    const FabricMismatch& one = GetParam();
     Guest guest(one.example);
     guest.vfs = 2;
-    const std::string text = changed(guest.report(), one.after, one.from, one.to);
+    const std::string text = with_change(guest.report(), one.after, one.from, one.to);
     EXPECT_THAT(guest.differences(text), testing::Contains(HasSubstr(one.difference)));
 }
 
@@ -304,71 +305,76 @@ constexpr const char* kTree = "switch-tree";
 constexpr const char* kSriov = "fabric-sriov";
 constexpr const char* kVmd = "@vmd 0000:11:00.0\n";
 constexpr const char* kUp = "@port 10000:01:00.0\n";
-constexpr const char* kPf = "@pci 10000:01:00.0\n";
+constexpr const char* kFabricPf = "@pci 10000:01:00.0\n";
 constexpr const char* kVf = "@pci 10000:01:00.2\n";
 
 INSTANTIATE_TEST_SUITE_P(
     Ports, VerifyFabricMismatch,
     testing::Values(
-        Mismatch{kTree, "", kVmd, "@vmd 0000:12:00.0\n",
-                 "VMD fabric0 (0000:11:00.0): present -> nothing"},
-        Mismatch{kTree, "", kVmd, "@vmd 0000:12:00.0\n",
-                 "VMD 0000:12:00.0: nothing -> a VMD endpoint"},
-        Mismatch{kTree, kVmd, "driver=vmd\n", "", "VMD fabric0 (0000:11:00.0) driver: vmd -> "},
-        Mismatch{kTree, kVmd, "numa_node=0", "numa_node=1", "numa_node: 0 -> 1"},
-        Mismatch{kTree, kVmd, "domain=10000:00", "domain=10001:00", "domain: 10000:00 -> 10001"},
-        Mismatch{kTree, kVmd, "parent=0000:10:00.0", "parent=x", "parent: 0000:10:00.0 -> x"},
-        Mismatch{kTree, "", kUp, "@port 10000:01:00.1\n",
-                 "port sw0.up (10000:01:00.0): present -> nothing"},
-        Mismatch{kTree, "", kUp, "@port 10000:01:00.1\n",
-                 "PCI function 10000:01:00.1: nothing -> a function"},
-        Mismatch{kTree, kUp, "class=0x060400", "class=0x060401", "class: 0x060400 -> 0x060401"},
-        Mismatch{kTree, kUp, "parent=10000:00:00.0", "parent=10000:00:01.0",
-                 "port sw0.up (10000:01:00.0) parent: 10000:00:00.0 -> 10000:00:01.0"},
-        Mismatch{kTree, kUp, "secondary_bus_number=2", "secondary_bus_number=3",
-                 "secondary_bus_number: 2 -> 3"},
-        Mismatch{kTree, kUp, "subordinate_bus_number=4", "subordinate_bus_number=255",
-                 "subordinate_bus_number: 4 -> 255"},
-        Mismatch{kTree, kUp, "current_link_speed=32.0", "current_link_speed=2.5",
-                 "port sw0.up (10000:01:00.0) current_link_speed: 32 -> 2.5"},
-        Mismatch{kTree, kUp, "max_link_width=16", "max_link_width=8", "max_link_width: 16 -> 8"},
-        Mismatch{kTree, "@port 10000:00:00.0\n", "parent=pci10000:00", "parent=pci10001:00",
-                 "parent: pci10000:00 -> pci10001:00"},
-        Mismatch{kTree, "@pci 10001:03:00.0\n", "parent=10001:02:00.0", "parent=10001:02:01.0",
-                 "PCI parent: 10001:02:00.0 -> 10001:02:01.0"},
-        Mismatch{kTree, "@pci 10001:03:00.0\n", "numa_node=1", "numa_node=0",
-                 "PCI numa_node: 1 -> 0"},
-        Mismatch{"hotplug", "", "@slot 11\n", "@slot 13\n", "slot: 11 -> 13"},
-        Mismatch{"hotplug", "@slot 11\n", "address=10000:01:00", "address=10000:04:00",
-                 "slot: 11 -> nothing"},
-        Mismatch{"hotplug", "@port 10000:00:00.0\n", "current_link_width=16",
-                 "current_link_width=0", "current_link_width: 16 -> 0"}));
+        FabricMismatch{kTree, "", kVmd, "@vmd 0000:12:00.0\n",
+                       "VMD fabric0 (0000:11:00.0): present -> nothing"},
+        FabricMismatch{kTree, "", kVmd, "@vmd 0000:12:00.0\n",
+                       "VMD 0000:12:00.0: nothing -> a VMD endpoint"},
+        FabricMismatch{kTree, kVmd, "driver=vmd\n", "",
+                       "VMD fabric0 (0000:11:00.0) driver: vmd -> "},
+        FabricMismatch{kTree, kVmd, "numa_node=0", "numa_node=1", "numa_node: 0 -> 1"},
+        FabricMismatch{kTree, kVmd, "domain=10000:00", "domain=10001:00",
+                       "domain: 10000:00 -> 10001"},
+        FabricMismatch{kTree, kVmd, "parent=0000:10:00.0", "parent=x", "parent: 0000:10:00.0 -> x"},
+        FabricMismatch{kTree, "", kUp, "@port 10000:01:00.1\n",
+                       "port sw0.up (10000:01:00.0): present -> nothing"},
+        FabricMismatch{kTree, "", kUp, "@port 10000:01:00.1\n",
+                       "PCI function 10000:01:00.1: nothing -> a function"},
+        FabricMismatch{kTree, kUp, "class=0x060400", "class=0x060401",
+                       "class: 0x060400 -> 0x060401"},
+        FabricMismatch{kTree, kUp, "parent=10000:00:00.0", "parent=10000:00:01.0",
+                       "port sw0.up (10000:01:00.0) parent: 10000:00:00.0 -> 10000:00:01.0"},
+        FabricMismatch{kTree, kUp, "secondary_bus_number=2", "secondary_bus_number=3",
+                       "secondary_bus_number: 2 -> 3"},
+        FabricMismatch{kTree, kUp, "subordinate_bus_number=4", "subordinate_bus_number=255",
+                       "subordinate_bus_number: 4 -> 255"},
+        FabricMismatch{kTree, kUp, "current_link_speed=32.0", "current_link_speed=2.5",
+                       "port sw0.up (10000:01:00.0) current_link_speed: 32 -> 2.5"},
+        FabricMismatch{kTree, kUp, "max_link_width=16", "max_link_width=8",
+                       "max_link_width: 16 -> 8"},
+        FabricMismatch{kTree, "@port 10000:00:00.0\n", "parent=pci10000:00", "parent=pci10001:00",
+                       "parent: pci10000:00 -> pci10001:00"},
+        FabricMismatch{kTree, "@pci 10001:03:00.0\n", "parent=10001:02:00.0",
+                       "parent=10001:02:01.0", "PCI parent: 10001:02:00.0 -> 10001:02:01.0"},
+        FabricMismatch{kTree, "@pci 10001:03:00.0\n", "numa_node=1", "numa_node=0",
+                       "PCI numa_node: 1 -> 0"},
+        FabricMismatch{"hotplug", "", "@slot 11\n", "@slot 13\n", "slot: 11 -> 13"},
+        FabricMismatch{"hotplug", "@slot 11\n", "address=10000:01:00", "address=10000:04:00",
+                       "slot: 11 -> nothing"},
+        FabricMismatch{"hotplug", "@port 10000:00:00.0\n", "current_link_width=16",
+                       "current_link_width=0", "current_link_width: 16 -> 0"}));
 
 INSTANTIATE_TEST_SUITE_P(
     Sriov, VerifyFabricMismatch,
     testing::Values(
-        Mismatch{kSriov, kPf, "sriov_totalvfs=64", "sriov_totalvfs=7",
-                 "PCI sriov_totalvfs: 64 -> 7"},
-        Mismatch{kSriov, kPf, "sriov_numvfs=2", "sriov_numvfs=3", "PCI sriov_numvfs: 2 -> 3"},
-        Mismatch{kSriov, kPf, "sriov_numvfs=2", "sriov_numvfs=3",
-                 "PCI virtfn2: 10000:01:00.3 -> nothing"},
-        Mismatch{kSriov, kPf, "sriov_numvfs=2", "sriov_numvfs=1",
-                 "PCI function: nothing -> a function"},
-        Mismatch{kSriov, kPf, "virtfn1=10000:01:00.2", "virtfn1=10000:01:00.3",
-                 "PCI virtfn1: 10000:01:00.2 -> 10000:01:00.3"},
-        Mismatch{kSriov, kVf, "physfn=10000:01:00.0", "physfn=10000:02:00.0",
-                 "PCI physfn: 10000:01:00.0 -> 10000:02:00.0"},
-        Mismatch{kSriov, "", kVf, "@pci 10000:01:00.3\n", "PCI function: present -> nothing"},
-        Mismatch{kSriov, kVf, "has_resource0=1\n", "", "PCI resource0: a file -> nothing"},
-        Mismatch{kSriov, kVf, "resource2=0x0000001000000000 0x000000100000ffff",
-                 "resource2=0x0000001000000000 0x0000001000000fff",
-                 "PCI BAR2: memory64 prefetchable 0x10000 -> memory64 prefetchable 0x1000"},
-        Mismatch{kSriov, "@regs 10000:01:00.0\n", "NUM_VFS=0x00000002", "NUM_VFS=0x00000000",
-                 "sysfs sriov_numvfs: 0 -> 2"},
-        Mismatch{kSriov, "@regs 10000:01:00.2\n", "LOCAL_MEMORY_SIZE=0x0000000000010000",
-                 "LOCAL_MEMORY_SIZE=0x0", "resource0 LOCAL_MEMORY_SIZE"},
-        Mismatch{kSriov, "@regs 10000:01:00.2\n", "RING_COUNT=0x00000001", "RING_COUNT=0x00000004",
-                 "resource0 RING_COUNT: 0x00000001 -> 0x00000004"}));
+        FabricMismatch{kSriov, kFabricPf, "sriov_totalvfs=64", "sriov_totalvfs=7",
+                       "PCI sriov_totalvfs: 64 -> 7"},
+        FabricMismatch{kSriov, kFabricPf, "sriov_numvfs=2", "sriov_numvfs=3",
+                       "PCI sriov_numvfs: 2 -> 3"},
+        FabricMismatch{kSriov, kFabricPf, "sriov_numvfs=2", "sriov_numvfs=3",
+                       "PCI virtfn2: 10000:01:00.3 -> nothing"},
+        FabricMismatch{kSriov, kFabricPf, "sriov_numvfs=2", "sriov_numvfs=1",
+                       "PCI function: nothing -> a function"},
+        FabricMismatch{kSriov, kFabricPf, "virtfn1=10000:01:00.2", "virtfn1=10000:01:00.3",
+                       "PCI virtfn1: 10000:01:00.2 -> 10000:01:00.3"},
+        FabricMismatch{kSriov, kVf, "physfn=10000:01:00.0", "physfn=10000:02:00.0",
+                       "PCI physfn: 10000:01:00.0 -> 10000:02:00.0"},
+        FabricMismatch{kSriov, "", kVf, "@pci 10000:01:00.3\n", "PCI function: present -> nothing"},
+        FabricMismatch{kSriov, kVf, "has_resource0=1\n", "", "PCI resource0: a file -> nothing"},
+        FabricMismatch{kSriov, kVf, "resource2=0x0000001000000000 0x000000100000ffff",
+                       "resource2=0x0000001000000000 0x0000001000000fff",
+                       "PCI BAR2: memory64 prefetchable 0x10000 -> memory64 prefetchable 0x1000"},
+        FabricMismatch{kSriov, "@regs 10000:01:00.0\n", "NUM_VFS=0x00000002", "NUM_VFS=0x00000000",
+                       "sysfs sriov_numvfs: 0 -> 2"},
+        FabricMismatch{kSriov, "@regs 10000:01:00.2\n", "LOCAL_MEMORY_SIZE=0x0000000000010000",
+                       "LOCAL_MEMORY_SIZE=0x0", "resource0 LOCAL_MEMORY_SIZE"},
+        FabricMismatch{kSriov, "@regs 10000:01:00.2\n", "RING_COUNT=0x00000001",
+                       "RING_COUNT=0x00000004", "resource0 RING_COUNT: 0x00000001 -> 0x00000004"}));
 
 TEST(VerifyFabric, EmptySlotIsOneCheckAndAddedDeviceIsCheckedWhole) {
     Guest guest("hotplug");
@@ -395,8 +401,8 @@ TEST(VerifyFabric, NumbersOfHotPluggedDevicesFollowTheirArrival) {
     Guest guest("hotplug");
     guest.remove("gpu0");
     guest.add("gpu1");  // planned as mock1, but the only one
-    std::string text = changed(guest.report(), "", "@class mock1", "@class mock0");
-    text = changed(text, "", "@info mock1", "@info mock0");
+    std::string text = with_change(guest.report(), "", "@class mock1", "@class mock0");
+    text = with_change(text, "", "@info mock1", "@info mock0");
     const Verdict verdict = guest.compare(text);
     EXPECT_TRUE(verdict.agrees()) << verdict_table(verdict);
     EXPECT_EQ(verdict.functions[1].sysfs, "mock0");

@@ -25,12 +25,12 @@ std::string pages(uint64_t value) {
     }
     return text.empty() ? "none" : text;
 }
-std::string requester(uint64_t value) {
+std::string error_source(uint64_t value) {
     return fmt::format("{:02x}:{:02x}.{}", value >> 8, value >> 3 & 31, value & 7);
 }
 
 // Root ports and event collectors have the registers behind the header log.
-uint32_t root(const View& view) {
+uint32_t root_errors(const View& view) {
     return view.port_type == 4 || view.port_type == 10;
 }
 uint32_t prefix_log(const View& view) {
@@ -109,7 +109,7 @@ constexpr RegisterRow kAer[] = {
      {{"CORRECTABLE_REPORTING", bit(0)},
       {"NON_FATAL_REPORTING", bit(1)},
       {"FATAL_REPORTING", bit(2)}},
-     root},
+     root_errors},
     {"ROOT_ERROR_STATUS",
      AER_ROOT_STATUS,
      32,
@@ -122,13 +122,13 @@ constexpr RegisterRow kAer[] = {
       {"NON_FATAL", AER_ROOT_STATUS_NON_FATAL},
       {"FATAL", AER_ROOT_STATUS_FATAL},
       {"INTERRUPT_MESSAGE_NUMBER", bits(31, 27)}},
-     root},
+     root_errors},
     {"ERROR_SOURCE",
      AER_ROOT_SOURCE,
      32,
      "Who sent the first message of each kind.",
-     {{"CORRECTABLE", bits(15, 0), requester}, {"UNCORRECTABLE", bits(31, 16), requester}},
-     root},
+     {{"CORRECTABLE", bits(15, 0), error_source}, {"UNCORRECTABLE", bits(31, 16), error_source}},
+     root_errors},
     {"TLP_PREFIX_LOG", 0x38, 32, "The prefixes of that TLP.", {}, prefix_log, 4, true},
 };
 
@@ -273,7 +273,7 @@ constexpr RegisterRow kContainment[] = {
       {"RP_BUSY", bit(4)},
       {"TRIGGER_REASON_EXTENSION", bits(6, 5)},
       {"RP_PIO_FIRST_ERROR_POINTER", bits(12, 8)}}},
-    {"DPC_ERROR_SOURCE_ID", 0x0a, 16, "Who sent the message.", {{"ID", bits(15, 0), requester}}},
+    {"DPC_ERROR_SOURCE_ID", 0x0a, 16, "Who sent the message.", {{"ID", bits(15, 0), error_source}}},
     {"RP_PIO_STATUS", 0x0c, 32, "Errors of the root port's own requests.", {}, containment_log},
     {"RP_PIO_MASK", 0x10, 32, "Those that are not reported.", {}, containment_log},
     {"RP_PIO_SEVERITY", 0x14, 32, "Those that are uncorrectable.", {}, containment_log},
@@ -282,7 +282,7 @@ constexpr RegisterRow kContainment[] = {
     {"RP_PIO_HEADER_LOG", 0x20, 32, "The request.", {}, containment_header_log, 4, true},
 };
 
-constexpr CapabilityRows kCapabilities[] = {
+constexpr CapabilityRows kErrorCapabilities[] = {
     {EXT_CAP_ID_AER, kAer}, {EXT_CAP_ID_DSN, kSerialNumber},     {EXT_CAP_ID_ACS, kAcs},
     {EXT_CAP_ID_ARI, kAri}, {EXT_CAP_ID_SRIOV, kSriov, vf_bars}, {0x1d, kContainment},
 };
@@ -290,7 +290,7 @@ constexpr CapabilityRows kCapabilities[] = {
 }  // namespace
 
 std::span<const CapabilityRows> error_capabilities() {
-    return kCapabilities;
+    return kErrorCapabilities;
 }
 
 }  // namespace mimic::pci::rows

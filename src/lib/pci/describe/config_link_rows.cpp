@@ -271,7 +271,7 @@ constexpr RegisterRow kVirtualChannels[] = {
      true},
 };
 
-constexpr CapabilityRows kCapabilities[] = {
+constexpr CapabilityRows kLinkCapabilities[] = {
     {0x02, kVirtualChannels}, {0x09, kVirtualChannels},
     {0x04, kPowerBudgeting},  {0x18, kLtr},
     {0x19, kSecondary},       {0x1e, kL1Substates},
@@ -283,7 +283,7 @@ constexpr CapabilityRows kCapabilities[] = {
 }  // namespace
 
 std::span<const CapabilityRows> link_capabilities() {
-    return kCapabilities;
+    return kLinkCapabilities;
 }
 
 }  // namespace mimic::pci::rows

@@ -302,7 +302,7 @@ void ide_streams(const View& view, std::vector<DescribedRegister>& out) {
     append_data(view, 0x0c, out);
 }
 
-constexpr CapabilityRows kCapabilities[] = {
+constexpr CapabilityRows kServiceCapabilities[] = {
     {EXT_CAP_ID_VSEC, kVsec, vsec_data},
     {0x0f, kAts},
     {0x12, kMulticast},
@@ -322,7 +322,7 @@ constexpr CapabilityRows kCapabilities[] = {
 }  // namespace
 
 std::span<const CapabilityRows> service_capabilities() {
-    return kCapabilities;
+    return kServiceCapabilities;
 }
 
 }  // namespace mimic::pci::rows

@@ -10,7 +10,6 @@ namespace mimic::pci {
 namespace {
 
 using T = TestTree;
-constexpr uint64_t kRegisters = TestDevice::kRegisters;
 
 class RoutingTest : public testing::Test {
 protected:
@@ -131,9 +130,9 @@ TEST_F(RoutingTest, PortInD3OrResetHidesWhatIsBelow) {
 // --- Memory ----------------------------------------------------------------------------------
 
 TEST_F(RoutingTest, MemoryBehindNestedWindowsAnswers) {
-    guest.store<uint32_t>(T::kABar0 + kRegisters, 0x1234'5678);
+    guest.store<uint32_t>(T::kABar0 + TestDevice::kRegisters, 0x1234'5678);
     guest.store<uint64_t>(T::kBBar2 + 8, 0x1122'3344'5566'7788);
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), 0x1234'5678u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0x1234'5678u);
     EXPECT_EQ(guest.load<uint64_t>(T::kBBar2 + 8), 0x1122'3344'5566'7788u);
     EXPECT_EQ(tree.a->writes, 1u);
     EXPECT_EQ(tree.b->writes, 1u);
@@ -157,44 +156,44 @@ TEST_F(RoutingTest, AccessAcrossTheEndOfABarIsNobodysAsAWhole) {
 
 TEST_F(RoutingTest, BarOutsideItsWindowDoesNotAnswer) {
     guest.set_config(T::kA, regs::BAR0, static_cast<uint32_t>(T::kBBar0));
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u);
-    guest.store<uint32_t>(T::kBBar0 + kRegisters, 5);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u);
+    guest.store<uint32_t>(T::kBBar0 + TestDevice::kRegisters, 5);
     EXPECT_EQ(tree.a->writes, 0u);
     EXPECT_EQ(tree.b->writes, 1u);
 }
 
 TEST_F(RoutingTest, BarAtZeroAnswersOnlyInAWindowAtZero) {
     guest.set_config(T::kPf, regs::BAR0, 0u);
-    EXPECT_EQ(guest.load(kRegisters), ~0u);
+    EXPECT_EQ(guest.load(TestDevice::kRegisters), ~0u);
     guest.set_config(T::kRp0, regs::MEMORY_BASE, 0u);
-    EXPECT_EQ(guest.load(kRegisters), 0u);
+    EXPECT_EQ(guest.load(TestDevice::kRegisters), 0u);
 }
 
 TEST_F(RoutingTest, OverlappingBarsAnswerOnce) {
     guest.set_config(T::kPf, regs::BAR0 + 8, T::kPfBar0);  // BAR2 over BAR0
-    guest.store<uint32_t>(T::kPfBar0 + kRegisters, 1);
+    guest.store<uint32_t>(T::kPfBar0 + TestDevice::kRegisters, 1);
     EXPECT_EQ(tree.pf->writes, 1u);
-    EXPECT_EQ(guest.load(T::kPfBar0 + kRegisters), 1u);
+    EXPECT_EQ(guest.load(T::kPfBar0 + TestDevice::kRegisters), 1u);
 }
 
 TEST_F(RoutingTest, OverlappingWindowsGoToTheFirstPort) {
     guest.open_port(T::kRp0, 0, 64, 0, 4);  // over rp1's
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u);
-    EXPECT_EQ(guest.load(T::kPfBar0 + kRegisters), 0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kPfBar0 + TestDevice::kRegisters), 0u);
 }
 
 TEST_F(RoutingTest, ClosedWindowHidesWhatIsBelowAtOnce) {
-    ASSERT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+    ASSERT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
     guest.set_config<uint32_t>(T::kUp, regs::MEMORY_BASE, 0x0000'fff0);
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u);
     EXPECT_EQ(guest.load(T::kABar2), 0u) << "the prefetchable window is open";
 }
 
 TEST_F(RoutingTest, MemorySpaceOffAtEachLevelHidesTheBarAtOnce) {
     for (const uint32_t rid : {T::kRp1, T::kUp, T::kDown0, T::kA}) {
-        ASSERT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+        ASSERT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
         guest.clear_bits(rid, regs::COMMAND, regs::COMMAND_MEMORY_SPACE);
-        EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u) << rid;
+        EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u) << rid;
         guest.set_bits(rid, regs::COMMAND, regs::COMMAND_MEMORY_SPACE);
     }
 }
@@ -203,41 +202,41 @@ TEST_F(RoutingTest, D3HotAtEachLevelHidesTheBarAtOnce) {
     for (const uint32_t rid : {T::kRp1, T::kUp, T::kDown0, T::kA}) {
         const uint32_t cap = rid == T::kA ? tree.a->config().find_capability(regs::CAP_ID_PM)
                                           : tree.up->config().find_capability(regs::CAP_ID_PM);
-        ASSERT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+        ASSERT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
         guest.set_config<uint16_t>(rid, cap + regs::PMCSR, 3);
-        EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u) << rid;
+        EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u) << rid;
         guest.set_config<uint16_t>(rid, cap + regs::PMCSR, 0);
     }
 }
 
 TEST_F(RoutingTest, LinkDownHidesTheBarAtOnce) {
-    ASSERT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+    ASSERT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
     ASSERT_TRUE(tree.fabric.set_link("a", false));
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u);
-    EXPECT_EQ(guest.load(T::kBBar0 + kRegisters), 0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kBBar0 + TestDevice::kRegisters), 0u);
 }
 
 TEST_F(RoutingTest, MovedBarMovesAtOnce) {
-    ASSERT_EQ(guest.load(T::kPfBar0 + kRegisters), 0u);
+    ASSERT_EQ(guest.load(T::kPfBar0 + TestDevice::kRegisters), 0u);
     guest.set_config(T::kPf, regs::BAR0, static_cast<uint32_t>(T::kPfBar0 + 0x10'0000));
-    EXPECT_EQ(guest.load(T::kPfBar0 + kRegisters), ~0u);
-    EXPECT_EQ(guest.load(T::kPfBar0 + 0x10'0000 + kRegisters), 0u);
+    EXPECT_EQ(guest.load(T::kPfBar0 + TestDevice::kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kPfBar0 + 0x10'0000 + TestDevice::kRegisters), 0u);
 }
 
 TEST_F(RoutingTest, FlrHidesTheBarAtOnce) {
-    ASSERT_EQ(guest.load(T::kPfBar0 + kRegisters), 0u);
+    ASSERT_EQ(guest.load(T::kPfBar0 + TestDevice::kRegisters), 0u);
     guest.set_bits(T::kPf, tree.pf->pcie_capability() + regs::DEVCTL, regs::DEVCTL_INITIATE_FLR);
-    EXPECT_EQ(guest.load(T::kPfBar0 + kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kPfBar0 + TestDevice::kRegisters), ~0u);
 }
 
 TEST_F(RoutingTest, DeviceThatMovesItsOwnBarWhileItIsWrittenIsSafe) {
     tree.pf->on_bar_write = [&] {
         guest.set_config(T::kPf, regs::BAR0, 0u);
-        (void)guest.load(T::kABar0 + kRegisters);
+        (void)guest.load(T::kABar0 + TestDevice::kRegisters);
     };
-    guest.store<uint32_t>(T::kPfBar0 + kRegisters, 1);
-    EXPECT_EQ(guest.load(T::kPfBar0 + kRegisters), ~0u);
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+    guest.store<uint32_t>(T::kPfBar0 + TestDevice::kRegisters, 1);
+    EXPECT_EQ(guest.load(T::kPfBar0 + TestDevice::kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
 }
 
 // --- Large trees -----------------------------------------------------------------------------
@@ -270,7 +269,7 @@ TEST(LargeTree, SixtyLevelsDeep) {
     const uint32_t rid = uint32_t{bus} << 8;
     guest.open_device(rid, kWindow32, kWindow64);
     guest.open_msix(leaf, rid, kWindow32, 3);
-    guest.store<uint32_t>(kWindow32 + kRegisters, 9);
+    guest.store<uint32_t>(kWindow32 + TestDevice::kRegisters, 9);
     EXPECT_EQ(leaf.writes, 1u);
     leaf.raise_msix(0);
     EXPECT_THAT(host.take(), testing::ElementsAre(3));

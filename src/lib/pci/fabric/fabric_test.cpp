@@ -19,7 +19,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using T = TestTree;
-constexpr uint64_t kRegisters = TestDevice::kRegisters;
 
 class FabricTest : public testing::Test {
 protected:
@@ -130,14 +129,15 @@ TEST_F(FabricTest, MessageToMemoryIsAWrite) {
 TEST_F(FabricTest, DmaToAPeersBarReachesIt) {
     std::vector<std::byte> got;
     tree.b->memory[5] = 0x77;
-    tree.a->dma()->read(T::kBBar0 + kRegisters, 16, [&](Result<std::span<const std::byte>> data) {
-        ASSERT_TRUE(data);
-        got.assign(data->begin(), data->end());
-    });
+    tree.a->dma()->read(T::kBBar0 + TestDevice::kRegisters, 16,
+                        [&](Result<std::span<const std::byte>> data) {
+                            ASSERT_TRUE(data);
+                            got.assign(data->begin(), data->end());
+                        });
     ASSERT_EQ(got.size(), 16u);
     EXPECT_EQ(got[5], std::byte{0x77});
     bool done = false;
-    tree.a->dma()->write(T::kBBar0 + kRegisters, std::array{std::byte{9}},
+    tree.a->dma()->write(T::kBBar0 + TestDevice::kRegisters, std::array{std::byte{9}},
                          [&](Status status) { done = status.has_value(); });
     EXPECT_TRUE(done);
     EXPECT_EQ(tree.b->memory[0], 9);
@@ -147,7 +147,7 @@ TEST_F(FabricTest, DmaToAPeersBarReachesIt) {
 TEST_F(FabricTest, DmaThatRunsOutOfItsPeerTouchesNobody) {
     const std::vector<std::byte> data(0x2'0000);
     bool failed = false;
-    tree.a->dma()->write(T::kBBar0 + kRegisters, data,
+    tree.a->dma()->write(T::kBBar0 + TestDevice::kRegisters, data,
                          [&](Status status) { failed = !status.has_value(); });
     EXPECT_TRUE(failed);
     EXPECT_EQ(tree.b->writes, 0u);
@@ -157,11 +157,11 @@ TEST_F(FabricTest, DmaThatRunsOutOfItsPeerTouchesNobody) {
 TEST_F(FabricTest, PeersThatBegetEachOthersWritesEnd) {
     int depth = 0;
     const auto write = [&](TestDevice& from, uint64_t to) {
-        from.dma()->write(to + kRegisters, std::array{std::byte{1}}, [](Status) {});
+        from.dma()->write(to + TestDevice::kRegisters, std::array{std::byte{1}}, [](Status) {});
     };
     tree.b->on_bar_write = [&] { ++depth, write(*tree.b, T::kABar0); };
     tree.a->on_bar_write = [&] { ++depth, write(*tree.a, T::kBBar0); };
-    guest.store<uint32_t>(T::kABar0 + kRegisters, 1);
+    guest.store<uint32_t>(T::kABar0 + TestDevice::kRegisters, 1);
     EXPECT_GT(depth, 2);
     EXPECT_LT(depth, 16);
 }
@@ -173,7 +173,7 @@ TEST_F(FabricTest, UnplugHidesTheDeviceAndSetsEvents) {
     tree.pf->resets.clear();
     ASSERT_TRUE(tree.fabric.unplug("pf"));
     EXPECT_EQ(guest.config(T::kPf, 0), ~0u);
-    EXPECT_EQ(guest.load(T::kPfBar0 + kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kPfBar0 + TestDevice::kRegisters), ~0u);
     EXPECT_EQ(slot_status(*tree.rp0, T::kRp0),
               regs::SLTSTA_PRESENCE_CHANGED | regs::SLTSTA_DLL_STATE_CHANGED);
     EXPECT_FALSE(link_active(*tree.rp0));
@@ -342,9 +342,9 @@ TEST_F(FabricTest, FundamentalResetBringsFirmwaresBusNumbersBack) {
     tree.fabric.reset();
     EXPECT_EQ(guest.config<uint16_t>(T::kB, regs::DEVICE_ID), 0x0001);
     EXPECT_EQ(guest.config<uint16_t>(T::kB, regs::COMMAND), 0);
-    EXPECT_EQ(guest.load(T::kBBar0 + kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kBBar0 + TestDevice::kRegisters), ~0u);
     tree.program();
-    EXPECT_EQ(guest.load(T::kBBar0 + kRegisters), 0u);
+    EXPECT_EQ(guest.load(T::kBBar0 + TestDevice::kRegisters), 0u);
 }
 
 TEST_F(FabricTest, AttachAndDetachManyTimes) {
@@ -356,7 +356,7 @@ TEST_F(FabricTest, AttachAndDetachManyTimes) {
         EXPECT_EQ(tree.pf->slot(), nullptr);
         tree.fabric.attach(tree.host);
         tree.program();
-        EXPECT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+        EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
     }
 }
 
@@ -378,7 +378,7 @@ TEST_F(FabricTest, MisusedFunctionDisturbsNoOther) {
     tree.a->report_error({.bit = regs::AER_MALFORMED_TLP});
     tree.b->config_read(0, after);
     EXPECT_EQ(before, after);
-    EXPECT_EQ(guest.load(T::kBBar0 + kRegisters), 0u);
+    EXPECT_EQ(guest.load(T::kBBar0 + TestDevice::kRegisters), 0u);
 }
 
 }  // namespace

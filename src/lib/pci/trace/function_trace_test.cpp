@@ -115,7 +115,7 @@ TEST_F(FunctionTrace, AccessesHaveTheirValues) {
 }
 
 // Each look at this clock is 10 ns later.
-class StepClock final : public Clock {
+class TickClock final : public Clock {
 public:
     TimePoint now() const override { return TimePoint(Duration(++ticks_ * 10)); }
 
@@ -124,7 +124,7 @@ private:
 };
 
 TEST_F(FunctionTrace, AccessesLastUntilTheyHaveActed) {
-    const StepClock clock;
+    const TickClock clock;
     TraceRing ring(kMinTraceBytes, clock);
     function_.set_tracer(&ring);
     function_.write_u16(regs::COMMAND, 0x0006);

@@ -38,11 +38,11 @@ Result<std::unique_ptr<Adder>> Adder::create(const std::string& name) {
     return device;
 }
 
-void Adder::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+void Adder::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
     if (!msix_read(bar, offset, data)) bank_.read(offset, data);
 }
 
-void Adder::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+void Adder::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
     if (!msix_write(bar, offset, data)) bank_.write(offset, data);
 }
 

@@ -21,13 +21,12 @@ public:
     /// Errors: those of the capability builder, which would be a bug of this file.
     static mimic::Result<std::unique_ptr<Adder>> create(const std::string& name);
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
-
 private:
     explicit Adder(const std::string& name);
 
     static mimic::pci::FunctionOptions function_options(const std::string& name);
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_reset(mimic::pci::ResetKind kind) override;
     void start();
     void finish(mimic::Result<std::span<const std::byte>> words);

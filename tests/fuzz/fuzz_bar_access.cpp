@@ -41,7 +41,7 @@ private:
 
 uint64_t read(Function& device, uint64_t offset, size_t size) {
     uint64_t value = 0;
-    device.bar_read(0, offset, {reinterpret_cast<uint8_t*>(&value), size});
+    device.read_bar(0, offset, {reinterpret_cast<uint8_t*>(&value), size});
     return value;
 }
 
@@ -63,7 +63,7 @@ void step(mock_accel::MockAccel& device, Input& input) {
         case 0:
         case 1:
             if (const auto data = input.take_bytes(size); !data.empty())
-                device.bar_write(
+                device.write_bar(
                     0, at,
                     data.first(std::min<size_t>(data.size(), mock_accel::kBarSizeBytes - at)));
             break;
@@ -79,7 +79,7 @@ void step(mock_accel::MockAccel& device, Input& input) {
             break;
         case 6: {
             std::array<uint8_t, 4096> all;
-            device.bar_read(0, 0, all);
+            device.read_bar(0, 0, all);
             break;
         }
         default:

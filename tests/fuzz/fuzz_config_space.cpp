@@ -66,12 +66,6 @@ public:
         return made;
     }
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
-        if (!msix_read(bar, offset, data)) std::fill(data.begin(), data.end(), uint8_t{0});
-    }
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
-        (void)msix_write(bar, offset, data);
-    }
     std::span<const uint8_t> rom() const override { return rom_; }
 
     using Function::raise_msi;
@@ -80,6 +74,12 @@ public:
 
 private:
     explicit Everything(FunctionOptions options) : Function(std::move(options)) {}
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
+        if (!msix_read(bar, offset, data)) std::fill(data.begin(), data.end(), uint8_t{0});
+    }
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
+        (void)msix_write(bar, offset, data);
+    }
     void on_reset(ResetKind) override {}
 
     std::array<uint8_t, 3000> rom_{0x55, 0xaa};
@@ -141,7 +141,7 @@ void step(Everything& function, Input& input) {
             break;
         }
         case 4:
-            function.bar_write(0, at, input.take_bytes(8));
+            function.write_bar(0, at, input.take_bytes(8));
             break;
         case 5:
             if ((op & 8) != 0)

@@ -38,7 +38,7 @@ public:
         memory.add(kOwnMemory, device.device_memory());
         memory.add(kOwnBar, kEnd - kOwnBar, TestMemory::Kind::kDevice).written =
             [this](uint64_t offset, std::span<const std::byte> bytes) {
-                device_.bar_write(0, offset,
+                device_.write_bar(0, offset,
                                   {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
             };
     }
@@ -147,12 +147,12 @@ private:
     }
     uint32_t read(uint32_t ring, const reg::Register& reg) {
         uint32_t value = 0;
-        device_.bar_read(0, reg.offset + uint64_t{ring} * kRingStride,
+        device_.read_bar(0, reg.offset + uint64_t{ring} * kRingStride,
                          {reinterpret_cast<uint8_t*>(&value), sizeof value});
         return value;
     }
     void write(uint32_t ring, const reg::Register& reg, uint64_t value) {
-        device_.bar_write(0, reg.offset + uint64_t{ring} * kRingStride,
+        device_.write_bar(0, reg.offset + uint64_t{ring} * kRingStride,
                           {reinterpret_cast<const uint8_t*>(&value), reg.width_bytes()});
     }
     // Mostly on the bus, sometimes far away.
@@ -186,7 +186,7 @@ private:
     }
     void write_any() {
         const uint64_t at = 0x80 + input_.take<uint16_t>() % 0x300;
-        if (const auto data = input_.take_bytes(8); !data.empty()) device_.bar_write(0, at, data);
+        if (const auto data = input_.take_bytes(8); !data.empty()) device_.write_bar(0, at, data);
     }
     void write_memory() {
         const uint64_t at = input_.take<uint16_t>() % kOwnBar;

@@ -56,15 +56,15 @@ public:
         must(builder.add_pcie({}));
         return made;
     }
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
-        if (!msix_read(bar, offset, data)) std::memset(data.data(), 0, data.size());
-    }
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
-        (void)msix_write(bar, offset, data);
-    }
 
 private:
     explicit ManyVectors(pci::FunctionOptions options) : Function(std::move(options)) {}
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
+        if (!msix_read(bar, offset, data)) std::memset(data.data(), 0, data.size());
+    }
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
+        (void)msix_write(bar, offset, data);
+    }
     void on_reset(pci::ResetKind) override {}
 };
 

@@ -63,7 +63,7 @@ ToyDevice::ToyDevice(pci::FunctionOptions options, UniqueFd file, Mapping mappin
     rom_[1] = 0xaa;
 }
 
-void ToyDevice::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+void ToyDevice::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
     if (msix_read(bar, offset, data)) return;
     for (size_t i = 0; i < data.size(); ++i) {
         const uint64_t at = offset + i;
@@ -81,7 +81,7 @@ void ToyDevice::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data)
     }
 }
 
-void ToyDevice::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+void ToyDevice::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
     ++writes;
     if (msix_write(bar, offset, data)) return;
     for (size_t i = 0; i < data.size(); ++i) {

@@ -44,8 +44,6 @@ class ToyDevice final : public pci::Function {
 public:
     static Result<std::unique_ptr<ToyDevice>> create(const std::string& name);
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     std::span<const uint8_t> rom() const override { return rom_; }
 
     /// What a test may watch from another thread.
@@ -68,6 +66,8 @@ private:
     };
 
     ToyDevice(pci::FunctionOptions options, UniqueFd file, Mapping mapping);
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_reset(pci::ResetKind kind) override;
     void act(uint64_t offset);
     void start_dma();

@@ -60,11 +60,11 @@ protected:
         device->config_write(offset, {reinterpret_cast<const uint8_t*>(&value), sizeof value});
     }
     void write(uint64_t offset, uint32_t value) {
-        device->bar_write(0, offset, {reinterpret_cast<const uint8_t*>(&value), sizeof value});
+        device->write_bar(0, offset, {reinterpret_cast<const uint8_t*>(&value), sizeof value});
     }
     uint64_t read(uint64_t offset, size_t size) {
         uint64_t value = 0;
-        device->bar_read(0, offset, {reinterpret_cast<uint8_t*>(&value), size});
+        device->read_bar(0, offset, {reinterpret_cast<uint8_t*>(&value), size});
         return value;
     }
     void add(uint32_t source, uint32_t count) {

@@ -94,11 +94,11 @@ std::span<const uint8_t> Clone::rom() const {
     return {zeros, static_cast<size_t>(rom_bytes_)};
 }
 
-void Clone::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+void Clone::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
     if (!msix_read(bar, offset, data)) memory_.read(bar, offset, data);
 }
 
-void Clone::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+void Clone::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
     if (!msix_write(bar, offset, data)) memory_.write(bar, offset, data);
 }
 

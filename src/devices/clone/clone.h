@@ -48,8 +48,6 @@ public:
     const BarMemory& memory() const { return memory_; }
 
     std::span<const uint8_t> rom() const override;
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
 
 private:
     Clone(const Options& options, pci::FunctionOptions function);
@@ -58,6 +56,8 @@ private:
                                                pci::FunctionOptions function);
     // Nothing of what the device does: no interrupts, no DMA.
     Habits habits() const override { return {.vectors = 0, .dma = false}; }
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_reset(pci::ResetKind kind) override;
     std::unique_ptr<pci::Function> make_vf(uint32_t index) override;
 

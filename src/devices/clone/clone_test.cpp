@@ -132,7 +132,7 @@ TEST(Clone, ControlsCanBeSetAndConstantsNot) {
 TEST(Clone, FunctionLevelResetClearsWhatWasWritten) {
     const auto device = make(honest_nic());
     const uint64_t value = 0x1122'3344'5566'7788;
-    device->bar_write(0, 0x3ffc, {reinterpret_cast<const uint8_t*>(&value), 4});
+    device->write_bar(0, 0x3ffc, {reinterpret_cast<const uint8_t*>(&value), 4});
     write<uint16_t>(*device, COMMAND, COMMAND_MEMORY_SPACE);
     EXPECT_EQ(device->memory().pages(), 1U);
     write<uint16_t>(*device, kPcie + DEVCTL, DEVCTL_INITIATE_FLR);
@@ -152,7 +152,7 @@ TEST(Clone, VpdAnswersAtOnceAndReadsZero) {
 TEST(Clone, MsixTableIsInItsBar) {
     const auto device = make(honest_nic());
     const uint32_t entry[4] = {0xfee0'0000, 0, 0x4021, 0};
-    device->bar_write(0, 16, {reinterpret_cast<const uint8_t*>(entry), 16});
+    device->write_bar(0, 16, {reinterpret_cast<const uint8_t*>(entry), 16});
     EXPECT_EQ(device->msix_message(1).data, 0x4021U);
     EXPECT_EQ(device->memory().pages(), 0U);
 }

@@ -43,11 +43,11 @@ public:
 
     uint64_t read(uint64_t offset, size_t size = 4, unsigned bar = 0) {
         uint64_t value = 0;
-        device->bar_read(bar, offset, {reinterpret_cast<uint8_t*>(&value), size});
+        device->read_bar(bar, offset, {reinterpret_cast<uint8_t*>(&value), size});
         return value;
     }
     void write(uint64_t offset, uint64_t value, size_t size = 4, unsigned bar = 0) {
-        device->bar_write(bar, offset, {reinterpret_cast<const uint8_t*>(&value), size});
+        device->write_bar(bar, offset, {reinterpret_cast<const uint8_t*>(&value), size});
     }
     uint32_t config(uint32_t offset, size_t size = 4) { return config_of(*device, offset, size); }
     static uint32_t config_of(pci::Function& function, uint32_t offset, size_t size = 4) {

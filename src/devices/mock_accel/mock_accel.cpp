@@ -194,7 +194,7 @@ Status MockAccel::add_capabilities(const Options& options) {
     return {};
 }
 
-void MockAccel::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+void MockAccel::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
     if (bar == kMemoryBar) {
         if (memory_)
             std::memcpy(data.data(), memory_->bytes().data() + offset, data.size());
@@ -211,7 +211,7 @@ void MockAccel::bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data)
     });
 }
 
-void MockAccel::bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+void MockAccel::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
     if (bar == kMemoryBar) {
         if (memory_) std::memcpy(memory_->bytes().data() + offset, data.data(), data.size());
         return;

@@ -63,9 +63,6 @@ public:
     /// Error invalid_argument, beginning with the device's name, for options out of range.
     static Result<std::unique_ptr<MockAccel>> create(const Options& options);
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
-
     /// STATUS, read and written from the device's side. A new value raises MSI-X vector 0.
     uint32_t status() const;
     void set_status(uint32_t status);
@@ -112,6 +109,8 @@ private:
     static pci::FunctionOptions function_options(const Options& options,
                                                  const DeviceMemory* memory);
     Status add_capabilities(const Options& options);
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_attach() override;
     void on_reset(pci::ResetKind kind) override;
     Status make_memory();

@@ -44,11 +44,11 @@ public:
 
     uint64_t read(uint64_t offset, size_t size = 4) {
         uint64_t value = 0;
-        device->bar_read(0, offset, {reinterpret_cast<uint8_t*>(&value), size});
+        device->read_bar(0, offset, {reinterpret_cast<uint8_t*>(&value), size});
         return value;
     }
     void write(uint64_t offset, uint64_t value, size_t size = 4) {
-        device->bar_write(0, offset, {reinterpret_cast<const uint8_t*>(&value), size});
+        device->write_bar(0, offset, {reinterpret_cast<const uint8_t*>(&value), size});
     }
     uint32_t config(uint32_t offset, size_t size = 4) {
         uint32_t value = 0;
@@ -79,7 +79,7 @@ TEST(MockAccelTest, RegistersOfAPfAreThoseOfSeed001) {
     EXPECT_EQ(rig.read(0x00), 0x4d4f434bU);
     EXPECT_EQ(rig.read(0x04), 0x00010000U);
     std::array<uint8_t, 16> uuid{};
-    rig.device->bar_read(0, 0x08, uuid);
+    rig.device->read_bar(0, 0x08, uuid);
     EXPECT_THAT(uuid, ElementsAre(0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x01, 0x23, 0x45,
                                   0x67, 0x89, 0xab, 0xcd, 0xef));
     EXPECT_EQ(rig.read(0x20, 8), 16ULL << 30);
@@ -96,10 +96,10 @@ TEST(MockAccelTest, RegistersOfAPfAreThoseOfSeed001) {
 TEST(MockAccelTest, LabelOfAVfIsInItsRegisters) {
     Rig rig(vf_options());
     std::array<uint8_t, 64> label{};
-    rig.device->bar_read(0, 0x40, label);
+    rig.device->read_bar(0, 0x40, label);
     EXPECT_STREQ(reinterpret_cast<const char*>(label.data()), "NODE1-NUMA0-PF-VF2");
     std::array<uint8_t, 16> uuid{};
-    rig.device->bar_read(0, 0x08, uuid);
+    rig.device->read_bar(0, 0x08, uuid);
     EXPECT_EQ(std::string(uuid.begin(), uuid.end()), "NODE1-NUMA0-PF-V");
     EXPECT_EQ(rig.device->display_uuid(), "NODE1-NUMA0-PF-VF2");
     EXPECT_EQ(rig.read(0x20, 8), 2ULL << 30);
@@ -218,7 +218,7 @@ TEST(MockAccelTest, WholeBarAndEveryOffsetCanBeAccessed) {
     Rig rig(pf_options());
     rig.write(0x800, 0xfee00000);
     std::vector<uint8_t> image(kBarSizeBytes);
-    rig.device->bar_read(0, 0, image);
+    rig.device->read_bar(0, 0, image);
     EXPECT_EQ(image[0], 0x4b);
     EXPECT_EQ(image[0x803], 0xfe);
     EXPECT_EQ(image.back(), 0);

@@ -144,7 +144,7 @@ TEST_F(NativeSriovTest, AVfMovesMemory) {
     const uint16_t bus_master = 0x0004;
     device.config_write(0x04, {reinterpret_cast<const uint8_t*>(&bus_master), 2});
     const auto write = [&](uint64_t offset, uint64_t value, size_t size) {
-        device.bar_write(0, offset, {reinterpret_cast<const uint8_t*>(&value), size});
+        device.write_bar(0, offset, {reinterpret_cast<const uint8_t*>(&value), size});
     };
     const Descriptor fill{.opcode = kOpcodeFill,
                           .flags = kFlagDestinationLocal,

@@ -40,14 +40,13 @@ public:
     /// The hierarchy behind it; to be built before the device is served.
     pci::Fabric& fabric() { return fabric_; }
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
-
 private:
     explicit Vmd(const Options& options);
     static pci::FunctionOptions function_options(const Options& options);
     Status add_capabilities(const Options& options);
     Habits habits() const override { return {.vectors = kVectors}; }
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_attach() override;
     void on_reset(pci::ResetKind kind) override;
 

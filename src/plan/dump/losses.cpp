@@ -41,10 +41,10 @@ void add_capabilities(const DumpFunction& of, Losses& out) {
 class Probe final : public pci::Function {
 public:
     explicit Probe(pci::FunctionOptions options) : Function(std::move(options)) {}
-    void bar_read(unsigned, uint64_t, std::span<uint8_t>) override {}
-    void bar_write(unsigned, uint64_t, std::span<const uint8_t>) override {}
 
 private:
+    void on_read(unsigned, uint64_t, std::span<uint8_t>) override {}
+    void on_write(unsigned, uint64_t, std::span<const uint8_t>) override {}
     void on_reset(pci::ResetKind) override {}
 };
 

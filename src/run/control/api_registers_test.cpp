@@ -30,12 +30,6 @@ public:
         EXPECT_TRUE(builder.add_msix({.vectors = 2, .table_offset = 0x800, .pba_offset = 0xc00}));
         EXPECT_TRUE(builder.add_aer({}));
     }
-    void bar_read(unsigned, uint64_t offset, std::span<uint8_t> data) override {
-        bank.read(offset, data);
-    }
-    void bar_write(unsigned, uint64_t offset, std::span<const uint8_t> data) override {
-        bank.write(offset, data);
-    }
     std::vector<pci::RegisterBlock> register_blocks() const override {
         return {{.bar = 0, .offset = 0, .name = "test", .registers = &bank}};
     }
@@ -43,6 +37,12 @@ public:
     reg::Bank<reg::test::kNatural> bank{"device"};
 
 private:
+    void on_read(unsigned, uint64_t offset, std::span<uint8_t> data) override {
+        bank.read(offset, data);
+    }
+    void on_write(unsigned, uint64_t offset, std::span<const uint8_t> data) override {
+        bank.write(offset, data);
+    }
     void on_reset(pci::ResetKind) override {}
 };
 

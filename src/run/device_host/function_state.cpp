@@ -210,8 +210,8 @@ Status restore_state(pci::Function& function, const std::string& text) {
         const uint32_t where = function.config().u32(caps.msix + pci::regs::MSIX_TABLE);
         const uint64_t table_at = where & pci::regs::MSIX_OFFSET;
         for (uint32_t at = 0; at < table->size(); at += 4)
-            function.bar_write(where & pci::regs::MSIX_BIR, table_at + at,
-                               std::span(*table).subspan(at, 4));
+            function.restore_bar(where & pci::regs::MSIX_BIR, table_at + at,
+                                 std::span(*table).subspan(at, 4));
     }
     const auto write_again = [&](uint32_t at) {
         function.config().write(at, std::span(*config).subspan(at, 2));

@@ -193,7 +193,7 @@ void ReplayPlayer::feed_read(size_t at) {
     }
     if (!is_untraced(function, now)) return differ(at, "reads " + value_text(data));
     // The model goes on with what was there.
-    function.bar_write(now.bar, now.address, now.data);
+    function.restore_bar(now.bar, now.address, now.data);
     note(now.device + kUntraced + "reads of it that differ are not compared");
 }
 

@@ -72,7 +72,7 @@ TEST(ReplayMemory, WhatAGuestMapsIsNotComparedAndThatIsSaid) {
     rig.state(*rig.function);
     // A guest that maps BAR 2 writes without anybody seeing it.
     const std::array<uint8_t, 4> unseen{1, 2, 3, 4};
-    rig.function->bar_write(2, 0x40, unseen);
+    rig.function->restore_bar(2, 0x40, unseen);
     std::array<uint8_t, 4> data{};
     rig.function->read_bar(2, 0x40, data);
     rig.function->read_bar(2, 0x40, data);

@@ -31,12 +31,6 @@ public:
         EXPECT_TRUE(builder.add_msix({.vectors = 3, .table_offset = 0x800, .pba_offset = 0xc00}));
     }
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
-        if (!msix_read(bar, offset, data)) bank.read(offset, data);
-    }
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
-        if (!msix_write(bar, offset, data)) bank.write(offset, data);
-    }
     std::vector<RegisterBlock> register_blocks() const override {
         return {{.bar = 0, .offset = 0, .name = "test", .registers = &bank}};
     }
@@ -50,6 +44,12 @@ private:
         some.bars[1] = {.type = BarType::kIo, .size = 16};
         some.bars[2] = {.type = BarType::kMemory64, .prefetchable = true, .size = 1 << 20};
         return some;
+    }
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
+        if (!msix_read(bar, offset, data)) bank.read(offset, data);
+    }
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
+        if (!msix_write(bar, offset, data)) bank.write(offset, data);
     }
     void on_reset(ResetKind) override {}
 };

@@ -143,11 +143,11 @@ void Port::install_hooks() {
     }
 }
 
-void Port::bar_read(unsigned, uint64_t, std::span<uint8_t> data) {
+void Port::on_read(unsigned, uint64_t, std::span<uint8_t> data) {
     std::fill(data.begin(), data.end(), uint8_t{0xff});  // there are no BARs
 }
 
-void Port::bar_write(unsigned, uint64_t, std::span<const uint8_t>) {}
+void Port::on_write(unsigned, uint64_t, std::span<const uint8_t>) {}
 
 void Port::on_reset(ResetKind) {
     read_bus_numbers();

@@ -96,9 +96,6 @@ public:
     /// Whether this is a root port whose AER capability tells the guest of errors.
     bool reports_errors() const { return type_ == PciePortType::kRootPort && aer_ != 0; }
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
-
 private:
     explicit Port(const PortOptions& options);
     Status add_capabilities(const PortOptions& options);
@@ -106,6 +103,8 @@ private:
     void interrupt();
     Habits habits() const override;
     void install_hooks();
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_reset(ResetKind kind) override;
     void read_bus_numbers();
     void read_windows();

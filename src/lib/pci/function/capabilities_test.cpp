@@ -417,7 +417,7 @@ TEST(CapabilityBuilder, WalkSurvivesRandomWrites) {
         data.resize(random() % 9);
         for (auto& byte : data) byte = static_cast<uint8_t>(random());
         function.config_write(static_cast<uint32_t>(random() % 0x140), data);
-        function.bar_write(0, random() % 0x900, data);
+        function.write_bar(0, random() % 0x900, data);
         if (i % 3 == 0) function.raise_msix(static_cast<uint32_t>(random() % 70));
         if (i % 3 == 1) function.raise_msi(static_cast<uint32_t>(random() % 32));
         if (i % 3 == 2) function.set_intx(random() % 2 != 0);

@@ -145,7 +145,7 @@ struct FunctionOptions {
 /// it.
 ///
 /// A model derives from it, adds capabilities in its factory (capabilities.h) and overrides
-/// bar_read(), bar_write() and on_reset(). What the guest does wrong is answered as hardware would
+/// on_read(), on_write() and on_reset(). What the guest does wrong is answered as hardware would
 /// (all ones, ignored); no call here fails.
 class Function {
 public:
@@ -167,24 +167,27 @@ public:
     /// Writes config space. Side effects (FLR, power state, MSI-X enable) happen before it returns.
     void config_write(uint32_t offset, std::span<const uint8_t> data);
 
-    /// Reads or writes a BAR for a guest: the model's bar_read() or bar_write(), but for faults
-    /// that stand in between and a tracer that writes it down.
+    /// Reads or writes a BAR for a guest: data.size() bytes (1..8 from a guest, more from tools) of
+    /// BAR `bar` at `offset`, little endian as on the wire. The caller has checked that [offset,
+    /// offset + size) lies inside the BAR. Counted; faults stand between it and the model, and a
+    /// tracer writes it down.
     void read_bar(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
         ++counters_.bar_reads;
         if (watched_) return watched_read(bar, offset, data);
-        bar_read(bar, offset, data);
+        on_read(bar, offset, data);
     }
     void write_bar(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
         ++counters_.bar_writes;
         if (watched_) return watched_write(bar, offset, data);
-        bar_write(bar, offset, data);
+        on_write(bar, offset, data);
     }
 
-    /// The model's side of a BAR: data.size() bytes (1..8 from a guest, more from tools) of BAR
-    /// `bar` at `offset`; the transport has checked that [offset, offset + size) lies inside the
-    /// BAR. Data is little endian, as on the wire.
-    virtual void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) = 0;
-    virtual void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) = 0;
+    /// Writes a BAR unseen: neither counted nor traced, and no fault strikes. For what is no
+    /// guest's access but puts back what a snapshot or recording holds, and for memory that a guest
+    /// has mapped.
+    void restore_bar(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+        on_write(bar, offset, data);
+    }
 
     /// The expansion ROM image of at most 16 MiB, or empty. Read only. Asked for when the function
     /// is attached.
@@ -307,6 +310,10 @@ public:
 protected:
     explicit Function(FunctionOptions options);
 
+    /// The model's side of read_bar() and write_bar(), once faults have let them through.
+    virtual void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) = 0;
+    virtual void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) = 0;
+
     /// The model's own state back to its reset values; config space is done already.
     virtual void on_reset(ResetKind kind) = 0;
 
@@ -351,7 +358,7 @@ protected:
     void set_intx(bool asserted);
 
     /// Serve an access that starts in the MSI-X table or PBA of `bar`; false: it is the model's.
-    /// Called first in the bar_read() and bar_write() of a model whose BAR holds them.
+    /// Called first in the on_read() and on_write() of a model whose BAR holds them.
     bool msix_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) const;
     bool msix_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
 

@@ -271,7 +271,7 @@ TEST_F(Interrupts, OnlyTableAndPbaAreTakenFromTheModel) {
     function_.bar0_write_u32(kPba + 16, 0);
     EXPECT_EQ(function_.model_writes, 3U);
     std::vector<uint8_t> data(4);
-    function_.bar_write(1, 0, data);  // same offsets, other BAR
+    function_.write_bar(1, 0, data);  // same offsets, other BAR
     EXPECT_EQ(function_.model_writes, 4U);
 }
 

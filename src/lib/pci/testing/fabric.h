@@ -129,17 +129,6 @@ public:
     }
     ~TestDevice() override { --alive; }
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
-        if (bar == 0 && msix_read(bar, offset, data)) return;
-        for (size_t i = 0; i < data.size(); ++i) data[i] = memory[(offset + i) % memory.size()];
-    }
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
-        if (bar == 0 && msix_write(bar, offset, data)) return;
-        ++writes;
-        for (size_t i = 0; i < data.size(); ++i) memory[(offset + i) % memory.size()] = data[i];
-        if (on_bar_write) on_bar_write();
-    }
-
     using Function::dma;
     using Function::raise_msix;
 
@@ -189,6 +178,16 @@ private:
         return device;
     }
     void on_vfs_changed(uint32_t enabled) override { vf_changes.push_back(enabled); }
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
+        if (bar == 0 && msix_read(bar, offset, data)) return;
+        for (size_t i = 0; i < data.size(); ++i) data[i] = memory[(offset + i) % memory.size()];
+    }
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
+        if (bar == 0 && msix_write(bar, offset, data)) return;
+        ++writes;
+        for (size_t i = 0; i < data.size(); ++i) memory[(offset + i) % memory.size()] = data[i];
+        if (on_bar_write) on_bar_write();
+    }
     void on_reset(ResetKind kind) override {
         resets.push_back(kind);
         memory.fill(0);

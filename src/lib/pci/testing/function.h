@@ -75,12 +75,6 @@ public:
         return options;
     }
 
-    void bar_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
-        if (!msix_read(bar, offset, data)) std::fill(data.begin(), data.end(), uint8_t{0});
-    }
-    void bar_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
-        model_writes += !msix_write(bar, offset, data);
-    }
     std::span<const uint8_t> rom() const override { return image; }
     void on_reset(ResetKind kind) override {
         resets.push_back(kind);
@@ -105,11 +99,11 @@ public:
 
     /// BAR0 accesses as a guest makes them.
     void bar0_write_u32(uint64_t offset, uint32_t value) {
-        bar_write(0, offset, {reinterpret_cast<const uint8_t*>(&value), 4});
+        write_bar(0, offset, {reinterpret_cast<const uint8_t*>(&value), 4});
     }
     uint64_t bar0_read_u64(uint64_t offset) {
         uint64_t value = 0;
-        bar_read(0, offset, {reinterpret_cast<uint8_t*>(&value), 8});
+        read_bar(0, offset, {reinterpret_cast<uint8_t*>(&value), 8});
         return value;
     }
 
@@ -119,6 +113,13 @@ public:
     uint32_t model_writes = 0;
 
 private:
+    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
+        if (!msix_read(bar, offset, data)) std::fill(data.begin(), data.end(), uint8_t{0});
+    }
+    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
+        model_writes += !msix_write(bar, offset, data);
+    }
+
     void write_le(uint32_t offset, uint32_t value, size_t size) {
         config_write(offset, {reinterpret_cast<const uint8_t*>(&value), size});
     }

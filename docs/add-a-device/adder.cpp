@@ -38,12 +38,12 @@ Result<std::unique_ptr<Adder>> Adder::create(const std::string& name) {
     return device;
 }
 
-void Adder::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
-    if (!msix_read(bar, offset, data)) bank_.read(offset, data);
+void Adder::on_read(unsigned, uint64_t offset, std::span<uint8_t> data) {
+    bank_.read(offset, data);
 }
 
-void Adder::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
-    if (!msix_write(bar, offset, data)) bank_.write(offset, data);
+void Adder::on_write(unsigned, uint64_t offset, std::span<const uint8_t> data) {
+    bank_.write(offset, data);
 }
 
 void Adder::on_reset(mimic::pci::ResetKind) {

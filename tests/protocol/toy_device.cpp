@@ -64,7 +64,6 @@ ToyDevice::ToyDevice(pci::FunctionOptions options, UniqueFd file, Mapping mappin
 }
 
 void ToyDevice::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
-    if (msix_read(bar, offset, data)) return;
     for (size_t i = 0; i < data.size(); ++i) {
         const uint64_t at = offset + i;
         uint8_t value = 0;
@@ -82,8 +81,6 @@ void ToyDevice::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) 
 }
 
 void ToyDevice::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
-    ++writes;
-    if (msix_write(bar, offset, data)) return;
     for (size_t i = 0; i < data.size(); ++i) {
         const uint64_t at = offset + i;
         if (bar == 0 && at < kScratchSize)

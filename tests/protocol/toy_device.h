@@ -49,7 +49,6 @@ public:
     /// What a test may watch from another thread.
     std::atomic<uint32_t> resets{0};
     std::atomic<uint32_t> detaches{0};
-    std::atomic<uint32_t> writes{0};
 
     int bar1_fd() const { return file_.get(); }
 

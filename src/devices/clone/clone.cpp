@@ -95,11 +95,11 @@ std::span<const uint8_t> Clone::rom() const {
 }
 
 void Clone::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
-    if (!msix_read(bar, offset, data)) memory_.read(bar, offset, data);
+    memory_.read(bar, offset, data);
 }
 
 void Clone::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
-    if (!msix_write(bar, offset, data)) memory_.write(bar, offset, data);
+    memory_.write(bar, offset, data);
 }
 
 void Clone::on_reset(pci::ResetKind) {

@@ -9,26 +9,6 @@
 #include "pci/function/sriov.h"
 
 namespace mimic::mock_accel {
-namespace {
-
-/// Calls `piece(offset, first, size)` for the parts of [offset, offset + size) that lie in the
-/// registers, the MSI-X table and the PBA: a guest's access has one, a tool that reads the whole
-/// BAR has three.
-template <typename Piece>
-void for_each_area(uint64_t offset, size_t size, Piece piece) {
-    for (size_t done = 0; done < size;) {
-        const uint64_t at = offset + done;
-        size_t length = size - done;
-        for (const uint64_t border : {uint64_t{kMsixTableOffset}, uint64_t{kMsixPbaOffset}}) {
-            if (at < border) length = std::min<size_t>(length, border - at);
-        }
-        piece(at, done, length);
-        done += length;
-    }
-}
-
-}  // namespace
-
 Result<std::unique_ptr<MockAccel>> MockAccel::create(const Options& options) {
     const auto in_context = [&](Error error) {
         return tl::unexpected<Error>(
@@ -202,13 +182,7 @@ void MockAccel::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) 
             std::ranges::fill(data, uint8_t{0xff});
         return;
     }
-    if (offset < kMsixTableOffset && data.size() <= kMsixTableOffset - offset) [[likely]] {
-        return bank_.read(offset, data);
-    }
-    for_each_area(offset, data.size(), [&](uint64_t at, size_t first, size_t size) {
-        const std::span<uint8_t> part = data.subspan(first, size);
-        if (!msix_read(bar, at, part)) bank_.read(at, part);
-    });
+    bank_.read(offset, data);
 }
 
 void MockAccel::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
@@ -216,10 +190,7 @@ void MockAccel::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t>
         if (memory_) std::memcpy(memory_->bytes().data() + offset, data.data(), data.size());
         return;
     }
-    for_each_area(offset, data.size(), [&](uint64_t at, size_t first, size_t size) {
-        const std::span<const uint8_t> part = data.subspan(first, size);
-        if (!msix_write(bar, at, part)) bank_.write(at, part);
-    });
+    bank_.write(offset, data);
 }
 
 std::vector<pci::RegisterBlock> MockAccel::register_blocks() const {

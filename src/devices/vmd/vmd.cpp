@@ -97,13 +97,11 @@ bool Vmd::is_window(uint64_t address) const {
 
 void Vmd::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
     if (bar == kConfigBar) return fabric_.config_read(offset, data);
-    if (bar == kMemory64Bar && offset < kOwnBytes && msix_read(bar, offset, data)) return;
     fabric_.memory_read(bar_address(bar) + offset, data);
 }
 
 void Vmd::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
     if (bar == kConfigBar) return fabric_.config_write(offset, data);
-    if (bar == kMemory64Bar && offset < kOwnBytes && msix_write(bar, offset, data)) return;
     fabric_.memory_write(bar_address(bar) + offset, data);
 }
 

@@ -45,11 +45,11 @@ private:
         some.bars[2] = {.type = BarType::kMemory64, .prefetchable = true, .size = 1 << 20};
         return some;
     }
-    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
-        if (!msix_read(bar, offset, data)) bank.read(offset, data);
+    void on_read(unsigned, uint64_t offset, std::span<uint8_t> data) override {
+        bank.read(offset, data);
     }
-    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
-        if (!msix_write(bar, offset, data)) bank.write(offset, data);
+    void on_write(unsigned, uint64_t offset, std::span<const uint8_t> data) override {
+        bank.write(offset, data);
     }
     void on_reset(ResetKind) override {}
 };

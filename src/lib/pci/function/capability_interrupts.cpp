@@ -105,8 +105,9 @@ Result<uint32_t> CapabilityBuilder::add_msix(const MsixOptions& options) {
     config.define_u32(cap + MSIX_PBA, {.reset = options.pba_offset | options.pba_bar});
     function_.bind_msix(
         cap, options.vectors,
-        {options.table_bar, options.table_offset, MsixTable::table_size(options.vectors)},
-        {options.pba_bar, options.pba_offset, MsixTable::pba_size(options.vectors)});
+        MsixPlaces(
+            {options.table_bar, options.table_offset, MsixTable::table_size(options.vectors)},
+            {options.pba_bar, options.pba_offset, MsixTable::pba_size(options.vectors)}));
     return cap;
 }
 

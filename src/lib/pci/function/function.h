@@ -174,19 +174,19 @@ public:
     void read_bar(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
         ++counters_.bar_reads;
         if (watched_) return watched_read(bar, offset, data);
-        on_read(bar, offset, data);
+        route_read(bar, offset, data);
     }
     void write_bar(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
         ++counters_.bar_writes;
         if (watched_) return watched_write(bar, offset, data);
-        on_write(bar, offset, data);
+        route_write(bar, offset, data);
     }
 
     /// Writes a BAR unseen: neither counted nor traced, and no fault strikes. For what is no
     /// guest's access but puts back what a snapshot or recording holds, and for memory that a guest
     /// has mapped.
     void restore_bar(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
-        on_write(bar, offset, data);
+        route_write(bar, offset, data);
     }
 
     /// The expansion ROM image of at most 16 MiB, or empty. Read only. Asked for when the function
@@ -310,7 +310,8 @@ public:
 protected:
     explicit Function(FunctionOptions options);
 
-    /// The model's side of read_bar() and write_bar(), once faults have let them through.
+    /// The model's side of read_bar() and write_bar(): what faults have let through and is not in
+    /// the MSI-X table or PBA. An access that straddles a border of these comes in parts.
     virtual void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) = 0;
     virtual void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) = 0;
 
@@ -357,11 +358,6 @@ protected:
     /// INTERRUPT_DISABLE, MSI and MSI-X are off. Ignored without an interrupt pin.
     void set_intx(bool asserted);
 
-    /// Serve an access that starts in the MSI-X table or PBA of `bar`; false: it is the model's.
-    /// Called first in the on_read() and on_write() of a model whose BAR holds them.
-    bool msix_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) const;
-    bool msix_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
-
     /// Guest memory, or nullptr while the guest has bus mastering off, in a state other than D0, or
     /// while detached.
     memory::DmaSpace* dma();
@@ -369,17 +365,6 @@ protected:
 private:
     friend class CapabilityBuilder;
     friend class Sriov;
-
-    // Where the MSI-X structures lie, and how many bytes each has.
-    struct MsixPlace {
-        unsigned bar = 0;
-        uint64_t offset = 0;
-        uint64_t size = 0;
-
-        bool holds(unsigned a_bar, uint64_t an_offset) const {
-            return a_bar == bar && an_offset >= offset && an_offset - offset < size;
-        }
-    };
 
     void build_header();
     void build_endpoint_header();
@@ -390,10 +375,22 @@ private:
     // Called by CapabilityBuilder once the registers are defined.
     void bind_power_management(uint32_t cap);
     void bind_msi(uint32_t cap, uint32_t vectors);
-    void bind_msix(uint32_t cap, uint32_t vectors, MsixPlace table, MsixPlace pba);
+    void bind_msix(uint32_t cap, uint32_t vectors, const MsixPlaces& places);
     void bind_pcie(uint32_t cap, bool flr);
 
     memory::DmaSpace* real_dma();
+    void route_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+        if (msix_places_.may_hold(bar, offset, data.size())) [[unlikely]]
+            return divide_read(bar, offset, data);
+        on_read(bar, offset, data);
+    }
+    void route_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+        if (msix_places_.may_hold(bar, offset, data.size())) [[unlikely]]
+            return divide_write(bar, offset, data);
+        on_write(bar, offset, data);
+    }
+    void divide_read(unsigned bar, uint64_t offset, std::span<uint8_t> data);
+    void divide_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
     void watched_read(unsigned bar, uint64_t offset, std::span<uint8_t> data);
     void watched_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
     uint64_t trace(const TraceEvent& event);
@@ -423,8 +420,7 @@ private:
     FunctionOptions options_;
     ConfigSpace config_;
     std::optional<MsixTable> msix_table_;
-    MsixPlace msix_table_place_;
-    MsixPlace msix_pba_place_;
+    MsixPlaces msix_places_;
     Slot* slot_ = nullptr;  // outlives the attachment: detach() comes first
     uint32_t msix_vectors_ = 0;
     uint32_t msi_vectors_ = 0;

@@ -125,12 +125,11 @@ MsiMessage Function::msi_message(uint32_t vector) const {
 
 // --- MSI-X -----------------------------------------------------------------------------------
 
-void Function::bind_msix(uint32_t cap, uint32_t vectors, MsixPlace table, MsixPlace pba) {
+void Function::bind_msix(uint32_t cap, uint32_t vectors, const MsixPlaces& places) {
     msix_cap_ = cap;
     msix_vectors_ = vectors;
     msix_table_.emplace(vectors);
-    msix_table_place_ = table;
-    msix_pba_place_ = pba;
+    msix_places_ = places;
     config_.on_write(cap + regs::MSIX_CONTROL, 2,
                      [this](const ConfigWrite&) { interrupt_control_written(); });
 }
@@ -168,24 +167,31 @@ MsiMessage Function::msix_message(uint32_t vector) const {
     return msix_table_->message(vector);
 }
 
-bool Function::msix_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) const {
-    if (msix_table_place_.holds(bar, offset)) {
-        msix_table_->read(offset - msix_table_place_.offset, data);
-        return true;
+void Function::divide_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
+    for (size_t done = 0; done < data.size();) {
+        const auto part = msix_places_.first_part(bar, offset + done, data.size() - done);
+        const std::span<uint8_t> bytes = data.subspan(done, part.size);
+        if (part.owner == MsixPlaces::Owner::kModel)
+            on_read(bar, part.offset, bytes);
+        else if (part.owner == MsixPlaces::Owner::kTable)
+            msix_table_->read(part.offset, bytes);
+        else
+            msix_table_->read_pba(part.offset, bytes);
+        done += part.size;
     }
-    if (msix_pba_place_.holds(bar, offset)) {
-        msix_table_->read_pba(offset - msix_pba_place_.offset, data);
-        return true;
-    }
-    return false;
 }
 
-bool Function::msix_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
-    if (msix_table_place_.holds(bar, offset)) {
-        if (msix_table_->write(offset - msix_table_place_.offset, data)) deliver_pending_msix();
-        return true;
+void Function::divide_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
+    for (size_t done = 0; done < data.size();) {
+        const auto part = msix_places_.first_part(bar, offset + done, data.size() - done);
+        const std::span<const uint8_t> bytes = data.subspan(done, part.size);
+        if (part.owner == MsixPlaces::Owner::kModel) on_write(bar, part.offset, bytes);
+        // The PBA is read only.
+        if (part.owner == MsixPlaces::Owner::kTable && msix_table_->write(part.offset, bytes)) {
+            deliver_pending_msix();
+        }
+        done += part.size;
     }
-    return msix_pba_place_.holds(bar, offset);  // read only
 }
 
 }  // namespace mimic::pci

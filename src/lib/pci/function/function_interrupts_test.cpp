@@ -275,6 +275,74 @@ TEST_F(Interrupts, OnlyTableAndPbaAreTakenFromTheModel) {
     EXPECT_EQ(function_.model_writes, 4U);
 }
 
+/// Remembers what reaches the model; reads as 0x5a.
+class Remembering final : public Function {
+public:
+    using Access = std::pair<uint64_t, size_t>;
+
+    Remembering() : Function(TestFunction::default_options()) {
+        CapabilityBuilder builder(*this);
+        EXPECT_TRUE(builder.add_msix({.vectors = 2, .table_offset = 0x100, .pba_offset = 0x140}));
+    }
+    std::vector<Access> reads;
+    std::vector<Access> writes;
+
+private:
+    void on_read(unsigned, uint64_t offset, std::span<uint8_t> data) override {
+        reads.emplace_back(offset, data.size());
+        std::fill(data.begin(), data.end(), uint8_t{0x5a});
+    }
+    void on_write(unsigned, uint64_t offset, std::span<const uint8_t> data) override {
+        writes.emplace_back(offset, data.size());
+    }
+    void on_reset(ResetKind) override {}
+};
+
+TEST(MsixRouting, AccessesThatStraddleABorderAreDivided) {
+    using Access = Remembering::Access;
+    Remembering function;
+    std::vector<uint8_t> data(8, 0xff);
+    function.write_bar(0, 0x11c, data);  // Vector Control of the last entry, and behind the table
+    EXPECT_THAT(function.writes, ElementsAre(Access{0x120, 4}));
+    function.write_bar(0, 0xfc, std::vector<uint8_t>(8, 0x10));  // before it, and its first address
+    EXPECT_THAT(function.writes, ElementsAre(Access{0x120, 4}, Access{0xfc, 4}));
+    EXPECT_EQ(function.msix_message(0).address, 0x1010'1010U);
+    EXPECT_EQ(function.counters().bar_writes, 2U);
+
+    std::vector<uint8_t> all(0x200);  // as a tool reads a BAR
+    function.read_bar(0, 0, all);
+    EXPECT_THAT(function.reads,
+                ElementsAre(Access{0, 0x100}, Access{0x120, 0x20}, Access{0x148, 0xb8}));
+    EXPECT_EQ(all[0xff], 0x5a);
+    EXPECT_EQ(all[0x100], 0x10);
+    EXPECT_EQ(all[0x11c], 1) << "masked";
+    EXPECT_EQ(all[0x120], 0x5a);
+    EXPECT_EQ(all[0x140], 0) << "nothing pending";
+    EXPECT_EQ(all[0x148], 0x5a);
+    EXPECT_EQ(function.counters().bar_reads, 1U);
+}
+
+TEST(MsixRouting, OtherBarsAndOffsetsAreTheModelsAlone) {
+    const MsixPlaces nowhere;
+    const MsixPlaces two({.bar = 1, .offset = 0x1000, .size = 32}, {.bar = 3, .size = 8});
+    const uint64_t far = uint64_t{1} << 40;
+    for (unsigned bar = 0; bar < kBarCount; ++bar) {
+        for (const uint64_t offset : {uint64_t{0}, uint64_t{0xffc}, uint64_t{0x1020}, far}) {
+            EXPECT_FALSE(nowhere.may_hold(bar, offset, 8));
+            const bool touches = (bar == 1 && offset == 0xffc) || (bar == 3 && offset == 0);
+            const auto part = two.first_part(bar, offset, 8);
+            EXPECT_EQ(part.owner == MsixPlaces::Owner::kModel && part.size == 8, !touches)
+                << bar << " " << offset;
+            if (touches) EXPECT_TRUE(two.may_hold(bar, offset, 8));
+        }
+    }
+    EXPECT_FALSE(two.may_hold(0, 0x1000, 8));
+    EXPECT_FALSE(two.may_hold(1, 0xff8, 8));
+    EXPECT_TRUE(two.may_hold(1, 0xff9, 8));
+    EXPECT_FALSE(two.may_hold(3, 8, 1));
+    EXPECT_FALSE(two.may_hold(4, 0, 4));
+}
+
 TEST_F(Interrupts, NothingIsSentWhileDetached) {
     msix_control(MSIX_CONTROL_ENABLE);
     function_.detach();

@@ -131,4 +131,31 @@ void MsixTable::reset() {
     pending_count_ = 0;
 }
 
+// --- MsixPlaces ------------------------------------------------------------------------------
+
+MsixPlaces::MsixPlaces(const Place& table, const Place& pba) : table_(table), pba_(pba) {
+    const uint64_t table_at = key(table.bar, table.offset);
+    const uint64_t pba_at = key(pba.bar, pba.offset);
+    first_ = std::min(table_at, pba_at);
+    size_ = std::max(table_at + table.size, pba_at + pba.size) - first_;
+}
+
+MsixPlaces::Part MsixPlaces::first_part(unsigned bar, uint64_t offset, size_t size) const {
+    Part part{Owner::kModel, offset, size};
+    const auto consider = [&](const Place& place, Owner owner) {
+        if (bar != place.bar || place.size == 0) return;
+        uint64_t border = place.offset;
+        if (offset >= place.offset) {
+            if (offset - place.offset >= place.size) return;
+            part.owner = owner;
+            part.offset = offset - place.offset;
+            border = place.offset + place.size;
+        }
+        part.size = static_cast<size_t>(std::min<uint64_t>(part.size, border - offset));
+    };
+    consider(table_, Owner::kTable);
+    consider(pba_, Owner::kPba);
+    return part;
+}
+
 }  // namespace mimic::pci

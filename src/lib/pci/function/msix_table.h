@@ -71,4 +71,44 @@ private:
     std::vector<uint64_t> pending_;
 };
 
+/// Where table and PBA lie in a function's BARs. A value.
+class MsixPlaces {
+public:
+    /// `size` bytes of BAR `bar` from `offset` on.
+    struct Place {
+        unsigned bar = 0;
+        uint64_t offset = 0;
+        uint64_t size = 0;
+    };
+    enum class Owner : uint8_t { kModel, kTable, kPba };
+
+    /// Neither is anywhere.
+    MsixPlaces() = default;
+    /// Both are inside their BARs, which do not overlap.
+    MsixPlaces(const Place& table, const Place& pba);
+
+    /// False for most accesses that touch neither, by one comparison: the range that holds both,
+    /// BARs one behind the other, does not meet them.
+    bool may_hold(unsigned bar, uint64_t offset, size_t size) const {
+        return key(bar, offset) + (size - 1) - first_ < size_ + (size - 1);
+    }
+
+    /// One part of an access: up to the next border of table or PBA.
+    struct Part {
+        Owner owner = Owner::kModel;
+        uint64_t offset = 0;  // in the structure; of the model's part in the BAR
+        size_t size = 0;
+    };
+    Part first_part(unsigned bar, uint64_t offset, size_t size) const;
+
+private:
+    // Offsets of the structures have 32 bits, so one beyond 60 bits is at worst taken for them.
+    static uint64_t key(unsigned bar, uint64_t offset) { return (uint64_t{bar} << 60) + offset; }
+
+    Place table_;
+    Place pba_;
+    uint64_t first_ = ~uint64_t{0} >> 1;  // above all keys
+    uint64_t size_ = 0;
+};
+
 }  // namespace mimic::pci

@@ -178,12 +178,10 @@ private:
         return device;
     }
     void on_vfs_changed(uint32_t enabled) override { vf_changes.push_back(enabled); }
-    void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override {
-        if (bar == 0 && msix_read(bar, offset, data)) return;
+    void on_read(unsigned, uint64_t offset, std::span<uint8_t> data) override {
         for (size_t i = 0; i < data.size(); ++i) data[i] = memory[(offset + i) % memory.size()];
     }
-    void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override {
-        if (bar == 0 && msix_write(bar, offset, data)) return;
+    void on_write(unsigned, uint64_t offset, std::span<const uint8_t> data) override {
         ++writes;
         for (size_t i = 0; i < data.size(); ++i) memory[(offset + i) % memory.size()] = data[i];
         if (on_bar_write) on_bar_write();

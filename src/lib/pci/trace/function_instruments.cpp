@@ -106,7 +106,7 @@ void Function::watched_read(unsigned bar, uint64_t offset, std::span<uint8_t> da
     Tracer* const tracer = tracer_;
     const int64_t begun = tracer != nullptr ? tracer->ticks() : 0;
     const bool faulted = faults_ && faults_->read(bar, offset, data);
-    if (!faulted) on_read(bar, offset, data);
+    if (!faulted) route_read(bar, offset, data);
     if (tracer == nullptr || tracer != tracer_) return;
     trace({.kind = TraceKind::kBarRead,
            .bar = static_cast<uint8_t>(bar),
@@ -131,7 +131,7 @@ void Function::watched_write(unsigned bar, uint64_t offset, std::span<const uint
              .size = data.size(),
              .data = data});
     }
-    if (!faulted) on_write(bar, offset, data);
+    if (!faulted) route_write(bar, offset, data);
     traced_write(tracer, number);
 }
 

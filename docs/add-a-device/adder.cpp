@@ -2,15 +2,18 @@
 #include "adder.h"
 
 #include <cstring>
+#include <utility>
 
 namespace adder {
 
 using mimic::Result;
 using mimic::pci::Function;
 
-mimic::pci::FunctionOptions Adder::function_options(const std::string& name) {
+mimic::pci::FunctionOptions Adder::function_options(const std::string& name,
+                                                    bool virtual_function) {
     mimic::pci::FunctionOptions options;
     options.name = name;
+    options.virtual_function = virtual_function;
     options.vendor_id = 0x1de5;
     options.device_id = 0xadd1;
     options.class_code = 0x120000;  // processing accelerator
@@ -18,14 +21,14 @@ mimic::pci::FunctionOptions Adder::function_options(const std::string& name) {
     return options;
 }
 
-Adder::Adder(const std::string& name) : Function(function_options(name)), bank_(name) {
+Adder::Adder(mimic::pci::FunctionOptions options) : Function(std::move(options)), bank_(name()) {
     bank_.on_write<CTRL>([this](const mimic::reg::WriteEvent& event) {
         if ((event.written & 1) != 0) start();
     });
 }
 
-Result<std::unique_ptr<Adder>> Adder::create(const std::string& name) {
-    std::unique_ptr<Adder> device(new Adder(name));
+Result<std::unique_ptr<Adder>> Adder::create(const std::string& name, bool virtual_function) {
+    std::unique_ptr<Adder> device(new Adder(function_options(name, virtual_function)));
     mimic::pci::CapabilityBuilder builder(*device);
     MIMIC_TRY(builder.add_power_management({}));
     MIMIC_TRY(builder.add_msix({.vectors = 1,
@@ -47,7 +50,6 @@ void Adder::on_write(unsigned, uint64_t offset, std::span<const uint8_t> data) {
 }
 
 void Adder::on_reset(mimic::pci::ResetKind) {
-    ++epoch_;
     bank_.reset();
 }
 
@@ -56,13 +58,10 @@ void Adder::start() {
     bank_.set<STATUS, "BUSY">(1);
     const uint64_t count = bank_.get<COUNT, "VALUE">();
     const uint64_t source = bank_.get<SOURCE, "ADDRESS">();
-    mimic::memory::DmaSpace* memory = dma();  // nullptr while the driver has bus mastering off
-    if (memory == nullptr || count == 0 || count > kMaxWords)
+    if (count == 0 || count > kMaxWords)
         return finish(mimic::fail(std::errc::invalid_argument, "nothing to add"));
     // The answer may come at once or after this register write is done; never wait for it here.
-    memory->read(source, count * 4, [this, epoch = epoch_](auto words) {
-        if (epoch == epoch_) finish(std::move(words));
-    });
+    dma_read(source, count * 4, [this](auto words) { finish(std::move(words)); });
 }
 
 void Adder::finish(Result<std::span<const std::byte>> words) {

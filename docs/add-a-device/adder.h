@@ -18,13 +18,16 @@ inline constexpr uint32_t kMaxWords = 1024;
 /// One adder. Thread-bound to the loop that owns it.
 class Adder final : public mimic::pci::Function {
 public:
-    /// Errors: those of the capability builder, which would be a bug of this file.
-    static mimic::Result<std::unique_ptr<Adder>> create(const std::string& name);
+    /// `virtual_function`: for the make_vf() of a PF. Errors: those of the capability builder,
+    /// which would be a bug of this file.
+    static mimic::Result<std::unique_ptr<Adder>> create(const std::string& name,
+                                                        bool virtual_function = false);
 
 private:
-    explicit Adder(const std::string& name);
+    explicit Adder(mimic::pci::FunctionOptions options);
 
-    static mimic::pci::FunctionOptions function_options(const std::string& name);
+    static mimic::pci::FunctionOptions function_options(const std::string& name,
+                                                         bool virtual_function);
     void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
     void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_reset(mimic::pci::ResetKind kind) override;
@@ -32,7 +35,6 @@ private:
     void finish(mimic::Result<std::span<const std::byte>> words);
 
     mimic::reg::Bank<kMap> bank_;
-    uint64_t epoch_ = 0;  // counts resets: an answer to a question from before one is stale
 };
 
 }  // namespace adder

@@ -9,8 +9,8 @@
 
 #include "base/check.h"
 #include "pci/config/pci_regs.h"
+#include "pci/function/function_dma.h"
 #include "pci/function/sriov.h"
-#include "pci/trace/observed_dma.h"
 
 namespace mimic::pci {
 namespace {
@@ -272,19 +272,6 @@ uint64_t Function::bar_address(unsigned bar) const {
     return low | (uint64_t{config_.u32(offset + 4)} << 32);
 }
 
-memory::DmaSpace* Function::dma() {
-    memory::DmaSpace* const real = real_dma();
-    memory::DmaSpace* const space = faults_ ? faults_->dma(real) : real;
-    if (space == nullptr) return nullptr;
-    // Outside of the faults: what is traced is what the model sees.
-    if (!observed_dma_) observed_dma_ = std::make_unique<ObservedDma>(counters_);
-    return &observed_dma_->refresh(*space, tracer_, trace_source_);
-}
-
-memory::DmaSpace* Function::real_dma() {
-    return slot_ != nullptr && in_d0_ && bus_master_enabled() ? &slot_->dma() : nullptr;
-}
-
 size_t Function::heap_bytes() const {
     return config_.heap_bytes() + (msix_table_ ? msix_table_->heap_bytes() : 0);
 }
@@ -304,6 +291,7 @@ void Function::attach(Slot& slot) {
 void Function::detach() {
     if (slot_ == nullptr) return;
     reset(ResetKind::kDetach);
+    if (dma_) dma_->drop_answers();  // if this is the end of a function that is being reset
     notify({.kind = FunctionEventKind::kDetach});
     slot_ = nullptr;
 }
@@ -313,6 +301,7 @@ void Function::detach() {
 void Function::reset(ResetKind kind) {
     if (resetting_) return;
     resetting_ = true;
+    if (dma_) dma_->drop_answers();
     notify({.kind = FunctionEventKind::kReset, .value = static_cast<uint64_t>(kind)});
     // VFs end with their PF's configuration, before it is gone (9.2.2).
     if (sriov_) sriov_->disable();

@@ -32,7 +32,7 @@ struct Snapshot;
 namespace mimic::pci {
 
 class Function;
-class ObservedDma;
+class FunctionDma;
 class Sriov;
 
 inline constexpr unsigned kBarCount = 6;
@@ -339,8 +339,7 @@ protected:
 
     /// Makes VF `index` (0 .. NumVFs - 1) of a PF with an SR-IOV capability; `virtual_function` is
     /// set in its options, and its BARs are those of the capability. nullptr: the VF does not
-    /// come to be. The guest may end a VF while its DMA is under way: what the VF passed to a
-    /// memory::DmaSpace must not rely on it.
+    /// come to be.
     virtual std::unique_ptr<Function> make_vf(uint32_t /*index*/) { return nullptr; }
 
     /// The guest enabled `enabled` VFs, or disabled them (0). Called after the VFs were made, and
@@ -358,8 +357,17 @@ protected:
     /// INTERRUPT_DISABLE, MSI and MSI-X are off. Ignored without an interrupt pin.
     void set_intx(bool asserted);
 
-    /// Guest memory, or nullptr while the guest has bus mastering off, in a state other than D0, or
-    /// while detached.
+    /// DMA: DmaSpace::read() and write() for the function as it is now. `done` never runs after the
+    /// function was reset or detached or has gone, which a guest can do to it, and to a VF, at any
+    /// time: it may capture `this`. While the function may not master the bus (dma()) it runs at
+    /// once with EPERM; what had begun before goes on.
+    void dma_read(uint64_t iova, uint64_t size, memory::DmaSpace::ReadDone done);
+    void dma_write(uint64_t iova, std::span<const std::byte> data,
+                   memory::DmaSpace::WriteDone done);
+
+    /// Guest memory, for span() and for what drives others by it, or nullptr while the guest has
+    /// bus mastering off, in a state other than D0, or while detached. Ask again in each turn of
+    /// the loop. The same is true of what its read() and write() are given as `done`.
     memory::DmaSpace* dma();
 
 private:
@@ -436,7 +444,7 @@ private:
     FunctionObserver* observer_ = nullptr;
     uint32_t trace_source_ = 0;
     bool watched_ = false;  // there are faults or a tracer: accesses take the longer way
-    std::unique_ptr<ObservedDma> observed_dma_;  // from the first DMA on
+    std::unique_ptr<FunctionDma> dma_;  // from the first DMA on
     std::unique_ptr<FunctionFaults> faults_;
     Function* physfn_ = nullptr;  // set by the PF's Sriov, which outlives its VFs
     bool in_d0_ = true;           // PMCSR.POWER_STATE is 0; read by transports at each BAR access

@@ -82,6 +82,8 @@ public:
     }
 
     using Function::dma;
+    using Function::dma_read;
+    using Function::dma_write;
     using Function::raise_msi;
     using Function::raise_msix;
     using Function::set_intx;

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "pci/function/function.h"
-#include "pci/trace/observed_dma.h"
+#include "pci/function/function_dma.h"
 #include "reg/bank.h"
 
 namespace mimic::pci {
@@ -52,7 +52,7 @@ void Function::set_faults(std::unique_ptr<FunctionFaults> faults) {
 
 void Function::set_tracer(Tracer* tracer) {
     if (tracer == tracer_) return;
-    if (observed_dma_) observed_dma_->forget();
+    if (dma_) dma_->forget_tracer();
     tracer_ = tracer;
     trace_source_ = tracer != nullptr ? tracer->source(name()) : 0;
     watched_ = faults_ != nullptr || tracer_ != nullptr;

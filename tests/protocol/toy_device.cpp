@@ -99,27 +99,24 @@ void ToyDevice::act(uint64_t offset) {
 }
 
 void ToyDevice::start_dma() {
-    memory::DmaSpace* memory = dma();
-    if (memory == nullptr) {
-        registers_.dma_status = kDmaFailed | ENODEV;
-        return;
-    }
     registers_.dma_status = kDmaBusy;
-    const auto finish = [this](int error) {
+    const auto finish = [this](const auto& result) {
+        const int error = result ? 0 : result.error().errno_value();
         registers_.dma_status = error == 0 ? kDmaDone : kDmaFailed | static_cast<uint32_t>(error);
     };
     if (registers_.dma_start == kStartRead) {
-        memory->read(registers_.dma_address, registers_.dma_size,
-                     [this, finish](Result<std::span<const std::byte>> bytes) {
-                         uint32_t sum = 0;
-                         if (bytes)
-                             for (const std::byte b : *bytes) sum += static_cast<uint32_t>(b);
-                         registers_.dma_sum = sum;
-                         finish(bytes ? 0 : bytes.error().errno_value());
-                     });
+        dma_read(registers_.dma_address, registers_.dma_size,
+                 [this, finish](const Result<std::span<const std::byte>>& bytes) {
+                     uint32_t sum = 0;
+                     if (bytes)
+                         for (const std::byte b : *bytes) sum += static_cast<uint32_t>(b);
+                     registers_.dma_sum = sum;
+                     finish(bytes);
+                 });
     } else {
         // The size is the peer's: no more is prepared than a transfer may have.
-        if (registers_.dma_size > vfio_user::kMaxDmaTransfer) return finish(EINVAL);
+        if (registers_.dma_size > vfio_user::kMaxDmaTransfer)
+            return finish(Status(fail(std::errc::invalid_argument, "too much")));
         std::vector<std::byte> data(registers_.dma_size);
         // The pattern i * 3 + 1 repeats after 256 bytes; copies keep a sanitized build fast.
         constexpr size_t kPeriod = 256;
@@ -127,8 +124,7 @@ void ToyDevice::start_dma() {
             data[i] = static_cast<std::byte>(i * 3 + 1);
         for (size_t at = kPeriod; at < data.size(); at += kPeriod)
             std::memcpy(&data[at], data.data(), std::min(kPeriod, data.size() - at));
-        memory->write(registers_.dma_address, data,
-                      [finish](Status ok) { finish(ok ? 0 : ok.error().errno_value()); });
+        dma_write(registers_.dma_address, data, finish);
     }
 }
 

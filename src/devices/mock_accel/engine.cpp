@@ -11,17 +11,20 @@ namespace mimic::mock_accel {
 void Engine::enable(const RingConfig& config) {
     MIMIC_CHECK(config.index < kMaxRings && config.order <= kMaxRingOrder);
     disable(config.index);
-    rings_[config.index] = std::make_shared<Ring>(*this, config);
+    rings_[config.index] = std::make_unique<Ring>(*this, config);
 }
 
 void Engine::disable(uint32_t ring) {
-    if (const auto stopped = std::exchange(rings_[ring], nullptr)) stopped->stop();
+    thread_.check();
+    auto stopped = std::exchange(rings_[ring], nullptr);
+    if (!stopped) return;
+    stopped->stop();
+    if (busy_ > 0) stopped_.push_back(std::move(stopped));
 }
 
 void Engine::stop_all() {
     for (uint32_t ring = 0; ring < kMaxRings; ++ring) disable(ring);
-    lease_ = std::make_shared<bool>(true);
-    scheduled_ = false;
+    turn_.cancel();
 }
 
 void Engine::set_interrupts(uint32_t ring, bool enabled) {
@@ -29,6 +32,7 @@ void Engine::set_interrupts(uint32_t ring, bool enabled) {
 }
 
 bool Engine::doorbell(uint32_t ring, uint32_t tail) {
+    thread_.check();
     if (!rings_[ring] || !rings_[ring]->doorbell(tail)) return false;
     if (rings_[ring]->runnable()) schedule();
     return true;
@@ -36,21 +40,17 @@ bool Engine::doorbell(uint32_t ring, uint32_t tail) {
 
 void Engine::schedule() {
     TaskRunner* const runner = port_.task_runner();
-    if (scheduled_ || runner == nullptr) return;
-    scheduled_ = true;
-    runner->post([this, lease = std::weak_ptr<bool>(lease_)] {
-        if (!lease.expired()) turn();
-    });
+    if (turn_.is_pending() || runner == nullptr) return;
+    turn_.post(*runner, [this] { turn(); });
 }
 
 void Engine::turn() {
-    scheduled_ = false;
+    const Busy busy(*this);
     Budget budget{kTurnDescriptors, kTurnBytes};
     for (uint32_t i = 0; i < kMaxRings && !budget.spent(); ++i) {
         const uint32_t index = (first_ + i) % kMaxRings;
-        // Held here, because a ring may be dropped by what it does.
-        const std::shared_ptr<Ring> ring = rings_[index];
-        if (!ring || !ring->runnable()) continue;
+        Ring* const ring = rings_[index].get();
+        if (ring == nullptr || !ring->runnable()) continue;
         ring->run(budget);
         if (budget.spent()) first_ = (index + 1) % kMaxRings;
     }

@@ -7,7 +7,10 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
+#include "base/thread_bound.h"
+#include "base/timer.h"
 #include "devices/mock_accel/engine_port.h"
 #include "devices/mock_accel/registers.h"
 #include "devices/mock_accel/ring.h"
@@ -34,7 +37,7 @@ public:
     /// Stops a ring: descriptors that have not completed do not.
     void disable(uint32_t ring);
 
-    /// Stops all, and forgets the turn that was posted: a detached runner may never run it.
+    /// Stops all, and takes back the turn that was posted: a detached runner may never run it.
     void stop_all();
 
     void set_interrupts(uint32_t ring, bool enabled);
@@ -49,15 +52,31 @@ public:
     /// Posts a turn unless one is posted.
     void schedule();
 
+    /// On the stack of each call of a ring that may end in a register write, and so in the end of
+    /// that ring (a copy to the device's own BAR): rings are freed when the last such call is over.
+    class Busy {
+    public:
+        explicit Busy(Engine& engine) : engine_(engine) { ++engine_.busy_; }
+        ~Busy() {
+            if (--engine_.busy_ == 0) engine_.stopped_.clear();
+        }
+        Busy(const Busy&) = delete;
+        Busy& operator=(const Busy&) = delete;
+
+    private:
+        Engine& engine_;
+    };
+
 private:
     void turn();
 
     EnginePort& port_;
-    std::array<std::shared_ptr<Ring>, kMaxRings> rings_;  // shared: see Ring
-    uint32_t first_ = 0;                                  // ring that the next turn begins with
-    bool scheduled_ = false;
-    // What posted turns hold weakly: stop_all() replaces it, the engine's end ends it.
-    std::shared_ptr<bool> lease_ = std::make_shared<bool>(true);
+    std::array<std::unique_ptr<Ring>, kMaxRings> rings_;
+    uint32_t first_ = 0;  // ring that the next turn begins with
+    uint32_t busy_ = 0;
+    std::vector<std::unique_ptr<Ring>> stopped_;  // while busy
+    Timer turn_;
+    ThreadBound thread_;
 };
 
 }  // namespace mimic::mock_accel

@@ -64,9 +64,10 @@ bool Ring::step(Budget& budget) {
 template <typename Call>
 auto Ring::later(Call call) {
     waiting_ = true;
-    return [weak = weak_from_this(), call](const auto& result) {
-        const std::shared_ptr<Ring> ring = weak.lock();
-        if (!ring || ring->stopped_) return;
+    return [weak = weak_.ptr(), call](const auto& result) {
+        Ring* const ring = weak.get();
+        if (ring == nullptr || ring->stopped_) return;
+        const Engine::Busy busy(ring->engine_);
         ring->waiting_ = false;
         call(*ring, result);
         if (ring->running_ || ring->stopped_) return;

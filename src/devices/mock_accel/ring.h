@@ -9,11 +9,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 
 #include "base/result.h"
+#include "base/weak_ptr.h"
 #include "devices/mock_accel/descriptor.h"
 #include "devices/mock_accel/engine_port.h"
 
@@ -41,10 +41,10 @@ struct Budget {
     void take_bytes(uint64_t count) { bytes -= count < bytes ? count : bytes; }
 };
 
-/// Thread-bound. Shared, because every call of a port or DmaSpace may end in a register write that
-/// disables the ring (a copy to the device's own BAR): the engine drops it then, and the call that
-/// is under way ends at its next look at stop().
-class Ring : public std::enable_shared_from_this<Ring> {
+/// Thread-bound. Every call of a port or DmaSpace may end in a register write that disables the
+/// ring (a copy to the device's own BAR): the call that is under way ends at its next look at
+/// stop(), and the engine keeps the ring until then (Engine::Busy).
+class Ring {
 public:
     /// `engine` is borrowed until stop().
     Ring(Engine& engine, const RingConfig& config)
@@ -129,6 +129,7 @@ private:
     uint8_t last_error_ = 0;
     std::array<Descriptor, kBatch> batch_;
     std::array<Completion, kBatch> completions_;
+    WeakOwner<Ring> weak_{this};  // for answers of memory: the ring may be disabled before
 };
 
 }  // namespace mimic::mock_accel

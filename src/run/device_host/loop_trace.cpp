@@ -75,18 +75,20 @@ void LoopTrace::make_ring() {
         // The first of a storm is the one to see.
         if (!dumper_->claim()) return;
         // Behind the access that is under way, so that the dump has all of it.
-        runner_.post([this, alive = std::weak_ptr<bool>(alive_), name = std::string(device)] {
-            if (!alive.expired()) dump(name);
+        runner_.post([weak = weak_.ptr(), name = std::string(device)] {
+            if (const LoopTrace* const self = weak.get()) self->dump(name);
         });
     });
 }
 
 void LoopTrace::add(pci::Function& function, pci::Fabric* fabric) {
+    thread_.check();
     sources_.push_back({&function, fabric});
     apply();
 }
 
 void LoopTrace::clear() {
+    thread_.check();
     for_each([](pci::Function& function, bool) { function.set_tracer(nullptr); });
     sources_.clear();
 }
@@ -133,6 +135,7 @@ control::TraceStatus LoopTrace::status() const {
 }
 
 void LoopTrace::change(const control::TraceChange& change) {
+    thread_.check();
     const bool was_enabled = settings_.enabled;
     settings_.enabled = change.enabled.value_or(settings_.enabled);
     if (change.all) settings_.all = true;
@@ -192,18 +195,15 @@ void LoopTrace::begin_round() {
 }
 
 void LoopTrace::post_round(Duration delay) {
-    if (std::exchange(round_posted_, true)) return;
-    auto task = [this, alive = std::weak_ptr<bool>(alive_)] {
-        if (!alive.expired()) next_of_round();
-    };
-    delay == Duration::zero() ? runner_.post(std::move(task))
-                              : runner_.post_delayed(std::move(task), delay);
+    if (next_of_round_.is_pending()) return;
+    auto task = [this] { next_of_round(); };
+    delay == Duration::zero() ? next_of_round_.post(runner_, task)
+                              : next_of_round_.start(runner_, delay, task);
 }
 
 // One function a turn of the loop, behind the access that is under way, so that nobody waits for
 // all of them.
 void LoopTrace::next_of_round() {
-    round_posted_ = false;
     if (!settings_.enabled || !ring_) round_.clear();
     if (std::exchange(round_due_, false) && round_.empty() && settings_.enabled && ring_)
         return begin_round();
@@ -239,6 +239,7 @@ const pci::TraceNames* LoopTrace::names_of(std::string_view device) const {
 }
 
 control::TraceSlice LoopTrace::events(const control::TraceQuery& query) const {
+    thread_.check();
     control::TraceSlice result;
     result.slice.until_ns = clock_.now().time_since_epoch().count();
     if (!ring_) return result;

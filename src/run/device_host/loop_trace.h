@@ -15,6 +15,9 @@
 #include <vector>
 
 #include "base/task_runner.h"
+#include "base/thread_bound.h"
+#include "base/timer.h"
+#include "base/weak_ptr.h"
 #include "control/trace_target.h"
 #include "device_host/trace_dump.h"
 #include "pci/fabric/fabric.h"
@@ -82,11 +85,12 @@ private:
     // Functions whose states are to be recorded, and how often each was found at work instead.
     std::deque<std::pair<std::string, unsigned>> round_;
     bool round_due_ = false;
-    bool round_posted_ = false;
+    Timer next_of_round_;
     std::map<std::string, uint64_t, std::less<>> last_states_;  // numbers of events
     // Names that were asked for, also of VFs that are gone.
     mutable std::map<std::string, pci::TraceNames, std::less<>> names_;
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for dumps that were posted
+    ThreadBound thread_;
+    WeakOwner<LoopTrace> weak_{this};  // for dumps that were posted
 };
 
 }  // namespace mimic::device_host

@@ -23,6 +23,7 @@ bool permits(memory::DmaAccess have, memory::DmaAccess want) {
 // NOLINTNEXTLINE(readability-function-size): the fields of DMA_MAP
 Status GuestMemory::map(uint64_t iova, uint64_t size, uint64_t fd_offset, memory::DmaAccess access,
                         UniqueFd fd) {
+    thread_.check();
     if (size == 0 || iova + (size - 1) < iova)
         return fail(std::errc::invalid_argument, "DMA region of {:#x} bytes at {:#x}", size, iova);
     const auto next = regions_.lower_bound(iova);
@@ -122,6 +123,7 @@ bool GuestMemory::intact(uint64_t iova, uint64_t size) {
 // parts need.
 Status GuestMemory::check(uint64_t iova, uint64_t size, memory::DmaAccess access,
                           size_t& messages) {
+    thread_.check();
     if (shut_down_) return fail(std::errc::operation_canceled, "the client is gone");
     if (size == 0 || size > kMaxDmaTransfer || iova + (size - 1) < iova)
         return fail(std::errc::invalid_argument, "DMA of {:#x} bytes at {:#x}", size, iova);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/thread_bound.h"
 #include "base/unique_fd.h"
 #include "memory/dma_space.h"
 #include "memory/mapping.h"
@@ -150,6 +151,7 @@ private:
     uint64_t bytes_in_flight_ = 0;
     uint16_t next_id_ = 0;
     bool shut_down_ = false;
+    ThreadBound thread_;
 };
 
 }  // namespace mimic::vfio_user

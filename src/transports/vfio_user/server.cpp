@@ -31,11 +31,12 @@ Server::Server(LoopContext& context, pci::Function& function, ServerOptions opti
       listener_(std::move(listener)) {}
 
 Server::~Server() {
-    *alive_ = false;
+    thread_.check();
     context_.loop.unwatch(listener_.fd());
 }
 
 void Server::on_fd_ready(uint32_t) {
+    thread_.check();
     // Somebody may connect faster than we turn away.
     do {
         auto socket = listener_.accept();
@@ -56,11 +57,9 @@ void Server::on_fd_ready(uint32_t) {
 
 // Again until it works: the listener would stay deaf if the loop cannot watch it right now.
 void Server::accept_later() {
-    context_.loop.post_delayed(
-        [this, alive = alive_] {
-            if (*alive && !context_.loop.watch(listener_.fd(), EPOLLIN, *this)) accept_later();
-        },
-        kAcceptPause);
+    accept_again_.start(context_.loop, kAcceptPause, [this] {
+        if (!context_.loop.watch(listener_.fd(), EPOLLIN, *this)) accept_later();
+    });
 }
 
 void Server::adopt(UniqueFd socket) {
@@ -90,13 +89,7 @@ void Server::on_session_closed() {
     // Called from inside the session: it dies later. At most one waits, since the next can only end
     // in a later call.
     dead_ = std::move(session_);
-    context_.loop.post([this, alive = alive_] {
-        if (*alive) bury();
-    });
-}
-
-void Server::bury() {
-    dead_.reset();
+    burial_.post(context_.loop, [this] { dead_.reset(); });
 }
 
 }  // namespace mimic::vfio_user

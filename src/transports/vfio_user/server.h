@@ -9,6 +9,8 @@
 #include <string>
 
 #include "base/event_loop.h"
+#include "base/thread_bound.h"
+#include "base/timer.h"
 #include "base/unix_socket.h"
 #include "pci/function/function.h"
 #include "vfio_user/session.h"
@@ -54,7 +56,6 @@ private:
     log::RateLimit& log_limit(Complaint about) override {
         return log_limits_[static_cast<size_t>(about)];
     }
-    void bury();
     void accept_later();
     void adopt(UniqueFd socket);
 
@@ -65,8 +66,10 @@ private:
     Counters counters_;
     std::array<log::RateLimit, static_cast<size_t>(Complaint::kCount)> log_limits_;
     std::unique_ptr<Session> session_;
-    std::unique_ptr<Session> dead_;  // closed inside one of its own calls; freed by a posted task
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    std::unique_ptr<Session> dead_;  // closed inside one of its own calls; freed by `burial_`
+    Timer burial_;
+    Timer accept_again_;
+    ThreadBound thread_;
 };
 
 }  // namespace mimic::vfio_user

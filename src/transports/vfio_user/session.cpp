@@ -54,25 +54,21 @@ Session::Session(EventLoop& loop, pci::Function& function, UniqueFd socket, Rece
 }
 
 Session::~Session() {
-    *alive_ = false;
     if (!closed_) close("the server stops", /*fault=*/false);
 }
 
 Status Session::start() {
     MIMIC_TRY(loop_.watch(channel_.fd(), kReadEvents, *this));
     function_.attach(*this);
-    loop_.post_delayed(
-        [this, alive = alive_] {
-            if (*alive && !negotiated_ && !closed_) {
-                close("no VERSION in time", /*fault=*/true);
-                owner_.on_session_closed();
-            }
-        },
-        options_.handshake_timeout);
+    handshake_.start(loop_, options_.handshake_timeout, [this] {
+        close("no VERSION in time", /*fault=*/true);
+        owner_.on_session_closed();
+    });
     return {};
 }
 
 void Session::on_fd_ready(uint32_t events) {
+    thread_.check();
     if (closed_) return;
     if (writing_) {
         // Who is gone reads no replies; what it had sent before is still carried out.
@@ -143,9 +139,9 @@ void Session::after_io(Channel::State state) {
 // the turn does. Where a peer has left too many replies unread for it, a task does the same.
 void Session::go_on_without_room() {
     pollfd probe{channel_.fd(), POLLOUT, 0};
-    if (::poll(&probe, 1, 0) != 0) return;
-    loop_.post([this, alive = alive_] {
-        if (*alive && writing_ && !channel_.has_backlog()) on_fd_ready(0);
+    if (::poll(&probe, 1, 0) != 0 || no_room_.is_pending()) return;
+    no_room_.post(loop_, [this] {
+        if (writing_ && !channel_.has_backlog()) on_fd_ready(0);
     });
 }
 
@@ -157,29 +153,28 @@ void Session::watch_half_message() {
         half_message_ = counters_.messages;
         half_since_ = loop_.now();
     }
-    if (!awaiting_rest_) await_rest(options_.message_timeout);
+    if (!await_rest_.is_pending()) await_rest(options_.message_timeout);
 }
 
 void Session::await_rest(Duration limit) {
-    awaiting_rest_ = true;
-    loop_.post_delayed(
-        [this, alive = alive_] {
-            if (!*alive || closed_) return;
-            if (!writing_) on_fd_ready(0);  // the rest may have come while the loop was busy
-            awaiting_rest_ = false;
-            // Before VERSION there is a timer that is shorter.
-            if (closed_ || !negotiated_ || !channel_.mid_message()) return;
-            const Duration left = options_.message_timeout - (loop_.now() - half_since_);
-            if (left > Duration::zero()) return await_rest(left);  // it is a later message
-            close("half a message, and no rest in time", /*fault=*/true);
-            owner_.on_session_closed();
-        },
-        limit);
+    await_rest_.start(loop_, limit, [this] {
+        if (!writing_) on_fd_ready(0);  // the rest may have come while the loop was busy
+        // Before VERSION there is a timer that is shorter.
+        if (closed_ || !negotiated_ || !channel_.mid_message()) return await_rest_.cancel();
+        const Duration left = options_.message_timeout - (loop_.now() - half_since_);
+        if (left > Duration::zero()) return await_rest(left);  // it is a later message
+        close("half a message, and no rest in time", /*fault=*/true);
+        owner_.on_session_closed();
+    });
 }
 
 // Quiesce, unmap, drop interrupts, reset: the function is as new for the next client.
 void Session::close(std::string_view why, bool fault) {
+    thread_.check();
     closed_ = true;
+    handshake_.cancel();
+    await_rest_.cancel();
+    no_room_.cancel();
     if (fault) {
         ++counters_.protocol_faults;
         warn(fmt::format("closed the connection: {}", why), Complaint::kClosed);
@@ -289,6 +284,7 @@ bool Session::on_version(Message& message) {
     }
     client_ = *client;
     negotiated_ = true;
+    handshake_.cancel();
     channel_.set_max_message_size(kMaxMessageSize);
     const auto answer = version_reply(client_);
     reply(message.header, {reinterpret_cast<const uint8_t*>(answer.data()), answer.size()});

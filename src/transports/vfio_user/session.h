@@ -11,6 +11,8 @@
 
 #include "base/event_loop.h"
 #include "base/log.h"
+#include "base/thread_bound.h"
+#include "base/timer.h"
 #include "pci/function/function.h"
 #include "vfio_user/channel.h"
 #include "vfio_user/guest_memory.h"
@@ -167,12 +169,14 @@ private:
     bool negotiated_ = false;
     bool closed_ = false;
     bool writing_ = false;  // EPOLLOUT instead of EPOLLIN is watched, as the channel wants_write()
-    bool awaiting_rest_ = false;          // a timer of await_rest() is under way
     uint64_t half_message_ = UINT64_MAX;  // counters_.messages before the message that is half here
     TimePoint half_since_{};              // when its first bytes came
     std::vector<uint8_t> reply_buffer_;
     std::function<bool()> rest_;  // of the message that in_pieces() is at
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for the timers
+    Timer handshake_;             // until VERSION
+    Timer await_rest_;            // while a message is half here
+    Timer no_room_;               // go_on_without_room()
+    ThreadBound thread_;
 };
 
 }  // namespace mimic::vfio_user

@@ -142,6 +142,7 @@ void Fabric::number_buses(Segment& segment) {
 
 void Fabric::attach(Host& host) {
     MIMIC_CHECK(host_ == nullptr);
+    thread_.bind();
     host_ = &host;
     walk(root_, [](Segment&, Node& node) { node.function->attach(*node.attachment); });
     walk(root_, [this](Segment&, Node& node) {
@@ -152,6 +153,7 @@ void Fabric::attach(Host& host) {
 
 void Fabric::detach() {
     if (host_ == nullptr) return;
+    thread_.check();
     last_ = {};
     walk(root_, [](Segment&, Node& node) { node.function->detach(); });
     host_ = nullptr;
@@ -169,6 +171,7 @@ void Fabric::reset_below(Segment& segment, bool hot) {
 }
 
 void Fabric::reset() {
+    check_thread();
     reset_below(root_, false);
     number_buses(root_);
 }
@@ -218,6 +221,7 @@ Function* Fabric::find(std::string_view name) {
 }
 
 void Fabric::for_each(const std::function<void(Function&, uint16_t)>& visit) {
+    check_thread();
     walk(root_, [&](Segment&, Node& node) {
         const uint16_t pf = node.attachment->routing_id();
         visit(*node.function, pf);
@@ -229,6 +233,7 @@ void Fabric::for_each(const std::function<void(Function&, uint16_t)>& visit) {
 }
 
 void Fabric::for_each_place(const std::function<void(Function&, const Place&)>& visit) {
+    check_thread();
     walk(root_, [&](Segment& segment, Node& node) {
         Place place;
         place.above = segment.bridge;
@@ -260,6 +265,7 @@ Fabric::Segment* Fabric::find_link(std::string_view name) {
 }
 
 Status Fabric::can_change(std::string_view name, SlotChange change) {
+    check_thread();
     const bool is_link_change = change == SlotChange::kLinkDown || change == SlotChange::kLinkUp;
     Segment* const segment = find_link(name);
     if (segment == nullptr) {

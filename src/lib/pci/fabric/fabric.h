@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/thread_bound.h"
 #include "pci/fabric/port.h"
 #include "pci/function/function.h"
 
@@ -21,9 +22,9 @@ namespace mimic::pci {
 
 class Attachment;
 
-/// A tree of functions. Thread-bound to the loop of its host. Whatever the guest programs, an
-/// access finds at most one function, the walk is bounded by the tree's depth and width, and an
-/// access that finds none is answered as an Unsupported Request: ones, or nothing.
+/// A tree of functions. Thread-bound to the loop of its host while attached. Whatever the guest
+/// programs, an access finds at most one function, the walk is bounded by the tree's depth and
+/// width, and an access that finds none is answered as an Unsupported Request: ones, or nothing.
 class Fabric final : private Port::Observer {
 public:
     /// What the fabric hangs on. All calls come on the fabric's thread while attached.
@@ -178,6 +179,9 @@ private:
     template <typename Visit>
     void walk(Segment& segment, const Visit& visit);
 
+    void check_thread() const {
+        if (host_ != nullptr) thread_.check();
+    }
     void number_buses(Segment& segment);
     void reset_below(Segment& segment, bool hot);
     static void show_link(Segment& segment);
@@ -200,6 +204,7 @@ private:
     Target last_;              // of the last memory access; emptied by whatever may change routing
     uint32_t peer_depth_ = 0;  // peer-to-peer accesses that wait for each other
     Counters counters_;
+    ThreadBound thread_;  // while attached; accesses are checked by who passes them on
 };
 
 }  // namespace mimic::pci

@@ -42,9 +42,8 @@ void FunctionFaults::FaultyDma::run(Duration delay, Operation operation) {
         return;
     }
     // By then the client may be gone, and its memory with it.
-    auto later = [owner = &owner_, alive = std::weak_ptr<bool>(owner_.alive_),
-                  operation = std::move(operation)] {
-        if (!alive.expired()) operation(owner->hooks_.dma());
+    auto later = [weak = owner_.weak_.ptr(), operation = std::move(operation)] {
+        if (FunctionFaults* const owner = weak.get()) operation(owner->hooks_.dma());
     };
     owner_.runner_.post_delayed(std::move(later), delay);
 }

@@ -57,6 +57,7 @@ FunctionFaults::FunctionFaults(Hooks hooks, TaskRunner& runner)
 FunctionFaults::~FunctionFaults() = default;
 
 Status FunctionFaults::arm(const Fault& fault) {
+    thread_.check();
     MIMIC_TRY(check(fault));
     // What ends the others must not be refused because of them.
     if (standing_.size() >= kMaxStanding && fault.kind != FaultKind::kClear)
@@ -84,10 +85,12 @@ Status FunctionFaults::arm(const Fault& fault) {
 }
 
 void FunctionFaults::clear() {
+    thread_.check();
     while (!standing_.empty()) end(standing_.front()->report.id, FaultState::kCleared);
 }
 
 std::vector<FaultReport> FunctionFaults::report() const {
+    thread_.check();
     std::vector<FaultReport> reports;
     for (const auto& standing : standing_) {
         reports.push_back(standing->report);
@@ -105,10 +108,9 @@ FunctionFaults::Standing* FunctionFaults::find(uint64_t id) {
 }
 
 void FunctionFaults::fire_later(uint64_t id, Duration delay) {
-    auto task = [this, alive = std::weak_ptr<bool>(alive_), id] {
-        if (alive.expired()) return;
+    auto task = [weak = weak_.ptr(), id] {
         // Nobody is there to hear of an error; the report of the fault has it.
-        [[maybe_unused]] const Status fired = fire(id);
+        if (FunctionFaults* const self = weak.get()) (void)self->fire(id);
     };
     if (delay == Duration::zero())
         runner_.post(std::move(task));
@@ -150,11 +152,11 @@ Status FunctionFaults::fire(uint64_t id) {
         default:
             break;
     }
-    const std::weak_ptr<bool> alive = alive_;
+    const auto self = weak_.ptr();
     const auto slot = hooks_.slot;  // survives what it may destroy
     Status done = slot(fault.kind);
     if (done) return {};
-    if (!alive.expired()) set_note(id, done.error().message());
+    if (self) set_note(id, done.error().message());
     return tl::unexpected<Error>(std::move(done).error().with_context(fault.name));
 }
 
@@ -176,8 +178,8 @@ void FunctionFaults::strike_spurious(uint64_t id) {
     if (!can) report.note = "the guest has not enabled the message";
     const Duration gap = std::max(report.fault.delay, kMinSpuriousGap);
     if (strike(*standing)) {
-        auto next = [this, alive = std::weak_ptr<bool>(alive_), id] {
-            if (!alive.expired()) strike_spurious(id);
+        auto next = [weak = weak_.ptr(), id] {
+            if (FunctionFaults* const self = weak.get()) self->strike_spurious(id);
         };
         runner_.post_delayed(std::move(next), gap);
     }
@@ -287,8 +289,8 @@ bool FunctionFaults::message(bool msix, uint32_t vector) {
             return true;
         }
         if (fault.kind == FaultKind::kIrqLate) {
-            auto late = [this, alive = std::weak_ptr<bool>(alive_), msix, vector] {
-                if (!alive.expired()) send(msix, vector);
+            auto late = [weak = weak_.ptr(), msix, vector] {
+                if (FunctionFaults* const self = weak.get()) self->send(msix, vector);
             };
             runner_.post_delayed(std::move(late), fault.delay);
             strike(*standing);

@@ -14,6 +14,8 @@
 
 #include "base/result.h"
 #include "base/task_runner.h"
+#include "base/thread_bound.h"
+#include "base/weak_ptr.h"
 #include "memory/dma_space.h"
 #include "pci/faults/fault.h"
 
@@ -184,7 +186,8 @@ private:
     uint64_t strikes_ = 0;
     uint64_t last_id_ = 0;
     bool sending_ = false;  // a message of our own passes message()
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for tasks that outlive this
+    ThreadBound thread_;
+    WeakOwner<FunctionFaults> weak_{this};  // for tasks that outlive this
 };
 
 }  // namespace mimic::pci

@@ -235,6 +235,7 @@ void Function::config_read(uint32_t offset, std::span<uint8_t> data) {
 }
 
 void Function::config_write(uint32_t offset, std::span<const uint8_t> data) {
+    check_thread();
     ++counters_.config_writes;
     const bool faulted = faults_ && faults_->write(FunctionFaults::kConfigSpace, offset, data);
     Tracer* const tracer = tracer_;
@@ -280,6 +281,7 @@ size_t Function::heap_bytes() const {
 
 void Function::attach(Slot& slot) {
     MIMIC_CHECK(slot_ == nullptr);
+    thread_.bind();
     build_rom();
     slot_ = &slot;
     pin_ = false;
@@ -299,6 +301,7 @@ void Function::detach() {
 // --- Resets and power states -----------------------------------------------------------------
 
 void Function::reset(ResetKind kind) {
+    check_thread();
     if (resetting_) return;
     resetting_ = true;
     if (dma_) dma_->drop_answers();

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/task_runner.h"
+#include "base/thread_bound.h"
 #include "memory/dma_space.h"
 #include "pci/config/aer.h"
 #include "pci/config/config_space.h"
@@ -142,7 +143,7 @@ struct FunctionOptions {
 };
 
 /// One PCI function: config space, BARs, interrupts, resets. Thread-bound to the loop that owns
-/// it.
+/// it, from attach() to detach().
 ///
 /// A model derives from it, adds capabilities in its factory (capabilities.h) and overrides
 /// on_read(), on_write() and on_reset(). What the guest does wrong is answered as hardware would
@@ -386,6 +387,9 @@ private:
     void bind_msix(uint32_t cap, uint32_t vectors, const MsixPlaces& places);
     void bind_pcie(uint32_t cap, bool flr);
 
+    void check_thread() const {
+        if (slot_ != nullptr) thread_.check();
+    }
     memory::DmaSpace* real_dma();
     void route_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
         if (msix_places_.may_hold(bar, offset, data.size())) [[unlikely]]
@@ -451,6 +455,7 @@ private:
     bool intx_level_ = false;     // the model's
     bool pin_ = false;            // as last driven at the slot
     bool resetting_ = false;      // hooks of a config write that resets must not reset again
+    ThreadBound thread_;          // while attached; BAR accesses are checked by who passes them on
 };
 
 }  // namespace mimic::pci

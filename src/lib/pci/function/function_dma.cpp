@@ -124,6 +124,7 @@ void FunctionDma::write(uint64_t iova, std::span<const std::byte> data, WriteDon
 // --- Function --------------------------------------------------------------------------------
 
 memory::DmaSpace* Function::dma() {
+    check_thread();
     memory::DmaSpace* const real = real_dma();
     memory::DmaSpace* const space = faults_ ? faults_->dma(real) : real;
     if (space == nullptr) return nullptr;

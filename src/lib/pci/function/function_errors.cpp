@@ -56,6 +56,7 @@ bool Function::log_error(const AerError& error) {
 
 ErrorOutcome Function::report_error(const AerError& error) {
     using namespace regs;
+    check_thread();
     MIMIC_CHECK(std::has_single_bit(error.bit));
     const bool fatal = is_fatal(error);
     ++counters_.errors;

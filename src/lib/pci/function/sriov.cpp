@@ -165,12 +165,9 @@ void Sriov::enable() {
 // Software expects to wait after it has set VF Enable (9.3.3.3.1), for much longer than a turn.
 bool Sriov::must_wait(uint32_t wanted) {
     if (pf_.slot_ == nullptr || *dying_ + wanted <= 2 * size_t{options_.total_vfs}) return false;
-    if (waiting_) return true;
-    waiting_ = std::make_shared<bool>(true);
+    if (enable_later_.is_pending()) return true;
     // Behind the task that frees them.
-    pf_.slot_->runner().post([this, lease = std::weak_ptr<bool>(waiting_)] {
-        if (lease.expired()) return;
-        waiting_.reset();
+    enable_later_.post(pf_.slot_->runner(), [this] {
         if (enabled() && vfs_.empty()) enable();
     });
     return true;
@@ -201,7 +198,7 @@ void Sriov::registers_reset() {
 void Sriov::disable() {
     pf_.config().set_bits(cap_ + regs::SRIOV_CONTROL, 2,
                           regs::SRIOV_CONTROL_VF_ENABLE | regs::SRIOV_CONTROL_VF_MEMORY_SPACE, 0);
-    waiting_.reset();
+    enable_later_.cancel();
     destroy_vfs();
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/timer.h"
 #include "pci/function/capabilities.h"
 #include "pci/function/function.h"
 
@@ -94,7 +95,7 @@ private:
     std::vector<std::unique_ptr<Function>> vfs_;
     // VFs that are gone and not yet freed: see destroy_vfs().
     std::shared_ptr<size_t> dying_ = std::make_shared<size_t>(0);
-    std::shared_ptr<bool> waiting_;  // while a posted task will make the VFs; it holds this weakly
+    Timer enable_later_;  // must_wait()
 };
 
 }  // namespace mimic::pci

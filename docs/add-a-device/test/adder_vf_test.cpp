@@ -28,8 +28,8 @@ public:
         MIMIC_CHECK(builder.add_sriov(sriov).has_value());
     }
 
-    void bar_read(unsigned, uint64_t, std::span<uint8_t>) override {}
-    void bar_write(unsigned, uint64_t, std::span<const uint8_t>) override {}
+    void on_read(unsigned, uint64_t, std::span<uint8_t>) override {}
+    void on_write(unsigned, uint64_t, std::span<const uint8_t>) override {}
 
 private:
     static FunctionOptions function_options() {

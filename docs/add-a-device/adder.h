@@ -27,7 +27,7 @@ private:
     explicit Adder(mimic::pci::FunctionOptions options);
 
     static mimic::pci::FunctionOptions function_options(const std::string& name,
-                                                         bool virtual_function);
+                                                        bool virtual_function);
     void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
     void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_reset(mimic::pci::ResetKind kind) override;

@@ -132,7 +132,7 @@ int run_clone(const CloneArguments& arguments) {
 void add_clone_command(CLI::App& app, Action& action) {
     auto arguments = std::make_shared<CloneArguments>();
     auto* clone = app.add_subcommand(
-        "clone", "Make a topology file with replicas of real devices from lspci's output");
+        "clone", "Make a topology file with clones of real devices from lspci's output");
     clone
         ->add_option("FILE", arguments->dump,
                      "Output of lspci -vvvnnxxxx, run as root on the machine with the devices; "

@@ -166,6 +166,8 @@ int run_plan(const PlanArguments& arguments) {
         std::fputs((topology::load_report(model.error()) + "\n").c_str(), stderr);
         return 1;
     }
+    for (const std::string& note : model->notes)
+        std::fputs(("mimic: note: " + note + "\n").c_str(), stderr);
     if (!arguments.machine.empty()) {
         if (const auto kept = topology::keep_machine(*model, arguments.machine); !kept)
             return report_error(kept.error());

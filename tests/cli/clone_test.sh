@@ -13,7 +13,7 @@ for name in gpu nvme nic switch; do
     has err 'mimic: not cloned: '
     grep -q '^# Not cloned: ' "$SANDBOX/$name.yaml" || bad "$name.yaml lists no losses"
     run 0 "$mimic" plan "$SANDBOX/$name.yaml"
-    has out '"model": "replica"'
+    has out '"model": "clone"'
 done
 run 0 "$mimic" plan "$SANDBOX/nvme.yaml" --format qemu
 has out 'vfio-user-pci'
@@ -41,11 +41,11 @@ for name in gpu nvme nic switch; do
 done
 run 0 "$mimic" tree "$SANDBOX/gpu.yaml" "$SANDBOX/gpu-sys"
 [ "$(cat "$SANDBOX"/gpu-sys/sys/bus/pci/devices/10000:01:00.0/sriov_totalvfs)" = 16 ] || bad 'no sriov_totalvfs'
-[ ! -e "$SANDBOX/gpu-sys/sys/bus/pci/devices/10000:01:00.0/driver" ] || bad 'a replica has a driver'
+[ ! -e "$SANDBOX/gpu-sys/sys/bus/pci/devices/10000:01:00.0/driver" ] || bad 'a clone has a driver'
 
-begin 'no kernel bus of replicas'
+begin 'no kernel bus of clones'
 run 1 "$mimic" kernel up "$SANDBOX/nvme.yaml"
-has err 'a replica is served to a guest by mimic up only'
+has err 'a clone is served to a guest by mimic up only'
 
 begin 'odd ones: a file that plan and tree take, or words'
 for case in "$SRC"/tests/clone/testdata/*.txt; do

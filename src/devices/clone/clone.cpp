@@ -14,7 +14,7 @@ namespace {
 constexpr uint64_t kMaxRom = 16ull << 20;  // PCI 3.0, 6.2.5.2
 constexpr uint64_t kMinRom = 2048;
 
-// What the ROM of every replica reads as. Never written, so it takes no memory.
+// What the ROM of every clone reads as. Never written, so it takes no memory.
 uint8_t zeros[kMaxRom];
 
 void put(std::vector<uint8_t>& image, size_t at, uint8_t value) {
@@ -56,7 +56,7 @@ pci::FunctionOptions Clone::function_options(const Options& options) {
 Result<std::unique_ptr<Clone>> Clone::create(const Options& options) {
     const auto name_it = [&](Error error) {
         return tl::unexpected<Error>(
-            std::move(error).with_context(fmt::format("replica {}", options.name)));
+            std::move(error).with_context(fmt::format("clone {}", options.name)));
     };
     const pci::FunctionOptions function = function_options(options);
     if (options.image.size() < 64 || function.header != pci::HeaderType::kEndpoint) {

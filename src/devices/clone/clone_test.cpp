@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A replica of a made-up NIC: what its image says is there and works as far as it can, and what a
+// A clone of a made-up NIC: what its image says is there and works as far as it can, and what a
 // guest writes stays in bounds.
 #include "devices/clone/clone.h"
 
@@ -229,7 +229,7 @@ TEST(Clone, RefusesWhatNoFunctionIs) {
     EXPECT_TRUE(refused([](Options& o) { o.bars[5] = o.bars[0]; }));
 }
 
-// Whatever the capability lists are, a replica is made or refused, and a guest may write all of it.
+// Whatever the capability lists are, a clone is made or refused, and a guest may write all of it.
 TEST(Clone, LoopsAndLiesInTheListsEnd) {
     for (uint32_t at = 0x34; at < 0x1b0; ++at) {
         for (const int value : {0x00, 0x04, 0x3c, 0x40, 0x50, 0xfc, 0xff}) {

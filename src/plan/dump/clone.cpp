@@ -159,7 +159,7 @@ private:
             line(4, "# {} {}", first.source->address.str(), first.source->title);
             line(4, "- name: {}", device.name);
             line(6, "model: clone");
-            line(6, "attach: {}", device.on_fabric ? "fabric" : "endpoint");
+            line(6, "attach: {}", device.on_fabric ? "fabric" : "root-port");
             if (device.below) line(6, "switch: {}", *device.below);
             write_port(device);
             write_function(6, first, device.on_fabric);

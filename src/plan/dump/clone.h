@@ -16,7 +16,7 @@ namespace mimic::dump {
 enum class Attach : uint8_t { kAuto, kRootPort, kFabric };
 
 struct CloneOptions {
-    model::Models models;           // of the program: the file is parsed once it is made
+    model::Models models{};         // of the program: the file is parsed once it is made
     std::string machine = "clone";  // name of the machine
     std::string source = "a dump";  // what was read, for the comment at the head
     Attach attach = Attach::kAuto;  // fabric if there are bridges or SR-IOV, else root port

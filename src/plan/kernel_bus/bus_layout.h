@@ -93,7 +93,7 @@ struct BusLayout {
 };
 
 /// Lays out what `machine` shows at boot, after `vfs` virtual functions of each PF, or as many as
-/// it has, were enabled; those of replicas stay disabled, and I/O BARs get no address, as on a
+/// it has, were enabled; those of clones stay disabled, and I/O BARs get no address, as on a
 /// fabric. Devices whose hot-plug slot is empty are left out. `machine` must outlive
 /// the result. Errors: no_space_on_device if the BARs do not fit below 4 GiB. Pure.
 Result<BusLayout> make_layout(const topology::Machine& machine, unsigned vfs);

@@ -145,10 +145,10 @@ TEST(BusLayout, AnEmptySlotHasNoDeviceAndNoLink) {
     for (const Node& node : layout.nodes) EXPECT_NE(node.name, "a");
 }
 
-/// A replica with a BAR of each kind, a ROM, and SR-IOV at 0x100 with 4 VFs.
-constexpr const char* kReplica = R"(  devices:
+/// A clone with a BAR of each kind, a ROM, and SR-IOV at 0x100 with 4 VFs.
+constexpr const char* kClone = R"(  devices:
     - name: r
-      model: replica
+      model: clone
       attach: fabric
       rom: 64K
       bars:
@@ -168,8 +168,8 @@ constexpr const char* kReplica = R"(  devices:
         - { index: 0, type: memory64, size: 16K }
 )";
 
-TEST(BusLayout, ReplicasHaveTheirResourcesButNoIo) {
-    const auto model = parse(kReplica);
+TEST(BusLayout, ClonesHaveTheirResourcesButNoIo) {
+    const auto model = parse(kClone);
     const BusLayout layout = lay_out(model, 4);
     const Node& node = node_at(layout, "r");
     EXPECT_TRUE(node.is_clone());

@@ -14,6 +14,8 @@
 namespace mimic::outputs {
 namespace {
 
+const std::filesystem::path kGolden = topology::kRoot / "src/plan/outputs/testdata/golden";
+
 constexpr struct {
     Format format;
     const char* extension;
@@ -37,9 +39,7 @@ TEST(Golden, ExamplesInEveryFormat) {
                 continue;
             }
             ASSERT_TRUE(text) << text.error().message();
-            topology::expect_golden(
-                topology::kTestData / "golden" / (example.stem().string() + output.extension),
-                *text);
+            topology::expect_golden(kGolden / (example.stem().string() + output.extension), *text);
         }
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads where a device goes: behind a root port of QEMU's as an endpoint, or on a fabric, and there
+// Reads where a device goes: below a root port of QEMU's, or on a fabric, and there
 // below which port. docs/topology.md, "Device" and "Fabrics".
 #include <algorithm>
 
@@ -28,16 +28,24 @@ std::string_view fabric_key(const Fields& fields) {
     return "";
 }
 
+/// The index in kAttachments. "endpoint" is the old word for "root-port": what is on a fabric is a
+/// PCI Express endpoint, too.
+std::optional<size_t> read_attach_word(const Fields& fields) {
+    if (!says(fields, "attach", "endpoint")) return fields.choice("attach", kAttachments);
+    fields.note(fields.where("attach"), "attach: endpoint is now called attach: root-port");
+    return 0;
+}
+
 /// attach: what is said, or what the other keys need.
 void read_attach(const Fields& fields, DeviceSpec& device) {
     const std::string_view needs_fabric = fabric_key(fields);
-    const auto attach = fields.choice("attach", kAttachments);
+    const auto attach = read_attach_word(fields);
     device.on_fabric = attach ? *attach == 1 : !needs_fabric.empty();
     if (device.on_fabric) return;
     if (!needs_fabric.empty()) {
         fields.problem(
             fields.where(needs_fabric),
-            fmt::format("'{}' with attach: endpoint, which has a root port of QEMU's and "
+            fmt::format("'{}' with attach: root-port, which is a root port of QEMU's with "
                         "static VFs; {}, or no 'attach'",
                         needs_fabric, kUseFabric));
         return;
@@ -46,7 +54,7 @@ void read_attach(const Fields& fields, DeviceSpec& device) {
         if (!fields.find(key)) continue;
         fields.problem(
             fields.where(key),
-            fmt::format("'{}' of an endpoint, whose root port is QEMU's; {}", key, kUseFabric));
+            fmt::format("'{}' of a device below a root port of QEMU's; {}", key, kUseFabric));
     }
 }
 
@@ -60,7 +68,7 @@ void read_sriov(const Fields& fields, DeviceSpec& device) {
     if (device.on_fabric && !native) {
         fields.problem(fields.where("sriov"),
                        "sriov: static on a fabric; a fabric has native SR-IOV: expected sriov: "
-                       "native, or attach: endpoint");
+                       "native, or attach: root-port");
     } else if (native && !has_vfs) {
         fields.problem(fields.where("sriov"), "sriov: native without 'vfs'; expected the VFs");
     }
@@ -110,7 +118,7 @@ void read_root_port(const Fields& fields, DeviceSpec& device) {
     if (device.on_fabric) {
         fields.problem(fields.where("root_port"),
                        "'root_port' names a root port of QEMU's, which a device on a fabric does "
-                       "not have; expected attach: endpoint, or no 'root_port'");
+                       "not have; expected attach: root-port, or no 'root_port'");
         return;
     }
     const bool good = is_label(*id) && id->size() <= 31 && id->front() >= 'a' &&

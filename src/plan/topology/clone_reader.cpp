@@ -159,7 +159,7 @@ void read_function(const Fields& fields, const Scope& scope, DeviceSpec& device,
     if (device.on_fabric && (kind == 0x0000 || kind == 0x0600)) {
         fields.problem(fields.where("config"),
                        fmt::format("class {:#08x} on a fabric, where Linux gives such a device no "
-                                   "addresses; expected attach: endpoint",
+                                   "addresses; expected attach: root-port",
                                    function.class_code));
     }
     if (const auto sriov = pci::image_sriov(clone.config, function.number == 0)) {

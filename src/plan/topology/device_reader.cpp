@@ -183,15 +183,29 @@ void read_vfs(const YamlPtr& node, Scope scope, DeviceSpec& device, ReadState& s
     }
 }
 
-/// `model:`; nullptr after a problem. Old names are accepted as they are.
+/// `model:`; nullptr after a problem. Old names are accepted, with a note.
 const model::DeviceModel* read_model(const Fields& fields, Words names, const ReadState& state) {
     const YamlNode* const node = fields.find("model");
     if (node != nullptr && node->kind == YamlNode::Kind::kScalar) {
         const auto* const model = model::find_model(state.models, node->text);
+        if (model != nullptr && model->facts.name != node->text) {
+            fields.note(fields.where("model"), fmt::format("model: {} is now called model: {}",
+                                                           node->text, model->facts.name));
+        }
         if (model != nullptr) return model;
     }
     fields.choice("model", names);
     return nullptr;
+}
+
+/// What stands in for a model that there is not, so that the other keys are checked, too.
+const model::DeviceModel* any_model(const ReadState& state) {
+    for (const model::DeviceModel* model : state.models) {
+        const model::ModelFacts& facts = model->facts;
+        if (facts.part == model::Part::kDevice && facts.source == model::Source::kFacts)
+            return model;
+    }
+    return state.models.front();
 }
 
 /// One of the devices that an item stands for. `scope.index` and `scope.device_index` are its
@@ -213,7 +227,7 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
         scope.device = *name;
     }
     device.model = read_model(fields, names, state);
-    if (device.model == nullptr) device.model = model::find_model(state.models, names.front());
+    if (device.model == nullptr) device.model = any_model(state);
     FunctionSpec pf = make_function(*device.model, false);
     pf.name = device.name;
     const bool is_clone = device.model->facts.source == model::Source::kImages;

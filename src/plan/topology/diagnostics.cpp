@@ -54,6 +54,11 @@ void Diagnostics::add(Location where, std::string message) {
     }
 }
 
+void Diagnostics::note(Location where, const std::string& message) {
+    if (notes_.size() >= kMaxProblems) return;
+    notes_.push_back(fmt::format("{}:{}:{}: {}", file_name_, where.line, where.column, message));
+}
+
 void Diagnostics::sort() {
     std::stable_sort(problems_.begin(), problems_.end(), [](const Problem& a, const Problem& b) {
         return std::tie(a.where.line, a.where.column) < std::tie(b.where.line, b.where.column);

@@ -33,6 +33,12 @@ public:
     /// is added once.
     void add(Location where, std::string message);
 
+    /// Adds what is no problem, but should be known: an old word. At most kMaxProblems are kept.
+    void note(Location where, const std::string& message);
+
+    /// "file:line:column: message" each, in file order.
+    const std::vector<std::string>& notes() const { return notes_; }
+
     bool empty() const { return problems_.empty(); }
     const std::vector<Problem>& problems() const { return problems_; }
 
@@ -50,6 +56,7 @@ private:
     std::string text_;
     std::string file_name_;
     std::vector<Problem> problems_;
+    std::vector<std::string> notes_;
     size_t dropped_ = 0;
 };
 

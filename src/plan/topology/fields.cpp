@@ -59,6 +59,10 @@ Location Fields::where(std::string_view key) const {
     return entry->value->kind == YamlNode::Kind::kNull ? entry->where : entry->value->where;
 }
 
+void Fields::note(Location where, const std::string& message) const {
+    diagnostics_.note(where, message);
+}
+
 void Fields::problem(Location where, std::string message) const {
     diagnostics_.add(where, std::move(message));
 }

@@ -41,6 +41,9 @@ public:
 
     void problem(Location where, std::string message) const;
 
+    /// What is no problem, but should be known.
+    void note(Location where, const std::string& message) const;
+
     /// Reports that `key` is missing, unless it is there.
     void require(std::string_view key, std::string_view expected) const;
 

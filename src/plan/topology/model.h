@@ -193,7 +193,8 @@ struct Machine {
 /// A whole file.
 struct Model {
     unsigned version = 1;
-    std::string file_name;  // as given to parse()
+    std::string file_name;           // as given to parse()
+    std::vector<std::string> notes;  // lines for people: old words that the file has
     std::vector<Machine> machines;
 
     /// The machine called `name`, or nullptr.

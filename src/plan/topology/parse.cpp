@@ -89,6 +89,7 @@ tl::expected<Model, Diagnostics> parse(std::string_view text, std::string_view f
         read_file(root, models, model, diagnostics);
     if (diagnostics.empty()) {
         name_fabrics(models, model);
+        model.notes = diagnostics.notes();
         return model;
     }
     diagnostics.sort();

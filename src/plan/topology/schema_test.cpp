@@ -58,16 +58,17 @@ struct Object {
     const char* heading;
     Words keys;
 };
+const DeviceKeys kKeys(devices::all_models());
 const Object kObjects[] = {
     {"", "## File", kFileKeys},
     {"machine", "## Machine", kMachineKeys},
     {"numaNode", "## NUMA node", kNumaKeys},
     {"switch", "## Switch", kSwitchKeys},
-    {"device", "## Device", kDeviceKeys},
+    {"device", "## Device", kKeys.device()},
     {"link", "## Link", kLinkKeys},
-    {"vfs", "## VFs", kVfsKeys},
-    {"vf", "## VFs", kVfKeys},
-    {"bar", "## Replica", kBarKeys},
+    {"vfs", "## VFs", kKeys.vfs()},
+    {"vf", "## VFs", kKeys.vf()},
+    {"bar", "## Clone", kBarKeys},
 };
 
 TEST(Schema, HasTheParsersKeys) {
@@ -87,7 +88,7 @@ TEST(Schema, TemplatesTakeKeysOfMachineSwitchAndDevice) {
     const Json schema = read_schema();
     std::set<std::string> keys(kMachineKeys.begin(), kMachineKeys.end());
     keys.insert(kSwitchKeys.begin(), kSwitchKeys.end());
-    keys.insert(kDeviceKeys.begin(), kDeviceKeys.end());
+    keys.insert(kKeys.device().begin(), kKeys.device().end());
     const auto allowed = schema["$defs"]["templateFields"]["propertyNames"]["enum"]
                              .get<std::set<std::string>>();
     EXPECT_EQ(allowed, keys);
@@ -106,9 +107,14 @@ TEST(Schema, HasTheParsersWords) {
     EXPECT_EQ(words("machine", "accel"), strings(kAccels));
     EXPECT_EQ(words("machine", "kernel"), strings(kKernels));
     EXPECT_EQ(words("device", "isolation"), strings(kIsolations));
-    EXPECT_EQ(words("device", "attach"), strings(kAttachments));
+    // Old words are accepted, too.
+    EXPECT_THAT(words("device", "attach"),
+                testing::UnorderedElementsAre("root-port", "fabric", "endpoint"));
     EXPECT_EQ(words("device", "sriov"), strings(kSriovKinds));
-    EXPECT_EQ(words("device", "model"), strings(model::model_names(devices::all_models())));
+    auto models = strings(model::model_names(devices::all_models()));
+    for (const model::DeviceModel* model : devices::all_models())
+        if (!model->facts.old_name.empty()) models.emplace_back(model->facts.old_name);
+    EXPECT_EQ(words("device", "model"), models);
     auto speeds = strings(kLinkGenerations);
     const auto more = strings(kLinkSpeeds);
     speeds.insert(speeds.end(), more.begin(), more.end());

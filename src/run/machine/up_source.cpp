@@ -44,6 +44,8 @@ Result<UpSource> load_up_source(const UpOptions& options) {
                                  devices::all_models());
     if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
     source.model = std::move(*model);
+    for (const std::string& note : source.model.notes)
+        fmt::print(stderr, "mimic: note: {}\n", note);
     if (!options.machine.empty()) {
         if (Status kept = topology::keep_machine(source.model, options.machine); !kept)
             return tl::unexpected(std::move(kept).error().with_context("mimic: error"));

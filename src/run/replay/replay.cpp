@@ -35,7 +35,7 @@ Family family_of(const topology::Machine& machine, const std::string& name) {
             const bool made_by_pf = function.is_vf() && device.on_fabric;
             if (function.name == name)
                 return {&device, made_by_pf ? &device.functions.front() : &function, {}};
-            // VFs of a replica are in no table.
+            // VFs of a clone are in no table.
             if (function.clone && name.starts_with(function.name + "-vf"))
                 return {&device, &function, {}};
         }

@@ -1,23 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// regdump: prints what is generated from register maps, and keeps the committed copies true. The
-// list of all maps is kDevices below; a new device adds its line there.
+// regdump: prints what is generated from the models of devices, and keeps the committed copies
+// true: register tables and kernel headers, tables of docs/topology.md, keys of the schema. A
+// device's README is in src/devices/<name of its register map>, its kernel header in its driver's
+// folder.
 //
+// clang-format off
 //   regdump DEVICE markdown|header   prints one text
-//   regdump --write ROOT             rewrites every README section and kernel header below the
-//   source tree ROOT regdump --check ROOT             exits 1 and names each that differs from what
-//   --write would make
-#include <array>
+//   regdump --write ROOT             rewrites all that is generated below the source tree ROOT
+//   regdump --check ROOT             exits 1 and names each that differs from what --write would make
+// clang-format on
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
-#include "devices/mock_accel/registers.h"
+#include "devices/all_models.h"
+#include "model_docs.h"
 #include "reg/describe.h"
 
 namespace mimic {
@@ -25,14 +28,26 @@ namespace {
 
 struct Device {
     reg::MapView map;
-    const char* readme;  // relative to the source tree; has the markers
-    const char* header;  // nullptr: no kernel driver
+    std::string readme;  // relative to the source tree; has the markers
+    std::string header;  // empty: no kernel driver
 };
 
-constexpr std::array<Device, 1> kDevices = {{
-    {mock_accel::kMap.view(), "src/devices/mock_accel/README.md",
-     "kernel/mock-accel/mock_accel_regs.h"},
-}};
+/// Devices of this tree with a register map.
+std::vector<Device> devices_of(const std::filesystem::path& root) {
+    std::vector<Device> out;
+    for (const model::DeviceModel* model : devices::all_models()) {
+        if (model->map == nullptr) continue;
+        const std::string folder = model->map->options.name;
+        Device device{*model->map, fmt::format("src/devices/{}/README.md", folder), ""};
+        // A folder outside of src/devices (MIMIC_DEVICE_FOLDERS) keeps its own documents.
+        if (!root.empty() && !std::filesystem::exists(root / device.readme)) continue;
+        if (!model->driver.module_folder.empty()) {
+            device.header = fmt::format("{}/{}_regs.h", model->driver.module_folder, folder);
+        }
+        out.push_back(std::move(device));
+    }
+    return out;
+}
 
 Result<std::string> read_file(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -55,21 +70,7 @@ Status write_file(const std::filesystem::path& path, const std::string& text) {
     return {};
 }
 
-/// `readme` with the text between the device's markers replaced.
-Result<std::string> with_section(const std::string& readme, const Device& device) {
-    const std::string begin = fmt::format("<!-- regdump:begin {} -->\n", device.map.options.name);
-    const std::string end = fmt::format("<!-- regdump:end {} -->\n", device.map.options.name);
-    const size_t begin_at = readme.find(begin);
-    const size_t end_at = readme.find(end);
-    if (begin_at == std::string::npos || end_at == std::string::npos || end_at < begin_at) {
-        return fail(std::errc::invalid_argument, "{} lacks the lines {}and {}", device.readme,
-                    begin, end);
-    }
-    return readme.substr(0, begin_at + begin.size()) + reg::markdown(device.map) +
-           readme.substr(end_at);
-}
-
-/// Makes one file what it should be, or only says whether it is. Returns whether it was.
+/// Returns whether the file at `path` is as wanted. If not: writes it, or only says so.
 Result<bool> sync(const std::filesystem::path& path, const std::string& wanted, bool write) {
     std::string found;
     if (std::filesystem::exists(path)) {
@@ -78,15 +79,16 @@ Result<bool> sync(const std::filesystem::path& path, const std::string& wanted, 
     if (found == wanted) return true;
     if (write) MIMIC_TRY(write_file(path, wanted));
     std::fprintf(stderr, "%s: %s\n", path.c_str(),
-                 write ? "rewritten" : "differs from its register map; run `regdump --write`");
+                 write ? "rewritten" : "differs from the models; run `regdump --write`");
     return false;
 }
 
 Result<bool> sync_device(const Device& device, const std::filesystem::path& root, bool write) {
     MIMIC_ASSIGN_OR_RETURN(const std::string readme, read_file(root / device.readme));
-    MIMIC_ASSIGN_OR_RETURN(const std::string wanted, with_section(readme, device));
+    MIMIC_ASSIGN_OR_RETURN(const std::string wanted, with_section(readme, device.map.options.name,
+                                                                  reg::markdown(device.map)));
     MIMIC_ASSIGN_OR_RETURN(bool same, sync(root / device.readme, wanted, write));
-    if (device.header) {
+    if (!device.header.empty()) {
         MIMIC_ASSIGN_OR_RETURN(const std::string header, reg::c_header(device.map));
         MIMIC_ASSIGN_OR_RETURN(const bool same_header, sync(root / device.header, header, write));
         same = same && same_header;
@@ -94,10 +96,27 @@ Result<bool> sync_device(const Device& device, const std::filesystem::path& root
     return same;
 }
 
+/// The documents that have something of every model.
+Result<bool> sync_documents(const std::filesystem::path& root, bool write) {
+    const auto page_path = root / "docs/topology.md";
+    const auto schema_path = root / "docs/schema/mimic-v1.schema.json";
+    MIMIC_ASSIGN_OR_RETURN(const std::string page, read_file(page_path));
+    MIMIC_ASSIGN_OR_RETURN(const std::string schema, read_file(schema_path));
+    const model::Models models = devices::all_models();
+    MIMIC_ASSIGN_OR_RETURN(const std::string wanted, with_models(page, models));
+    MIMIC_ASSIGN_OR_RETURN(const std::string wanted_schema, schema_with_models(schema, models));
+    MIMIC_ASSIGN_OR_RETURN(const bool same, sync(page_path, wanted, write));
+    MIMIC_ASSIGN_OR_RETURN(const bool same_schema, sync(schema_path, wanted_schema, write));
+    return same && same_schema;
+}
+
 int sync_all(const std::filesystem::path& root, bool write) {
     bool all_same = true;
-    for (const Device& device : kDevices) {
-        const Result<bool> same = sync_device(device, root, write);
+    std::vector<Result<bool>> results;
+    for (const Device& device : devices_of(root))
+        results.push_back(sync_device(device, root, write));
+    results.push_back(sync_documents(root, write));
+    for (const Result<bool>& same : results) {
         if (!same) {
             std::fprintf(stderr, "regdump: %s\n", same.error().message().c_str());
             return 2;
@@ -108,7 +127,7 @@ int sync_all(const std::filesystem::path& root, bool write) {
 }
 
 int print(std::string_view name, std::string_view format) {
-    for (const Device& device : kDevices) {
+    for (const Device& device : devices_of({})) {
         if (device.map.options.name != name) continue;
         const Result<std::string> text = format == "header"
                                              ? reg::c_header(device.map)
@@ -121,7 +140,8 @@ int print(std::string_view name, std::string_view format) {
         return std::fflush(stdout) == 0 ? 0 : 2;
     }
     std::fprintf(stderr, "regdump: no device %s; there are:", std::string(name).c_str());
-    for (const Device& device : kDevices) std::fprintf(stderr, " %s", device.map.options.name);
+    for (const Device& device : devices_of({}))
+        std::fprintf(stderr, " %s", device.map.options.name);
     std::fputs("\n", stderr);
     return 2;
 }

@@ -5,7 +5,6 @@
 #include <bit>
 
 #include "base/text_table.h"
-#include "pci/function/sriov.h"
 #include "trace/writer.h"
 
 namespace mimic::replay {
@@ -335,10 +334,6 @@ void ReplayPlayer::on_event(const pci::Function& function, const pci::FunctionEv
     if (swallow_.erase(key_of(function.name(), *kind)) != 0) return;
     expect(function, *kind, event.value, text_of(*kind, event.value));
     if (*kind == TraceKind::kAttach && !quiet_) started_.insert(function.name());
-}
-
-void ReplayPlayer::vfs_created(pci::Function& pf) {
-    for (uint32_t i = 0; i < pf.sriov()->num_vfs(); ++i) attach(*pf.sriov()->vf(i));
 }
 
 bool ReplayPlayer::expect_dma(const pci::Function& function, TraceKind kind, uint64_t address,

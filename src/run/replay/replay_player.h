@@ -85,7 +85,6 @@ private:
                   memory::DmaSpace::ReadDone done) override;
     void dma_write(const pci::Function& function, uint64_t iova, std::span<const std::byte> data,
                    memory::DmaSpace::WriteDone done) override;
-    void vfs_created(pci::Function& pf) override;
     void on_event(const pci::Function& function, const pci::FunctionEvent& event) override;
 
     const trace::TraceFile& file_;

@@ -43,7 +43,6 @@ public:
                           memory::DmaSpace::ReadDone done) = 0;
     virtual void dma_write(const pci::Function& function, uint64_t iova,
                            std::span<const std::byte> data, memory::DmaSpace::WriteDone done) = 0;
-    virtual void vfs_created(pci::Function& pf) = 0;
 
 protected:
     ~ReplayHost() = default;
@@ -66,7 +65,9 @@ public:
     }
     memory::DmaSpace& dma() override { return *this; }
     TaskRunner& runner() override { return runner_; }
-    void vfs_created(pci::Function& pf) override { host_.vfs_created(pf); }
+    std::unique_ptr<pci::Slot> make_vf_slot(pci::Function& vf, uint32_t) override {
+        return std::make_unique<ReplaySlot>(host_, runner_, vf, owns_table_);
+    }
 
 private:
     // As while it was recorded: all DMA passes read() and write().

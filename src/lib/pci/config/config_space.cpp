@@ -126,8 +126,8 @@ ConfigSpace::Block& ConfigSpace::make_block(uint32_t offset) {
     MIMIC_CHECK(offset < size_);
     uint8_t& index = index_[offset / kBlockSize];
     if (index == kNoBlock) {
-        // Grows by two, not twofold: functions are many, and layouts are made once.
-        if (blocks_.size() == blocks_.capacity()) blocks_.reserve(blocks_.size() + 2);
+        // Grows by one, not twofold: functions are many, and layouts are made once.
+        blocks_.reserve(blocks_.size() + 1);
         index = static_cast<uint8_t>(blocks_.size());
         blocks_.emplace_back();
     }

@@ -154,13 +154,11 @@ void Fabric::attach(Host& host) {
 void Fabric::detach() {
     if (host_ == nullptr) return;
     thread_.check();
-    last_ = {};
     walk(root_, [](Segment&, Node& node) { node.function->detach(); });
     host_ = nullptr;
 }
 
 void Fabric::reset_below(Segment& segment, bool hot) {
-    last_ = {};
     walk(segment, [hot](Segment&, Node& node) {
         hot ? node.function->hot_reset() : node.function->reset(ResetKind::kConventional);
     });
@@ -188,7 +186,7 @@ void Fabric::on_link_control(Port& bridge) {
 
 void Fabric::update_link(Segment& segment) {
     if (!segment.is_link) return;
-    last_ = {};
+    routing_changed();
     // A link that goes down resets what is below (6.6.1); one that comes up finds it so. What is
     // pulled out has no power, and forgets all.
     if (!segment.has_link()) reset_below(segment, segment.plugged);

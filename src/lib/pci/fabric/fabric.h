@@ -196,13 +196,18 @@ private:
     void send_message(const Attachment& from, const MsiMessage& message);
     bool send_error(const Attachment& from, ErrorMessage message);
     ErrorPath error_path(const Attachment& from) const;
-    void create_vf_attachments(Node& node);
+
+    // Whoever changes what decides where an access ends says so: functions by their slots, and
+    // links, slots and power here.
+    void routing_changed() { ++routing_; }
 
     const uint32_t buses_;
     Host* host_ = nullptr;
     Segment root_;
-    Target last_;              // of the last memory access; emptied by whatever may change routing
-    uint32_t peer_depth_ = 0;  // peer-to-peer accesses that wait for each other
+    uint64_t routing_ = 1;       // counts changes of routing
+    Target last_;                // of the last memory access that somebody answered
+    uint64_t last_routing_ = 0;  // by which it was found
+    uint32_t peer_depth_ = 0;    // peer-to-peer accesses that wait for each other
     Counters counters_;
     ThreadBound thread_;  // while attached; accesses are checked by who passes them on
 };

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "pci/function/sriov.h"
 
 namespace mimic::pci {
 namespace {
@@ -56,23 +55,8 @@ bool Attachment::message_path() const {
 
 // --- VFs -------------------------------------------------------------------------------------
 
-void Attachment::vfs_created(Function& pf) {
-    for (uint32_t i = 0; i < pf.sriov()->num_vfs(); ++i) {
-        Function& vf = *pf.sriov()->vf(i);
-        vfs_.push_back(std::make_unique<Attachment>(fabric_, segment_, vf, devfn_,
-                                                    pf.sriov()->routing_id_offset(i)));
-        vf.attach(*vfs_.back());
-    }
-    fabric_.last_ = {};
-}
-
-void Attachment::vfs_removing(Function& pf) {
-    fabric_.last_ = {};
-    for (uint32_t i = 0; i < pf.sriov()->num_vfs(); ++i) pf.sriov()->vf(i)->detach();
-    // One of them may be further up the stack, as its VF.
-    auto dead = std::make_shared<std::vector<std::unique_ptr<Attachment>>>(std::move(vfs_));
-    vfs_.clear();
-    runner().post([dead]() mutable { dead.reset(); });
+std::unique_ptr<Slot> Attachment::make_vf_slot(Function& vf, uint32_t rid_offset) {
+    return std::make_unique<Attachment>(fabric_, segment_, vf, devfn_, rid_offset);
 }
 
 // --- DMA -------------------------------------------------------------------------------------

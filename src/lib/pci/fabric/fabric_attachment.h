@@ -29,8 +29,8 @@ public:
     bool send_error(ErrorMessage message) override;
     ErrorPath error_path() const override;
     bool message_path() const override;
-    void vfs_created(Function& pf) override;
-    void vfs_removing(Function& pf) override;
+    std::unique_ptr<Slot> make_vf_slot(Function& vf, uint32_t rid_offset) override;
+    void routing_changed() override { fabric_.routing_changed(); }
 
     // memory::DmaSpace
     std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
@@ -48,7 +48,6 @@ private:
     Function& function_;
     uint8_t devfn_;
     uint32_t rid_offset_;
-    std::vector<std::unique_ptr<Attachment>> vfs_;
 };
 
 /// A function's place on a bus.

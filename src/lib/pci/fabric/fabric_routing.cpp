@@ -83,13 +83,11 @@ void Fabric::config_read(uint64_t offset, std::span<uint8_t> data) {
 
 void Fabric::config_write(uint64_t offset, std::span<const uint8_t> data) {
     ++counters_.config_writes;
-    last_ = {};  // this may move a BAR, a window or a bus
     Function* const function = config_target(offset);
     if (function == nullptr) return;
     const auto at = static_cast<uint32_t>(offset % kConfigSize);
     const size_t inside = std::min<size_t>(data.size(), kConfigSize - at);
     function->config_write(at, data.first(inside));
-    last_ = {};
 }
 
 // --- Memory ----------------------------------------------------------------------------------
@@ -127,9 +125,10 @@ Fabric::Target Fabric::find_memory(uint64_t address) {
 }
 
 const Fabric::Target* Fabric::target_of(uint64_t address, size_t size) {
-    if (last_.function == nullptr || address < last_.start || address - last_.start >= last_.size) {
+    if (last_routing_ != routing_ || address - last_.start >= last_.size) {
         last_ = find_memory(address);
-        if (last_.function == nullptr) return nullptr;
+        last_routing_ = routing_;
+        if (last_.function == nullptr) return nullptr;  // its size is 0: it is looked for again
     }
     // An access that runs out of the BAR is nobody's as a whole.
     return size <= last_.size - (address - last_.start) ? &last_ : nullptr;

@@ -168,6 +168,7 @@ void Port::set_bus_numbers(uint8_t primary, uint8_t secondary, uint8_t subordina
     config().set_u8(regs::SECONDARY_BUS, secondary);
     config().set_u8(regs::SUBORDINATE_BUS, subordinate);
     read_bus_numbers();
+    routing_changed();
 }
 
 void Port::read_bus_numbers() {

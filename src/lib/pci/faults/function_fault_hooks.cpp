@@ -37,10 +37,10 @@ std::string no_vector(uint32_t vector, uint32_t vectors) {
 FunctionFaults::Messages Function::enabled_messages() const {
     // Without bus mastering, D0 and a way out nothing is sent, whatever else the guest enabled.
     if (!can_send_messages() || !slot_->message_path()) return {};
-    if (msix_enabled()) return {.msix = true, .vectors = msix_vectors_};
+    if (msix_enabled()) return {.msix = true, .vectors = msix_->vectors()};
     if (!msi_enabled()) return {};
     // Messages that the guest did not grant would go out as one that it did.
-    return {.msix = false, .vectors = msi_message_number(~0U) + 1};
+    return {.msix = false, .vectors = msi_->message_number(~0U) + 1};
 }
 
 std::string Function::why_never(const Fault& fault) const {
@@ -48,14 +48,12 @@ std::string Function::why_never(const Fault& fault) const {
     switch (fault.kind) {
         case FaultKind::kCorrectable:
         case FaultKind::kUncorrectable: {
-            if (aer_cap_ == 0) return "the device has no AER capability";
+            if (!aer_) return "the device has no AER capability";
             if (slot_ != nullptr && slot_->error_path() == ErrorPath::kNone) {
                 return kNoRootPort;
             }
-            const uint32_t status = aer_cap_ + (fault.kind == FaultKind::kCorrectable
-                                                    ? regs::AER_CORRECTABLE_STATUS
-                                                    : regs::AER_UNCORRECTABLE_STATUS);
-            if ((config_.rules(status).w1c & (1U << fault.aer_bit)) != 0) return "";
+            const bool correctable = fault.kind == FaultKind::kCorrectable;
+            if (aer_->can_detect(correctable, fault.aer_bit)) return "";
             return options_.header == HeaderType::kBridge
                        ? "this port cannot detect it"
                        : "an endpoint cannot detect it; inject it at the port above, which is "
@@ -64,7 +62,7 @@ std::string Function::why_never(const Fault& fault) const {
         case FaultKind::kIrqLost:
         case FaultKind::kIrqLate:
         case FaultKind::kIrqSpurious: {
-            const uint32_t all = std::max(msix_vectors_, msi_vectors_);
+            const uint32_t all = std::max(msix_vectors(), msi_vectors());
             if (all == 0) return "the device has no interrupt messages (MSI-X or MSI)";
             if (fault.kind == FaultKind::kIrqSpurious) {
                 return fault.vector.value_or(0) < all ? "" : no_vector(*fault.vector, all);
@@ -105,11 +103,11 @@ std::string Function::why_not_now(const Fault& fault) const {
 FunctionFaults::Hooks Function::fault_hooks() {
     FunctionFaults::Hooks hooks;
     hooks.send_message = [this](bool msix, uint32_t vector) {
-        if (msix && vector < msix_vectors_) raise_msix(vector);
-        if (!msix && vector < msi_vectors_) raise_msi(vector);
+        if (msix && vector < msix_vectors()) raise_msix(vector);
+        if (!msix && vector < msi_vectors()) raise_msi(vector);
     };
     hooks.messages = [this] { return enabled_messages(); };
-    if (aer_cap_ != 0) {
+    if (aer_) {
         hooks.report_error = [this](const FaultError& error) {
             return outcome_text(
                 report_error({error.correctable, error.bit, error.header, error.fatal}));

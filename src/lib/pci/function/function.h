@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Function: one PCI function, and Slot: what it is plugged into. A device model derives from
-// Function and knows neither its transport (vfio-user endpoint, fabric) nor its process. PCIe Base
-// Specification 6.0, chapter 7.
+// Function: one PCI function. A device model derives from it and knows neither its transport
+// (slot.h) nor its process. PCIe Base Specification 6.0, chapter 7.
 #pragma once
 
 #include <array>
@@ -10,137 +9,31 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "base/result.h"
 #include "base/task_runner.h"
 #include "base/thread_bound.h"
 #include "memory/dma_space.h"
+#include "pci/capabilities/aer.h"
+#include "pci/capabilities/msi.h"
+#include "pci/capabilities/msix.h"
+#include "pci/capabilities/pcie.h"
+#include "pci/capabilities/power_management.h"
 #include "pci/config/aer.h"
 #include "pci/config/config_space.h"
 #include "pci/faults/function_faults.h"
-#include "pci/function/msix_table.h"
+#include "pci/function/function_options.h"
+#include "pci/function/model_hooks.h"
+#include "pci/function/slot.h"
 #include "pci/trace/function_counters.h"
 #include "pci/trace/function_events.h"
 #include "pci/trace/tracer.h"
 
-namespace mimic::reg {
-class BankCore;
-struct Snapshot;
-}  // namespace mimic::reg
-
 namespace mimic::pci {
 
-class Function;
 class FunctionDma;
 class Sriov;
-
-inline constexpr unsigned kBarCount = 6;
-
-enum class BarType : uint8_t { kNone, kIo, kMemory32, kMemory64 };
-
-/// Part of a BAR that a client may map instead of trapping. Offset and size in bytes, multiples of
-/// 4096.
-struct MappableArea {
-    uint64_t offset = 0;
-    uint64_t size = 0;
-};
-
-/// One base address register, as sizing finds it. A 64-bit BAR takes the next slot too, which stays
-/// kNone.
-struct Bar {
-    BarType type = BarType::kNone;
-    bool prefetchable = false;
-    uint64_t size = 0;  // bytes; a power of two, >= 16 for memory and >= 4 for I/O
-                        // (PCI 3.0, 6.2.5.1)
-
-    // Backing of `areas`, which start at `fd_offset` + area.offset in the file. Borrowed from the
-    // function. -1: none. Clients get it and nobody can take it back from them: a function whose
-    // file may hold what another client must not see or change makes a new one for each
-    // (Function::set_bar_file()).
-    int fd = -1;
-    uint64_t fd_offset = 0;
-    std::vector<MappableArea> areas{};
-};
-
-enum class ResetKind : uint8_t {
-    kFunctionLevel,  // DEVCTL.INITIATE_FLR
-    kConventional,   // fundamental or hot reset, DEVICE_RESET of vfio-user
-    kPower,          // D3hot to D0 without No_Soft_Reset
-    kDetach,         // the client went away
-};
-
-/// What a function may ask of its slot. Implemented by transports. Thread-bound with the function.
-class Slot {
-public:
-    virtual ~Slot() = default;
-
-    /// Sends the message of MSI-X vector or MSI message `vector`; the function has checked its
-    /// enable bits.
-    virtual void send_msix(uint32_t vector) = 0;
-    virtual void send_msi(uint32_t vector) = 0;
-
-    /// True where the client keeps the MSI-X table to itself and guest writes of it never arrive
-    /// (vfio-user facts, 2.3): the function then ignores the mask bits of its own table, and
-    /// send_msix() needs only the number. False where the table in the function's BAR is the real
-    /// one: per-vector masks count, and the slot sends Function::msix_message().
-    virtual bool owns_msix_table() const { return true; }
-
-    /// Drives the function's interrupt pin. Repeating a level is harmless.
-    virtual void set_intx(bool asserted) = 0;
-
-    /// Memory for bus mastering. The reference lives as long as the slot.
-    virtual memory::DmaSpace& dma() = 0;
-
-    /// Time and deferred work, on the loop that owns the function.
-    virtual TaskRunner& runner() = 0;
-
-    /// Sends an error message towards the root complex; the function has checked its own enables.
-    /// False: no root port took it. Endpoints of a VMM, whose root ports are not ours, have nobody
-    /// to tell.
-    virtual bool send_error(ErrorMessage) { return false; }
-    virtual ErrorPath error_path() const { return ErrorPath::kNone; }
-
-    /// Whether interrupt messages get out of the slot now.
-    virtual bool message_path() const { return true; }
-
-    /// `pf` has made its VFs (Function::sriov()), which want a slot each; or is about to
-    /// destroy them. A slot that cannot show VFs ignores both.
-    virtual void vfs_created(Function& /*pf*/) {}
-    virtual void vfs_removing(Function& /*pf*/) {}
-};
-
-/// Registers of a model that lie in a BAR, for tools that read them by name.
-struct RegisterBlock {
-    unsigned bar = 0;
-    uint64_t offset = 0;                       // of the bank's offset 0 in the BAR
-    std::string name;                          // "mock-accel"; of several of one kind each its own
-    const reg::BankCore* registers = nullptr;  // borrowed from the function
-};
-
-/// Layout of the configuration header (7.5.1).
-enum class HeaderType : uint8_t { kEndpoint = 0, kBridge = 1 };
-
-/// Everything config space needs to know about a function at its birth.
-struct FunctionOptions {
-    std::string name;  // for logs, as the topology calls it
-    uint16_t vendor_id = 0;
-    uint16_t device_id = 0;
-    uint16_t subsystem_vendor_id = 0;
-    uint16_t subsystem_id = 0;
-    uint32_t class_code = 0;  // 24 bits: base class, subclass, programming interface
-    uint8_t revision = 0;
-    uint8_t interrupt_pin = 0;  // 0 none, 1 INTA .. 4 INTD
-    std::array<Bar, kBarCount> bars{};
-    uint32_t config_size = 4096;  // 4096 for PCI Express, 256 for conventional PCI
-    bool multifunction = false;   // HEADER_TYPE bit 7: the device has more functions than number 0
-    HeaderType header = HeaderType::kEndpoint;  // a bridge has BAR0 and BAR1 only
-
-    /// A VF that the SR-IOV capability of a PF brings: ids read as ones, BARs and COMMAND as 9.3.4
-    /// says. `bars` then are its shares of the PF's VF BARs.
-    bool virtual_function = false;
-};
+struct SriovOptions;
 
 /// One PCI function: config space, BARs, interrupts, resets. Thread-bound to the loop that owns
 /// it, from attach() to detach().
@@ -148,16 +41,14 @@ struct FunctionOptions {
 /// A model derives from it, adds capabilities in its factory (capabilities.h) and overrides
 /// on_read(), on_write() and on_reset(). What the guest does wrong is answered as hardware would
 /// (all ones, ignored); no call here fails.
-class Function {
+class Function : public ModelHooks {
 public:
-    virtual ~Function();
+    ~Function() override;
     Function(const Function&) = delete;
     Function& operator=(const Function&) = delete;
 
-    /// Errors (EINVAL) of options that no hardware could have: ids that mean "absent", BAR sizes,
-    /// two BARs in one slot, mappable areas, config_size. Factories of models call this before they
-    /// construct.
-    static Status validate(const FunctionOptions& options);
+    /// As pci::validate(). Factories of models call this before they construct.
+    static Status validate(const FunctionOptions& options) { return pci::validate(options); }
 
     // --- Called by the transport -------------------------------------------------------------
 
@@ -183,16 +74,11 @@ public:
         route_write(bar, offset, data);
     }
 
-    /// Writes a BAR unseen: neither counted nor traced, and no fault strikes. For what is no
-    /// guest's access but puts back what a snapshot or recording holds, and for memory that a guest
-    /// has mapped.
+    /// Writes a BAR unseen: not counted, traced or faulted. For what puts back what a snapshot or
+    /// recording holds, and for memory that a guest has mapped.
     void restore_bar(unsigned bar, uint64_t offset, std::span<const uint8_t> data) {
         route_write(bar, offset, data);
     }
-
-    /// The expansion ROM image of at most 16 MiB, or empty. Read only. Asked for when the function
-    /// is attached.
-    virtual std::span<const uint8_t> rom() const { return {}; }
 
     /// Resets config space (kFunctionLevel and kPower keep sticky bits), power state, pending
     /// interrupts and the interrupt pin, then calls on_reset(). A reset from inside on_reset() does
@@ -203,14 +89,28 @@ public:
     /// they hold.
     void hot_reset();
 
-    /// Plugs the function into `slot` (borrowed until detach()). detach() resets it with
-    /// kDetach.
+    /// Plugs the function into `slot` (borrowed until detach(), which resets it with kDetach).
     void attach(Slot& slot);
     void detach();
 
     /// Detects `error`: sets status bits and logs, and tells the root complex if the guest has
     /// enabled that (6.2). A function without AER has only DEVSTA to show it.
     ErrorOutcome report_error(const AerError& error);
+
+    // --- Capabilities, before attach() -------------------------------------------------------
+
+    /// Takes over a capability whose registers are laid in config(), and gives it its behaviour.
+    /// For CapabilityBuilder.
+    void adopt(const PowerManagement& power);
+    void adopt(const MsiCapability& msi);
+    void adopt(MsixCapability&& msix);
+    void adopt(const PcieCapability& pcie);
+    void adopt(const AerCapability& aer);
+
+    /// Lays the SR-IOV capability at offset `cap`: the function becomes a PF. become_vf(): one of
+    /// `pf` from now on, or (nullptr) no longer; for Sriov.
+    void become_pf(uint32_t cap, const SriovOptions& options);
+    void become_vf(Function* pf) { physfn_ = pf; }
 
     // --- Faults ------------------------------------------------------------------------------
 
@@ -235,29 +135,10 @@ public:
     void set_tracer(Tracer* tracer);
     Tracer* tracer() const { return tracer_; }
 
-    /// The function's registers by name; empty for a model that declares none. The pointers live as
-    /// long as the function.
-    virtual std::vector<RegisterBlock> register_blocks() const { return {}; }
-
-    /// The MSI-X vector by which the model says that what a doorbell at `offset` of `bar` asked for
-    /// is done; nullopt: there is none, or not always the same. For readers of a trace.
-    virtual std::optional<uint32_t> doorbell_interrupt(unsigned /*bar*/,
-                                                       uint64_t /*offset*/) const {
-        return std::nullopt;
-    }
-
-    /// Makes the registers, block by block in the order of register_blocks(), what they were in
-    /// another function of the same kind, so that the model goes on from there as that one did.
-    /// Config space, the MSI-X table and device memory are not among them. Errors: not_supported
-    /// for a model that cannot, or not from this state; invalid_argument for what does not fit.
-    virtual Status restore_registers(std::span<const reg::Snapshot> snapshots);
-
-    /// Whether the model is in the middle of something that its registers do not tell, so that
-    /// restore_registers() could not go on from them now.
-    virtual bool at_work() const { return false; }
-
     /// Tells observer and tracer of `event`. For what the function does not see itself: its slot.
     void notify(const FunctionEvent& event);
+
+    Status restore_registers(std::span<const reg::Snapshot> snapshots) override;
 
     // --- Facts -------------------------------------------------------------------------------
 
@@ -268,8 +149,8 @@ public:
     const ConfigSpace& config() const { return config_; }
 
     /// Vectors of the MSI-X capability, and messages of the MSI capability; 0 without one.
-    uint32_t msix_vectors() const { return msix_vectors_; }
-    uint32_t msi_vectors() const { return msi_vectors_; }
+    uint32_t msix_vectors() const { return msix_ ? msix_->vectors() : 0; }
+    uint32_t msi_vectors() const { return msi_ ? msi_->vectors() : 0; }
 
     /// COMMAND.BUS_MASTER, and whether the power state is D0. In any other, transports answer BAR
     /// reads with all ones and drop BAR writes (5.3.1.4); config space works as ever.
@@ -287,7 +168,7 @@ public:
     MsiMessage msi_message(uint32_t vector) const;
 
     /// The MSI-X table and PBA, or nullptr without the capability.
-    const MsixTable* msix_table() const { return msix_table_ ? &*msix_table_ : nullptr; }
+    const MsixTable* msix_table() const { return msix_ ? &msix_->table() : nullptr; }
 
     /// The SR-IOV capability of a PF, or nullptr.
     Sriov* sriov() { return sriov_.get(); }
@@ -297,7 +178,7 @@ public:
     Function* physical_function() { return physfn_; }
 
     /// Offset of the PCI Express capability in config space; 0: none.
-    uint32_t pcie_capability() const { return pcie_cap_; }
+    uint32_t pcie_capability() const { return pcie_ ? pcie_->offset() : 0; }
 
     /// Bus address that the guest gave memory BAR `bar`.
     uint64_t bar_address(unsigned bar) const;
@@ -311,41 +192,9 @@ public:
 protected:
     explicit Function(FunctionOptions options);
 
-    /// The model's side of read_bar() and write_bar(): what faults have let through and is not in
-    /// the MSI-X table or PBA. An access that straddles a border of these comes in parts.
-    virtual void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) = 0;
-    virtual void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) = 0;
-
-    /// The model's own state back to its reset values; config space is done already.
-    virtual void on_reset(ResetKind kind) = 0;
-
     /// Gives the mappable areas of `bar` another file of the same size (borrowed), or none (-1):
     /// then clients that attach now have to trap. Clients that have the old one keep it.
     void set_bar_file(unsigned bar, int fd) { options_.bars[bar].fd = fd; }
-
-    /// Whether a write of `bar` at `offset` rings a doorbell, for the fault that loses those and
-    /// for the trace.
-    virtual bool is_doorbell(unsigned /*bar*/, uint64_t /*offset*/) const { return false; }
-
-    /// What a model does by itself. A fault of what it never does could not strike, and is refused.
-    struct Habits {
-        uint32_t vectors = ~0U;  // it sends messages 0 .. vectors - 1, as far as it has them
-        bool dma = true;
-        bool doorbells = false;  // is_doorbell() is true somewhere
-    };
-    virtual Habits habits() const { return {}; }
-
-    /// The function was plugged in: slot() is there from now until on_reset(kDetach).
-    virtual void on_attach() {}
-
-    /// Makes VF `index` (0 .. NumVFs - 1) of a PF with an SR-IOV capability; `virtual_function` is
-    /// set in its options, and its BARs are those of the capability. nullptr: the VF does not
-    /// come to be.
-    virtual std::unique_ptr<Function> make_vf(uint32_t /*index*/) { return nullptr; }
-
-    /// The guest enabled `enabled` VFs, or disabled them (0). Called after the VFs were made, and
-    /// before they go.
-    virtual void on_vfs_changed(uint32_t /*enabled*/) {}
 
     /// Raises MSI-X vector or MSI message `vector` if the guest has enabled that and bus mastering,
     /// and the function is in D0; else nothing happens, as the specification says. One that the
@@ -371,26 +220,14 @@ protected:
     /// the loop. The same is true of what its read() and write() are given as `done`.
     memory::DmaSpace* dma();
 
-private:
-    friend class CapabilityBuilder;
-    friend class Sriov;
-
-    void build_header();
-    void build_endpoint_header();
-    void build_bridge_header();
-    void build_bars();
-    void build_rom();
-
-    // Called by CapabilityBuilder once the registers are defined.
-    void bind_power_management(uint32_t cap);
-    void bind_msi(uint32_t cap, uint32_t vectors);
-    void bind_msix(uint32_t cap, uint32_t vectors, const MsixPlaces& places);
-    void bind_pcie(uint32_t cap, bool flr);
-
-    void check_thread() const {
-        if (slot_ != nullptr) thread_.check();
+    /// Tells the slot that what decides which function answers where has changed; a change that a
+    /// guest makes in config space, and resets, tell it themselves.
+    void routing_changed() {
+        if (slot_ != nullptr) slot_->routing_changed();
     }
-    memory::DmaSpace* real_dma();
+
+private:
+    // Who serves an access: the model, unless it meets the MSI-X table or PBA.
     void route_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
         if (msix_places_.may_hold(bar, offset, data.size())) [[unlikely]]
             return divide_read(bar, offset, data);
@@ -405,57 +242,60 @@ private:
     void divide_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
     void watched_read(unsigned bar, uint64_t offset, std::span<uint8_t> data);
     void watched_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data);
-    uint64_t trace(const TraceEvent& event);
+
+    uint64_t trace(const TraceEvent& event) { return tracer_->record(trace_source_, event); }
     void traced_write(Tracer* tracer, uint64_t number);
     void trace_message(TraceKind kind, uint32_t vector, bool swallowed);
     void fault_changed(const FaultReport& report, std::string_view state);
     std::string why_never(const Fault& fault) const;
     std::string why_not_now(const Fault& fault) const;
     FunctionFaults::Messages enabled_messages() const;
-    Function& error_controls();
-    bool is_fatal(const AerError& error);
-    bool log_error(const AerError& error);
-    void send_msix(uint32_t vector);
-    void send_msi(uint32_t vector);
+
+    void check_thread() const {
+        if (slot_ != nullptr) thread_.check();
+    }
+    void build_rom();
+    memory::DmaSpace* real_dma();
     void power_state_written(const ConfigWrite& write);
-    bool msi_enabled() const;
-    bool msix_enabled() const;
+
+    // Which function's enables, masks and severities of errors hold: those of a VF are its PF's.
+    Function& error_controls() { return physfn_ != nullptr ? *physfn_ : *this; }
+
+    bool msi_enabled() const { return msi_ && msi_->enabled(); }
+    bool msix_enabled() const { return msix_ && msix_->enabled(); }
     bool can_send_messages() const;
-    uint32_t msi_mask_offset() const;
-    uint32_t msi_message_number(uint32_t vector) const;
-    bool msix_masked(uint32_t vector) const;
-    void deliver_pending_msi();
-    void deliver_pending_msix();
+    bool msix_entries_count() const;
+    void send(TraceKind kind, uint32_t vector);
+    void deliver_pending();
     void interrupt_control_written();
     void update_intx();
 
     FunctionOptions options_;
     ConfigSpace config_;
-    std::optional<MsixTable> msix_table_;
-    MsixPlaces msix_places_;
-    Slot* slot_ = nullptr;  // outlives the attachment: detach() comes first
-    uint32_t msix_vectors_ = 0;
-    uint32_t msi_vectors_ = 0;
-    uint32_t msix_cap_ = 0;  // offset of the capability, 0: none
-    uint32_t msi_cap_ = 0;
-    uint32_t pm_cap_ = 0;
-    uint32_t pcie_cap_ = 0;
-    uint32_t aer_cap_ = 0;
-    bool aer_log_valid_ = false;  // the header log is that of the First Error Pointer
+    MsixPlaces msix_places_;  // those of msix_, looked at in each access
+    Slot* slot_ = nullptr;    // outlives the attachment: detach() comes first
+
+    // Capabilities with behaviour; others are but registers.
+    std::optional<PowerManagement> power_;
+    std::optional<PcieCapability> pcie_;
+    std::optional<AerCapability> aer_;
+    std::unique_ptr<MsiCapability> msi_;
+    std::unique_ptr<MsixCapability> msix_;
     std::unique_ptr<Sriov> sriov_;
+
     FunctionCounters counters_;
     Tracer* tracer_ = nullptr;
     FunctionObserver* observer_ = nullptr;
-    uint32_t trace_source_ = 0;
-    bool watched_ = false;  // there are faults or a tracer: accesses take the longer way
     std::unique_ptr<FunctionDma> dma_;  // from the first DMA on
     std::unique_ptr<FunctionFaults> faults_;
     Function* physfn_ = nullptr;  // set by the PF's Sriov, which outlives its VFs
-    bool in_d0_ = true;           // PMCSR.POWER_STATE is 0; read by transports at each BAR access
-    bool intx_level_ = false;     // the model's
-    bool pin_ = false;            // as last driven at the slot
-    bool resetting_ = false;      // hooks of a config write that resets must not reset again
-    ThreadBound thread_;          // while attached; BAR accesses are checked by who passes them on
+    uint32_t trace_source_ = 0;
+    bool watched_ = false;     // there are faults or a tracer: accesses take the longer way
+    bool in_d0_ = true;        // PMCSR.POWER_STATE is 0; read by transports at each BAR access
+    bool intx_level_ = false;  // the model's
+    bool pin_ = false;         // as last driven at the slot
+    bool resetting_ = false;   // hooks of a config write that resets must not reset again
+    ThreadBound thread_;       // while attached; BAR accesses are checked by who passes them on
 };
 
 }  // namespace mimic::pci

@@ -63,10 +63,6 @@ Status Function::restore_registers(std::span<const reg::Snapshot> snapshots) {
     return fail(std::errc::not_supported, "{}: its model cannot take over registers", name());
 }
 
-uint64_t Function::trace(const TraceEvent& event) {
-    return tracer_->record(trace_source_, event);
-}
-
 void Function::traced_write(Tracer* tracer, uint64_t number) {
     // A write may do anything, also take the tracer away.
     if (tracer != nullptr && tracer == tracer_) tracer->acted(number);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The MSI-X table and PBA as memory: layout, masks, hostile accesses.
-#include "pci/function/msix_table.h"
+#include "pci/capabilities/msix_table.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Storage of the MSI-X table and its pending bits. PCIe 6.0, 7.7.2.5 to 7.7.2.9.
-#include "pci/function/msix_table.h"
+#include "pci/capabilities/msix_table.h"
 
 #include <algorithm>
 #include <bit>

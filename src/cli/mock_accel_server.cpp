@@ -15,7 +15,9 @@ namespace {
 
 using mimic::mock_accel::CommandLine;
 using mimic::mock_accel::MockAccel;
-using mimic::mock_accel::Role;
+using mimic::mock_accel::Pf;
+using mimic::mock_accel::StaticVf;
+using mimic::mock_accel::StaticVfs;
 
 int fail(int status, const std::string& message) {
     std::fputs(fmt::format("mock-accel-server: {}\n", message).c_str(), stderr);
@@ -35,7 +37,7 @@ std::string size_text(uint64_t bytes) {
 
 void introduce(const CommandLine& line, const MockAccel& device) {
     const auto& options = line.device;
-    const bool is_vf = options.role == Role::kVf;
+    const bool is_vf = options.is_vf();
     std::string text = fmt::format(
         "Mock PCIe accelerator ({})\n"
         "  Socket:  {}\n"
@@ -46,8 +48,12 @@ void introduce(const CommandLine& line, const MockAccel& device) {
         size_text(options.memory_size_bytes), options.memory_size_bytes,
         mimic::mock_accel::kVendorId,
         is_vf ? mimic::mock_accel::kVfDeviceId : mimic::mock_accel::kPfDeviceId);
-    text += is_vf ? fmt::format("  VF:      {}\n", options.vf_index)
-                  : fmt::format("  VFs:     {}\n", options.total_vfs);
+    if (const auto* const vf = std::get_if<StaticVf>(&options.role)) {
+        text += fmt::format("  VF:      {}\n", vf->index);
+    } else {
+        const auto& vfs = std::get<StaticVfs>(std::get<Pf>(options.role).vfs);
+        text += fmt::format("  VFs:     {}\n", vfs.total);
+    }
     std::fputs((text + "Waiting for client...\n").c_str(), stdout);
     std::fflush(stdout);  // a script waits for this line in a pipe
 }

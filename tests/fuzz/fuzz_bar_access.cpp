@@ -39,6 +39,8 @@ private:
     const Function& function_;
 };
 
+constexpr uint32_t kTotalVfs = 4;
+
 uint64_t read(Function& device, uint64_t offset, size_t size) {
     uint64_t value = 0;
     device.read_bar(0, offset, {reinterpret_cast<uint8_t*>(&value), size});
@@ -49,7 +51,7 @@ void require_identity(mock_accel::MockAccel& device, const mock_accel::Options& 
     FUZZ_REQUIRE(read(device, mock_accel::DEVICE_ID.offset, 4) == mock_accel::kDeviceIdValue);
     FUZZ_REQUIRE(read(device, mock_accel::MEMORY_SIZE.offset, 8) == options.memory_size_bytes);
     FUZZ_REQUIRE(read(device, mock_accel::CAPABILITIES.offset, 4) == options.capabilities);
-    FUZZ_REQUIRE(device.num_vfs() <= options.total_vfs);
+    FUZZ_REQUIRE(device.num_vfs() <= (options.is_vf() ? 0 : kTotalVfs));
     FUZZ_REQUIRE(device.display_uuid() == options.identifier);
 }
 
@@ -97,10 +99,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     log::set_level(log::Level::kOff);
     Input input(data, size);
     const bool is_vf = (input.take<uint8_t>() & 1) != 0;
-    const mock_accel::Options options{.name = "fuzz",
-                                      .role = is_vf ? mock_accel::Role::kVf : mock_accel::Role::kPf,
-                                      .identifier = "NODE1-NUMA0-PF",
-                                      .total_vfs = is_vf ? 0u : 4u};
+    mock_accel::Options options{.name = "fuzz", .identifier = "NODE1-NUMA0-PF"};
+    if (is_vf)
+        options.role = mock_accel::StaticVf{};
+    else
+        options.role = mock_accel::Pf{.vfs = mock_accel::StaticVfs{kTotalVfs}};
     auto device = mock_accel::MockAccel::create(options).value();
     OneVector upstream(*device);
     device->attach(upstream);

@@ -74,14 +74,13 @@ std::unique_ptr<pci::Function> make_accel(const char* name, uint64_t memory_byte
 std::unique_ptr<pci::Function> make_fabric() {
     auto endpoint = must(vmd::Vmd::create({.name = kFabric}));
     pci::Port* const port = must(endpoint->fabric().add_bridge(nullptr, 0, {.name = "root"}, 1, 8));
-    mock_accel::Options options{.name = "pf", .identifier = "PF", .native_sriov = true};
+    mock_accel::NativeVfs native{.memory_bar_bytes = 0x4000};
     for (uint32_t i = 0; i < kVfs; ++i) {
-        options.vfs.push_back({.name = fmt::format("pf-vf{}", i),
-                               .role = mock_accel::Role::kVf,
-                               .identifier = fmt::format("VF-{}", i),
-                               .memory_size_bytes = mock_accel::kDefaultVfMemoryBytes,
-                               .memory_bar_bytes = 0x4000});
+        native.vfs.push_back(
+            {.name = fmt::format("pf-vf{}", i), .identifier = fmt::format("VF-{}", i)});
     }
+    const mock_accel::Options options{
+        .name = "pf", .role = mock_accel::Pf{.vfs = std::move(native)}, .identifier = "PF"};
     auto added = endpoint->fabric().add_function(port, 0,
                                                  must(mock_accel::MockAccel::create(options)));
     if (!added) die(added.error().message());

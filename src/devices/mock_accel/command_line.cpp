@@ -167,7 +167,7 @@ private:
                 line_.action = CommandLine::Action::kVersion;
                 return {};
             case kVf:
-                line_.device.role = Role::kVf;
+                line_.device.role = StaticVf{};
                 return {};
             case 'u':
                 return take_identifier(value);
@@ -207,17 +207,17 @@ private:
     Result<CommandLine> finish() {
         if (line_.action != CommandLine::Action::kServe) return std::move(line_);
         if (!path_) return bad("the socket path is missing; see --help");
-        const bool is_pf = line_.device.role == Role::kPf;
+        const bool is_pf = !line_.device.is_vf();
         line_.socket_path = *path_;
         line_.device.name = *path_;
         if (line_.device.identifier.empty()) line_.device.identifier = kDefaultIdentifier;
         line_.device.memory_size_bytes = memory_.value_or(is_pf ? kDefaultPfMemoryBytes
                                                                 : kDefaultVfMemoryBytes);
         if (is_pf) {
-            line_.device.total_vfs = total_vfs_.value_or(kDefaultTotalVfs);
+            line_.device.role = Pf{.vfs = StaticVfs{total_vfs_.value_or(kDefaultTotalVfs)}};
             if (vf_index_) line_.warnings.push_back("--vf-index is ignored without --vf.");
         } else {
-            line_.device.vf_index = vf_index_.value_or(0);
+            line_.device.role = StaticVf{vf_index_.value_or(0)};
             if (total_vfs_) line_.warnings.push_back("--total-vfs is ignored with --vf.");
         }
         return std::move(line_);

@@ -9,41 +9,54 @@
 #include "pci/function/sriov.h"
 
 namespace mimic::mock_accel {
+const NativeVfs* MockAccel::Plan::native_vfs() const {
+    const Pf* const pf = std::get_if<Pf>(&options.role);
+    return pf != nullptr ? std::get_if<NativeVfs>(&pf->vfs) : nullptr;
+}
+
 Result<std::unique_ptr<MockAccel>> MockAccel::create(const Options& options) {
+    return make({options});
+}
+
+Result<std::unique_ptr<MockAccel>> MockAccel::make(const Plan& plan) {
+    const Options& options = plan.options;
     const auto in_context = [&](Error error) {
         return tl::unexpected<Error>(
             std::move(error).with_context(fmt::format("mock-accel {}", options.name)));
     };
     auto identifier = parse_identifier(options.identifier);
     if (!identifier) return in_context(std::move(identifier).error());
-    if (Status status = check(options); !status) return in_context(std::move(status).error());
+    if (Status status = check(plan); !status) return in_context(std::move(status).error());
     std::unique_ptr<DeviceMemory> memory;
     if (options.memory_bar_bytes != 0) {
         auto created = DeviceMemory::create(options.name, options.memory_bar_bytes);
         if (!created) return in_context(std::move(created).error());
         memory = std::move(*created);
     }
-    std::unique_ptr<MockAccel> device(new MockAccel(options, *identifier, std::move(memory)));
-    if (Status status = device->add_capabilities(options); !status) {
+    std::unique_ptr<MockAccel> device(new MockAccel(plan, *identifier, std::move(memory)));
+    if (Status status = device->add_capabilities(plan); !status) {
         return in_context(std::move(status).error());
     }
     MIMIC_TRY(device->bank_.check_bound());
     return device;
 }
 
-Status MockAccel::check(const Options& options) {
+Status MockAccel::check(const Plan& plan) {
+    const Options& options = plan.options;
     if (options.class_code > 0xffffff) {
         return fail(std::errc::invalid_argument, "class code {:#x} has more than 24 bits",
                     options.class_code);
     }
-    if (options.role == Role::kPf && options.total_vfs > kMaxVfs) {
-        return fail(std::errc::invalid_argument, "{} VFs, at most {} fit in a slot",
-                    options.total_vfs, kMaxVfs);
-    }
-    const uint32_t most = options.virtual_function ? kMaxNativeVfs : kMaxVfs;
-    if (options.role == Role::kVf && options.vf_index >= most) {
-        return fail(std::errc::invalid_argument, "VF index {}, the last one possible is {}",
-                    options.vf_index, most - 1);
+    if (const Pf* const pf = std::get_if<Pf>(&options.role)) {
+        const StaticVfs* const vfs = std::get_if<StaticVfs>(&pf->vfs);
+        if (vfs != nullptr && vfs->total > kMaxVfs) {
+            return fail(std::errc::invalid_argument, "{} VFs, at most {} fit in a slot", vfs->total,
+                        kMaxVfs);
+        }
+    } else if (const uint32_t index = std::get<StaticVf>(options.role).index;
+               !plan.native && index >= kMaxVfs) {
+        return fail(std::errc::invalid_argument, "VF index {}, the last one possible is {}", index,
+                    kMaxVfs - 1);
     }
     if (options.memory_size_bytes == 0) {
         return fail(std::errc::invalid_argument, "memory size is 0");
@@ -58,91 +71,94 @@ Status MockAccel::check(const Options& options) {
                     "device memory of {} bytes: want a power of two from {} on",
                     options.memory_bar_bytes, kMinMemoryBarBytes);
     }
-    MIMIC_TRY(check_vfs(options));
-    return validate(function_options(options, nullptr));
+    if (const NativeVfs* const vfs = plan.native_vfs()) MIMIC_TRY(check_native_vfs(options, *vfs));
+    return validate(function_options(plan, nullptr));
 }
 
-Status MockAccel::check_vfs(const Options& options) {
-    if (!options.native_sriov) {
-        if (options.vfs.empty()) return {};
-        return fail(std::errc::invalid_argument, "{} VFs, but no native SR-IOV",
-                    options.vfs.size());
+Status MockAccel::check_native_vfs(const Options& pf, const NativeVfs& native) {
+    if (native.vfs.empty() || native.vfs.size() > kMaxNativeVfs) {
+        return fail(std::errc::invalid_argument, "native SR-IOV with {} VFs: want 1 to {}",
+                    native.vfs.size(), kMaxNativeVfs);
     }
-    if (options.role != Role::kPf || options.total_vfs != 0 || options.vfs.empty() ||
-        options.vfs.size() > kMaxNativeVfs) {
-        return fail(std::errc::invalid_argument,
-                    "native SR-IOV: want a PF without static VFs and with 1 to {} others",
-                    kMaxNativeVfs);
-    }
-    for (size_t i = 0; i < options.vfs.size(); ++i) {
-        const Options vf = vf_options(options.vfs, i);
-        if (vf.role != Role::kVf || vf.native_sriov ||
-            vf.memory_bar_bytes != options.vfs.front().memory_bar_bytes) {
-            return fail(std::errc::invalid_argument,
-                        "{}: want a VF with as much device memory as the others of its PF",
-                        vf.name);
-        }
+    for (size_t i = 0; i < native.vfs.size(); ++i) {
+        const Options vf = vf_options(pf, native, i);
         if (const auto identifier = parse_identifier(vf.identifier); !identifier) {
             return fail(std::errc::invalid_argument, "{}: {}", vf.name,
                         identifier.error().message());
         }
-        MIMIC_TRY(check(vf));
+        MIMIC_TRY(check({vf, /*native=*/true}));
     }
     return {};
 }
 
-// A VF's options as make_vf() uses them.
-Options MockAccel::vf_options(const std::vector<Options>& vfs, size_t index) {
-    Options result = vfs[index];
-    result.virtual_function = true;
-    result.vf_index = static_cast<uint32_t>(index);
-    return result;
+Options MockAccel::vf_options(const Options& pf, const NativeVfs& native, size_t index) {
+    const NativeVf& vf = native.vfs[index];
+    return {.name = vf.name,
+            .role = StaticVf{static_cast<uint32_t>(index)},
+            .identifier = vf.identifier,
+            .memory_size_bytes = vf.memory_size_bytes,
+            .capabilities = vf.capabilities,
+            .class_code = pf.class_code,
+            .link_speed = pf.link_speed,
+            .link_width = pf.link_width,
+            .rings = vf.rings,
+            .memory_bar_bytes = native.memory_bar_bytes};
 }
 
-pci::FunctionOptions MockAccel::function_options(const Options& options,
-                                                 const DeviceMemory* memory) {
+pci::FunctionOptions MockAccel::function_options(const Plan& plan, const DeviceMemory* memory) {
+    const Pf* const pf = std::get_if<Pf>(&plan.options.role);
     pci::FunctionOptions result;
-    result.name = options.name;
+    result.name = plan.options.name;
     result.vendor_id = kVendorId;
-    result.device_id = options.role == Role::kPf ? kPfDeviceId : kVfDeviceId;
-    result.class_code = options.class_code;
-    result.multifunction = options.multifunction;
-    result.virtual_function = options.virtual_function;
-    result.bars = bars_for(options, memory);
+    result.device_id = pf != nullptr ? kPfDeviceId : kVfDeviceId;
+    result.class_code = plan.options.class_code;
+    result.multifunction = pf != nullptr && pf->multifunction;
+    result.virtual_function = plan.native;
+    result.bars = bars_for(plan.options.memory_bar_bytes, memory);
     return result;
 }
 
-std::array<pci::Bar, pci::kBarCount> MockAccel::bars_for(const Options& options,
+std::array<pci::Bar, pci::kBarCount> MockAccel::bars_for(uint64_t memory_bar_bytes,
                                                          const DeviceMemory* memory) {
     std::array<pci::Bar, pci::kBarCount> result;
     result[0] = {.type = pci::BarType::kMemory32, .size = kBarSizeBytes};
-    if (options.memory_bar_bytes == 0) return result;
+    if (memory_bar_bytes == 0) return result;
     pci::Bar& bar = result[kMemoryBar];
-    bar = {.type = pci::BarType::kMemory64, .prefetchable = true, .size = options.memory_bar_bytes};
+    bar = {.type = pci::BarType::kMemory64, .prefetchable = true, .size = memory_bar_bytes};
     if (memory != nullptr) {
         bar.fd = memory->fd();
-        bar.areas = {{0, options.memory_bar_bytes}};
+        bar.areas = {{0, memory_bar_bytes}};
     }
     return result;
 }
 
-MockAccel::MockAccel(const Options& options, const Identifier& identifier,
+MockAccel::MockAccel(const Plan& plan, const Identifier& identifier,
                      std::unique_ptr<DeviceMemory> memory)
-    : Function(function_options(options, memory.get())),
-      role_(options.role),
+    : Function(function_options(plan, memory.get())),
+      role_(plan.role()),
       identifier_(identifier),
-      rings_(options.rings.value_or(options.role == Role::kPf ? kDefaultPfRings : kDefaultVfRings)),
-      vfs_(options.vfs),
-      bank_(options.name),
+      rings_(plan.options.rings.value_or(role_ == Role::kPf ? kDefaultPfRings : kDefaultVfRings)),
+      bank_(plan.options.name),
       memory_(std::move(memory)) {
-    const bool is_pf = role_ == Role::kPf;
+    const Options& options = plan.options;
     bank_.set_bytes<UUID>(identifier_.uuid);
     bank_.set_bytes<LABEL>(identifier_.label);
     bank_.set<MEMORY_SIZE, "VALUE">(options.memory_size_bytes);
     bank_.set<CAPABILITIES, "VALUE">(options.capabilities);
-    const uint64_t total_vfs = vfs_.empty() ? options.total_vfs : vfs_.size();
-    bank_.set<TOTAL_VFS, "VALUE">(is_pf ? total_vfs : 0);
-    bank_.set<VF_INDEX, "VALUE">(is_pf ? kNoVfIndex : options.vf_index);
+    uint64_t total_vfs = 0;
+    uint32_t vf_index = kNoVfIndex;
+    if (const NativeVfs* const native = plan.native_vfs()) {
+        for (size_t i = 0; i < native->vfs.size(); ++i)
+            vfs_.push_back(vf_options(options, *native, i));
+        total_vfs = vfs_.size();
+    } else if (const Pf* const pf = std::get_if<Pf>(&options.role)) {
+        const StaticVfs* const vfs = std::get_if<StaticVfs>(&pf->vfs);
+        if (vfs != nullptr) total_vfs = vfs->total;
+    } else {
+        vf_index = std::get<StaticVf>(options.role).index;
+    }
+    bank_.set<TOTAL_VFS, "VALUE">(total_vfs);
+    bank_.set<VF_INDEX, "VALUE">(vf_index);
     bank_.on_write<STATUS>([this](const reg::WriteEvent& event) { status_written(event); });
     bank_.on_write<NUM_VFS>([this](const reg::WriteEvent& event) { num_vfs_written(event); });
     bank_.set<RING_COUNT, "VALUE">(rings_);
@@ -151,7 +167,9 @@ MockAccel::MockAccel(const Options& options, const Identifier& identifier,
     bind_rings();
 }
 
-Status MockAccel::add_capabilities(const Options& options) {
+Status MockAccel::add_capabilities(const Plan& plan) {
+    const Options& options = plan.options;
+    const NativeVfs* const native_vfs = plan.native_vfs();
     pci::CapabilityBuilder builder(*this);
     MIMIC_TRY(builder.add_power_management({}));
     MIMIC_TRY(builder.add_msix({.vectors = kFirstRingVector + rings_,
@@ -161,16 +179,15 @@ Status MockAccel::add_capabilities(const Options& options) {
                                 .pba_offset = kMsixPbaOffset}));
     MIMIC_TRY(builder.add_pcie({.max_speed = options.link_speed, .max_width = options.link_width}));
     MIMIC_TRY(builder.add_aer({}));
-    const bool native = options.native_sriov || options.virtual_function;
-    if (native) MIMIC_TRY(builder.add_ari());
+    if (native_vfs != nullptr || plan.native) MIMIC_TRY(builder.add_ari());
     // The serial number is the device's, and its PF shows it.
-    if (!options.virtual_function) {
+    if (!plan.native) {
         MIMIC_TRY(builder.add_device_serial_number(identifier_.serial_number()));
     }
-    if (!options.native_sriov) return {};
-    MIMIC_TRY(builder.add_sriov({.total_vfs = static_cast<uint16_t>(options.vfs.size()),
+    if (native_vfs == nullptr) return {};
+    MIMIC_TRY(builder.add_sriov({.total_vfs = static_cast<uint16_t>(native_vfs->vfs.size()),
                                  .vf_device_id = kVfDeviceId,
-                                 .vf_bars = bars_for(options.vfs.front(), nullptr)}));
+                                 .vf_bars = bars_for(native_vfs->memory_bar_bytes, nullptr)}));
     return {};
 }
 
@@ -281,7 +298,7 @@ void MockAccel::num_vfs_written(const reg::WriteEvent& event) {
 
 std::unique_ptr<pci::Function> MockAccel::make_vf(uint32_t index) {
     if (index >= vfs_.size()) return nullptr;
-    auto vf = create(vf_options(vfs_, index));
+    auto vf = make({vfs_[index], /*native=*/true});
     if (vf) return std::move(*vf);
     // Its options were checked with the PF's, so what is missing is a resource: device memory.
     // The guest may try again as often as it likes.

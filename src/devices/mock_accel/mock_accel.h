@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/identifier.h"
@@ -31,29 +32,49 @@ inline constexpr uint32_t kFirstRingVector = 1;  // ring i has vector 1 + i
 
 enum class Role : uint8_t { kPf, kVf };
 
+/// A VF that the SR-IOV capability of a PF brings. What it does not say it has from its PF.
+struct NativeVf {
+    std::string name;        // for logs, as the topology calls it
+    std::string identifier;  // a UUID or a label: base/identifier.h
+    uint64_t memory_size_bytes = kDefaultVfMemoryBytes;
+    uint32_t capabilities = kDefaultCapabilities;
+    std::optional<uint32_t> rings{};  // 0 to 8; left out: 1
+};
+
+/// The VFs of a PF: none; static ones, functions 1 to 7 of the slot, each a device of its own
+/// (StaticVf); or those of an SR-IOV capability, for a slot that can show VFs (the fabric).
+struct NoVfs {};
+struct StaticVfs {
+    uint32_t total = 0;  // 0 to 7: what TOTAL_VFS says
+};
+struct NativeVfs {
+    uint64_t memory_bar_bytes = 0;  // BAR2 of each, as Options::memory_bar_bytes
+    std::vector<NativeVf> vfs{};    // 1 to 64
+};
+
+/// What a function is to its slot.
+struct Pf {
+    std::variant<NoVfs, StaticVfs, NativeVfs> vfs{};
+    bool multifunction = false;  // the slot has more functions: set it on function 0
+};
+struct StaticVf {
+    uint32_t index = 0;  // 0 to 6
+};
+
 /// Everything that differs between two mock-accels.
 struct Options {
     std::string name;  // for logs, as the topology calls it
-    Role role = Role::kPf;
+    std::variant<Pf, StaticVf> role{};
     std::string identifier;  // a UUID or a label: base/identifier.h
     uint64_t memory_size_bytes = kDefaultPfMemoryBytes;
     uint32_t capabilities = kDefaultCapabilities;
-    uint32_t total_vfs = 0;      // PF only: static VFs, 0 to 7
-    uint32_t vf_index = 0;       // VF only: 0 to 6, 0 to 63 for a native one
-    bool multifunction = false;  // the slot has more functions: set it on function 0
-    uint32_t class_code = 0;     // 24 bits; seed 001 shows 0x000000 ("Non-VGA unclassified device")
+    uint32_t class_code = 0;  // 24 bits; seed 001 shows 0x000000 ("Non-VGA unclassified device")
     pci::LinkSpeed link_speed = pci::LinkSpeed::kGen4;
     uint32_t link_width = 16;         // lanes: 1, 2, 4, 8, 12, 16 or 32
     std::optional<uint32_t> rings{};  // of the DMA engine, 0 to 8; left out: 4 for a PF, 1 for a VF
     uint64_t memory_bar_bytes = 0;    // BAR2, device memory: a power of two from 4096 on; 0: none
 
-    /// PF only: an SR-IOV capability, for a slot that can show VFs (the fabric). `vfs` then has one
-    /// entry a VF, 1 to 64 of role kVf and all with the same memory_bar_bytes; total_vfs stays 0.
-    bool native_sriov = false;
-    std::vector<Options> vfs{};
-
-    /// VF only: brought by the SR-IOV capability of a PF; set by the PF.
-    bool virtual_function = false;
+    bool is_vf() const { return std::holds_alternative<StaticVf>(role); }
 };
 
 /// One function, PF or VF. Thread-bound to the loop that owns it. The guest side is
@@ -98,17 +119,25 @@ public:
     bool at_work() const override;
 
 private:
-    MockAccel(const Options& options, const Identifier& identifier,
-              std::unique_ptr<DeviceMemory> memory);
+    // One function as its maker sees it: `native`, that a PF makes it; then its index is in role.
+    struct Plan {
+        const Options& options;
+        bool native = false;
 
-    static Status check(const Options& options);
-    static Status check_vfs(const Options& options);
-    static Options vf_options(const std::vector<Options>& vfs, size_t index);
-    static std::array<pci::Bar, pci::kBarCount> bars_for(const Options& options,
+        Role role() const { return options.is_vf() ? Role::kVf : Role::kPf; }
+        const NativeVfs* native_vfs() const;
+    };
+
+    MockAccel(const Plan& plan, const Identifier& identifier, std::unique_ptr<DeviceMemory> memory);
+
+    static Result<std::unique_ptr<MockAccel>> make(const Plan& plan);
+    static Status check(const Plan& plan);
+    static Status check_native_vfs(const Options& pf, const NativeVfs& native);
+    static Options vf_options(const Options& pf, const NativeVfs& native, size_t index);
+    static std::array<pci::Bar, pci::kBarCount> bars_for(uint64_t memory_bar_bytes,
                                                          const DeviceMemory* memory);
-    static pci::FunctionOptions function_options(const Options& options,
-                                                 const DeviceMemory* memory);
-    Status add_capabilities(const Options& options);
+    static pci::FunctionOptions function_options(const Plan& plan, const DeviceMemory* memory);
+    Status add_capabilities(const Plan& plan);
     void on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) override;
     void on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> data) override;
     void on_attach() override;
@@ -145,7 +174,7 @@ private:
     Role role_;
     Identifier identifier_;
     uint32_t rings_;
-    std::vector<Options> vfs_;  // of a native PF
+    std::vector<Options> vfs_;  // what make_vf() makes; of a PF with an SR-IOV capability
     reg::Bank<kMap> bank_;
     std::unique_ptr<DeviceMemory> memory_;  // behind BAR2; of one client, or of none yet
     std::unique_ptr<Engine> engine_;        // from the first time that a ring is enabled

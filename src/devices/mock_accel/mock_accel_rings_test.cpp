@@ -75,7 +75,7 @@ TEST_F(RingsTest, CapabilitiesAndDefaults) {
     EXPECT_EQ(rig.read(ENGINE_CAPS.offset), 0x10710U);
     EXPECT_EQ(rig.read(LOCAL_MEMORY_SIZE.offset, 8), kMemoryBytes);
     EXPECT_EQ(rig.device->msix_vectors(), 5U);
-    const DeviceRig vf({.name = "vf", .role = Role::kVf, .identifier = "VF"});
+    const DeviceRig vf({.name = "vf", .role = StaticVf{}, .identifier = "VF"});
     EXPECT_EQ(vf.device->msix_vectors(), 2U);
     DeviceRig none({.name = "none", .identifier = "NONE", .rings = 0});
     EXPECT_EQ(none.device->msix_vectors(), 1U);

@@ -23,15 +23,17 @@ using testing::IsEmpty;
 constexpr const char* kUuid = "12345678-9abc-def0-0123-456789abcdef";
 
 Options pf_options() {
-    return {.name = "accel0", .identifier = kUuid, .capabilities = 0x5, .total_vfs = 4};
+    return {.name = "accel0",
+            .role = Pf{.vfs = StaticVfs{4}},
+            .identifier = kUuid,
+            .capabilities = 0x5};
 }
 
 Options vf_options() {
     return {.name = "accel0-vf2",
-            .role = Role::kVf,
+            .role = StaticVf{2},
             .identifier = "NODE1-NUMA0-PF-VF2",
-            .memory_size_bytes = kDefaultVfMemoryBytes,
-            .vf_index = 2};
+            .memory_size_bytes = kDefaultVfMemoryBytes};
 }
 
 /// A device on a slot that writes down its interrupts.
@@ -261,13 +263,8 @@ TEST(MockAccelTest, BadOptionsAreRefusedByName) {
     };
     refused([](Options& o) { o.identifier = ""; }, "the identifier is empty");
     refused([](Options& o) { o.identifier = std::string(64, 'x'); }, "at most 63");
-    refused([](Options& o) { o.total_vfs = 8; }, "8 VFs, at most 7");
-    refused(
-        [](Options& o) {
-            o.role = Role::kVf;
-            o.vf_index = 7;
-        },
-        "VF index 7");
+    refused([](Options& o) { o.role = Pf{.vfs = StaticVfs{8}}; }, "8 VFs, at most 7");
+    refused([](Options& o) { o.role = StaticVf{7}; }, "VF index 7");
     refused([](Options& o) { o.class_code = 0x1000000; }, "24 bits");
     refused([](Options& o) { o.memory_size_bytes = 0; }, "memory size is 0");
     refused([](Options& o) { o.link_width = 3; }, "width");

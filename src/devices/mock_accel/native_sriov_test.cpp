@@ -19,15 +19,12 @@ namespace {
 using testing::HasSubstr;
 
 Options pf_options(uint32_t vfs) {
-    Options options{.name = "accel0", .identifier = "PF-0", .native_sriov = true};
+    NativeVfs native{.memory_bar_bytes = 0x4000};
     for (uint32_t i = 0; i < vfs; ++i) {
-        options.vfs.push_back({.name = fmt::format("accel0-vf{}", i),
-                               .role = Role::kVf,
-                               .identifier = fmt::format("VF-{}", i),
-                               .memory_size_bytes = kDefaultVfMemoryBytes,
-                               .memory_bar_bytes = 0x4000});
+        native.vfs.push_back(
+            {.name = fmt::format("accel0-vf{}", i), .identifier = fmt::format("VF-{}", i)});
     }
-    return options;
+    return {.name = "accel0", .role = Pf{.vfs = std::move(native)}, .identifier = "PF-0"};
 }
 
 struct NativeSriovTest : testing::Test {
@@ -166,22 +163,18 @@ TEST_F(NativeSriovTest, AVfMovesMemory) {
 }
 
 TEST(NativeSriovOptionsTest, BadOptionsAreRefused) {
-    const auto refused = [](void (*change)(Options&), const char* message) {
+    const auto refused = [](void (*change)(NativeVfs&), const char* message) {
         Options options = pf_options(2);
-        change(options);
+        change(std::get<NativeVfs>(std::get<Pf>(options.role).vfs));
         const auto device = MockAccel::create(options);
         ASSERT_FALSE(device.has_value()) << message;
         EXPECT_THAT(device.error().message(), HasSubstr(message));
     };
-    refused([](Options& o) { o.vfs.clear(); }, "1 to 64");
-    refused([](Options& o) { o.vfs.resize(65, o.vfs[0]); }, "1 to 64");
-    refused([](Options& o) { o.total_vfs = 2; }, "without static VFs");
-    refused([](Options& o) { o.role = Role::kVf; }, "want a PF");
-    refused([](Options& o) { o.native_sriov = false; }, "no native SR-IOV");
-    refused([](Options& o) { o.vfs[1].role = Role::kPf; }, "accel0-vf1: want a VF");
-    refused([](Options& o) { o.vfs[1].memory_bar_bytes = 0; }, "as much device memory");
-    refused([](Options& o) { o.vfs[1].identifier = ""; }, "accel0-vf1: the identifier is empty");
-    refused([](Options& o) { o.vfs[1].rings = 9; }, "9 rings");
+    refused([](NativeVfs& n) { n.vfs.clear(); }, "1 to 64");
+    refused([](NativeVfs& n) { n.vfs.resize(65, n.vfs[0]); }, "1 to 64");
+    refused([](NativeVfs& n) { n.memory_bar_bytes = 5000; }, "want a power of two");
+    refused([](NativeVfs& n) { n.vfs[1].identifier = ""; }, "accel0-vf1: the identifier is empty");
+    refused([](NativeVfs& n) { n.vfs[1].rings = 9; }, "9 rings");
 }
 
 }  // namespace

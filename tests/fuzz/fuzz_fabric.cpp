@@ -220,12 +220,15 @@ private:
     }
 
     void dma(bool write) {
-        memory::DmaSpace* const space = device().dma();
+        TestDevice& from = device();
+        memory::DmaSpace* const space = from.dma();
         const uint64_t at = address();
         const size_t size = input_.take<uint16_t>();
         if (space == nullptr) return;
-        if (!write) return space->read(at, size, [](const auto&) {});
-        space->write(at, std::vector<std::byte>(size, std::byte{0x5a}), [](Status) {});
+        // As a model does, which is not answered once it was detached or has gone.
+        const auto done = [&from](const auto&) { FUZZ_REQUIRE(from.slot() != nullptr); };
+        if (!write) return space->read(at, size, done);
+        space->write(at, std::vector<std::byte>(size, std::byte{0x5a}), done);
     }
 
     void host(uint32_t what) {

@@ -15,7 +15,6 @@ void Engine::enable(const RingConfig& config) {
 }
 
 void Engine::disable(uint32_t ring) {
-    thread_.check();
     auto stopped = std::exchange(rings_[ring], nullptr);
     if (!stopped) return;
     stopped->stop();
@@ -25,6 +24,7 @@ void Engine::disable(uint32_t ring) {
 void Engine::stop_all() {
     for (uint32_t ring = 0; ring < kMaxRings; ++ring) disable(ring);
     turn_.cancel();
+    thread_.release();
 }
 
 void Engine::set_interrupts(uint32_t ring, bool enabled) {
@@ -32,7 +32,6 @@ void Engine::set_interrupts(uint32_t ring, bool enabled) {
 }
 
 bool Engine::doorbell(uint32_t ring, uint32_t tail) {
-    thread_.check();
     if (!rings_[ring] || !rings_[ring]->doorbell(tail)) return false;
     if (rings_[ring]->runnable()) schedule();
     return true;
@@ -40,7 +39,9 @@ bool Engine::doorbell(uint32_t ring, uint32_t tail) {
 
 void Engine::schedule() {
     TaskRunner* const runner = port_.task_runner();
-    if (turn_.is_pending() || runner == nullptr) return;
+    if (runner == nullptr) return;
+    thread_.check();
+    if (turn_.is_pending()) return;
     turn_.post(*runner, [this] { turn(); });
 }
 

@@ -22,7 +22,8 @@ namespace mimic::mock_accel {
 inline constexpr uint32_t kTurnDescriptors = 256;
 inline constexpr uint64_t kTurnBytes = 256U << 10;
 
-/// Thread-bound. Ring numbers are below kMaxRings; the device has checked them.
+/// Thread-bound from the first work that it gets to stop_all(). Ring numbers are below kMaxRings;
+/// the device has checked them.
 class Engine {
 public:
     /// `port` is borrowed; it outlives the engine.

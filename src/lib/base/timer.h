@@ -13,7 +13,8 @@ namespace mimic {
 
 /// At most one task, which runs once at its time, or never: not once the timer was destroyed,
 /// cancelled or given another task. It owns the task, so what that has captured goes with it.
-/// Thread-bound to the thread of its runners. The task may start, cancel or destroy its timer.
+/// Thread-bound to the thread of its runners, until cancel(): then that may be another. The task
+/// may start, cancel or destroy its timer.
 class Timer {
 public:
     Timer() = default;
@@ -30,8 +31,8 @@ public:
     void post(TaskRunner& runner, TaskRunner::Task task) { runner.post(arm(std::move(task))); }
 
     void cancel() {
-        ++round_;
         task_ = nullptr;
+        weak_.revoke();
     }
 
     /// Whether a task is to run. False while it runs.

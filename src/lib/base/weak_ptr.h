@@ -60,7 +60,10 @@ class WeakOwner {
 public:
     /// `object` holds this.
     explicit WeakOwner(T* object) : object_(object) {}
-    ~WeakOwner() { revoke(); }
+    /// On any thread, once no other uses the object.
+    ~WeakOwner() {
+        if (state_) state_->object = nullptr;
+    }
     WeakOwner(const WeakOwner&) = delete;
     WeakOwner& operator=(const WeakOwner&) = delete;
 

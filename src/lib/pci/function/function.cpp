@@ -121,7 +121,7 @@ void Function::attach(Slot& slot) {
 void Function::detach() {
     if (slot_ == nullptr) return;
     reset(ResetKind::kDetach);
-    if (dma_) dma_->drop_answers();  // if this is the end of a function that is being reset
+    if (dma_) dma_->end();
     notify({.kind = FunctionEventKind::kDetach});
     slot_ = nullptr;
 }

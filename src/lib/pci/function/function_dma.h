@@ -23,9 +23,15 @@ public:
         return *this;
     }
 
-    /// Called when the function is reset or detached: what it has asked for is not answered. The
+    /// Called when the function is reset: what it has asked for is not answered. The
     /// bytes of a write that has begun may still arrive, and the trace tells when they do.
     void drop_answers() { model_.revoke(); }
+
+    /// Called when the function is detached, perhaps in the middle of a reset.
+    void end() {
+        model_.revoke();
+        tracing_.revoke();
+    }
 
     /// Called when the tracer goes: DMA under way is not traced any more.
     void forget_tracer() { tracing_.revoke(); }

@@ -51,7 +51,7 @@ Status write_machine(const topology::Model& model, const TreeOptions& options) {
 
 constexpr size_t kMaxProbe = 32u << 20;
 
-int complain(const Error& error, int status = 1) {
+int say_failure(const Error& error, int status = 1) {
     fmt::print(stderr, "mimic: error: {}\n", error.message());
     return status;
 }
@@ -74,7 +74,7 @@ std::unique_ptr<Planned> plan_kernel(const KernelOptions& options) {
     auto plan = machine ? kernel_bus::make_kernel_plan(**machine, options.plan)
                         : tl::unexpected<Error>(machine.error());
     if (!plan) {
-        complain(plan.error());
+        say_failure(plan.error());
         return nullptr;
     }
     planned->plan = std::move(*plan);
@@ -165,39 +165,39 @@ int run_tree(const TreeOptions& options) {
         return 1;
     }
     const Status written = write_machine(*model, options);
-    return written ? 0 : complain(written.error());
+    return written ? 0 : say_failure(written.error());
 }
 
 int run_kernel_plan(const KernelOptions& options) {
     const auto planned = plan_kernel(options);
     if (!planned) return 1;
     const auto script = script_of(*planned);
-    if (!script) return complain(script.error());
+    if (!script) return say_failure(script.error());
     const bool ok = std::fwrite(script->data(), 1, script->size(), stdout) == script->size() &&
                     std::fflush(stdout) == 0;
-    return ok ? 0 : complain(Error::from_errno(errno, "standard output"));
+    return ok ? 0 : say_failure(Error::from_errno(errno, "standard output"));
 }
 
 int run_kernel_script(const KernelOptions& options, const std::string& action) {
     const auto planned = plan_kernel(options);
     if (!planned) return 1;
     const auto script = script_of(*planned);
-    if (!script) return complain(script.error());
-    return complain(become_script(options, *script, action));
+    if (!script) return say_failure(script.error());
+    return say_failure(become_script(options, *script, action));
 }
 
 int run_kernel_verify(const KernelOptions& options) {
     const auto planned = plan_kernel(options);
     if (!planned) return 2;
     const auto text = probe_text(options, kernel_bus::kernel_machine(planned->plan, {}));
-    if (!text) return complain(text.error(), 2);
+    if (!text) return say_failure(text.error(), 2);
     const auto probe = verify::parse_probe(*text);
-    if (!probe) return complain(probe.error(), 2);
+    if (!probe) return say_failure(probe.error(), 2);
     const KernelVerdict verdict = compare_with_kernel(planned->plan, *probe);
     const std::string out = options.json ? kernel_verdict_json(verdict)
                                          : kernel_verdict_table(verdict);
     if (std::fputs(out.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
-        return complain(Error::from_errno(errno, "standard output"), 2);
+        return say_failure(Error::from_errno(errno, "standard output"), 2);
     }
     return verdict.verdict.agrees() ? 0 : 1;
 }

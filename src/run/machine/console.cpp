@@ -41,7 +41,7 @@ private:
     bool is_terminal_ = false;
 };
 
-bool write_all(int fd, std::string_view data) {
+bool write_whole(int fd, std::string_view data) {
     while (!data.empty()) {
         const ssize_t count = ::write(fd, data.data(), data.size());
         if (count < 0 && errno != EINTR) return false;
@@ -65,7 +65,7 @@ bool forward_input(int socket, bool& input_open) {
     std::string_view typed(buffer.data(), static_cast<size_t>(count));
     const size_t leave = typed.find(kLeave);
     const bool stay = leave == std::string_view::npos;
-    return write_all(socket, typed.substr(0, leave)) && stay;
+    return write_whole(socket, typed.substr(0, leave)) && stay;
 }
 
 Ended relay(int socket) {
@@ -82,7 +82,7 @@ Ended relay(int socket) {
             std::array<char, 4096> buffer{};
             const ssize_t count = ::read(socket, buffer.data(), buffer.size());
             if (count <= 0) return Ended::kMachine;
-            if (!write_all(STDOUT_FILENO, {buffer.data(), static_cast<size_t>(count)}))
+            if (!write_whole(STDOUT_FILENO, {buffer.data(), static_cast<size_t>(count)}))
                 return Ended::kOutput;
         }
         if (fds[1].revents != 0 && !forward_input(socket, input_open)) return Ended::kLeft;

@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 constexpr auto kStopTimeout = 45s;
 constexpr auto kKillTimeout = 5s;
 
-void complain(const std::string& text) {
+void say_problem(const std::string& text) {
     std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
 }
 
@@ -81,7 +81,7 @@ bool say_not_here(const std::string& name, const std::vector<std::string>& known
     const std::string text = fmt::format("there is no machine {}{}", name,
                                          did_you_mean(name, known));
     if (!ignore_missing) {
-        complain(text + (known.empty() ? "; none runs" : ""));
+        say_problem(text + (known.empty() ? "; none runs" : ""));
         return false;
     }
     std::fputs(("mimic: " + text + "\n").c_str(), stderr);
@@ -93,7 +93,7 @@ bool say_not_here(const std::string& name, const std::vector<std::string>& known
 int run_down(std::vector<std::string> names, bool ignore_missing) {
     const auto root = RunRoot::open();
     if (!root) {
-        complain(root.error().message());
+        say_problem(root.error().message());
         return 1;
     }
     const auto known = root->names();
@@ -110,7 +110,7 @@ int run_down(std::vector<std::string> names, bool ignore_missing) {
     }
     for (const auto& name : names) {
         if (!is_machine_name(name)) {
-            complain(fmt::format("\"{}\" is no machine name", name));
+            say_problem(fmt::format("\"{}\" is no machine name", name));
             status = 1;
             continue;
         }
@@ -120,7 +120,7 @@ int run_down(std::vector<std::string> names, bool ignore_missing) {
         }
         progress.step("stopping " + name);
         if (auto stopped = stop(*root, name); !stopped) {
-            complain(stopped.error().message());
+            say_problem(stopped.error().message());
             status = 1;
         } else {
             std::puts((name + ": down").c_str());

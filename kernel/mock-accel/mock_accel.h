@@ -1,30 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Internals of the mock-accel driver. See the DOC: paragraphs of the .c files
- * for who does what, and mock_accel_main.c for lifetimes and locks.
+ * The objects of the mock-accel driver: a function, and its node. Who does what
+ * with them is in the headers of the .c files; lifetimes and locks are explained
+ * in mock_accel_main.c.
  */
 #ifndef MOCK_ACCEL_H
 #define MOCK_ACCEL_H
 
 #include <linux/atomic.h>
-#include <linux/bits.h>
-#include <linux/cdev.h>
-#include <linux/device.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
-#include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
-#include <linux/wait.h>
 
+#include "mimic_node.h"
 #include "mock_accel_ioctl.h"
 #include "mock_accel_regs.h"
 
+#define MOCK_ACCEL_BAR 0
+#define MOCK_ACCEL_MEMORY_BAR 2
+
 /* A slot has 8 functions; function 0 is the PF. */
 #define MOCK_ACCEL_MAX_VFS 7
-/* Arbitrary; 512 PFs with all their VFs. */
-#define MOCK_ACCEL_MAX_MINORS 4096
 
 struct mock_accel_function;
 struct mock_accel_node;
@@ -142,90 +140,26 @@ struct mock_accel_function {
 
 /**
  * struct mock_accel_node - one appearance in /sys/class/mock-accel and /dev
- * @dev: class device; its reference count is the node's
- * @cdev: character device; an open file holds it and through it @dev
+ * @base: what any node has; @base.access protects @func, @base.waitq is also
+ *	woken when @status_seq moves
  * @ident: copy of the function's constants, usable after the function is gone
  * @has_irq: copy of the function's
- * @access: held for reading while @func is used; for writing to clear it
- * @func: the function, NULL once the node was taken away; protected by @access
- * @gone: true once the node was taken away; lock-free, for wait conditions
+ * @func: the function, NULL once the node was taken away; protected by
+ *	@base.access
  * @status_seq: changes of STATUS seen so far
- * @waitq: woken when @status_seq moves and when @gone is set
- * @open_count: open files; written under mock_accel_lock
- * @files_lock: protects @files among those who hold @access for reading; who
- *	holds it for writing needs no more
- * @files: open files
  * @pf_node: VF: class device of the PF, for the links; valid while the node
  *	is visible, because a PF takes its VFs' nodes away before its own
  */
 struct mock_accel_node {
-	struct device dev;
-	struct cdev cdev;
+	struct mimic_node base;
 	struct mock_accel_identity ident;
 	bool has_irq;
-	struct rw_semaphore access;
 	struct mock_accel_function *func;
-	bool gone;
 	atomic_t status_seq;
-	wait_queue_head_t waitq;
-	unsigned int open_count;
-	struct mutex files_lock;
-	struct list_head files;
 	struct mock_accel_node *pf_node;
 };
 
-#define to_mock_accel_node(d) container_of(d, struct mock_accel_node, dev)
-
-/* mock_accel_main.c */
-#define MOCK_ACCEL_BAR 0
-#define MOCK_ACCEL_MEMORY_BAR 2
-
-struct mock_accel_function *
-mock_accel_get_function(struct mock_accel_node *node);
-void mock_accel_put_function(struct mock_accel_node *node);
-bool mock_accel_is_present(const struct mock_accel_function *func);
-int mock_accel_read_status(struct mock_accel_node *node, u32 *status);
-int mock_accel_write_status(struct mock_accel_node *node, u32 status);
-
-/* mock_accel_irq.c */
-int mock_accel_setup_irqs(struct mock_accel_function *func);
-
-/* mock_accel_node.c */
-int mock_accel_class_init(void);
-void mock_accel_class_exit(void);
-int mock_accel_node_add(struct mock_accel_function *func,
-			struct mock_accel_node *pf_node);
-void mock_accel_node_announce(struct mock_accel_node *node);
-void mock_accel_node_remove(struct mock_accel_function *func);
-void mock_accel_status_changed(struct mock_accel_function *func);
-
-/* mock_accel_cdev.c */
-extern const struct file_operations mock_accel_fops;
-
-/* mock_accel_sysfs.c */
-extern const struct attribute_group *mock_accel_groups[];
-
-/* mock_accel_sriov.c */
-extern struct mutex mock_accel_lock;
-
-bool mock_accel_sriov_is_static(const struct mock_accel_function *pf);
-bool mock_accel_sriov_is_native(const struct mock_accel_function *pf);
-int mock_accel_sriov_attach(struct mock_accel_function *func);
-void mock_accel_sriov_detach(struct mock_accel_function *func);
-void mock_accel_sriov_reset_done(struct mock_accel_function *func);
-int mock_accel_sriov_set_num_vfs(struct mock_accel_function *pf, u32 num_vfs);
-void mock_accel_for_each_native_vf(struct mock_accel_function *pf,
-				   void (*visit)(struct mock_accel_function *vf,
-						 void *data),
-				   void *data);
-
-/* mock_accel_native.c */
-int mock_accel_sriov_configure(struct pci_dev *pdev, int num_vfs);
-int mock_accel_native_set_num_vfs(struct mock_accel_function *pf, u32 num_vfs);
-int mock_accel_sriov_hide_closed_vfs(struct mock_accel_function *pf);
-
-/* mock_accel_recovery.c */
-extern const struct pci_error_handlers mock_accel_err_handler;
-extern const struct dev_pm_ops mock_accel_pm_ops;
+#define to_mock_accel_node(d) \
+	container_of(to_mimic_node(d), struct mock_accel_node, base)
 
 #endif /* MOCK_ACCEL_H */

@@ -4,9 +4,16 @@
  *
  * Rules that hold for every structure here:
  *  - @size is set by the caller to sizeof() of the structure it was compiled
- *    with. A larger structure than the kernel knows is accepted; a smaller
- *    one than version 1 of the structure is refused with EINVAL.
- *  - Fields called "reserved" must be zero on the way in, else EINVAL.
+ *    with. Structures grow at the end only, and zero in a new field means what
+ *    was there before it.
+ *  - A smaller structure than the kernel knows is accepted, its missing fields
+ *    are zero; a smaller one than version 1 of the structure is EINVAL.
+ *  - A larger structure than the kernel knows is accepted if all that the kernel
+ *    does not know is zero, else it is E2BIG; so is one larger than a page.
+ *  - Bits of flags that are not defined and fields called "reserved" must be
+ *    zero on the way in, else EINVAL. What is "out" only may be anything.
+ *  - On the way out @size is the number of bytes that were written: what caller
+ *    and kernel both know.
  *  - Nothing is written back when the ioctl fails.
  *  - The layout is the same for 32- and 64-bit callers.
  */
@@ -23,7 +30,11 @@
 #define MOCK_ACCEL_INFO_VF 0x00000001u
 /* The identifier is no RFC 4122 UUID: show @label, not @uuid. */
 #define MOCK_ACCEL_INFO_HAS_LABEL 0x00000002u
-/* There is an interrupt: WAIT_STATUS and poll() work. */
+/*
+ * There is an interrupt: a change of STATUS can be waited for. Without one
+ * WAIT_STATUS is EOPNOTSUPP, and poll() says POLLERR until the file was told so
+ * by WAIT_STATUS or by GET_INFO, which lacks this flag.
+ */
 #define MOCK_ACCEL_INFO_HAS_IRQ 0x00000004u
 
 /* @total_vfs is 0 and @vf_index is valid for a VF only; a PF has this value. */
@@ -72,19 +83,19 @@ struct mock_accel_info {
 /**
  * struct mock_accel_wait - argument of MOCK_ACCEL_IOC_WAIT_STATUS
  * @size: in: sizeof(struct mock_accel_wait); out: bytes that were written
- * @reserved0: in: 0; out: 0
+ * @flags: in: 0, none are defined; out: 0
  * @status_seq: in: the last value that the caller has seen; out: the value now
  * @timeout_ms: in: 0 looks once, -1 waits for ever, less is EINVAL
  * @status: out: register STATUS, read after @status_seq
- * @reserved1: in: 0; out: 0
+ * @reserved: in: 0; out: 0
  */
 struct mock_accel_wait {
 	__u32 size;
-	__u32 reserved0;
+	__u32 flags;
 	__u32 status_seq;
 	__s32 timeout_ms;
 	__u32 status;
-	__u32 reserved1;
+	__u32 reserved;
 };
 
 /*
@@ -202,7 +213,10 @@ struct mock_accel_engine {
 	__u64 reserved;
 };
 
-/* WAIT and poll() look at the ring from time to time; no interrupt is used. */
+/*
+ * WAIT and poll() look at the ring from time to time; no interrupt is used. The
+ * same happens where the ring has none.
+ */
 #define MOCK_ACCEL_QUEUE_NO_INTERRUPT 0x00000001u
 
 /**
@@ -228,14 +242,14 @@ struct mock_accel_queue_create {
 /**
  * struct mock_accel_buffer_create - argument of MOCK_ACCEL_IOC_BUFFER_CREATE
  * @size: in: sizeof(struct mock_accel_buffer_create); out: bytes written
- * @reserved: in: 0; out: 0
+ * @flags: in: 0, none are defined; out: 0
  * @bytes: in: 1 to MOCK_ACCEL_MAX_BUFFER_BYTES; out: rounded up
  * @buffer: out: handle, not 0
  * @mmap_offset: out: for mmap(), MAP_SHARED
  */
 struct mock_accel_buffer_create {
 	__u32 size;
-	__u32 reserved;
+	__u32 flags;
 	__u32 bytes;
 	__u32 buffer;
 	__u64 mmap_offset;
@@ -243,12 +257,18 @@ struct mock_accel_buffer_create {
 
 /**
  * struct mock_accel_destroy - argument of QUEUE_DESTROY and BUFFER_DESTROY
- * @size: in: sizeof(struct mock_accel_destroy); out: bytes written
+ * @size: in: sizeof(struct mock_accel_destroy)
  * @handle: in: queue or buffer
+ * @flags: in: 0, none are defined; since version 1.2 of the driver
+ * @reserved: in: 0
+ *
+ * Nothing is written back.
  */
 struct mock_accel_destroy {
 	__u32 size;
 	__u32 handle;
+	__u32 flags;
+	__u32 reserved;
 };
 
 /* Do not raise an interrupt for the last operation of this call. */
@@ -267,6 +287,10 @@ struct mock_accel_destroy {
  *	or suspend it is 0 until @consumed is all that was ever submitted.
  * @submitted: out: operations submitted so far, counted from 0
  * @origin: out: see above
+ * @operation_bytes: in: sizeof(struct mock_accel_operation), so that the
+ *	elements can grow by the same rules; 0: of its version 1. Since version
+ *	1.2 of the driver.
+ * @reserved: in: 0; out: 0
  */
 struct mock_accel_submit {
 	__u32 size;
@@ -278,6 +302,8 @@ struct mock_accel_submit {
 	__u32 taken;
 	__u32 submitted;
 	__u32 origin;
+	__u32 operation_bytes;
+	__u32 reserved;
 };
 
 /**
@@ -289,7 +315,7 @@ struct mock_accel_submit {
  * @timeout_ms: in: 0 looks once, -1 waits for ever, less is EINVAL
  * @completed: out: completions that are there, counted from 0
  * @origin: out: as in SUBMIT, for the completions up to @completed
- * @reserved: in: 0; out: 0
+ * @flags: in: 0, none are defined; out: 0
  */
 struct mock_accel_wait_queue {
 	__u32 size;
@@ -299,7 +325,7 @@ struct mock_accel_wait_queue {
 	__s32 timeout_ms;
 	__u32 completed;
 	__u32 origin;
-	__u32 reserved;
+	__u32 flags;
 };
 
 /* Set all counters to 0 after reading them. */

@@ -19,7 +19,9 @@
 
 #include <linux/interrupt.h>
 
-#include "mock_accel_queue.h"
+#include "mock_accel_file.h"
+#include "mock_accel_hw.h"
+#include "mock_accel_irq.h"
 
 /* ACPI's PCI domains have 16 bits; the vmd driver numbers its own above. */
 #define MOCK_ACCEL_MAX_ACPI_DOMAIN 0xffff
@@ -34,7 +36,7 @@ static bool mock_accel_status_moved(struct mock_accel_function *func)
 	bool open;
 
 	spin_lock(&func->node_lock);
-	open = func->node && READ_ONCE(func->node->open_count);
+	open = func->node && READ_ONCE(func->node->base.open_count);
 	spin_unlock(&func->node_lock);
 	if (!open)
 		return true;
@@ -65,8 +67,8 @@ static irqreturn_t mock_accel_ring_interrupt(int irq, void *data)
 
 	spin_lock(&ring->func->node_lock);
 	queue = ring->queue;
-	if (queue &&
-	    (!ring->func->shared_vectors || mock_accel_queue_has_work(queue))) {
+	if (queue && (!ring->func->shared_vectors ||
+		      mock_accel_progress_has_work(&queue->progress))) {
 		atomic_inc(&queue->file->events);
 		wake_up_all(&queue->file->waitq);
 	}
@@ -93,9 +95,9 @@ static int mock_accel_setup_ring_irq(struct mock_accel_function *func, u32 i)
 			       mock_accel_ring_interrupt, 0, name,
 			       &func->rings[i]);
 	if (ret)
-		return dev_err_probe(
-			dev, ret, "Cannot request the interrupt of ring %u\n",
-			i);
+		return dev_err_probe(dev, ret,
+				     "Cannot request the interrupt of ring %u\n",
+				     i);
 	func->rings[i].has_irq = true;
 	return 0;
 }
@@ -115,15 +117,14 @@ int mock_accel_setup_irqs(struct mock_accel_function *func)
 	int vectors, ret;
 	u32 i;
 
-	func->shared_vectors = pci_domain_nr(pdev->bus) >
-			       MOCK_ACCEL_MAX_ACPI_DOMAIN;
+	func->shared_vectors =
+		pci_domain_nr(pdev->bus) > MOCK_ACCEL_MAX_ACPI_DOMAIN;
 	vectors = pci_alloc_irq_vectors(pdev, 1, 1 + func->ring_count,
 					PCI_IRQ_MSIX);
 	if (vectors < 0) {
-		dev_info(
-			&pdev->dev,
-			"No MSI-X vector (%d): status changes cannot be waited for\n",
-			vectors);
+		dev_info(&pdev->dev,
+			 "No MSI-X vector (%d): status changes cannot be waited for\n",
+			 vectors);
 		return 0;
 	}
 	ret = devm_add_action_or_reset(&pdev->dev, mock_accel_free_vectors,

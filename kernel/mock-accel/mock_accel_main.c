@@ -7,8 +7,7 @@
  * DOC: probe, remove, registers
  *
  * This file owns the PCI side: it claims a function, maps BAR0, reads and
- * checks the constant registers once, requests the interrupt, and guards every
- * later access to the registers.
+ * checks the constant registers once, and requests the interrupt.
  *
  * Two objects stand for one function. A &struct mock_accel_function is the
  * binding of the driver to the PCI function: devm memory, gone after remove().
@@ -39,120 +38,24 @@
 #include <linux/module.h>
 #include <linux/sizes.h>
 
-#include "mock_accel.h"
+#include "mimic_compat.h"
+#include "mock_accel_cdev.h"
+#include "mock_accel_irq.h"
+#include "mock_accel_native.h"
+#include "mock_accel_node.h"
+#include "mock_accel_recovery.h"
+#include "mock_accel_sriov.h"
+#include "mock_accel_sysfs.h"
 
-#define MOCK_ACCEL_MAGIC 0x4d4f434b /* "MOCK" */
 #define MOCK_ACCEL_BAR_BYTES SZ_4K
 /* More, the device's registers do not allow. */
 #define MOCK_ACCEL_MAX_RING_ORDER 16
-/* What a read returns when nobody answers. */
-#define MOCK_ACCEL_ALL_ONES U32_MAX
 
 #define MOCK_ACCEL_VENDOR 0x1de5
 #define MOCK_ACCEL_PF 0x0001
 #define MOCK_ACCEL_VF 0x0002
 
 static DEFINE_IDA(mock_accel_index);
-
-/**
- * mock_accel_is_present() - does the device answer?
- * @func: the function
- *
- * Context: any; reads a register.
- * Return: true if it does.
- */
-bool mock_accel_is_present(const struct mock_accel_function *func)
-{
-	return readl(func->regs + MOCK_ACCEL_DEVICE_ID) == MOCK_ACCEL_MAGIC;
-}
-
-/**
- * mock_accel_get_function() - begin to use the function of a node
- * @node: class device of the function
- *
- * Context: may sleep; on success @node->access is held for reading until
- * mock_accel_put_function().
- * Return: the function; ERR_PTR(-ENODEV) if it was unbound or is dead;
- * ERR_PTR(-EAGAIN) while it is being reset, recovered or suspended.
- */
-struct mock_accel_function *
-mock_accel_get_function(struct mock_accel_node *node)
-{
-	struct mock_accel_function *func;
-	int ret;
-
-	down_read(&node->access);
-	func = node->func;
-	if (func && !READ_ONCE(func->blocked))
-		return func;
-	ret = func && !test_bit(MOCK_ACCEL_BLOCKED_DEAD, &func->blocked) ?
-		      -EAGAIN :
-		      -ENODEV;
-	up_read(&node->access);
-	return ERR_PTR(ret);
-}
-
-/**
- * mock_accel_put_function() - end what mock_accel_get_function() began
- * @node: class device of the function
- */
-void mock_accel_put_function(struct mock_accel_node *node)
-{
-	up_read(&node->access);
-}
-
-/**
- * mock_accel_read_status() - read register STATUS, if the device is there
- * @node: class device of the function
- * @status: where to put the value; untouched on error
- *
- * Context: may sleep; takes @node->access for reading.
- * Return: 0; -ENODEV if the function was unbound or does not answer; -EAGAIN
- * as mock_accel_get_function().
- */
-int mock_accel_read_status(struct mock_accel_node *node, u32 *status)
-{
-	struct mock_accel_function *func = mock_accel_get_function(node);
-	int ret = -ENODEV;
-	u32 value;
-
-	if (IS_ERR(func))
-		return PTR_ERR(func);
-	value = readl(func->regs + MOCK_ACCEL_STATUS);
-	/* All ones is a legal status: only then ask a second time. */
-	if (value != MOCK_ACCEL_ALL_ONES || mock_accel_is_present(func)) {
-		*status = FIELD_GET(MOCK_ACCEL_STATUS_VALUE, value);
-		ret = 0;
-	}
-	mock_accel_put_function(node);
-	return ret;
-}
-
-/**
- * mock_accel_write_status() - write register STATUS, if the device is there
- * @node: class device of the function
- * @status: new value
- *
- * Context: may sleep; takes @node->access for reading.
- * Return: 0; -ENODEV if the function was unbound or does not answer; -EAGAIN
- * as mock_accel_get_function().
- */
-int mock_accel_write_status(struct mock_accel_node *node, u32 status)
-{
-	struct mock_accel_function *func = mock_accel_get_function(node);
-	int ret = -ENODEV;
-
-	if (IS_ERR(func))
-		return PTR_ERR(func);
-	/* A write to nobody is lost without a trace, so look first. */
-	if (mock_accel_is_present(func)) {
-		writel(FIELD_PREP(MOCK_ACCEL_STATUS_VALUE, status),
-		       func->regs + MOCK_ACCEL_STATUS);
-		ret = 0;
-	}
-	mock_accel_put_function(node);
-	return ret;
-}
 
 /* Copies an array of 32-bit registers to memory in the device's byte order. */
 static void mock_accel_read_bytes(const struct mock_accel_function *func,
@@ -185,6 +88,7 @@ static void mock_accel_identify_engine(struct mock_accel_function *func)
 	const u32 caps = readl(func->regs + MOCK_ACCEL_ENGINE_CAPS);
 	const u32 order =
 		FIELD_GET(MOCK_ACCEL_ENGINE_CAPS_MAX_RING_ORDER, caps);
+	u64 bytes;
 	u32 i;
 
 	func->ring_count = readl(func->regs + MOCK_ACCEL_RING_COUNT);
@@ -199,11 +103,11 @@ static void mock_accel_identify_engine(struct mock_accel_function *func)
 		func->rings[i].index = i;
 	}
 	/* BAR2 is what can be mapped; the register, what operations reach. */
-	if (func->pdev->resource[MOCK_ACCEL_MEMORY_BAR].parent)
-		func->memory_bytes = min_t(
-			u64,
-			pci_resource_len(func->pdev, MOCK_ACCEL_MEMORY_BAR),
-			readq(func->regs + MOCK_ACCEL_LOCAL_MEMORY_SIZE));
+	bytes = pci_resource_len(func->pdev, MOCK_ACCEL_MEMORY_BAR);
+	if (pci_resource_n(func->pdev, MOCK_ACCEL_MEMORY_BAR)->parent)
+		func->memory_bytes =
+			min(bytes,
+			    readq(func->regs + MOCK_ACCEL_LOCAL_MEMORY_SIZE));
 }
 
 /* Reads and checks what stays constant. After this, @func->ident is trusted. */
@@ -218,15 +122,14 @@ static int mock_accel_identify(struct mock_accel_function *func)
 		     sizeof(ident->label));
 
 	ident->device_id = readl(func->regs + MOCK_ACCEL_DEVICE_ID);
-	if (ident->device_id == MOCK_ACCEL_ALL_ONES)
-		return dev_err_probe(
-			dev, -ENODEV,
-			"Device does not answer (DEVICE_ID reads all ones)\n");
-	if (ident->device_id != MOCK_ACCEL_MAGIC)
-		return dev_err_probe(
-			dev, -ENODEV,
-			"DEVICE_ID is 0x%08x, want 0x%08x: not a mock-accel\n",
-			ident->device_id, MOCK_ACCEL_MAGIC);
+	if (ident->device_id == U32_MAX)
+		return dev_err_probe(dev, -ENODEV,
+				     "Device does not answer (DEVICE_ID reads all ones)\n");
+	if (ident->device_id != MOCK_ACCEL_DEVICE_ID_RESET)
+		return dev_err_probe(dev, -ENODEV,
+				     "DEVICE_ID is 0x%08x, want 0x%08x: not a mock-accel\n",
+				     ident->device_id,
+				     MOCK_ACCEL_DEVICE_ID_RESET);
 
 	ident->revision = readl(func->regs + MOCK_ACCEL_REVISION);
 	ident->fw_version = readl(func->regs + MOCK_ACCEL_FW_VERSION);
@@ -264,7 +167,7 @@ static int mock_accel_identify(struct mock_accel_function *func)
  */
 static int mock_accel_assign_bar(struct pci_dev *pdev, int bar)
 {
-	const struct resource *res = &pdev->resource[bar];
+	const struct resource *res = pci_resource_n(pdev, bar);
 
 	if (!(res->flags & IORESOURCE_MEM) || res->parent)
 		return 0;
@@ -281,10 +184,9 @@ static int mock_accel_map(struct mock_accel_function *func)
 		return dev_err_probe(&pdev->dev, ret, "No address for BAR0\n");
 	ret = mock_accel_assign_bar(pdev, MOCK_ACCEL_MEMORY_BAR);
 	if (ret)
-		dev_warn(
-			&pdev->dev,
-			"No address for BAR2 (%d): device memory cannot be mapped\n",
-			ret);
+		dev_warn(&pdev->dev,
+			 "No address for BAR2 (%d): device memory cannot be mapped\n",
+			 ret);
 	ret = pcim_enable_device(pdev);
 	if (ret)
 		return dev_err_probe(&pdev->dev, ret, "Cannot enable device\n");
@@ -396,7 +298,8 @@ static int __init mock_accel_init(void)
 {
 	int ret;
 
-	ret = mock_accel_class_init();
+	ret = mock_accel_class_init(&mock_accel_fops, mock_accel_groups,
+				    mock_accel_disconnect);
 	if (ret)
 		return ret;
 	ret = pci_register_driver(&mock_accel_driver);
@@ -416,4 +319,4 @@ module_exit(mock_accel_exit);
 MODULE_AUTHOR("The Mimic authors");
 MODULE_DESCRIPTION("Driver of Mimic's mock PCIe accelerator");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("1.1.0");
+MODULE_VERSION("1.2.0");

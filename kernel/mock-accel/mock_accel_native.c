@@ -19,7 +19,8 @@
 #include <linux/delay.h>
 #include <linux/sched/signal.h>
 
-#include "mock_accel.h"
+#include "mock_accel_native.h"
+#include "mock_accel_sriov.h"
 
 /* How long to wait before another try for the device lock; arbitrary. */
 #define MOCK_ACCEL_RETRY_MS 5

@@ -6,50 +6,41 @@
 /**
  * DOC: the node of a function in /sys/class/mock-accel and /dev
  *
- * This file makes and takes away nodes (struct mock_accel_node). A node's
- * memory is that of its struct device; an open file holds the cdev, which holds
- * the device. Taking a node away never waits for open files: they stay usable
- * as objects and answer -ENODEV and EPOLLHUP. Before it is gone, their rings
- * are stopped, their memory is taken from the device, and their mappings of
- * device memory end; mappings of ordinary memory stay.
+ * This file makes and takes away nodes (struct mock_accel_node), names them and
+ * links VFs with their PF; mimic_node.c says how they live. Before a node is
+ * gone, the rings of its files are stopped, their memory is taken from the
+ * device, and their mappings of device memory end; mappings of ordinary memory
+ * stay.
  */
 
 #include <linux/fs.h>
-#include <linux/idr.h>
-#include <linux/module.h>
 #include <linux/slab.h>
 
-#include "mock_accel.h"
-#include "mock_accel_compat.h"
-#include "mock_accel_queue.h"
+#include "mock_accel_node.h"
 
 /* Every name starts so; what follows is the same below /dev/mock-accel. */
 #define MOCK_ACCEL_NAME_PREFIX "mock"
+/* Arbitrary; 512 PFs with all their VFs. */
+#define MOCK_ACCEL_MAX_NODES 4096
 
-static DEFINE_IDA(mock_accel_minors);
-static dev_t mock_accel_devt;
+/* Who is bound, which VFs are enabled, and open counts; see main. */
+DEFINE_MUTEX(mock_accel_lock);
+
+static const struct file_operations *mock_accel_node_fops;
+
+static void mock_accel_node_free(struct mimic_node *base)
+{
+	kfree(container_of(base, struct mock_accel_node, base));
+}
 
 /* mock0_vf1 in /sys/class/mock-accel is mock-accel0_vf1 in /dev. */
-static char *mock_accel_devnode(mock_accel_devnode_const struct device *dev,
-				umode_t *mode)
-{
-	return kasprintf(GFP_KERNEL, "mock-accel%s",
-			 dev_name(dev) + strlen(MOCK_ACCEL_NAME_PREFIX));
-}
-
-static void mock_accel_node_free(struct device *dev)
-{
-	struct mock_accel_node *node = to_mock_accel_node(dev);
-
-	ida_free(&mock_accel_minors, MINOR(dev->devt) - MINOR(mock_accel_devt));
-	kfree(node);
-}
-
-static struct class mock_accel_class = {
+static struct mimic_node_class mock_accel_nodes = {
 	.name = "mock-accel",
-	.dev_groups = mock_accel_groups,
-	.devnode = mock_accel_devnode,
-	.dev_release = mock_accel_node_free,
+	.class_prefix = MOCK_ACCEL_NAME_PREFIX,
+	.dev_prefix = "mock-accel",
+	.max_nodes = MOCK_ACCEL_MAX_NODES,
+	.lock = &mock_accel_lock,
+	.free = mock_accel_node_free,
 };
 
 /* Makes a node with one reference, not yet visible. */
@@ -58,44 +49,31 @@ mock_accel_node_alloc(struct mock_accel_function *func,
 		      struct mock_accel_node *pf_node)
 {
 	struct mock_accel_node *node;
-	int minor;
+	int ret;
 
 	node = kzalloc(sizeof(*node), GFP_KERNEL);
 	if (!node)
 		return ERR_PTR(-ENOMEM);
-	minor = ida_alloc_max(&mock_accel_minors, MOCK_ACCEL_MAX_MINORS - 1,
-			      GFP_KERNEL);
-	if (minor < 0) {
-		kfree(node);
-		return ERR_PTR(minor);
-	}
 	node->ident = func->ident;
 	node->has_irq = func->has_irq;
 	node->func = func;
 	node->pf_node = pf_node;
-	init_rwsem(&node->access);
-	init_waitqueue_head(&node->waitq);
-	mutex_init(&node->files_lock);
-	INIT_LIST_HEAD(&node->files);
-	cdev_init(&node->cdev, &mock_accel_fops);
-	node->cdev.owner = THIS_MODULE;
-
-	device_initialize(&node->dev);
-	node->dev.class = &mock_accel_class;
-	node->dev.parent = &func->pdev->dev;
-	node->dev.devt = mock_accel_devt + minor;
-	/* Told by mock_accel_node_announce(), when there is all to see. */
-	dev_set_uevent_suppress(&node->dev, true);
+	ret = mimic_node_init(&node->base, &mock_accel_nodes,
+			      mock_accel_node_fops, &func->pdev->dev);
+	if (ret) {
+		kfree(node);
+		return ERR_PTR(ret);
+	}
 	return node;
 }
 
 static int mock_accel_node_name(struct mock_accel_node *node)
 {
 	if (node->pf_node)
-		return dev_set_name(&node->dev, "%s_vf%u",
-				    dev_name(&node->pf_node->dev),
+		return dev_set_name(&node->base.dev, "%s_vf%u",
+				    dev_name(&node->pf_node->base.dev),
 				    node->ident.vf_index);
-	return dev_set_name(&node->dev, MOCK_ACCEL_NAME_PREFIX "%d",
+	return dev_set_name(&node->base.dev, MOCK_ACCEL_NAME_PREFIX "%d",
 			    node->func->index);
 }
 
@@ -108,19 +86,18 @@ static void mock_accel_virtfn_name(const struct mock_accel_node *node,
 static int mock_accel_node_link(struct mock_accel_node *node)
 {
 	char name[sizeof("virtfn4294967295")];
+	struct kobject *vf = &node->base.dev.kobj;
 	int ret;
 
 	if (!node->pf_node)
 		return 0;
-	ret = sysfs_create_link(&node->dev.kobj, &node->pf_node->dev.kobj,
-				"physfn");
+	ret = sysfs_create_link(vf, &node->pf_node->base.dev.kobj, "physfn");
 	if (ret)
 		return ret;
 	mock_accel_virtfn_name(node, name, sizeof(name));
-	ret = sysfs_create_link(&node->pf_node->dev.kobj, &node->dev.kobj,
-				name);
+	ret = sysfs_create_link(&node->pf_node->base.dev.kobj, vf, name);
 	if (ret)
-		sysfs_remove_link(&node->dev.kobj, "physfn");
+		sysfs_remove_link(vf, "physfn");
 	return ret;
 }
 
@@ -131,8 +108,8 @@ static void mock_accel_node_unlink(struct mock_accel_node *node)
 	if (!node->pf_node)
 		return;
 	mock_accel_virtfn_name(node, name, sizeof(name));
-	sysfs_remove_link(&node->pf_node->dev.kobj, name);
-	sysfs_remove_link(&node->dev.kobj, "physfn");
+	sysfs_remove_link(&node->pf_node->base.dev.kobj, name);
+	sysfs_remove_link(&node->base.dev.kobj, "physfn");
 }
 
 static void mock_accel_set_node(struct mock_accel_function *func,
@@ -141,17 +118,6 @@ static void mock_accel_set_node(struct mock_accel_function *func,
 	spin_lock_irq(&func->node_lock);
 	func->node = node;
 	spin_unlock_irq(&func->node_lock);
-}
-
-/* Ends every use of the function through the node, and the wait for it. */
-static void mock_accel_node_disconnect(struct mock_accel_node *node)
-{
-	down_write(&node->access);
-	mock_accel_files_disconnect(node);
-	node->func = NULL;
-	up_write(&node->access);
-	WRITE_ONCE(node->gone, true);
-	wake_up_all(&node->waitq);
 }
 
 /**
@@ -179,7 +145,7 @@ int mock_accel_node_add(struct mock_accel_function *func,
 		goto err_put;
 	/* Before it can be opened, so that no status change is missed. */
 	mock_accel_set_node(func, node);
-	ret = cdev_device_add(&node->cdev, &node->dev);
+	ret = mimic_node_add(&node->base);
 	if (ret)
 		goto err_unset;
 	ret = mock_accel_node_link(node);
@@ -188,13 +154,15 @@ int mock_accel_node_add(struct mock_accel_function *func,
 	return 0;
 
 err_del:
-	cdev_device_del(&node->cdev, &node->dev);
+	mock_accel_set_node(func, NULL);
+	mimic_node_remove(&node->base);
+	return ret;
 err_unset:
 	mock_accel_set_node(func, NULL);
-	/* A quick opener may hold it. */
-	mock_accel_node_disconnect(node);
+	/* Its number was there for a moment, and a quick opener may hold it. */
+	mimic_node_disconnect(&node->base);
 err_put:
-	put_device(&node->dev);
+	put_device(&node->base.dev);
 	return ret;
 }
 
@@ -206,8 +174,7 @@ err_put:
  */
 void mock_accel_node_announce(struct mock_accel_node *node)
 {
-	dev_set_uevent_suppress(&node->dev, false);
-	kobject_uevent(&node->dev.kobj, KOBJ_ADD);
+	mimic_node_announce(&node->base);
 }
 
 /**
@@ -228,48 +195,25 @@ void mock_accel_node_remove(struct mock_accel_function *func)
 	mock_accel_set_node(func, NULL);
 	mock_accel_node_unlink(node);
 	/* Waits for sysfs readers and writers; open files live on. */
-	cdev_device_del(&node->cdev, &node->dev);
-	mock_accel_node_disconnect(node);
-	put_device(&node->dev);
-}
-
-/**
- * mock_accel_status_changed() - wake all who wait for a change of STATUS
- * @func: the function whose register changed
- *
- * Context: any, also hard interrupt; takes @func->node_lock.
- */
-void mock_accel_status_changed(struct mock_accel_function *func)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&func->node_lock, flags);
-	if (func->node) {
-		atomic_inc(&func->node->status_seq);
-		wake_up_all(&func->node->waitq);
-	}
-	spin_unlock_irqrestore(&func->node_lock, flags);
+	mimic_node_remove(&node->base);
 }
 
 /**
  * mock_accel_class_init() - register the class and the device numbers
+ * @fops: of the files of nodes
+ * @groups: attributes of nodes
+ * @disconnect: ends what open files do with the function of a node
  *
  * Context: module load.
  * Return: 0 or a negative errno, with nothing left behind.
  */
-int __init mock_accel_class_init(void)
+int mock_accel_class_init(const struct file_operations *fops,
+			  const struct attribute_group **groups,
+			  void (*disconnect)(struct mimic_node *node))
 {
-	int ret;
-
-	ret = alloc_chrdev_region(&mock_accel_devt, 0, MOCK_ACCEL_MAX_MINORS,
-				  "mock-accel");
-	if (ret)
-		return ret;
-	ret = class_register(&mock_accel_class);
-	if (ret)
-		unregister_chrdev_region(mock_accel_devt,
-					 MOCK_ACCEL_MAX_MINORS);
-	return ret;
+	mock_accel_node_fops = fops;
+	mock_accel_nodes.disconnect = disconnect;
+	return mimic_node_class_init(&mock_accel_nodes, groups);
 }
 
 /**
@@ -279,7 +223,5 @@ int __init mock_accel_class_init(void)
  */
 void mock_accel_class_exit(void)
 {
-	class_unregister(&mock_accel_class);
-	unregister_chrdev_region(mock_accel_devt, MOCK_ACCEL_MAX_MINORS);
-	ida_destroy(&mock_accel_minors);
+	mimic_node_class_exit(&mock_accel_nodes);
 }

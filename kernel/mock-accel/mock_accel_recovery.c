@@ -23,9 +23,12 @@
 
 #include <linux/pm.h>
 
-#include "mock_accel.h"
 #include "mock_accel_compat.h"
+#include "mock_accel_hw.h"
+#include "mock_accel_node.h"
 #include "mock_accel_queue.h"
+#include "mock_accel_recovery.h"
+#include "mock_accel_sriov.h"
 
 static void mock_accel_block(struct mock_accel_function *func,
 			     enum mock_accel_blocked why,
@@ -33,14 +36,14 @@ static void mock_accel_block(struct mock_accel_function *func,
 {
 	lockdep_assert_held(&mock_accel_lock);
 	if (func->node)
-		down_write(&func->node->access);
+		down_write(&func->node->base.access);
 	/* Rings that are stopped already are not touched. */
 	if (func->node)
 		mock_accel_files_stop(func->node, how);
 	set_bit(why, &func->blocked);
 	if (func->node) {
-		up_write(&func->node->access);
-		wake_up_all(&func->node->waitq);
+		up_write(&func->node->base.access);
+		wake_up_all(&func->node->base.waitq);
 	}
 }
 

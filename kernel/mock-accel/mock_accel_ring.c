@@ -7,13 +7,9 @@
  * DOC: starting, stopping and reading hardware rings
  *
  * A ring is enabled late, by the first submission, and again by the first
- * submission after something stopped it. While it runs, entry k of its rings
- * belongs to operation origin + k. A ring that is stopped completes what was in
- * flight with ABORTED, by our hand, so that nobody waits for ever.
- *
- * The device may write what it likes into the completion ring. It is believed
- * about one thing, the phase of the next entry, and never further than to what
- * was submitted.
+ * submission after something stopped it. A ring that is stopped completes what
+ * was in flight with ABORTED, by our hand, so that nobody waits for ever. Which
+ * operations are complete is in mock_accel_progress.c.
  *
  * Rule: memory is taken from the device only after its ring was stopped. If a
  * ring does not stop although the device answers, bus mastering is taken from
@@ -21,62 +17,24 @@
  */
 
 #include <linux/io-64-nonatomic-lo-hi.h>
-#include <linux/slab.h>
 
-#include "mock_accel_queue.h"
+#include "mock_accel_hw.h"
+#include "mock_accel_ring.h"
 
 #define MOCK_ACCEL_RING_REG(ring, name)                \
 	((ring)->func->regs + MOCK_ACCEL_RING_##name + \
 	 (ring)->index * MOCK_ACCEL_RING_##name##_STRIDE)
 
-static struct mock_accel_completion *
-mock_accel_completion_at(const struct mock_accel_queue *queue, u32 operation)
+static struct mock_accel_slot *
+mock_accel_next_slot(const struct mock_accel_queue *queue)
 {
-	struct mock_accel_completion *ring =
-		page_address(queue->completions.page);
-
-	return &ring[(operation - queue->origin) & (queue->entries - 1)];
+	return &queue->slots[queue->progress.completed &
+			     (queue->progress.entries - 1)];
 }
 
-static u16 mock_accel_phase_of(const struct mock_accel_queue *queue,
-			       u32 operation)
+/* An operation does not hold its buffers any more. */
+static void mock_accel_forget(struct mock_accel_slot *slot)
 {
-	const u32 turn = (operation - queue->origin) >> queue->order;
-
-	return (turn & 1) ^ 1;
-}
-
-static bool mock_accel_is_complete(const struct mock_accel_queue *queue,
-				   u32 operation)
-{
-	const struct mock_accel_completion *entry =
-		mock_accel_completion_at(queue, operation);
-
-	return (le16_to_cpu(READ_ONCE(entry->phase)) &
-		MOCK_ACCEL_COMPLETION_PHASE) ==
-	       mock_accel_phase_of(queue, operation);
-}
-
-/**
- * mock_accel_queue_has_work() - is there a completion that nobody has seen?
- * @queue: the queue, which the caller keeps from going away
- *
- * A hint for the interrupt handler, which has no lock: who takes completions
- * wakes the others.
- *
- * Context: any.
- * Return: true if it is worth to wake the waiters.
- */
-bool mock_accel_queue_has_work(const struct mock_accel_queue *queue)
-{
-	return mock_accel_is_complete(queue, READ_ONCE(queue->completed));
-}
-
-static void mock_accel_forget(struct mock_accel_queue *queue, u32 operation)
-{
-	struct mock_accel_slot *slot =
-		&queue->slots[operation & (queue->entries - 1)];
-
 	if (slot->src)
 		slot->src->in_flight--;
 	if (slot->dst)
@@ -99,21 +57,17 @@ static void mock_accel_wake_file(struct mock_accel_file *file)
  */
 void mock_accel_queue_scan(struct mock_accel_queue *queue)
 {
-	const u32 before = queue->completed;
-	u32 next = before;
+	struct mock_accel_progress *progress = &queue->progress;
+	const u32 before = progress->completed;
 
 	lockdep_assert_held(&queue->file->lock);
-	if (!queue->running)
-		return;
-	while (next != queue->submitted && mock_accel_is_complete(queue, next))
-		mock_accel_forget(queue, next++);
-	if (next == before)
-		return;
-	/* What the entries say is read after their phase. */
-	dma_rmb();
-	WRITE_ONCE(queue->completed, next);
+	while (mock_accel_progress_next_is_done(progress)) {
+		mock_accel_forget(mock_accel_next_slot(queue));
+		mock_accel_progress_take(progress);
+	}
 	/* The handler may have looked at what we have just taken. */
-	mock_accel_wake_file(queue->file);
+	if (progress->completed != before)
+		mock_accel_wake_file(queue->file);
 }
 
 /**
@@ -124,24 +78,15 @@ void mock_accel_queue_scan(struct mock_accel_queue *queue)
  */
 void mock_accel_queue_abort(struct mock_accel_queue *queue)
 {
-	struct mock_accel_completion *entry;
-	const struct mock_accel_slot *slot;
-	u32 next = queue->completed;
+	struct mock_accel_progress *progress = &queue->progress;
+	struct mock_accel_slot *slot;
 
 	lockdep_assert_held(&queue->file->lock);
-	for (; next != queue->submitted; next++) {
-		slot = &queue->slots[next & (queue->entries - 1)];
-		entry = mock_accel_completion_at(queue, next);
-		entry->cookie = cpu_to_le64(slot->cookie);
-		entry->bytes = 0;
-		entry->status = cpu_to_le16(MOCK_ACCEL_COMPLETION_ABORTED);
-		/* As the device does it: the phase last. */
-		smp_wmb();
-		WRITE_ONCE(entry->phase,
-			   cpu_to_le16(mock_accel_phase_of(queue, next)));
-		mock_accel_forget(queue, next);
+	while (progress->completed != progress->submitted) {
+		slot = mock_accel_next_slot(queue);
+		mock_accel_forget(slot);
+		mock_accel_progress_abort(progress, slot->cookie);
 	}
-	WRITE_ONCE(queue->completed, next);
 	mock_accel_wake_file(queue->file);
 }
 
@@ -163,18 +108,15 @@ int mock_accel_queue_start(struct mock_accel_queue *queue)
 	lockdep_assert_held(&queue->file->lock);
 	if (queue->interrupt)
 		control |= MOCK_ACCEL_RING_CONTROL_INTERRUPT_ENABLE;
-	memset(page_address(queue->completions.page), 0,
-	       queue->completions.size);
-	queue->origin = queue->submitted;
 	/* Ignored while a ring is enabled; nobody else should have done that. */
 	writel(0, MOCK_ACCEL_RING_REG(ring, CONTROL));
 	writeq(queue->descriptors.dma, MOCK_ACCEL_RING_REG(ring, BASE));
 	writeq(queue->completions.dma,
 	       ring->func->regs + MOCK_ACCEL_COMPLETION_BASE +
 		       ring->index * MOCK_ACCEL_COMPLETION_BASE_STRIDE);
-	writel(queue->order, MOCK_ACCEL_RING_REG(ring, ORDER));
+	writel(queue->progress.order, MOCK_ACCEL_RING_REG(ring, ORDER));
 	/* From the write on the device may use the memory. */
-	queue->running = true;
+	mock_accel_progress_start(&queue->progress);
 	writel(control, MOCK_ACCEL_RING_REG(ring, CONTROL));
 	value = readl(MOCK_ACCEL_RING_REG(ring, CONTROL));
 	if (value == control)
@@ -193,7 +135,8 @@ void mock_accel_queue_ring_doorbell(struct mock_accel_queue *queue)
 {
 	/* The descriptors are there before the device is told. */
 	dma_wmb();
-	writel(queue->submitted - queue->origin,
+	writel(mock_accel_progress_place(&queue->progress,
+					 queue->progress.submitted),
 	       MOCK_ACCEL_RING_REG(queue->ring, TAIL));
 }
 
@@ -217,7 +160,7 @@ int mock_accel_queue_stop(struct mock_accel_queue *queue,
 	int ret = 0;
 
 	lockdep_assert_held(&queue->file->lock);
-	if (!queue->running)
+	if (!queue->progress.running)
 		return 0;
 	func = queue->ring->func;
 	writel(0, MOCK_ACCEL_RING_REG(queue->ring, CONTROL));
@@ -235,7 +178,7 @@ int mock_accel_queue_stop(struct mock_accel_queue *queue,
 		}
 	}
 	mock_accel_queue_scan(queue);
-	queue->running = false;
+	mock_accel_progress_stop(&queue->progress);
 	return ret;
 }
 
@@ -253,7 +196,7 @@ int mock_accel_queue_check(struct mock_accel_queue *queue)
 	u32 status;
 
 	lockdep_assert_held(&queue->file->lock);
-	if (!queue->running)
+	if (!queue->progress.running)
 		return 0;
 	status = readl(MOCK_ACCEL_RING_REG(ring, STATUS));
 	if (status == U32_MAX && !mock_accel_is_present(ring->func))

@@ -27,13 +27,14 @@
 #include <linux/bitmap.h>
 #include <linux/io.h>
 
-#include "mock_accel.h"
+#include "mock_accel_hw.h"
+#include "mock_accel_node.h"
+#include "mock_accel_sriov.h"
 
 /* Arbitrary; the bus number of a native VF allows no more. */
 #define MOCK_ACCEL_MAX_NATIVE_VFS 256
 
-/* Protects the list below and what the comments of struct fields say. */
-DEFINE_MUTEX(mock_accel_lock);
+/* Protected by mock_accel_lock. */
 static LIST_HEAD(mock_accel_functions);
 
 /**
@@ -152,7 +153,7 @@ static bool mock_accel_any_vf_is_open(struct mock_accel_function *pf)
 	lockdep_assert_held(&mock_accel_lock);
 	list_for_each_entry(vf, &mock_accel_functions, list)
 		if (mock_accel_is_vf_of(vf, pf) && vf->node &&
-		    vf->node->open_count)
+		    vf->node->base.open_count)
 			return true;
 	return false;
 }

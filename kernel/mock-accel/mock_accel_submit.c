@@ -14,10 +14,15 @@
  * names are held until its completion was seen.
  */
 
+#include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
 
+#include "mimic_uapi.h"
+#include "mock_accel_buffer.h"
+#include "mock_accel_hw.h"
 #include "mock_accel_queue.h"
+#include "mock_accel_ring.h"
+#include "mock_accel_submit.h"
 
 #define MOCK_ACCEL_OPERATION_FLAGS                                         \
 	(MOCK_ACCEL_OPERATION_INTERRUPT | MOCK_ACCEL_OPERATION_SRC_LOCAL | \
@@ -57,6 +62,8 @@ static int mock_accel_translate(struct mock_accel_file *file,
 				struct mock_accel_side *src,
 				struct mock_accel_side *dst)
 {
+	const bool src_local = op->flags & MOCK_ACCEL_OPERATION_SRC_LOCAL;
+	const bool dst_local = op->flags & MOCK_ACCEL_OPERATION_DST_LOCAL;
 	int ret;
 
 	if ((op->flags & ~MOCK_ACCEL_OPERATION_FLAGS) || op->reserved)
@@ -70,35 +77,35 @@ static int mock_accel_translate(struct mock_accel_file *file,
 			return -EINVAL;
 		return 0;
 	case MOCK_ACCEL_OP_FILL:
-		if (op->src_buffer ||
-		    (op->flags & MOCK_ACCEL_OPERATION_SRC_LOCAL))
+		if (op->src_buffer || src_local)
 			return -EINVAL;
 		break;
 	case MOCK_ACCEL_OP_COPY:
-		ret = mock_accel_translate_side(
-			file, op->flags & MOCK_ACCEL_OPERATION_SRC_LOCAL,
-			op->src_buffer, op->src, op->length, src);
+		ret = mock_accel_translate_side(file, src_local, op->src_buffer,
+						op->src, op->length, src);
 		if (ret)
 			return ret;
 		break;
 	default:
 		return -EINVAL;
 	}
-	return mock_accel_translate_side(
-		file, op->flags & MOCK_ACCEL_OPERATION_DST_LOCAL,
-		op->dst_buffer, op->dst, op->length, dst);
+	return mock_accel_translate_side(file, dst_local, op->dst_buffer,
+					 op->dst, op->length, dst);
 }
 
-static struct mock_accel_descriptor *mock_accel_push(
-	struct mock_accel_queue *queue, const struct mock_accel_operation *op,
-	const struct mock_accel_side *src, const struct mock_accel_side *dst)
+static struct mock_accel_descriptor *
+mock_accel_push(struct mock_accel_queue *queue,
+		const struct mock_accel_operation *op,
+		const struct mock_accel_side *src,
+		const struct mock_accel_side *dst)
 {
 	struct mock_accel_descriptor *ring =
 		page_address(queue->descriptors.page);
-	const u32 mask = queue->entries - 1;
-	const u32 next = queue->submitted;
+	struct mock_accel_progress *progress = &queue->progress;
+	const u32 mask = progress->entries - 1;
+	const u32 next = progress->submitted;
 	struct mock_accel_descriptor *descriptor =
-		&ring[(next - queue->origin) & mask];
+		&ring[mock_accel_progress_place(progress, next) & mask];
 
 	*descriptor = (struct mock_accel_descriptor){
 		.opcode = op->opcode,
@@ -117,17 +124,8 @@ static struct mock_accel_descriptor *mock_accel_push(
 		src->buffer->in_flight++;
 	if (dst->buffer)
 		dst->buffer->in_flight++;
-	queue->submitted = next + 1;
+	progress->submitted = next + 1;
 	return descriptor;
-}
-
-/* How many operations there is room for. */
-static u32 mock_accel_room(const struct mock_accel_queue *queue)
-{
-	/* It starts again when all that was in flight was read. */
-	if (!queue->running && queue->consumed != queue->submitted)
-		return 0;
-	return queue->entries - (queue->submitted - queue->consumed);
 }
 
 /* Takes what it can; @submit->taken says how much that was. */
@@ -135,7 +133,8 @@ static int mock_accel_submit_all(struct mock_accel_queue *queue,
 				 const struct mock_accel_operation *ops,
 				 struct mock_accel_submit *submit)
 {
-	const u32 count = min(submit->count, mock_accel_room(queue));
+	const u32 count = min(submit->count,
+			      mock_accel_progress_room(&queue->progress));
 	struct mock_accel_descriptor *last = NULL;
 	struct mock_accel_side src, dst;
 	int ret = 0;
@@ -143,7 +142,7 @@ static int mock_accel_submit_all(struct mock_accel_queue *queue,
 
 	if (!count)
 		return 0;
-	if (!queue->running) {
+	if (!queue->progress.running) {
 		ret = mock_accel_queue_start(queue);
 		if (ret)
 			return ret;
@@ -176,57 +175,62 @@ static int mock_accel_submit_locked(struct mock_accel_file *file,
 	if (!queue)
 		return -EINVAL;
 	mock_accel_queue_scan(queue);
-	ret = mock_accel_queue_set_consumed(queue, submit->consumed);
-	if (ret)
-		return ret;
+	if (!mock_accel_progress_consume(&queue->progress, submit->consumed))
+		return -EINVAL;
 	submit->taken = 0;
 	ret = mock_accel_submit_all(queue, ops, submit);
-	submit->submitted = queue->submitted;
-	submit->origin = queue->origin;
+	submit->submitted = queue->progress.submitted;
+	submit->origin = queue->progress.origin;
 	return ret;
 }
 
+static struct mock_accel_operation *
+mock_accel_copy_operations(const struct mock_accel_submit *submit)
+{
+	const u32 min_size = offsetofend(struct mock_accel_operation, cookie);
+	u32 user_size = submit->operation_bytes;
+
+	if (!user_size)
+		user_size = min_size;
+	return mimic_copy_array(u64_to_user_ptr(submit->operations),
+				submit->count, user_size,
+				sizeof(struct mock_accel_operation), min_size);
+}
+
 /**
- * mock_accel_submit_ioctl() - MOCK_ACCEL_IOC_SUBMIT
- * @file: the open file
- * @arg: its argument
+ * mock_accel_submit() - MOCK_ACCEL_IOC_SUBMIT
+ * @context: the open file
+ * @argument: struct mock_accel_submit
  *
  * Return: 0 or a negative errno, see README.md.
  */
-long mock_accel_submit_ioctl(struct mock_accel_file *file,
-			     struct mock_accel_submit __user *arg)
+int mock_accel_submit(void *context, void *argument)
 {
+	struct mock_accel_submit *submit = argument;
 	struct mock_accel_operation *ops = NULL;
+	struct mock_accel_file *file = context;
+	struct mock_accel_node *node = mock_accel_node_of(file);
 	struct mock_accel_function *func;
-	struct mock_accel_submit submit;
 	int ret;
 
-	BUILD_BUG_ON(sizeof(submit) != 40);
-	BUILD_BUG_ON(sizeof(*ops) != 40);
-	ret = mock_accel_copy_in(&submit, arg, sizeof(submit));
-	if (ret)
-		return ret;
-	if (submit.flags & ~MOCK_ACCEL_SUBMIT_NO_INTERRUPT)
+	if ((submit->flags & ~MOCK_ACCEL_SUBMIT_NO_INTERRUPT) ||
+	    submit->reserved)
 		return -EINVAL;
-	submit.count = min_t(u32, submit.count, MOCK_ACCEL_MAX_SUBMIT);
-	if (submit.count) {
-		ops = vmemdup_user(u64_to_user_ptr(submit.operations),
-				   submit.count * sizeof(*ops));
+	submit->count = min_t(u32, submit->count, MOCK_ACCEL_MAX_SUBMIT);
+	if (submit->count) {
+		ops = mock_accel_copy_operations(submit);
 		if (IS_ERR(ops))
 			return PTR_ERR(ops);
 	}
 
-	func = mock_accel_get_function(file->node);
+	func = mock_accel_get_function(node);
 	ret = PTR_ERR_OR_ZERO(func);
 	if (!ret) {
 		mutex_lock(&file->lock);
-		ret = mock_accel_submit_locked(file, ops, &submit);
+		ret = mock_accel_submit_locked(file, ops, submit);
 		mutex_unlock(&file->lock);
-		mock_accel_put_function(file->node);
+		mock_accel_put_function(node);
 	}
 	kvfree(ops);
-	if (ret)
-		return ret;
-	submit.size = sizeof(submit);
-	return copy_to_user(arg, &submit, sizeof(submit)) ? -EFAULT : 0;
+	return ret;
 }

@@ -17,7 +17,10 @@
 #include <linux/kernel.h>
 #include <linux/sysfs.h>
 
-#include "mock_accel.h"
+#include "mock_accel_hw.h"
+#include "mock_accel_native.h"
+#include "mock_accel_sriov.h"
+#include "mock_accel_sysfs.h"
 
 static ssize_t uuid_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)

@@ -2,8 +2,8 @@
 """Checks the tracked files against the rules of the house: python3 tools/check_tree [--root FOLDER] [FILE...]
 
 Prints "file:line: message" for each breach and exits 1 if there is one. Warnings do not count. The rules are in
-text_rules.py (sizes, columns, licences, host names), include_rules.py (which folder may include which) and
-doc_rules.py (tests that the README names, markers of generated text).
+text_rules.py (sizes, columns, licences, host names), include_rules.py (which folder may include which), kernel_rules.py
+(circles in a kernel module) and doc_rules.py (tests that the README names, markers of generated text).
 """
 
 import argparse
@@ -15,10 +15,11 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import doc_rules  # noqa: E402  (needs the path above)
 import include_rules  # noqa: E402
+import kernel_rules  # noqa: E402
 import text_rules  # noqa: E402
 from tree import Tree  # noqa: E402
 
-RULES = text_rules.RULES + include_rules.RULES + doc_rules.RULES
+RULES = text_rules.RULES + include_rules.RULES + kernel_rules.RULES + doc_rules.RULES
 
 
 def tracked_files(root):

@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import commit_title  # noqa: E402
 import doc_rules  # noqa: E402
 import include_rules  # noqa: E402
+import kernel_rules  # noqa: E402
 import text_rules  # noqa: E402
 from tree import Tree  # noqa: E402
 
@@ -142,6 +143,15 @@ class DocRules(unittest.TestCase):
         for bad in (begin, end, begin + begin + end):
             self.assertEqual(len(found(doc_rules.markers, tree={"docs/a.md": bad})), 1)
         self.assertEqual(found(doc_rules.markers, tree={"docs/a.md": begin + end}), [])
+
+
+class KernelRules(unittest.TestCase):
+    def test_circles(self):
+        tree = {"kernel/m/Kbuild": "", "kernel/m/a.h": "", "kernel/m/b.h": "", "kernel/m/a.c": '#include "b.h"\n',
+                "kernel/m/b.c": '#include "b.h"\n'}
+        self.assertEqual(found(kernel_rules.circles, tree=tree), [])
+        bad = dict(tree, **{"kernel/m/b.h": '#include "c.h"\n', "kernel/m/c.h": "", "kernel/m/c.c": '#include "a.h"\n'})
+        self.assertEqual(found(kernel_rules.circles, tree=bad), ["files need each other in a circle: a -> b -> c -> a"])
 
 
 class CommitTitle(unittest.TestCase):

@@ -3,6 +3,7 @@
 import json
 import time
 
+import driver_scenarios
 from guest import check, equal
 
 CLASS = "/sys/class/mock-accel"
@@ -217,6 +218,7 @@ def endpoint_memory(vm):
     for device in ("mock0", "mock0_vf0", "mock0_vf1"):
         bench_verifies(vm, machine, device)
     suspends(vm, machine, "mock0", "mock0_vf1")
+    driver_scenarios.interface_holds(vm, machine, bdf, "gpu0")
     vm.check_dmesg(machine)
 
 

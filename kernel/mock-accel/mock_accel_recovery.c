@@ -181,9 +181,9 @@ static pci_ers_result_t mock_accel_error_detected(struct pci_dev *pdev,
 /* Not fatal: the link is there, and registers tell whether the device is. */
 static pci_ers_result_t mock_accel_mmio_enabled(struct pci_dev *pdev)
 {
-	return mock_accel_is_present(pci_get_drvdata(pdev)) ?
-		       PCI_ERS_RESULT_RECOVERED :
-		       PCI_ERS_RESULT_NEED_RESET;
+	if (mock_accel_is_present(pci_get_drvdata(pdev)))
+		return PCI_ERS_RESULT_RECOVERED;
+	return PCI_ERS_RESULT_NEED_RESET;
 }
 
 static pci_ers_result_t mock_accel_slot_reset(struct pci_dev *pdev)
@@ -195,8 +195,7 @@ static pci_ers_result_t mock_accel_slot_reset(struct pci_dev *pdev)
 	pci_save_state(pdev);
 	pci_set_master(pdev);
 	if (!mock_accel_is_present(func)) {
-		dev_err(&pdev->dev,
-			"slot reset, but the device is not there\n");
+		dev_err(&pdev->dev, "slot reset, but the device is not there\n");
 		return PCI_ERS_RESULT_DISCONNECT;
 	}
 	mock_accel_restore_vfs(func);
@@ -258,5 +257,6 @@ static int __maybe_unused mock_accel_resume(struct device *dev)
 }
 
 /* For the driver structure: also for hibernation. */
-const struct dev_pm_ops mock_accel_pm_ops = { SET_SYSTEM_SLEEP_PM_OPS(
-	mock_accel_suspend, mock_accel_resume) };
+const struct dev_pm_ops mock_accel_pm_ops = {
+	SET_SYSTEM_SLEEP_PM_OPS(mock_accel_suspend, mock_accel_resume)
+};

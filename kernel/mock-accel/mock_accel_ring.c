@@ -17,9 +17,13 @@
  */
 
 #include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/jiffies.h>
 
 #include "mock_accel_hw.h"
 #include "mock_accel_ring.h"
+
+/* How long poll() waits where there is no interrupt; arbitrary. */
+#define MOCK_ACCEL_LOOK_MS 10
 
 #define MOCK_ACCEL_RING_REG(ring, name)                \
 	((ring)->func->regs + MOCK_ACCEL_RING_##name + \
@@ -47,6 +51,20 @@ static void mock_accel_wake_file(struct mock_accel_file *file)
 {
 	atomic_inc(&file->events);
 	wake_up_all(&file->waitq);
+}
+
+/**
+ * mock_accel_look_soon() - let those who poll a file look again, a little later
+ * @file: the file
+ *
+ * For what no interrupt tells of.
+ *
+ * Context: any.
+ */
+void mock_accel_look_soon(struct mock_accel_file *file)
+{
+	schedule_delayed_work(&file->look,
+			      msecs_to_jiffies(MOCK_ACCEL_LOOK_MS));
 }
 
 /**
@@ -138,6 +156,9 @@ void mock_accel_queue_ring_doorbell(struct mock_accel_queue *queue)
 	writel(mock_accel_progress_place(&queue->progress,
 					 queue->progress.submitted),
 	       MOCK_ACCEL_RING_REG(queue->ring, TAIL));
+	/* Who polls later than this looks by himself. */
+	if (!queue->interrupt && waitqueue_active(&queue->file->waitq))
+		mock_accel_look_soon(queue->file);
 }
 
 /**

@@ -4,6 +4,7 @@
 
 #include "mock_accel_file.h"
 
+void mock_accel_look_soon(struct mock_accel_file *file);
 void mock_accel_queue_scan(struct mock_accel_queue *queue);
 void mock_accel_queue_abort(struct mock_accel_queue *queue);
 int mock_accel_queue_start(struct mock_accel_queue *queue);

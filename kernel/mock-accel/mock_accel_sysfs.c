@@ -91,13 +91,15 @@ static ssize_t status_store(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RW(status);
 
-static struct attribute *mock_accel_attrs[] = { &dev_attr_uuid.attr,
-						&dev_attr_memory_size.attr,
-						&dev_attr_numa_node.attr,
-						&dev_attr_capabilities.attr,
-						&dev_attr_fw_version.attr,
-						&dev_attr_status.attr,
-						NULL };
+static struct attribute *mock_accel_attrs[] = {
+	&dev_attr_uuid.attr,
+	&dev_attr_memory_size.attr,
+	&dev_attr_numa_node.attr,
+	&dev_attr_capabilities.attr,
+	&dev_attr_fw_version.attr,
+	&dev_attr_status.attr,
+	NULL,
+};
 
 static const struct attribute_group mock_accel_group = {
 	.attrs = mock_accel_attrs,
@@ -141,7 +143,9 @@ static ssize_t sriov_numvfs_store(struct device *dev,
 static DEVICE_ATTR_RW(sriov_numvfs);
 
 static struct attribute *mock_accel_sriov_attrs[] = {
-	&dev_attr_sriov_totalvfs.attr, &dev_attr_sriov_numvfs.attr, NULL
+	&dev_attr_sriov_totalvfs.attr,
+	&dev_attr_sriov_numvfs.attr,
+	NULL,
 };
 
 static umode_t mock_accel_sriov_is_visible(struct kobject *kobj,
@@ -149,10 +153,10 @@ static umode_t mock_accel_sriov_is_visible(struct kobject *kobj,
 {
 	struct mock_accel_node *node = to_mock_accel_node(kobj_to_dev(kobj));
 
-	return mock_accel_sriov_is_static(node->func) ||
-			       mock_accel_sriov_is_native(node->func) ?
-		       attr->mode :
-		       0;
+	if (mock_accel_sriov_is_static(node->func) ||
+	    mock_accel_sriov_is_native(node->func))
+		return attr->mode;
+	return 0;
 }
 
 static const struct attribute_group mock_accel_sriov_group = {
@@ -161,6 +165,8 @@ static const struct attribute_group mock_accel_sriov_group = {
 };
 
 /* For the class: every node gets them when it appears. */
-const struct attribute_group *mock_accel_groups[] = { &mock_accel_group,
-						      &mock_accel_sriov_group,
-						      NULL };
+const struct attribute_group *mock_accel_groups[] = {
+	&mock_accel_group,
+	&mock_accel_sriov_group,
+	NULL,
+};

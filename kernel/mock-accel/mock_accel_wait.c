@@ -18,7 +18,8 @@
  *
  * poll() cannot sleep for a slice of time. Where completions raise no
  * interrupt, work that runs once, a little later, lets those who poll look
- * again; it is asked for by each look, so nothing runs when nobody polls.
+ * again; it is asked for by each look that finds something in flight, and by
+ * each submission while somebody polls, so nothing runs when nobody does.
  *
  * A status change without an interrupt cannot be waited for at all. As with the
  * pending error of a socket, poll() says so by EPOLLERR until the file was told
@@ -41,8 +42,6 @@
 #define MOCK_ACCEL_SLICE_NS (100 * NSEC_PER_MSEC)
 /* The same where there is no interrupt. */
 #define MOCK_ACCEL_POLL_NS (50 * NSEC_PER_USEC)
-/* The same for poll(); arbitrary. */
-#define MOCK_ACCEL_LOOK_MS 10
 
 static bool mock_accel_changed(struct mock_accel_node *node, u32 seen_seq)
 {
@@ -62,6 +61,7 @@ int mock_accel_wait_status(void *context, void *argument)
 	struct mock_accel_file *file = context;
 	struct mock_accel_wait *wait = argument;
 	struct mock_accel_node *node = mock_accel_node_of(file);
+	const u32 seen = wait->status_seq;
 	long left = MAX_SCHEDULE_TIMEOUT;
 	int ret;
 
@@ -76,9 +76,9 @@ int mock_accel_wait_status(void *context, void *argument)
 
 	if (wait->timeout_ms >= 0)
 		left = msecs_to_jiffies(wait->timeout_ms);
-	left = wait_event_interruptible_timeout(
-		node->base.waitq, mock_accel_changed(node, wait->status_seq),
-		left);
+	left = wait_event_interruptible_timeout(node->base.waitq,
+						mock_accel_changed(node, seen),
+						left);
 	if (left < 0)
 		return left;
 	if (!left)
@@ -135,17 +135,21 @@ static int mock_accel_wait_check(struct mock_accel_file *file, u32 handle)
 	return ret;
 }
 
+static bool mock_accel_happened(const struct mock_accel_file *file, int seen)
+{
+	return atomic_read(&file->events) != seen ||
+	       READ_ONCE(file->base.node->gone);
+}
+
 /* Sleeps until something happens in the file, or for a while. */
 static int mock_accel_wait_sleep(struct mock_accel_file *file, int seen,
 				 ktime_t while_ns)
 {
-	const bool *gone = &file->base.node->gone;
 	int ret;
 
-	ret = wait_event_interruptible_hrtimeout(
-		file->waitq,
-		atomic_read(&file->events) != seen || READ_ONCE(*gone),
-		while_ns);
+	ret = wait_event_interruptible_hrtimeout(file->waitq,
+						 mock_accel_happened(file, seen),
+						 while_ns);
 	return ret == -ERESTARTSYS ? ret : 0;
 }
 
@@ -224,8 +228,7 @@ __poll_t mock_accel_poll(struct file *filp, poll_table *table)
 	if (mock_accel_file_has_completions(file, &look_again))
 		events |= EPOLLIN | EPOLLRDBAND;
 	else if (look_again)
-		schedule_delayed_work(&file->look,
-				      msecs_to_jiffies(MOCK_ACCEL_LOOK_MS));
+		mock_accel_look_soon(file);
 	if (!node->has_irq && !READ_ONCE(file->told_no_irq))
 		events |= EPOLLERR;
 	if (node->has_irq && mock_accel_changed(node, READ_ONCE(file->seen_seq)))

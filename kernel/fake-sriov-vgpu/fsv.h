@@ -15,7 +15,10 @@
 #include "fsv_compat.h"
 #include "fsv_config.h"
 
+struct fsv_leave;
+
 #define FSV_NAME "fake-sriov-vgpu"
+#define FSV_NVIDIA 0x10de
 
 #define FSV_MAX_FUNCTIONS 32
 #define FSV_SLOTS 32
@@ -24,6 +27,9 @@
 #define FSV_MAX_BAR_BYTES (4u << 20)
 #define FSV_MAX_IMAGE_BYTES 65536
 #define FSV_MAX_VGPU_PARAMS 256
+
+/* How long whoever takes something away waits until it has gone; arbitrary. */
+#define FSV_LEAVE_TIMEOUT (5 * HZ)
 
 /* What anybody can provoke is logged once a second at most. */
 extern struct ratelimit_state fsv_ratelimit;
@@ -93,6 +99,7 @@ struct fsv_pool {
  * @config: guarded by bus->config_lock, but for the layout, which is constant
  * @bus: where it is
  * @pf: of a VF; otherwise NULL
+ * @leave: its way out, if @is_flat
  * @pool: where its vGPU takes memory from
  * @own_pool: what @pool of the VFs points to
  * @managed: our driver may bind
@@ -109,6 +116,7 @@ struct fsv_function {
 	struct fsv_config config;
 	struct fsv_bus *bus;
 	struct fsv_function *pf;
+	struct fsv_leave *leave;
 	struct fsv_pool *pool;
 	struct fsv_pool own_pool;
 	bool managed;
@@ -125,7 +133,9 @@ struct fsv_function {
 /**
  * struct fsv_bus - a host bridge and all below it; its private memory
  * @sysdata: for the architecture; first, so that sysdata leads to the bus
- * @bridge: we hold a reference until fsv_bus_destroy()
+ * @bridge: we hold a reference until the bus leaves
+ * @leave: its way out
+ * @owner: what points to the bus until it has left, or NULL; guarded by fsv_lock
  * @released: set when the bus is gone, if somebody wants to know
  * @domain: constant
  * @node: constant
@@ -141,6 +151,8 @@ struct fsv_function {
 struct fsv_bus {
 	fsv_sysdata sysdata;
 	struct pci_host_bridge *bridge;
+	struct fsv_leave *leave;
+	struct fsv_bus **owner;
 	bool *released;
 	int domain;
 	int node;
@@ -179,12 +191,22 @@ void fsv_function_free(struct fsv_function *function);
 struct fsv_bus *fsv_bus_create(int domain, int node,
 			       const struct fsv_description *wanted,
 			       unsigned int count, bool with_flat);
-void fsv_bus_destroy(struct fsv_bus *bus);
 int fsv_bus_add(struct fsv_bus *bus, struct fsv_function *function);
-void fsv_bus_remove(struct fsv_function *function);
+void fsv_bus_put_function(struct fsv_bus *bus, unsigned int devfn,
+			  struct fsv_function *function);
 struct fsv_function *fsv_function_of(struct pci_dev *pdev);
 int fsv_bus_init(void);
 void fsv_bus_exit(void);
+
+/* fsv_leave.c */
+struct fsv_leave *fsv_leave_alloc(struct fsv_bus *bus,
+				  struct fsv_function *function);
+struct fsv_leave *fsv_leave_start(struct fsv_leave *leave);
+bool fsv_leave_is_started(const struct fsv_leave *leave);
+int fsv_leave_wait(struct fsv_leave *leave, unsigned long *left);
+void fsv_leave_put(struct fsv_leave *leave);
+int fsv_leave_init(void);
+void fsv_leave_exit(void);
 
 /* fsv_domain.c */
 #ifdef FSV_HAS_SOFT_IOMMU
@@ -209,6 +231,7 @@ void fsv_iommu_remove(struct pci_dev *pdev);
 /* fsv_driver.c */
 int fsv_driver_init(void);
 void fsv_driver_exit(void);
+bool fsv_driver_knows(u16 vendor, u16 device);
 int fsv_driver_learn(u16 vendor, u16 device);
 
 /* fsv_vgpu.c */

@@ -21,7 +21,8 @@
  *     and the table of functions.
  *
  * The driver takes neither 2 nor 3, because both are held while it is bound and
- * unbound.
+ * 3 while it is unbound. What waits for others to let go holds none of them, see
+ * fsv_leave.c.
  *
  * struct fsv_bus is the private memory of the host bridge, so it lives as long
  * as any reference to any device below, and the core calls fsv_bus_release()
@@ -69,9 +70,9 @@ static struct fsv_function *fsv_lookup(struct fsv_bus *bus, unsigned int number,
 		pf = bus->functions[i];
 		if (!pf || pf->number != number)
 			continue;
-		return devfn < fsv_config_num_vfs(&pf->config) ?
-			       &pf->vfs[devfn] :
-			       NULL;
+		if (devfn < fsv_config_num_vfs(&pf->config))
+			return &pf->vfs[devfn];
+		return NULL;
 	}
 	return NULL;
 }
@@ -98,17 +99,17 @@ static int fsv_pci_write(struct pci_bus *pci_bus, unsigned int devfn, int where,
 	struct fsv_bus *bus = fsv_bus_of(pci_bus);
 	struct fsv_function *function;
 	unsigned long flags;
-	unsigned int events, i;
+	unsigned int events, vfs = 0, i;
 
 	raw_spin_lock_irqsave(&bus->config_lock, flags);
 	function = fsv_lookup(bus, pci_bus->number, devfn);
 	if (function) {
-		events =
-			fsv_config_write(&function->config, where, size, value);
+		events = fsv_config_write(&function->config, where, size,
+					  value);
 		if (events & FSV_EVENT_VFS)
-			for (i = 0; i < fsv_config_num_vfs(&function->config);
-			     i++)
-				fsv_config_reset(&function->vfs[i].config);
+			vfs = fsv_config_num_vfs(&function->config);
+		for (i = 0; i < vfs; i++)
+			fsv_config_reset(&function->vfs[i].config);
 	}
 	raw_spin_unlock_irqrestore(&bus->config_lock, flags);
 	return function ? PCIBIOS_SUCCESSFUL : PCIBIOS_DEVICE_NOT_FOUND;
@@ -118,6 +119,15 @@ struct pci_ops fsv_pci_ops = {
 	.read = fsv_pci_read,
 	.write = fsv_pci_write,
 };
+
+/* VF @number of a PF, enabled or not. */
+static struct fsv_function *fsv_vf_of(struct fsv_function *pf,
+				      unsigned int number)
+{
+	if (!pf || !pf->vfs || number >= pf->config.layout.total_vfs)
+		return NULL;
+	return &pf->vfs[number];
+}
 
 /**
  * fsv_function_of() - which of our functions is this?
@@ -138,12 +148,8 @@ struct fsv_function *fsv_function_of(struct pci_dev *pdev)
 	raw_spin_lock_irqsave(&bus->config_lock, flags);
 	if (pdev->is_virtfn) {
 		/* VF Enable may be off already when a VF is unbound. */
-		function = bus->functions[pci_physfn(pdev)->devfn];
-		function = function && function->vfs &&
-					   pdev->devfn < function->config.layout
-								 .total_vfs ?
-				   &function->vfs[pdev->devfn] :
-				   NULL;
+		function = fsv_vf_of(bus->functions[pci_physfn(pdev)->devfn],
+				     pdev->devfn);
 	} else {
 		function = fsv_lookup(bus, pdev->bus->number, pdev->devfn);
 	}
@@ -200,8 +206,16 @@ static struct notifier_block fsv_notifier = {
 	.notifier_call = fsv_notify,
 };
 
-static void fsv_put_function(struct fsv_bus *bus, unsigned int devfn,
-			     struct fsv_function *function)
+/**
+ * fsv_bus_put_function() - let a function answer, or nothing any more
+ * @bus: the bus
+ * @devfn: where, on bus number 0
+ * @function: what answers from now on, or NULL
+ *
+ * Context: any.
+ */
+void fsv_bus_put_function(struct fsv_bus *bus, unsigned int devfn,
+			  struct fsv_function *function)
 {
 	unsigned long flags;
 
@@ -225,55 +239,14 @@ int fsv_bus_add(struct fsv_bus *bus, struct fsv_function *function)
 
 	lockdep_assert_held(&fsv_lock);
 	pci_lock_rescan_remove();
-	fsv_put_function(bus, devfn, function);
+	fsv_bus_put_function(bus, devfn, function);
 	pdev = pci_scan_single_device(bus->bridge->bus, devfn);
 	if (pdev)
 		pci_bus_add_device(pdev);
 	else
-		fsv_put_function(bus, devfn, NULL);
+		fsv_bus_put_function(bus, devfn, NULL);
 	pci_unlock_rescan_remove();
 	return pdev ? 0 : -ENODEV;
-}
-
-/* Cuts mappings of BARs that user space made through resourceN. */
-static void fsv_zap(struct address_space *mappings,
-		    const struct fsv_memory *memory)
-{
-	if (mappings)
-		unmap_mapping_range(mappings, memory->start, memory->bytes, 1);
-}
-
-/**
- * fsv_bus_remove() - unplug a function made by fsv_function_create_flat()
- * @function: on its bus; afterwards it may be freed
- *
- * Context: may sleep, as long as drivers need to let go; holds fsv_lock.
- */
-void fsv_bus_remove(struct fsv_function *function)
-{
-	const unsigned int devfn = function->config.layout.devfn;
-	struct fsv_bus *bus = function->bus;
-	struct address_space *mappings = NULL;
-	struct pci_dev *pdev;
-	unsigned int i;
-
-	lockdep_assert_held(&fsv_lock);
-	pci_lock_rescan_remove();
-	pdev = pci_get_slot(bus->bridge->bus, devfn);
-	if (pdev) {
-		mappings = fsv_user_mappings(pdev);
-		pci_stop_and_remove_bus_device(pdev);
-		pci_dev_put(pdev);
-	}
-	fsv_put_function(bus, devfn, NULL);
-	pci_unlock_rescan_remove();
-	for (i = 0; i < ARRAY_SIZE(function->config.layout.bars); i++) {
-		const struct fsv_bar *bar = &function->config.layout.bars[i];
-
-		if (mappings && bar->size)
-			unmap_mapping_range(mappings, bar->address, bar->size,
-					    1);
-	}
 }
 
 static bool fsv_domain_is_used(int domain)
@@ -305,6 +278,7 @@ static void fsv_bus_release(struct pci_host_bridge *bridge)
 		if (bus->functions[i])
 			fsv_function_free(bus->functions[i]);
 	fsv_memory_free_all(&bus->memory);
+	fsv_leave_put(bus->leave);
 	if (bus->released)
 		*bus->released = true;
 	if (atomic_dec_and_test(&fsv_buses))
@@ -350,9 +324,9 @@ static int fsv_bus_register(struct fsv_bus *bus)
 	fsv_set_place(bridge, &bus->sysdata, bus->domain, bus->node);
 
 	pci_lock_rescan_remove();
-	ret = fsv_domain_is_used(bus->domain) ?
-		      -EBUSY :
-		      pci_scan_root_bus_bridge(bridge);
+	ret = -EBUSY;
+	if (!fsv_domain_is_used(bus->domain))
+		ret = pci_scan_root_bus_bridge(bridge);
 	if (!ret) {
 		/* Functions of a slot without function 0 as well. */
 		for (devfn = 0; devfn < ARRAY_SIZE(bus->functions); devfn++)
@@ -398,7 +372,10 @@ struct fsv_bus *fsv_bus_create(int domain, int node,
 	raw_spin_lock_init(&bus->config_lock);
 	atomic_inc(&fsv_buses);
 	pci_set_host_bridge_release(bridge, fsv_bus_release, bus);
-	ret = fsv_bus_fill(bus, wanted, count, with_flat);
+	bus->leave = fsv_leave_alloc(bus, NULL);
+	ret = -ENOMEM;
+	if (bus->leave)
+		ret = fsv_bus_fill(bus, wanted, count, with_flat);
 	if (ret) {
 		put_device(&bridge->dev);
 		return ERR_PTR(ret);
@@ -418,48 +395,6 @@ struct fsv_bus *fsv_bus_create(int domain, int node,
 	return ERR_PTR(ret);
 }
 
-/* The core does not look for VFs of a PF without a driver; so we do. */
-static void fsv_disable_vfs(struct fsv_bus *bus)
-{
-	struct pci_dev *pdev, *next;
-
-	list_for_each_entry_safe(pdev, next, &bus->bridge->bus->devices,
-				 bus_list) {
-		device_release_driver(&pdev->dev);
-		if (pdev->is_physfn)
-			pci_disable_sriov(pdev);
-	}
-}
-
-/**
- * fsv_bus_destroy() - take a host bridge with all functions away
- * @bus: from fsv_bus_create()
- *
- * Context: may sleep until drivers have let go; holds fsv_lock. Afterwards @bus
- * is not the caller's any more; it goes with the last reference to a device.
- */
-void fsv_bus_destroy(struct fsv_bus *bus)
-{
-	struct pci_host_bridge *bridge = bus->bridge;
-	struct address_space *mappings = NULL;
-	struct fsv_memory *memory;
-	struct pci_dev *pdev;
-
-	lockdep_assert_held(&fsv_lock);
-	pci_lock_rescan_remove();
-	list_for_each_entry(pdev, &bridge->bus->devices, bus_list)
-		if (!mappings)
-			mappings = fsv_user_mappings(pdev);
-	fsv_disable_vfs(bus);
-	pci_stop_root_bus(bridge->bus);
-	pci_remove_root_bus(bridge->bus);
-	pci_unlock_rescan_remove();
-
-	list_for_each_entry(memory, &bus->memory, list)
-		fsv_zap(mappings, memory);
-	put_device(&bridge->dev);
-}
-
 /**
  * fsv_bus_init() - before the first bus
  *
@@ -467,9 +402,14 @@ void fsv_bus_destroy(struct fsv_bus *bus)
  */
 int fsv_bus_init(void)
 {
-	int ret = bus_register_notifier(&pci_bus_type, &fsv_notifier);
+	int ret = fsv_leave_init();
 
-	if (!ret)
+	if (ret)
+		return ret;
+	ret = bus_register_notifier(&pci_bus_type, &fsv_notifier);
+	if (ret)
+		fsv_leave_exit();
+	else
 		fsv_iommu_init();
 	return ret;
 }
@@ -485,6 +425,7 @@ void fsv_bus_exit(void)
 				   10 * HZ))
 		pr_notice(FSV_NAME ": buses that are still in use: %d\n",
 			  atomic_read(&fsv_buses));
+	fsv_leave_exit();
 	fsv_iommu_exit();
 	bus_unregister_notifier(&pci_bus_type, &fsv_notifier);
 	if (fsv_memory_pages())

@@ -27,6 +27,11 @@
 #define FSV_MSIX 0xb0
 #define FSV_SRIOV PCI_CFG_SPACE_SIZE
 
+/* Bits of Command of a function that is no VF. */
+#define FSV_COMMAND_WRITABLE                                             \
+	(PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | \
+	 PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE)
+
 /*
  * NVIDIA GPUs have a second function for sound, which Linux enables by this bit
  * (quirk_nvidia_hda). It is said to be on, so that the quirk has nothing to do.
@@ -97,10 +102,7 @@ static void fsv_set_header(struct fsv_config *config)
 	fsv_set(config, PCI_DEVICE_ID, 2,
 		layout->is_vf ? 0xffff : layout->device, 0);
 	fsv_set(config, PCI_COMMAND, 2, 0,
-		layout->is_vf ? PCI_COMMAND_MASTER :
-				PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-					PCI_COMMAND_PARITY | PCI_COMMAND_SERR |
-					PCI_COMMAND_INTX_DISABLE);
+		layout->is_vf ? PCI_COMMAND_MASTER : FSV_COMMAND_WRITABLE);
 	fsv_set(config, PCI_STATUS, 2, PCI_STATUS_CAP_LIST, 0);
 	fsv_set(config, PCI_CLASS_REVISION, 4,
 		layout->class_code << 8 | layout->revision, 0);
@@ -144,13 +146,12 @@ static void fsv_set_pcie(struct fsv_config *config)
 			PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR,
 		0);
 	/* Initiate FLR acts and reads as zero; of a VF, little else exists. */
-	fsv_set(config, FSV_PCIE + PCI_EXP_DEVCTL, 2,
-		layout->is_vf ?
-			0 :
+	if (!layout->is_vf)
+		fsv_set(config, FSV_PCIE + PCI_EXP_DEVCTL, 2,
 			PCI_EXP_DEVCTL_EXT_TAG | PCI_EXP_DEVCTL_RELAX_EN |
 				PCI_EXP_DEVCTL_NOSNOOP_EN |
 				PCI_EXP_DEVCTL_READRQ_512B,
-		layout->is_vf ? 0 : 0x7fff);
+			0x7fff);
 	fsv_put(config->clearable, FSV_PCIE + PCI_EXP_DEVSTA, 2, 0xf);
 	fsv_set(config, FSV_PCIE + PCI_EXP_LNKCAP, 4, link, 0);
 	if (layout->is_vf)

@@ -129,17 +129,14 @@ static ssize_t create_store(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_WO(create);
 
-static void fsv_drop(struct fsv_function *function)
-{
-	fsv_bus_remove(function);
-	fsv_function_free(function);
-}
-
 static ssize_t remove_store(struct device *dev, struct device_attribute *attr,
 			    const char *buf, size_t count)
 {
+	unsigned long left = FSV_LEAVE_TIMEOUT;
+	struct fsv_leave *leave = NULL;
 	struct fsv_function *function;
 	u32 numbers[2];
+	int ret;
 
 	if (!fsv_parse(buf, numbers, 2, 2) || numbers[0] >= FSV_SLOTS ||
 	    numbers[1] >= FSV_FUNCTIONS_PER_SLOT) {
@@ -150,27 +147,38 @@ static ssize_t remove_store(struct device *dev, struct device_attribute *attr,
 		return -EINTR;
 	function = fsv_flat_at(PCI_DEVFN(numbers[0], numbers[1]));
 	if (function)
-		fsv_drop(function);
+		leave = fsv_leave_start(function->leave);
 	mutex_unlock(&fsv_lock);
-	if (!function)
-		fsv_complain("remove %u %u: there is none", numbers[0],
-			     numbers[1]);
-	return function ? count : -ENOENT;
+	ret = leave ? fsv_leave_wait(leave, &left) : -ENOENT;
+	if (ret)
+		fsv_complain("remove %u %u: %s", numbers[0], numbers[1],
+			     leave ? "it is in use" : "there is none");
+	return ret ? ret : count;
 }
 static DEVICE_ATTR_WO(remove);
 
 static ssize_t clear_store(struct device *dev, struct device_attribute *attr,
 			   const char *buf, size_t count)
 {
-	unsigned int devfn;
+	struct fsv_leave *leaves[FSV_MAX_FUNCTIONS];
+	unsigned long left = FSV_LEAVE_TIMEOUT;
+	unsigned int devfn, number = 0, i;
+	struct fsv_function *function;
+	int ret = 0, one;
 
 	if (mutex_lock_interruptible(&fsv_lock))
 		return -EINTR;
-	for (devfn = 0; devfn < ARRAY_SIZE(fsv_bus->functions); devfn++)
-		if (fsv_flat_at(devfn))
-			fsv_drop(fsv_flat_at(devfn));
+	for (devfn = 0; devfn < ARRAY_SIZE(fsv_bus->functions); devfn++) {
+		function = fsv_flat_at(devfn);
+		if (function && number < ARRAY_SIZE(leaves))
+			leaves[number++] = fsv_leave_start(function->leave);
+	}
 	mutex_unlock(&fsv_lock);
-	return count;
+	for (i = 0; i < number; i++) {
+		one = fsv_leave_wait(leaves[i], &left);
+		ret = ret ? ret : one;
+	}
+	return ret ? ret : count;
 }
 static DEVICE_ATTR_WO(clear);
 
@@ -186,11 +194,11 @@ static ssize_t list_show(struct device *dev, struct device_attribute *attr,
 	for (devfn = 0; devfn < ARRAY_SIZE(fsv_bus->functions); devfn++) {
 		function = fsv_flat_at(devfn);
 		if (function)
-			length += sysfs_emit_at(
-				buf, length, "%04x:00:%02x.%u vgpu_type=%u\n",
-				fsv_bus->domain, PCI_SLOT(devfn),
-				PCI_FUNC(devfn),
-				READ_ONCE(function->vgpu_type));
+			length += sysfs_emit_at(buf, length,
+						"%04x:00:%02x.%u vgpu_type=%u\n",
+						fsv_bus->domain,
+						PCI_SLOT(devfn), PCI_FUNC(devfn),
+						READ_ONCE(function->vgpu_type));
 	}
 	mutex_unlock(&fsv_lock);
 	return length ? length : sysfs_emit(buf, "(no VFs created)\n");
@@ -235,7 +243,7 @@ static int fsv_describe_pf(struct fsv_description *wanted)
 	layout->device = device;
 	layout->vf_device = device;
 	layout->subsystem_device = device;
-	return fsv_driver_learn(vendor, device);
+	return 0;
 }
 
 static struct fsv_bus *fsv_make_bus(void)
@@ -243,9 +251,8 @@ static struct fsv_bus *fsv_make_bus(void)
 	struct fsv_description *wanted;
 	struct fsv_bus *bus;
 	unsigned int i;
-	int ret;
+	int ret = 0;
 
-	lockdep_assert_held(&fsv_lock);
 	if (domain < 0 || domain > FSV_MAX_DOMAIN || pfs > FSV_MAX_PFS ||
 	    total_vfs > FSV_MAX_VFS ||
 	    (fsv_node != NUMA_NO_NODE &&
@@ -255,18 +262,30 @@ static struct fsv_bus *fsv_make_bus(void)
 	wanted = kcalloc(FSV_MAX_PFS, sizeof(*wanted), GFP_KERNEL);
 	if (!wanted)
 		return ERR_PTR(-ENOMEM);
-	for (i = 0; i < pfs; i++) {
+	for (i = 0; i < pfs && !ret; i++) {
 		ret = fsv_describe_pf(&wanted[i]);
-		if (ret) {
-			bus = ERR_PTR(ret);
-			goto out;
-		}
 		wanted[i].slot = FSV_SLOTS - 1 - i;
 	}
-	bus = fsv_bus_create(domain, fsv_node, wanted, pfs, true);
-out:
+	/* All PFs are alike. NVIDIA's the driver knows. */
+	if (!ret && pfs && wanted->layout.vendor != FSV_NVIDIA)
+		ret = fsv_driver_learn(wanted->layout.vendor,
+				       wanted->layout.device);
+	bus = ERR_PTR(ret);
+	if (!ret) {
+		mutex_lock(&fsv_lock);
+		bus = fsv_bus_create(domain, fsv_node, wanted, pfs, true);
+		mutex_unlock(&fsv_lock);
+	}
 	kfree(wanted);
 	return bus;
+}
+
+/* Lets the bus go; fsv_bus_exit() waits for that. */
+static void fsv_drop_bus(void)
+{
+	mutex_lock(&fsv_lock);
+	fsv_leave_put(fsv_leave_start(fsv_bus->leave));
+	mutex_unlock(&fsv_lock);
 }
 
 /**
@@ -279,9 +298,7 @@ int fsv_control_init(void)
 {
 	int ret;
 
-	mutex_lock(&fsv_lock);
 	fsv_bus = fsv_make_bus();
-	mutex_unlock(&fsv_lock);
 	if (IS_ERR(fsv_bus)) {
 		ret = PTR_ERR(fsv_bus);
 		if (ret == -EBUSY)
@@ -300,9 +317,7 @@ int fsv_control_init(void)
 	ret = PTR_ERR(fsv_device);
 	class_unregister(&fsv_class);
 err_bus:
-	mutex_lock(&fsv_lock);
-	fsv_bus_destroy(fsv_bus);
-	mutex_unlock(&fsv_lock);
+	fsv_drop_bus();
 	return ret;
 }
 
@@ -313,7 +328,5 @@ void fsv_control_exit(void)
 {
 	device_unregister(fsv_device);
 	class_unregister(&fsv_class);
-	mutex_lock(&fsv_lock);
-	fsv_bus_destroy(fsv_bus);
-	mutex_unlock(&fsv_lock);
+	fsv_drop_bus();
 }

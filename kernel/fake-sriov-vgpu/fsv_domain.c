@@ -87,9 +87,10 @@ static phys_addr_t fsv_domain_iova_to_phys(struct iommu_domain *domain,
 {
 	void *page = xa_load(&to_fsv(domain)->pages, iova >> PAGE_SHIFT);
 
-	return page ? ((phys_addr_t)xa_to_value(page) << PAGE_SHIFT) +
-			       offset_in_page(iova) :
-		      0;
+	if (!page)
+		return 0;
+	return ((phys_addr_t)xa_to_value(page) << PAGE_SHIFT) +
+	       offset_in_page(iova);
 }
 
 /* There is no DMA that could bypass a cache. */

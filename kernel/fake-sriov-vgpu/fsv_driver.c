@@ -18,8 +18,6 @@
 
 #include "fsv.h"
 
-#define FSV_NVIDIA 0x10de
-
 /* IDs beyond NVIDIA's that fsv_driver_learn() gave to the driver. */
 struct fsv_learned {
 	struct list_head list;
@@ -106,11 +104,35 @@ static struct pci_driver fsv_driver = {
 };
 
 /**
+ * fsv_driver_knows() - does the driver ask for such devices?
+ * @vendor: of the device
+ * @device: its ID
+ *
+ * Context: holds fsv_lock.
+ * Return: true if fsv_driver_learn() need not be called.
+ */
+bool fsv_driver_knows(u16 vendor, u16 device)
+{
+	const struct fsv_learned *learned;
+
+	lockdep_assert_held(&fsv_lock);
+	if (vendor == FSV_NVIDIA)
+		return true;
+	list_for_each_entry(learned, &fsv_learned, list)
+		if (learned->vendor == vendor && learned->device == device)
+			return true;
+	return false;
+}
+
+/**
  * fsv_driver_learn() - let the driver ask for devices of another vendor
  * @vendor: of the device
  * @device: its ID
  *
- * Context: may sleep; holds fsv_lock.
+ * To learn the same twice does no harm.
+ *
+ * Context: may sleep, as long as somebody else unbinds such a device; does not
+ * hold fsv_lock.
  * Return: 0 or -ENOMEM.
  */
 int fsv_driver_learn(u16 vendor, u16 device)
@@ -118,12 +140,6 @@ int fsv_driver_learn(u16 vendor, u16 device)
 	struct fsv_learned *learned;
 	int ret;
 
-	lockdep_assert_held(&fsv_lock);
-	if (vendor == FSV_NVIDIA)
-		return 0;
-	list_for_each_entry(learned, &fsv_learned, list)
-		if (learned->vendor == vendor && learned->device == device)
-			return 0;
 	learned = kmalloc(sizeof(*learned), GFP_KERNEL);
 	if (!learned)
 		return -ENOMEM;
@@ -135,7 +151,9 @@ int fsv_driver_learn(u16 vendor, u16 device)
 	}
 	learned->vendor = vendor;
 	learned->device = device;
+	mutex_lock(&fsv_lock);
 	list_add(&learned->list, &fsv_learned);
+	mutex_unlock(&fsv_lock);
 	return 0;
 }
 

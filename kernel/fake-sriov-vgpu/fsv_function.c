@@ -10,7 +10,6 @@
 #include "fsv.h"
 
 #define FSV_FLAT_BAR0_BYTES max_t(size_t, 16384, PAGE_SIZE)
-#define FSV_NVIDIA 0x10de
 #define FSV_TESLA_T4 0x1eb8
 #define FSV_TESLA_T4_SUBSYSTEM 0x12a2
 
@@ -100,13 +99,12 @@ static int fsv_back_bar(struct fsv_bus *bus, struct fsv_bar *bar,
 static int fsv_back_bars(struct fsv_bus *bus, struct fsv_layout *layout,
 			 const struct fsv_description *wanted)
 {
-	const size_t msix =
-		layout->msix_vectors ?
-			max_t(size_t, FSV_MSIX_BAR_BYTES, PAGE_SIZE) :
-			0;
+	size_t msix = 0;
 	unsigned int i;
 	int ret = 0;
 
+	if (layout->msix_vectors)
+		msix = max_t(size_t, FSV_MSIX_BAR_BYTES, PAGE_SIZE);
 	layout->bars[FSV_MSIX_BAR].size = msix;
 	layout->vf_bars[FSV_MSIX_BAR].size = msix;
 	for (i = 0; i < FSV_BARS && !ret; i++)
@@ -191,13 +189,13 @@ struct fsv_function *fsv_function_create(struct fsv_bus *bus,
 static int fsv_reserve_flat(struct fsv_bus *bus)
 {
 	const size_t bytes[] = { FSV_FLAT_BAR0_BYTES, FSV_MSIX_BAR_BYTES };
+	struct fsv_memory *memory;
 	unsigned int i;
+	size_t each;
 
 	for (i = 0; i < ARRAY_SIZE(bytes); i++) {
-		struct fsv_memory *memory = fsv_memory_alloc(
-			bus,
-			FSV_MAX_FUNCTIONS * max_t(size_t, bytes[i], PAGE_SIZE));
-
+		each = max_t(size_t, bytes[i], PAGE_SIZE);
+		memory = fsv_memory_alloc(bus, FSV_MAX_FUNCTIONS * each);
 		if (IS_ERR(memory))
 			return PTR_ERR(memory);
 		bus->flat_bars[i] = memory;
@@ -253,6 +251,11 @@ struct fsv_function *fsv_function_create_flat(struct fsv_bus *bus,
 	function = kvzalloc(sizeof(*function), GFP_KERNEL);
 	if (!function)
 		return ERR_PTR(-ENOMEM);
+	function->leave = fsv_leave_alloc(bus, function);
+	if (!function->leave) {
+		kvfree(function);
+		return ERR_PTR(-ENOMEM);
+	}
 	fsv_describe(&wanted);
 	function->bus = bus;
 	function->managed = true;
@@ -291,6 +294,7 @@ void fsv_function_free(struct fsv_function *function)
 		fsv_vgpu_reset(function);
 		function->bus->flat_slots &= ~(1u << function->flat_part);
 	}
+	fsv_leave_put(function->leave);
 	kvfree(function->vfs);
 	kvfree(function);
 }

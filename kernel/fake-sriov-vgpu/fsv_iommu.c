@@ -45,8 +45,8 @@ MODULE_PARM_DESC(iommu_groups, "an IOMMU group for each function (default Y)");
 
 static bool iommu = true;
 module_param(iommu, bool, 0444);
-MODULE_PARM_DESC(
-	iommu, "a software IOMMU behind the groups, for vfio-pci (default Y)");
+MODULE_PARM_DESC(iommu,
+		 "a software IOMMU behind the groups, for vfio-pci (default Y)");
 
 #ifdef FSV_HAS_SOFT_IOMMU
 
@@ -192,10 +192,9 @@ void fsv_iommu_init(void)
 		return;
 	ret = fsv_iommu_register();
 	if (ret)
-		pr_notice(
-			FSV_NAME
-			": no software IOMMU, error %d%s; vfio-pci will refuse our functions\n",
-			ret, ret == -EBUSY ? " (there is another one)" : "");
+		pr_notice(FSV_NAME
+			  ": no software IOMMU, error %d%s; vfio-pci will refuse our functions\n",
+			  ret, ret == -EBUSY ? " (there is another one)" : "");
 }
 
 /**
@@ -229,9 +228,8 @@ static bool fsv_iommu_has(struct device *dev)
 void fsv_iommu_init(void)
 {
 	if (iommu_groups && iommu)
-		pr_notice(
-			FSV_NAME
-			": this kernel is too old for the software IOMMU (6.1)\n");
+		pr_notice(FSV_NAME
+			  ": this kernel is too old for the software IOMMU (6.1)\n");
 }
 
 void fsv_iommu_exit(void)

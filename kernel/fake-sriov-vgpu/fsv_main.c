@@ -54,7 +54,6 @@ static void __exit fsv_exit(void)
 module_exit(fsv_exit);
 
 MODULE_AUTHOR("The Mimic authors");
-MODULE_DESCRIPTION(
-	"GPUs with SR-IOV virtual functions and vGPUs on a virtual PCI bus");
+MODULE_DESCRIPTION("GPUs with SR-IOV virtual functions and vGPUs on a virtual PCI bus");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("1.0.0");

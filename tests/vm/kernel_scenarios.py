@@ -278,6 +278,50 @@ def vfio_opens(vm):
     equal("groups left", "0", vm.shell(MACHINE, "ls /sys/kernel/iommu_groups | wc -l"))
 
 
+def stay(vm, address):
+    """A process that has a function open in VFIO and does not leave when it is asked; its process id is in /tmp/stayer."""
+    group = vm.shell(MACHINE, f"basename $({SETUP} vfio {address} 2>/dev/null)")
+    vm.shell(MACHINE, f"/tmp/vfio_open {group} {address} stay >/tmp/stays 2>&1 </dev/null & echo $! >/tmp/stayer")
+    vm.wait_for(MACHINE, "grep -q holding /tmp/stays")
+
+
+def users_that_stay(vm):
+    """What is open in VFIO and is not closed: who wants it to go is told so, all else goes on meanwhile, and it goes when
+    it is closed."""
+    others = f"""
+        echo 1 0 >{CONTROL}/remove && echo 1 0 >{CONTROL}/create && echo 1 >{CONFIGFS}/n/live && echo 0 >{CONFIGFS}/n/live
+    """
+    vm.shell(MACHINE, f"""
+        {SETUP} setup
+        [ -e {CONFIGFS} ] || mount -t configfs none /sys/kernel/config
+        mkdir {CONFIGFS}/m {CONFIGFS}/m/f {CONFIGFS}/n {CONFIGFS}/n/f
+        echo 5 >{CONFIGFS}/m/domain
+    """)
+    stay(vm, "0001:00:00.0")
+    for _ in range(2):
+        fails(vm, MACHINE, f"echo 0 0 >{CONTROL}/remove", "busy")
+    fails(vm, MACHINE, f"echo 0 0 >{CONTROL}/create", "File exists")
+    vm.shell(MACHINE, others)
+    fails(vm, MACHINE, f"echo 1 >{CONTROL}/clear", "busy")
+    equal("what is left", "0001:00:00.0 vgpu_type=256", vm.shell(MACHINE, f"cat {CONTROL}/list"))
+    vm.shell(MACHINE, "kill $(cat /tmp/stayer)")
+    vm.wait_for(MACHINE, f"! [ -e {PCI}/0001:00:00.0 ]")
+    vm.wait_for(MACHINE, f"echo 0 0 >{CONTROL}/create && echo 1 0 >{CONTROL}/create")
+
+    vm.shell(MACHINE, f"echo 1 >{CONFIGFS}/m/live")
+    stay(vm, "0005:00:00.0")
+    for value in (0, 1, 0):
+        fails(vm, MACHINE, f"echo {value} >{CONFIGFS}/m/live", "busy")
+    equal("live", "1", vm.shell(MACHINE, f"cat {CONFIGFS}/m/live"))
+    vm.shell(MACHINE, others)
+    # The folder goes, its bus later.
+    vm.shell(MACHINE, f"rmdir {CONFIGFS}/m/f {CONFIGFS}/m; echo 5 >{CONFIGFS}/n/domain; [ -e {PCI}/0005:00:00.0 ]")
+    fails(vm, MACHINE, f"echo 1 >{CONFIGFS}/n/live", "busy")
+    vm.shell(MACHINE, "kill $(cat /tmp/stayer)")
+    vm.wait_for(MACHINE, f"echo 1 >{CONFIGFS}/n/live")
+    vm.shell(MACHINE, f"rmdir {CONFIGFS}/n/f {CONFIGFS}/n; {SETUP} cleanup")
+
+
 def driver_gets_it_back(vm):
     """From vfio-pci back to nvidia, and mock-accel binds in a group that has the software IOMMU."""
     vm.shell(MACHINE, f"{SETUP} setup; echo 1 >{PCI}/{PF}/sriov_numvfs; {SETUP} vfio 0001:01:00.0")
@@ -336,6 +380,7 @@ def kernel_vfio(vm):
     documented_steps(vm)
     without_groups(vm)
     vfio_opens(vm)
+    users_that_stay(vm)
     driver_gets_it_back(vm)
     no_splats(vm)
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vfio_open GROUP ADDRESS [hold]: opens a PCI function as QEMU does before its guest starts: group,
- * container, TYPE1v2, guest memory mapped, device, regions, config space, interrupts, reset. The
- * order is that of hw/vfio of QEMU 11.1 (container-legacy.c, device.c, pci.c). Prints name=value
+ * vfio_open GROUP ADDRESS [hold|stay]: opens a PCI function as QEMU does before its guest starts:
+ * group, container, TYPE1v2, guest memory mapped, device, regions, config space, interrupts, reset.
+ * The order is that of hw/vfio of QEMU 11.1 (container-legacy.c, device.c, pci.c). Prints name=value
  * lines; ends with 1 and "failed: STEP: reason" at the first step that fails. With "hold" it then
- * keeps all open until the kernel asks for the device, as QEMU does.
+ * keeps all open until the kernel asks for the device, as QEMU does; with "stay", until it is
+ * killed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -160,6 +161,10 @@ int main(int argc, char** argv) {
     use_msix(device);
     if (info.flags & VFIO_DEVICE_FLAGS_RESET)
         call("VFIO_DEVICE_RESET", device, VFIO_DEVICE_RESET, NULL);
+    if (argc == 4 && !strcmp(argv[3], "stay")) {
+        printf("holding\n");
+        for (;;) pause();
+    }
     if (argc == 4) {
         unsigned long long count;
         const int event = release_request(device);

@@ -2,10 +2,11 @@
 /*
  * vfio_open GROUP ADDRESS [hold|stay]: opens a PCI function as QEMU does before its guest starts:
  * group, container, TYPE1v2, guest memory mapped, device, regions, config space, interrupts, reset.
- * The order is that of hw/vfio of QEMU 11.1 (container-legacy.c, device.c, pci.c). Prints name=value
- * lines; ends with 1 and "failed: STEP: reason" at the first step that fails. With "hold" it then
- * keeps all open until the kernel asks for the device, as QEMU does; with "stay", until it is
- * killed.
+ * The order is that of hw/vfio of QEMU 11.1 (container-legacy.c, device.c, pci.c).
+ *
+ * Prints name=value lines; ends with 1 and "failed: STEP: reason" at the first step that fails.
+ * With "hold" it then keeps all open until the kernel asks for the device, as QEMU does; with
+ * "stay", until it is killed.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -74,6 +74,8 @@ static void fake_submit(struct mock_accel_submit *submit)
 	const struct mock_accel_operation *operations =
 		(const void *)(uintptr_t)submit->operations;
 
+	CHECK(submit->size == sizeof(*submit) && !submit->reserved);
+	CHECK(submit->operation_bytes == sizeof(*operations));
 	fake.consumed = submit->consumed;
 	submit->taken = 0;
 	while (submit->taken < submit->count &&
@@ -104,16 +106,22 @@ static int fake_ioctl(int fd, unsigned long request, void *argument)
 	} else if (request == MOCK_ACCEL_IOC_BUFFER_CREATE) {
 		struct mock_accel_buffer_create *create = argument;
 
+		CHECK(create->size == sizeof(*create) && !create->flags);
 		create->buffer = ++fake.buffers;
 		create->bytes = PAGE;
 		create->mmap_offset = 1;
 	} else if (request == MOCK_ACCEL_IOC_BUFFER_DESTROY) {
+		const struct mock_accel_destroy *destroy = argument;
+
+		CHECK(destroy->size == sizeof(*destroy) && !destroy->flags &&
+		      !destroy->reserved);
 		fake.buffers--;
 	} else if (request == MOCK_ACCEL_IOC_SUBMIT) {
 		fake_submit(argument);
 	} else if (request == MOCK_ACCEL_IOC_WAIT) {
 		struct mock_accel_wait_queue *wait = argument;
 
+		CHECK(wait->size == sizeof(*wait) && !wait->flags);
 		wait->completed = fake.submitted;
 	}
 	return 0;

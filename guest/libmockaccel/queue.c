@@ -166,6 +166,7 @@ int mockaccel_flush(struct mockaccel_queue *queue)
 		.operations = (uintptr_t)queue->batch,
 		.count = queue->staged,
 		.consumed = queue->consumed,
+		.operation_bytes = sizeof(queue->batch[0]),
 	};
 	const int ret =
 		mockaccel_call(queue->device, MOCK_ACCEL_IOC_SUBMIT, &submit);

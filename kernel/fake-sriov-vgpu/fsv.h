@@ -18,7 +18,6 @@
 struct fsv_leave;
 
 #define FSV_NAME "fake-sriov-vgpu"
-#define FSV_NVIDIA 0x10de
 
 #define FSV_MAX_FUNCTIONS 32
 #define FSV_SLOTS 32

@@ -36,7 +36,6 @@
  * NVIDIA GPUs have a second function for sound, which Linux enables by this bit
  * (quirk_nvidia_hda). It is said to be on, so that the quirk has nothing to do.
  */
-#define FSV_NVIDIA_VENDOR 0x10de
 #define FSV_NVIDIA_HDA 0x488
 #define FSV_NVIDIA_HDA_ON (1u << 25)
 
@@ -117,7 +116,7 @@ static void fsv_set_header(struct fsv_config *config)
 	fsv_set(config, PCI_CAPABILITY_LIST, 1,
 		layout->is_vf ? FSV_PCIE : FSV_PM, 0);
 	fsv_set(config, PCI_INTERRUPT_LINE, 1, 0, layout->is_vf ? 0 : 0xff);
-	if (layout->vendor == FSV_NVIDIA_VENDOR &&
+	if (layout->vendor == FSV_NVIDIA &&
 	    layout->class_code >> 16 == 0x03 /* display */)
 		fsv_set(config, FSV_NVIDIA_HDA, 4, FSV_NVIDIA_HDA_ON, 0);
 }

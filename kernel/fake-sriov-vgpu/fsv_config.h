@@ -15,6 +15,7 @@
 #include "fsv_user.h"
 #endif
 
+#define FSV_NVIDIA 0x10de /* Vendor ID */
 #define FSV_CONFIG_BYTES 4096
 /* BARs are 64 bits wide and therefore have the numbers 0, 2 and 4. */
 #define FSV_BARS 3

@@ -61,7 +61,8 @@ void fsv_leave_put(struct fsv_leave *leave)
 
 static bool fsv_is_on(const struct pci_dev *pdev, const struct fsv_bus *bus)
 {
-	return pdev->bus->ops == &fsv_pci_ops && pdev->bus->sysdata == &bus->sysdata;
+	return pdev->bus->ops == &fsv_pci_ops &&
+	       pdev->bus->sysdata == &bus->sysdata;
 }
 
 /* The PCI function of ours, with a reference, or NULL. */

@@ -114,13 +114,13 @@ bool mock_accel_progress_has_work(const struct mock_accel_progress *progress)
 }
 
 /**
- * mock_accel_progress_next_is_done() - has the device completed the next one?
+ * mock_accel_progress_is_ready() - has the device completed the next one?
  * @progress: of the queue
  *
  * Return: true if there is an operation in flight and its completion is there;
  * the rest of the completion may be read then.
  */
-bool mock_accel_progress_next_is_done(const struct mock_accel_progress *progress)
+bool mock_accel_progress_is_ready(const struct mock_accel_progress *progress)
 {
 	const u32 next = progress->completed;
 
@@ -135,7 +135,7 @@ bool mock_accel_progress_next_is_done(const struct mock_accel_progress *progress
 
 /**
  * mock_accel_progress_take() - take notice of the next completion
- * @progress: with mock_accel_progress_next_is_done()
+ * @progress: with mock_accel_progress_is_ready()
  */
 void mock_accel_progress_take(struct mock_accel_progress *progress)
 {

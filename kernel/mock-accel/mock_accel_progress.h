@@ -46,7 +46,7 @@ u32 mock_accel_progress_place(const struct mock_accel_progress *progress,
 			      u32 operation);
 u32 mock_accel_progress_room(const struct mock_accel_progress *progress);
 bool mock_accel_progress_has_work(const struct mock_accel_progress *progress);
-bool mock_accel_progress_next_is_done(const struct mock_accel_progress *progress);
+bool mock_accel_progress_is_ready(const struct mock_accel_progress *progress);
 void mock_accel_progress_take(struct mock_accel_progress *progress);
 void mock_accel_progress_abort(struct mock_accel_progress *progress,
 			       u64 cookie);

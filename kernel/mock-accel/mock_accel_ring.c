@@ -79,7 +79,7 @@ void mock_accel_queue_scan(struct mock_accel_queue *queue)
 	const u32 before = progress->completed;
 
 	lockdep_assert_held(&queue->file->lock);
-	while (mock_accel_progress_next_is_done(progress)) {
+	while (mock_accel_progress_is_ready(progress)) {
 		mock_accel_forget(mock_accel_next_slot(queue));
 		mock_accel_progress_take(progress);
 	}

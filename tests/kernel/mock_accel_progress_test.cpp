@@ -35,7 +35,7 @@ public:
     /// Takes notice of all that is complete; how many that were.
     u32 scan() {
         u32 count = 0;
-        for (; mock_accel_progress_next_is_done(&progress); ++count) {
+        for (; mock_accel_progress_is_ready(&progress); ++count) {
             mock_accel_progress_take(&progress);
         }
         return count;

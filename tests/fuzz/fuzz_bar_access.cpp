@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "devices/mock_accel/mock_accel.h"
+#include "pci/testing/slot.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace mimic::fuzz {
@@ -14,26 +15,14 @@ namespace {
 
 using namespace pci;
 
-class OneVector final : public Slot, public memory::DmaSpace, public TaskRunner {
+// Time stands still: rings never start.
+class OneVector final : public FakeSlot {
 public:
     explicit OneVector(const Function& function) : function_(function) {}
     void send_msix(uint32_t vector) override {
         FUZZ_REQUIRE(vector == mock_accel::kStatusVector);
         FUZZ_REQUIRE(function_.in_d0() && function_.bus_master_enabled());
     }
-    void send_msi(uint32_t) override {}
-    void set_intx(bool) override {}
-    memory::DmaSpace& dma() override { return *this; }
-    TaskRunner& runner() override { return *this; }
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, memory::DmaAccess) override {
-        return std::nullopt;
-    }
-    void read(uint64_t, uint64_t, ReadDone) override {}
-    void write(uint64_t, std::span<const std::byte>, WriteDone) override {}
-    void post(Task) override {}
-    void post_delayed(Task, Duration) override {}
-    TimePoint now() const override { return {}; }
-    bool is_current() const override { return true; }
 
 private:
     const Function& function_;
@@ -105,8 +94,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     else
         options.role = mock_accel::Pf{.vfs = mock_accel::StaticVfs{kTotalVfs}};
     auto device = mock_accel::MockAccel::create(options).value();
-    OneVector upstream(*device);
-    device->attach(upstream);
+    OneVector slot(*device);
+    device->attach(slot);
     while (!input.empty()) step(*device, input);
     if (device->in_d0()) require_identity(*device, options);
     const auto snapshot = device->snapshot();

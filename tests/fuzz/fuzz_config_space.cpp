@@ -8,6 +8,7 @@
 #include <set>
 
 #include "pci/function/capabilities.h"
+#include "pci/testing/slot.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace mimic::fuzz {
@@ -17,25 +18,11 @@ using namespace pci;
 
 using Image = std::array<uint8_t, 4096>;
 
-class NoSlot final : public Slot, public memory::DmaSpace, public TaskRunner {
+class VectorsThatExist final : public FakeSlot {
 public:
-    bool owns_table = true;
-
     void send_msix(uint32_t vector) override { FUZZ_REQUIRE(vector < 16); }
     void send_msi(uint32_t vector) override { FUZZ_REQUIRE(vector < 32); }
-    bool owns_msix_table() const override { return owns_table; }
     void set_intx(bool) override {}
-    memory::DmaSpace& dma() override { return *this; }
-    TaskRunner& runner() override { return *this; }
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, memory::DmaAccess) override {
-        return std::nullopt;
-    }
-    void read(uint64_t, uint64_t, ReadDone) override {}
-    void write(uint64_t, std::span<const std::byte>, WriteDone) override {}
-    void post(Task) override {}
-    void post_delayed(Task, Duration) override {}
-    TimePoint now() const override { return {}; }
-    bool is_current() const override { return true; }
 };
 
 class Everything final : public Function {
@@ -164,9 +151,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     using namespace mimic::fuzz;
     Input input(data, size);
     auto function = Everything::create();
-    NoSlot upstream;
-    upstream.owns_table = (input.take<uint8_t>() & 1) != 0;
-    function->attach(upstream);
+    VectorsThatExist slot;
+    slot.owns_table = (input.take<uint8_t>() & 1) != 0;
+    function->attach(slot);
     const Image fresh = image_of(*function);
     require_walkable(fresh, 5, 3);
     while (!input.empty()) step(*function, input);

@@ -233,7 +233,7 @@ private:
 
     void host(uint32_t what) {
         if (what < 8) return tree_.host.run();
-        if (what < 12) tree_.host.answers_later = (what & 1) != 0;
+        if (what < 12) tree_.host.memory.answers_later = (what & 1) != 0;
         if (what >= 12) tree_.host.bus_master = (what & 1) != 0;
     }
 

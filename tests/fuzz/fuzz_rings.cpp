@@ -9,7 +9,7 @@
 
 #include "base/log.h"
 #include "devices/mock_accel/mock_accel.h"
-#include "devices/mock_accel/test_memory.h"
+#include "pci/testing/slot.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace mimic::fuzz {
@@ -28,15 +28,15 @@ constexpr uint64_t kOwnMemory = 0x4000;  // BAR2
 constexpr uint64_t kOwnBar = 0x5000;     // BAR0
 constexpr uint64_t kEnd = 0x6000;
 
-class Slot final : public pci::Slot {
+class Slot final : public pci::FakeSlot {
 public:
     explicit Slot(MockAccel& device) : device_(device) {
         memory.add(kMapped, kMessages - kMapped);
-        memory.add(kMessages, kReadOnly - kMessages, TestMemory::Kind::kByMessage);
-        memory.add(kReadOnly, kOwnMemory - kReadOnly, TestMemory::Kind::kMapped,
+        memory.add(kMessages, kReadOnly - kMessages, memory::FakeMemory::Kind::kByMessage);
+        memory.add(kReadOnly, kOwnMemory - kReadOnly, memory::FakeMemory::Kind::kMapped,
                    memory::DmaAccess::kRead);
         memory.add(kOwnMemory, device.device_memory());
-        memory.add(kOwnBar, kEnd - kOwnBar, TestMemory::Kind::kDevice).written =
+        memory.add(kOwnBar, kEnd - kOwnBar, memory::FakeMemory::Kind::kCopied).written =
             [this](uint64_t offset, std::span<const std::byte> bytes) {
                 device_.write_bar(0, offset,
                                   {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
@@ -46,13 +46,6 @@ public:
         FUZZ_REQUIRE(vector < device_.msix_vectors());
         FUZZ_REQUIRE(device_.in_d0() && device_.bus_master_enabled());
     }
-    void send_msi(uint32_t) override {}
-    void set_intx(bool) override {}
-    memory::DmaSpace& dma() override { return memory; }
-    TaskRunner& runner() override { return tasks; }
-
-    TestMemory memory;
-    TestRunner tasks;
 
 private:
     MockAccel& device_;
@@ -78,7 +71,7 @@ public:
                 return write(ring, RING_TAIL, input_.take<uint8_t>());
             case 4:
             case 5:
-                slot_.tasks.turn();
+                slot_.time.turn();
                 return;
             case 6:
                 slot_.memory.answer();
@@ -107,7 +100,7 @@ public:
                 return config(0x04, input_.take<uint8_t>(), 2);  // bus mastering, too
             default:
                 device_.detach();
-                slot_.tasks.tasks.clear();
+                slot_.time.drop_all();
                 slot_.memory.remove(kOwnMemory);  // the next client gets another one
                 device_.attach(slot_);
                 slot_.memory.add(kOwnMemory, device_.device_memory());
@@ -199,9 +192,9 @@ private:
         slot_.memory.remove((what & 1) != 0 ? kMessages : kReadOnly);
         if ((what & 2) == 0) return;
         if ((what & 1) != 0) {
-            slot_.memory.add(
-                kMessages, kReadOnly - kMessages,
-                (what & 4) != 0 ? TestMemory::Kind::kMapped : TestMemory::Kind::kByMessage);
+            slot_.memory.add(kMessages, kReadOnly - kMessages,
+                             (what & 4) != 0 ? memory::FakeMemory::Kind::kMapped
+                                             : memory::FakeMemory::Kind::kByMessage);
         } else {
             slot_.memory.add(kReadOnly, 0x10 + (what & 4) * 0x100);
         }
@@ -235,7 +228,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         }
         // A ring may feed itself for ever, by copies to its own doorbell: a few turns only.
         for (int i = 0; i < 8; ++i) {
-            slot.tasks.turn();
+            slot.time.turn();
             slot.memory.answer();
         }
         guest.require_invariants();
@@ -244,6 +237,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     device.reset();
     while (slot.memory.answer()) {  // too late for anybody
     }
-    slot.tasks.run(8);
+    slot.time.run(8);
     return 0;
 }

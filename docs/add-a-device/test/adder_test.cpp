@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The unit test of the toy device: no socket, no VM; the test is the slot.
+// The unit test of the toy device: no socket, no VM; the slot is a fake one with memory and time.
 #include "adder.h"
 
 #include <array>
-#include <cstring>
-#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "pci/config/pci_regs.h"
+#include "pci/testing/slot.h"
 #include "reg/map_test.h"
 
 MIMIC_MAP_TEST(Adder, adder::kMap);
@@ -16,39 +15,11 @@ MIMIC_MAP_TEST(Adder, adder::kMap);
 namespace adder {
 namespace {
 
-// 64 bytes of guest memory at 0x1000, answered at once or when the test says so, and a count of
-// interrupts.
-class Slot final : public mimic::pci::Slot, public mimic::memory::DmaSpace {
-public:
-    void send_msix(uint32_t) override { ++interrupts; }
-    void send_msi(uint32_t) override {}
-    void set_intx(bool) override {}
-    mimic::memory::DmaSpace& dma() override { return *this; }
-    mimic::TaskRunner& runner() override { std::abort(); }
-
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t,
-                                             mimic::memory::DmaAccess) override {
-        return std::nullopt;
-    }
-    void read(uint64_t iova, uint64_t size, ReadDone done) override {
-        if (iova < 0x1000 || iova + size > 0x1000 + sizeof words)
-            return done(mimic::fail(std::errc::bad_address, "not memory"));
-        pending = [this, iova, size, done] {
-            done(std::as_bytes(std::span(words)).subspan(iova - 0x1000, size));
-        };
-        if (!late) pending();
-    }
-    void write(uint64_t, std::span<const std::byte>, WriteDone) override {}
-
-    std::array<uint32_t, 16> words{1, 2, 3, 0xffffffff};
-    std::function<void()> pending;
-    bool late = false;
-    int interrupts = 0;
-};
-
 class AdderTest : public testing::Test {
 protected:
     AdderTest() {
+        slot.memory.add(0x1000, 64);
+        slot.memory.put(0x1000, std::array<uint32_t, 4>{1, 2, 3, 0xffffffff});
         device->attach(slot);
         write_config(mimic::pci::regs::COMMAND, 0x6);  // memory space, bus master
         const uint32_t msix = device->config().find_capability(0x11);
@@ -74,7 +45,7 @@ protected:
         write(CTRL.offset, 1);
     }
 
-    Slot slot;
+    mimic::pci::FakeSlot slot;
     std::unique_ptr<Adder> device = std::move(Adder::create("adder0")).value();
 };
 
@@ -82,13 +53,13 @@ TEST_F(AdderTest, AddsWordsOfGuestMemoryAndInterrupts) {
     add(0x1000, 4);
     EXPECT_EQ(read(STATUS.offset, 4), 0x2u);
     EXPECT_EQ(read(SUM.offset, 8), 0x100000005u);
-    EXPECT_EQ(slot.interrupts, 1);
+    EXPECT_EQ(slot.vectors.size(), 1u);
 }
 
 TEST_F(AdderTest, ReportsAnErrorForAddressesThatAreNotMemory) {
     add(0x9000, 4);
     EXPECT_EQ(read(STATUS.offset, 4), 0x6u);
-    EXPECT_EQ(slot.interrupts, 1);
+    EXPECT_EQ(slot.vectors.size(), 1u);
 }
 
 TEST_F(AdderTest, RefusesMoreWordsThanItHasRoomFor) {
@@ -97,13 +68,13 @@ TEST_F(AdderTest, RefusesMoreWordsThanItHasRoomFor) {
 }
 
 TEST_F(AdderTest, IgnoresAnAnswerFromBeforeAReset) {
-    slot.late = true;
+    slot.memory.answers_later = true;
     add(0x1000, 4);
     EXPECT_EQ(read(STATUS.offset, 4), 0x1u);
     device->reset(mimic::pci::ResetKind::kFunctionLevel);
-    slot.pending();
+    EXPECT_TRUE(slot.memory.answer());
     EXPECT_EQ(read(STATUS.offset, 4), 0u);
-    EXPECT_EQ(slot.interrupts, 0);
+    EXPECT_TRUE(slot.vectors.empty());
 }
 
 }  // namespace

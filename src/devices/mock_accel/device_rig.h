@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of the device plug together: a mock-accel on a slot that has memory and time and
+// What the tests of the device plug together: a mock-accel in a slot that has memory and time and
 // writes down interrupts.
 #pragma once
 
@@ -10,27 +10,9 @@
 
 #include "devices/mock_accel/descriptor.h"
 #include "devices/mock_accel/mock_accel.h"
-#include "devices/mock_accel/test_memory.h"
+#include "pci/testing/slot.h"
 
 namespace mimic::mock_accel {
-
-/// A slot whose client keeps the MSI-X table, as QEMU does.
-class TestSlot final : public pci::Slot {
-public:
-    void send_msix(uint32_t vector) override { vectors.push_back(vector); }
-    void send_msi(uint32_t) override {}
-    bool owns_msix_table() const override { return owns_table; }
-    void set_intx(bool) override {}
-    memory::DmaSpace& dma() override { return memory; }
-    TaskRunner& runner() override { return tasks; }
-
-    std::vector<uint32_t> take() { return std::exchange(vectors, {}); }
-
-    bool owns_table = true;
-    std::vector<uint32_t> vectors;
-    TestMemory memory;
-    TestRunner tasks;
-};
 
 /// Accesses as a guest makes them.
 class DeviceRig {
@@ -74,10 +56,10 @@ public:
     void start() {
         set_config(0x04, 0x0006, 2);
         set_config(capability(0x11) + 2, 0x8000, 2);
-        slot.take();
+        slot.take_vectors();
     }
 
-    TestSlot slot;
+    pci::FakeSlot slot;
     std::unique_ptr<MockAccel> device;
 };
 

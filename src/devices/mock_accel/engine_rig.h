@@ -10,12 +10,13 @@
 
 #include <gtest/gtest.h>
 
+#include "base/testing/virtual_time.h"
 #include "devices/mock_accel/engine.h"
-#include "devices/mock_accel/test_memory.h"
+#include "memory/testing/fake_memory.h"
 
 namespace mimic::mock_accel {
 
-using Kind = TestMemory::Kind;
+using Kind = memory::FakeMemory::Kind;
 
 // Where the rig keeps things on the bus.
 inline constexpr uint64_t kRing = 0x10000;
@@ -97,8 +98,8 @@ struct EngineTest : testing::Test, EnginePort {
         return testing::AssertionSuccess();
     }
 
-    TestMemory memory;
-    TestRunner runner;
+    memory::FakeMemory memory;
+    VirtualTime runner;
     std::vector<std::byte> local = std::vector<std::byte>(0x10000);
     bool mastering = true;
     bool attached = true;

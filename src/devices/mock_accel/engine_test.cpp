@@ -14,7 +14,7 @@ TEST_F(EngineTest, DoorbellOnlyPostsTheWork) {
     put(0, copy(64));
     EXPECT_TRUE(engine.doorbell(0, 1));
     EXPECT_EQ(completion(0).phase, 0);
-    EXPECT_EQ(runner.tasks.size(), 1U);
+    EXPECT_EQ(runner.pending(), 1U);
     EXPECT_EQ(runner.run(), 1U);
     EXPECT_TRUE(moved(kTarget, 0, 64));
     const Completion done = completion(0);
@@ -260,7 +260,7 @@ TEST_F(EngineTest, ATurnIsBoundedInDescriptorsAndBytes) {
 // Each may be a write of a peer's register, which costs more than the bytes that it has.
 TEST_F(EngineTest, ATurnHasFewerTransfersThatAreNoCopies) {
     uint32_t writes = 0;
-    memory.add(0x10000000, 0x1000, Kind::kDevice).written = [&](uint64_t, auto) { ++writes; };
+    memory.add(0x10000000, 0x1000, Kind::kCopied).written = [&](uint64_t, auto) { ++writes; };
     enable(10);
     for (uint32_t i = 0; i < 1024; ++i) put(i, fill(4, 1, 0x10000000));
     EXPECT_TRUE(engine.doorbell(0, 1024));
@@ -376,7 +376,7 @@ TEST_F(EngineTest, DisablingStopsWhatHasNotStarted) {
     // A turn that was posted before a detach may never come; the next one must.
     enable();
     EXPECT_TRUE(engine.doorbell(0, 1));
-    runner.tasks.clear();
+    runner.drop_all();
     engine.stop_all();
     EXPECT_EQ(run_one(copy(64)), Code::kOk);
 }
@@ -408,7 +408,7 @@ TEST_F(EngineTest, ARingThatIsRewrittenWhileItRunsIsReadOnce) {
 }
 
 TEST_F(EngineTest, ACopyToTheDevicesOwnBarMayDisableItsRing) {
-    auto& bar = memory.add(0x7000000, 0x1000, Kind::kDevice);
+    auto& bar = memory.add(0x7000000, 0x1000, Kind::kCopied);
     bar.written = [&](uint64_t, std::span<const std::byte>) { engine.disable(0); };
     enable();
     put(0, copy(4, kSource, 0x7000000));

@@ -58,7 +58,7 @@ struct RingsTest : testing::Test {
     }
     void ring_doorbell(uint32_t ring, uint32_t tail) {
         rig.write(reg_at(RING_TAIL, ring), tail);
-        rig.slot.tasks.run();
+        rig.slot.time.run();
     }
 
     DeviceRig rig{options_with_memory()};
@@ -96,7 +96,7 @@ TEST_F(RingsTest, ADescriptorGoesThroughRegisters) {
     EXPECT_EQ(rig.read(reg_at(RING_STATUS, 2)), 0x010100U);
     rig.write(reg_at(RING_STATUS, 2), 0xffffffff);
     EXPECT_EQ(rig.read(reg_at(RING_STATUS, 2)), 0x010000U);
-    EXPECT_THAT(rig.slot.take(), ElementsAre(3));
+    EXPECT_THAT(rig.slot.take_vectors(), ElementsAre(3));
     EXPECT_EQ(rig.read(DESCRIPTORS.offset, 8), 2U);
     EXPECT_EQ(rig.read(BYTES_READ.offset, 8), 0U);
     EXPECT_EQ(rig.read(BYTES_WRITTEN.offset, 8), 16U);
@@ -118,15 +118,15 @@ TEST_F(RingsTest, InterruptEnableAndTheTableDecide) {
     set_up(0, 1);
     put(0, fill);
     ring_doorbell(0, 1);
-    EXPECT_THAT(rig.slot.take(), IsEmpty());
+    EXPECT_THAT(rig.slot.take_vectors(), IsEmpty());
     EXPECT_EQ(rig.read(INTERRUPTS.offset, 8), 0U);
     rig.write(reg_at(RING_CONTROL, 0), 3);  // may change while it runs
     put(1, fill);
     ring_doorbell(0, 2);
-    EXPECT_THAT(rig.slot.take(), IsEmpty());
+    EXPECT_THAT(rig.slot.take_vectors(), IsEmpty());
     EXPECT_EQ(rig.read(kMsixPbaOffset), 2U);
     rig.write(kMsixTableOffset + 16 + 12, 0);
-    EXPECT_THAT(rig.slot.take(), ElementsAre(1));
+    EXPECT_THAT(rig.slot.take_vectors(), ElementsAre(1));
 }
 
 TEST_F(RingsTest, SetupIsFixedWhileEnabled) {
@@ -154,7 +154,7 @@ TEST_F(RingsTest, RingsThatDoNotExistIgnoreEverything) {
         }
     }
     EXPECT_EQ(rig.read(BAD_DOORBELLS.offset, 8), 0U);
-    EXPECT_TRUE(rig.slot.tasks.tasks.empty());
+    EXPECT_TRUE(rig.slot.time.idle());
 }
 
 TEST_F(RingsTest, BadDoorbellsAreCountedAndIgnored) {
@@ -189,7 +189,7 @@ TEST_F(RingsTest, AHaltedRingSaysSoUntilItIsDisabled) {
     EXPECT_EQ(rig.read(reg_at(RING_STATUS, 0)), 1U);
     rig.write(reg_at(RING_STATUS, 0), 1);
     EXPECT_EQ(rig.read(reg_at(RING_STATUS, 0)), 1U);
-    EXPECT_THAT(rig.slot.take(), IsEmpty());
+    EXPECT_THAT(rig.slot.take_vectors(), IsEmpty());
     EXPECT_EQ(rig.read(ERRORS.offset, 8), 1U);
     rig.write(reg_at(RING_CONTROL, 0), 0);
     EXPECT_EQ(rig.read(reg_at(RING_STATUS, 0)), 0U);
@@ -203,7 +203,7 @@ TEST_F(RingsTest, ResetsStopRingsAndClearTheirRegisters) {
         put(0, fill);
         rig.write(reg_at(RING_TAIL, 0), 1);
         rig.device->reset(kind);
-        rig.slot.tasks.run();
+        rig.slot.time.run();
         EXPECT_EQ(completion(0).phase, 0U);
         EXPECT_EQ(*rig.slot.memory.at(kData), std::byte{0});
         for (uint64_t offset = DESCRIPTORS.offset; offset < 0x300; offset += 4) {
@@ -218,19 +218,19 @@ TEST_F(RingsTest, ResetsStopRingsAndClearTheirRegisters) {
 
 TEST_F(RingsTest, ADeviceThatIsDetachedInTheMiddleStartsAgain) {
     rig.slot.memory.remove(kRing);
-    rig.slot.memory.add(kRing, 0x1000, TestMemory::Kind::kByMessage);
+    rig.slot.memory.add(kRing, 0x1000, memory::FakeMemory::Kind::kByMessage);
     set_up(0, 3);
     put(0, fill);
     ring_doorbell(0, 1);
     ASSERT_EQ(rig.slot.memory.messages.size(), 1U);
     rig.device->detach();
     rig.slot.memory.answer();
-    rig.slot.tasks.tasks.clear();  // as the runner of a loop that ends
+    rig.slot.time.drop_all();  // as the runner of a loop that ends
     rig.device->attach(rig.slot);
     rig.start();
     set_up(0, 3);
     ring_doorbell(0, 1);
-    while (rig.slot.memory.answer()) rig.slot.tasks.run();
+    while (rig.slot.memory.answer()) rig.slot.time.run();
     EXPECT_EQ(completion(0).cookie, 77U);
 }
 
@@ -245,7 +245,7 @@ TEST_F(RingsTest, SnapshotOfARunningRingIsRestoredStopped) {
     EXPECT_EQ(rig.read(reg_at(RING_CONTROL, 0)), 2U);
     EXPECT_EQ(rig.read(reg_at(RING_BASE, 0), 8), kRing);
     EXPECT_EQ(rig.read(reg_at(RING_HEAD, 0)), 1U);
-    rig.slot.tasks.run();
+    rig.slot.time.run();
     EXPECT_EQ(rig.read(DESCRIPTORS.offset, 8), 1U);
     saved.values["RING_ORDER[0]"] = 17;
     EXPECT_THAT(rig.device->restore(saved).error().message(), HasSubstr("RING_ORDER[0] is 17"));

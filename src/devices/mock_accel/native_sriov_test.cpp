@@ -68,7 +68,7 @@ TEST_F(NativeSriovTest, TogglingVfEnableInOneTurnTakesABoundedNumberOfDescriptor
         ASSERT_LE(open_descriptors(), before + 2 * 64 + 8) << i;
     }
     enable(64);
-    rig.slot.tasks.run();
+    rig.slot.time.run();
     EXPECT_EQ(rig.device->sriov()->num_vfs(), 64U);
     EXPECT_LE(open_descriptors(), before + 64 + 8);
 }
@@ -93,7 +93,7 @@ TEST_F(NativeSriovTest, VfsThatCannotBeMadeFillNoLog) {
     EXPECT_GE(lines, 1);
     EXPECT_LT(lines, 50) << "of 1,000; the file had room for more";
     EXPECT_EQ(rig.device->sriov()->num_vfs(), 0U);
-    rig.slot.tasks.run();
+    rig.slot.time.run();
     enable(64);
     EXPECT_EQ(rig.device->sriov()->num_vfs(), 64U) << "once there is room again";
 }
@@ -114,7 +114,7 @@ TEST_F(NativeSriovTest, VfsComeWithTheirOptionsAndGo) {
     EXPECT_EQ(vf(0).msix_vectors(), 2U);
     rig.set_config(sriov + pci::regs::SRIOV_CONTROL, 0x10, 2);
     EXPECT_EQ(rig.device->sriov()->num_vfs(), 0U);
-    rig.slot.tasks.run();  // they end now
+    rig.slot.time.run();  // they end now
 }
 
 TEST_F(NativeSriovTest, NumVfsFollowsTheCapability) {
@@ -134,7 +134,7 @@ TEST_F(NativeSriovTest, NumVfsFollowsTheCapability) {
 
 TEST_F(NativeSriovTest, AVfMovesMemory) {
     enable(1);
-    TestSlot slot;
+    pci::FakeSlot slot;
     slot.memory.add(0x1000, 0x1000);
     MockAccel& device = vf(0);
     device.attach(slot);
@@ -153,13 +153,13 @@ TEST_F(NativeSriovTest, AVfMovesMemory) {
     write(COMPLETION_BASE.offset, 0x1800, 8);
     write(RING_CONTROL.offset, 1, 4);
     write(RING_TAIL.offset, 1, 4);
-    slot.tasks.run();
+    slot.time.run();
     EXPECT_EQ(*slot.memory.at(0x1800), std::byte{4});
     EXPECT_EQ(device.device_memory()[0], std::byte{0x5a});
     write(RING_TAIL.offset, 2, 4);
     rig.set_config(sriov + pci::regs::SRIOV_CONTROL, 0x10, 2);  // with work posted
-    rig.slot.tasks.run();
-    slot.tasks.run();
+    rig.slot.time.run();
+    slot.time.run();
 }
 
 TEST(NativeSriovOptionsTest, BadOptionsAreRefused) {

@@ -9,13 +9,13 @@
 #include <map>
 #include <set>
 
-#include "device_host/control_targets.h"
 #include "device_host/device_factory.h"
 #include "device_host/fabric_factory.h"
 #include "devices/all_models.h"
 #include "devices/clone/clone.h"
 #include "devices/mock_accel/device_rig.h"
 #include "devices/mock_accel/registers.h"
+#include "device_host/control_targets.h"
 #include "pci/config/pci_regs.h"
 #include "pci/fabric/port.h"
 #include "pci/function/sriov.h"
@@ -145,7 +145,7 @@ protected:
     // A guest comes, and starts all that it finds.
     void connect() {
         for (const auto& function : functions_) {
-            slots_.push_back(std::make_unique<mock_accel::TestSlot>());
+            slots_.push_back(std::make_unique<pci::FakeSlot>());
             slots_.back()->memory.add(0, 0x10'0000);
             function->attach(*slots_.back());
             Guest(*function).start();
@@ -165,8 +165,8 @@ protected:
         for (const auto& function : functions_) function->detach();
     }
     void run() {
-        tasks_.run(100);
-        for (const auto& slot : slots_) slot->tasks.run(100);
+        tasks_.run_all(100);
+        for (const auto& slot : slots_) slot->time.run_all(100);
     }
 
     // What makes a device do what faults stand in the way of: an access, a doorbell with its DMA,
@@ -289,12 +289,12 @@ protected:
     }();
     std::unique_ptr<EventLoop> loop_ = *EventLoop::create();
     vfio_user::LoopContext context_{*loop_};
-    mock_accel::TestRunner tasks_;
+    VirtualTime tasks_;
     int crashes_ = 0;
     uint32_t status_ = 0;
     topology::Machine machine_;
     pci::Fabric* fabric_ = nullptr;
-    std::vector<std::unique_ptr<mock_accel::TestSlot>> slots_;
+    std::vector<std::unique_ptr<pci::FakeSlot>> slots_;
     std::vector<std::unique_ptr<pci::Function>> functions_;
     std::vector<std::unique_ptr<vfio_user::Server>> servers_;
     ControlTargets targets_{tasks_, [this] { ++crashes_; }};

@@ -17,7 +17,7 @@ protected:
     LoopTraceTest()
         : one_({.name = "gpu0", .identifier = "gpu0"}),
           two_({.name = "gpu1", .identifier = "gpu1"}),
-          trace_(one_.slot.tasks, {.buffer_bytes = pci::kMinTraceBytes}) {
+          trace_(one_.slot.time, {.buffer_bytes = pci::kMinTraceBytes}) {
         trace_.add(*one_.device, nullptr);
         trace_.add(*two_.device, nullptr);
     }
@@ -119,14 +119,14 @@ TEST_F(LoopTraceTest, HalfARingThatIsNewBringsStates) {
         return devices;
     };
     for (int i = 0; i < 200; ++i) touch();
-    one_.slot.tasks.run();
+    one_.slot.time.run_all();
     EXPECT_TRUE(states().empty());
     for (int i = 0; i < 200; ++i) touch();
     EXPECT_TRUE(states().empty()) << "not inside of an access";
-    one_.slot.tasks.run();
+    one_.slot.time.run_all();
     EXPECT_THAT(states(), ElementsAre("gpu0", "gpu1"));
     for (int i = 0; i < 350; ++i) touch();
-    one_.slot.tasks.run();
+    one_.slot.time.run_all();
     EXPECT_THAT(states(), ElementsAre("gpu0", "gpu1", "gpu0", "gpu1"));
 }
 
@@ -135,7 +135,7 @@ TEST_F(LoopTraceTest, AFaultThatIsArmedBringsAState) {
     armed.text = "irq-lost";
     armed.state = "armed";
     two_.device->notify(armed);
-    one_.slot.tasks.run();
+    one_.slot.time.run_all();
     const auto slice = trace_.events({.since = 0, .limit = 10, .devices = {}});
     ASSERT_EQ(slice.slice.events.size(), 2U);
     EXPECT_EQ(slice.slice.events[1].kind, pci::TraceKind::kState);
@@ -152,10 +152,10 @@ TEST_F(LoopTraceTest, AFunctionAtWorkIsAskedAgain) {
     write(mock_accel::RING_BASE.offset, 0x10'0000, 8);
     write(mock_accel::COMPLETION_BASE.offset, 0x11'0000, 8);
     write(mock_accel::RING_CONTROL.offset, 1, 4);
-    one_.slot.memory.add(0x10'0000, 4096, mock_accel::TestMemory::Kind::kByMessage);
+    one_.slot.memory.add(0x10'0000, 4096, memory::FakeMemory::Kind::kByMessage);
     one_.slot.memory.add(0x11'0000, 4096);
     write(mock_accel::RING_TAIL.offset, 1, 4);
-    one_.slot.tasks.run();
+    one_.slot.time.run_all();
     ASSERT_TRUE(one_.device->at_work());
     trace_.change({.enabled = {}, .devices = {{"gpu0"}}, .data_bytes = {}, .buffer_bytes = {}});
     const auto has_state = [this] {
@@ -163,9 +163,9 @@ TEST_F(LoopTraceTest, AFunctionAtWorkIsAskedAgain) {
         return std::ranges::any_of(
             events, [](const auto& event) { return event.kind == pci::TraceKind::kState; });
     };
-    one_.slot.tasks.turn();
+    one_.slot.time.turn();
     EXPECT_FALSE(has_state());
-    while (one_.slot.memory.answer() || one_.slot.tasks.turn() != 0) {
+    while (one_.slot.memory.answer() || one_.slot.time.run_all(1) != 0) {
     }
     EXPECT_FALSE(one_.device->at_work());
     EXPECT_TRUE(has_state());

@@ -63,7 +63,7 @@ public:
     SteppingClock clock_;
     pci::TraceRing ring_;
     trace::TraceHeader header_;
-    mock_accel::TestSlot slot_;
+    pci::FakeSlot slot_;
     std::unique_ptr<pci::Function> function;
 };
 

@@ -12,8 +12,8 @@
 #include <sstream>
 
 #include "device_host/device_factory.h"
-#include "device_host/function_state.h"
 #include "devices/mock_accel/device_rig.h"
+#include "device_host/function_state.h"
 #include "pci/trace/trace_ring.h"
 #include "replay/stepping_clock.h"
 #include "replay/trace_test_writer.h"
@@ -23,8 +23,8 @@
 namespace mimic::replay {
 namespace {
 
+using memory::FakeMemory;
 using mock_accel::Descriptor;
-using mock_accel::TestMemory;
 using pci::TraceKind;
 using ::testing::HasSubstr;
 
@@ -91,7 +91,7 @@ protected:
         std::memcpy(slot_.memory.at(kRing + index * sizeof descriptor), &descriptor,
                     sizeof descriptor);
         write(mock_accel::RING_TAIL.offset, index + 1);
-        while (slot_.tasks.run() != 0 || slot_.memory.answer()) {
+        while (slot_.time.run() != 0 || slot_.memory.answer()) {
         }
         read(mock_accel::RING_HEAD.offset);
     }
@@ -133,13 +133,13 @@ protected:
 
     SteppingClock clock_;
     pci::TraceRing ring_;
-    mock_accel::TestSlot slot_;
+    pci::FakeSlot slot_;
     std::unique_ptr<pci::Function> function_;
 };
 
 TEST_F(Replay, TheSameModelDoesTheSame) {
     session();
-    ASSERT_EQ(slot_.take().size(), 2U);
+    ASSERT_EQ(slot_.take_vectors().size(), 2U);
     const ReplayResult result = replayed(recorded());
     EXPECT_TRUE(result.same()) << replay_report(result);
     EXPECT_GT(result.compared, 12U);
@@ -150,7 +150,7 @@ TEST_F(Replay, AlsoWhenMemoryAnswersLater) {
     for (const uint64_t at : {kRing, kCompletions, kSource, kTarget}) {
         std::vector<std::byte> bytes(slot_.memory.at(at), slot_.memory.at(at) + 0x1000);
         slot_.memory.remove(at);
-        auto& region = slot_.memory.add(at, 0x1000, TestMemory::Kind::kByMessage);
+        auto& region = slot_.memory.add(at, 0x1000, FakeMemory::Kind::kByMessage);
         std::copy(bytes.begin(), bytes.end(), region.bytes.begin());
     }
     session();
@@ -176,7 +176,7 @@ TEST_F(Replay, WorkThatWaitedBehindLaterAccesses) {
     for (int i = 0; i < 50'000; ++i) (void)clock_.now();  // 50 ms
     read(mock_accel::STATUS.offset);
     read(mock_accel::RING_HEAD.offset);
-    while (slot_.tasks.run() != 0 || slot_.memory.answer()) {
+    while (slot_.time.run() != 0 || slot_.memory.answer()) {
     }
     read(mock_accel::RING_HEAD.offset);
     const ReplayResult result = replayed(recorded());

@@ -116,7 +116,7 @@ TEST_F(FabricTest, MessageToMemoryIsAWrite) {
     guest.store<uint64_t>(T::kABar0, 0x2000);
     guest.store<uint32_t>(T::kABar0 + 8, 0xcafe'f00d);
     tree.a->raise_msix(0);
-    EXPECT_EQ(tree.host.memory_u32(0x2000), 0xcafe'f00du);
+    EXPECT_EQ(tree.host.memory.get<uint32_t>(0x2000), 0xcafe'f00du);
     guest.store<uint64_t>(T::kABar0, ~uint64_t{3});
     tree.a->raise_msix(0);  // nobody there
     guest.store<uint64_t>(T::kABar0, T::kBBar0);

@@ -6,9 +6,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <map>
+#include <algorithm>
 #include <set>
+#include <span>
+#include <vector>
+
+#include "base/testing/virtual_time.h"
+#include "memory/testing/fake_memory.h"
 
 namespace mimic::pci {
 namespace {
@@ -18,51 +22,16 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Time that stands still until a test moves it.
-class FakeRunner final : public TaskRunner {
-public:
-    void post(Task task) override { post_delayed(std::move(task), 0ns); }
-    void post_delayed(Task task, Duration delay) override {
-        tasks_.emplace(now_ + delay, std::move(task));
-    }
-    TimePoint now() const override { return now_; }
-    bool is_current() const override { return true; }
-
-    void advance(Duration time) {
-        const TimePoint end = now_ + time;
-        while (!tasks_.empty() && tasks_.begin()->first <= end) {
-            auto node = tasks_.extract(tasks_.begin());
-            now_ = node.key();
-            node.mapped()();
-        }
-        now_ = end;
-    }
-
-private:
-    TimePoint now_{};
-    std::multimap<TimePoint, Task> tasks_;
-};
-
-// 256 bytes, all 0x11.
-class FakeMemory final : public memory::DmaSpace {
-public:
-    std::vector<std::byte> bytes = std::vector<std::byte>(256, std::byte{0x11});
-
-    std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
-                                             memory::DmaAccess) override {
-        return std::span(bytes).subspan(iova, size);
-    }
-    void read(uint64_t iova, uint64_t size, ReadDone done) override {
-        done(std::span<const std::byte>(bytes).subspan(iova, size));
-    }
-    void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override {
-        std::memcpy(bytes.data() + iova, data.data(), data.size());
-        done({});
-    }
-};
+const std::vector<std::byte> kElevens(256, std::byte{0x11});
 
 class FunctionFaultsTest : public testing::Test {
 protected:
+    FunctionFaultsTest() {
+        std::ranges::copy(kElevens, memory.add(0, kElevens.size()).bytes.begin());
+    }
+
+    std::byte byte_at(uint64_t iova) { return memory.get<std::byte>(iova); }
+
     FunctionFaults::Hooks hooks() {
         FunctionFaults::Hooks all;
         all.send_message = [this](bool msix, uint32_t vector) {
@@ -131,8 +100,8 @@ protected:
         });
     }
 
-    FakeRunner runner;
-    FakeMemory memory;
+    VirtualTime runner;
+    memory::FakeMemory memory;
     uint32_t vectors = 4;
     bool has_memory = true;
     bool slot_fails = false;
@@ -313,11 +282,11 @@ TEST_F(FunctionFaultsTest, SlowDma) {
         const std::vector<std::byte> data(4, std::byte{0x22});  // gone before it is written
         faults->dma(&memory)->write(8, data, [&written](Status done) { written = bool(done); });
     }
-    EXPECT_EQ(memory.bytes[8], std::byte{0x11});
+    EXPECT_EQ(byte_at(8), std::byte{0x11});
     EXPECT_EQ(faults->dma(&memory), &memory);
     runner.advance(4ms);
     EXPECT_TRUE(written);
-    EXPECT_EQ(memory.bytes[8], std::byte{0x22});
+    EXPECT_EQ(byte_at(8), std::byte{0x22});
 }
 
 TEST_F(FunctionFaultsTest, SlowDmaFindsThatMemoryWentAway) {
@@ -352,7 +321,7 @@ TEST_F(FunctionFaultsTest, FailedDma) {
     space->write(0, data,
                  [&code](Status done) { code = done ? std::errc{} : done.error().code(); });
     EXPECT_EQ(code, std::errc::io_error);
-    EXPECT_EQ(memory.bytes[0], std::byte{0x11});
+    EXPECT_EQ(byte_at(0), std::byte{0x11});
     // A space that was asked for before still works once the fault is over.
     EXPECT_TRUE(space->span(0, 4, memory::DmaAccess::kRead));
     dma_read();
@@ -365,12 +334,12 @@ TEST_F(FunctionFaultsTest, CorruptDma) {
     const auto wrong = read_result;
     EXPECT_NE(wrong, right);
     EXPECT_EQ(wrong.size(), right.size());
-    EXPECT_EQ(memory.bytes, std::vector<std::byte>(256, std::byte{0x11}));
+    EXPECT_TRUE(std::ranges::equal(std::span(memory.at(0), kElevens.size()), kElevens));
     const std::vector<std::byte> data(1, std::byte{0x22});
     faults->dma(&memory)->write(8, data, [](const Status& done) { EXPECT_TRUE(done); });
-    EXPECT_NE(memory.bytes[8], std::byte{0x22});
+    EXPECT_NE(byte_at(8), std::byte{0x22});
     // The same seed, the same bytes.
-    memory = FakeMemory();
+    std::ranges::copy(kElevens, memory.at(0));
     ASSERT_TRUE(inject("dma-corrupt"));
     dma_read();
     EXPECT_EQ(read_result, wrong);

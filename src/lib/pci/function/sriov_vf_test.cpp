@@ -234,7 +234,7 @@ TEST_F(VfTest, DisableDestroysVfs) {
 TEST_F(VfTest, DmaInFlightWhenItsVfGoesFindsNothingDangling) {
     enable(1);
     guest.set_bits(kVf0, regs::COMMAND, regs::COMMAND_BUS_MASTER);
-    tree.host.answers_later = true;
+    tree.host.memory.answers_later = true;
     int answers = 0;
     tree.pf->vf(0).dma()->read(0x100, 16, [&](const auto&) { ++answers; });
     tree.pf->vf(0).dma()->write(0x200, std::array<std::byte, 4>{}, [&](const auto&) { ++answers; });
@@ -262,7 +262,7 @@ TEST_F(VfTest, VfThatIsRemovedWhileItServesAWriteFinishesIt) {
 TEST_F(VfTest, UnplugWithVfsThatWorkRemovesThem) {
     enable(8);
     guest.set_bits(kVf0, regs::COMMAND, regs::COMMAND_BUS_MASTER);
-    tree.host.answers_later = true;
+    tree.host.memory.answers_later = true;
     tree.pf->vf(0).dma()->read(0x100, 16, [](const auto&) {});
     ASSERT_TRUE(tree.fabric.unplug("pf"));
     EXPECT_EQ(tree.pf->sriov()->num_vfs(), 0u);
@@ -293,7 +293,7 @@ TEST(VfLifetimeTest, VfsOutliveAFabricThatGoesFirst) {
         guest.open_vfs(pf, 0x100, 4, T::kVfBar0);
         ASSERT_EQ(pf.sriov()->num_vfs(), 4u);
     }
-    host.tasks.clear();
+    host.time.drop_all();
     EXPECT_EQ(TestDevice::alive, before);
 }
 

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cstring>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +14,8 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/testing/virtual_time.h"
+#include "memory/testing/fake_memory.h"
 #include "pci/fabric/fabric.h"
 #include "pci/function/capabilities.h"
 #include "pci/function/sriov.h"
@@ -28,70 +29,32 @@ inline constexpr uint64_t kWindow64 = 0x40'0000'0000;
 inline constexpr uint64_t kWindow64Size = 0x10'0000'0000;
 inline constexpr uint64_t kMsiAddress = 0xfee0'0000;  // vector n of the host: | n << 12
 
-/// A fabric's host with 16 vectors, 64 KiB of memory at 0, and a runner whose tasks wait for run().
-class FakeHost final : public Fabric::Host, public memory::DmaSpace, public TaskRunner {
+/// A fabric's host with 16 vectors, 64 KiB of memory at 0, and tasks that wait for run().
+class FakeHost final : public Fabric::Host {
 public:
-    std::vector<uint32_t> interrupts;
-    std::vector<std::byte> memory = std::vector<std::byte>(0x1'0000);
-    bool bus_master = true;
-    bool answers_later = false;  // DMA is answered by run()
-    std::deque<Task> tasks;
+    FakeHost() { memory.add(0, 0x1'0000); }
 
-    /// Runs what was posted, and what that posts.
+    std::vector<uint32_t> interrupts;
+    memory::FakeMemory memory;
+    VirtualTime time;
+    bool bus_master = true;
+
+    /// Runs what was posted, answers DMA that waits, and runs what comes of that.
     void run() {
-        while (!tasks.empty()) {
-            const Task task = std::move(tasks.front());
-            tasks.pop_front();
-            task();
-        }
+        do {
+            time.run();
+        } while (memory.answer());
     }
     std::vector<uint32_t> take() { return std::exchange(interrupts, {}); }
-    uint32_t memory_u32(uint64_t at) const {
-        uint32_t value = 0;
-        std::memcpy(&value, &memory.at(at), sizeof value);
-        return value;
-    }
 
-    // Fabric::Host
     void interrupt(uint32_t vector) override { interrupts.push_back(vector); }
     uint32_t vectors() const override { return 16; }
-    memory::DmaSpace* fabric_dma() override { return bus_master ? this : nullptr; }
-    TaskRunner& fabric_runner() override { return *this; }
+    memory::DmaSpace* fabric_dma() override { return bus_master ? &memory : nullptr; }
+    TaskRunner& fabric_runner() override { return time; }
     bool is_window(uint64_t address) const override {
         return (address >= kWindow32 && address - kWindow32 < kWindow32Size) ||
                (address >= kWindow64 && address - kWindow64 < kWindow64Size);
     }
-
-    // memory::DmaSpace
-    std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
-                                             memory::DmaAccess) override {
-        if (iova > memory.size() || size > memory.size() - iova) return std::nullopt;
-        return std::span(memory).subspan(iova, size);
-    }
-    void read(uint64_t iova, uint64_t size, ReadDone done) override {
-        answer([this, iova, size, done = std::move(done)] {
-            const auto bytes = span(iova, size, memory::DmaAccess::kRead);
-            if (!bytes) return done(fail(std::errc::bad_address, "no memory"));
-            done(std::span<const std::byte>(*bytes));
-        });
-    }
-    void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override {
-        answer([this, iova, copy = std::vector(data.begin(), data.end()), done = std::move(done)] {
-            const auto bytes = span(iova, copy.size(), memory::DmaAccess::kWrite);
-            if (!bytes) return done(fail(std::errc::bad_address, "no memory"));
-            std::copy(copy.begin(), copy.end(), bytes->begin());
-            done({});
-        });
-    }
-
-    // TaskRunner
-    void post(Task task) override { tasks.push_back(std::move(task)); }
-    void post_delayed(Task task, Duration) override { tasks.push_back(std::move(task)); }
-    TimePoint now() const override { return {}; }
-    bool is_current() const override { return true; }
-
-private:
-    void answer(Task task) { answers_later ? post(std::move(task)) : task(); }
 };
 
 /// What differs between two test devices.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of this folder plug together: a function without a model, and a slot that writes
-// down what it gets.
+// A function without a model, for tests of what all functions have.
 #pragma once
 
 #include <cstring>
@@ -11,49 +10,9 @@
 
 #include "pci/config/pci_regs.h"
 #include "pci/function/function.h"
+#include "pci/testing/slot.h"
 
 namespace mimic::pci {
-
-/// Records interrupts as text: "msix 3", "msi 0", "pin 1". Has no memory and no time.
-class FakeSlot final : public Slot {
-public:
-    bool owns_table = true;
-    std::vector<std::string> events;
-
-    void send_msix(uint32_t vector) override { events.push_back(fmt::format("msix {}", vector)); }
-    void send_msi(uint32_t vector) override { events.push_back(fmt::format("msi {}", vector)); }
-    bool owns_msix_table() const override { return owns_table; }
-    void set_intx(bool asserted) override { events.push_back(fmt::format("pin {:d}", asserted)); }
-    memory::DmaSpace& dma() override { return dma_; }
-    TaskRunner& runner() override { return runner_; }
-
-    /// Takes the events recorded so far.
-    std::vector<std::string> take() { return std::exchange(events, {}); }
-
-private:
-    class NoDma final : public memory::DmaSpace {
-    public:
-        std::optional<std::span<std::byte>> span(uint64_t, uint64_t, memory::DmaAccess) override {
-            return std::nullopt;
-        }
-        void read(uint64_t, uint64_t, ReadDone done) override {
-            done(fail(std::errc::bad_address, "no memory"));
-        }
-        void write(uint64_t, std::span<const std::byte>, WriteDone done) override {
-            done(fail(std::errc::bad_address, "no memory"));
-        }
-    };
-    class NoTime final : public TaskRunner {
-    public:
-        void post(Task) override {}
-        void post_delayed(Task, Duration) override {}
-        TimePoint now() const override { return {}; }
-        bool is_current() const override { return true; }
-    };
-
-    NoDma dma_;
-    NoTime runner_;
-};
 
 /// A function whose BAR0 is MSI-X structures, where it has them, and zeros.
 class TestFunction final : public Function {

@@ -14,45 +14,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-// Memory of 4 KiB at 0x1000, mapped or behind messages that the test answers.
-class Memory final : public memory::DmaSpace {
-public:
-    std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
-                                             memory::DmaAccess) override {
-        if (!mapped || iova < 0x1000 || size > bytes.size()) return std::nullopt;
-        return std::span(bytes).subspan(iova - 0x1000, size);
-    }
-    void read(uint64_t iova, uint64_t size, ReadDone done) override {
-        auto answer = [this, iova, size, done = std::move(done)] {
-            if (iova < 0x1000) return done(fail(std::errc::bad_address, "no memory"));
-            done(std::span<const std::byte>(bytes).subspan(iova - 0x1000, size));
-        };
-        later ? waiting.push_back(answer) : answer();
-    }
-    void write(uint64_t, std::span<const std::byte>, WriteDone done) override {
-        auto answer = [done = std::move(done)] { done({}); };
-        later ? waiting.push_back(answer) : answer();
-    }
-
-    bool mapped = true;
-    bool later = false;
-    std::vector<std::function<void()>> waiting;
-    std::array<std::byte, 4096> bytes{};
-};
-
-class Slot final : public pci::Slot {
-public:
-    void send_msix(uint32_t vector) override { vectors.push_back(vector); }
-    void send_msi(uint32_t) override {}
-    void set_intx(bool) override {}
-    memory::DmaSpace& dma() override { return memory; }
-    TaskRunner& runner() override { return fake.runner(); }
-
-    FakeSlot fake;
-    Memory memory;
-    std::vector<uint32_t> vectors;
-};
-
 class Observer final : public FunctionObserver {
 public:
     void on_event(const Function& function, const FunctionEvent& event) override {
@@ -69,6 +30,7 @@ protected:
         CapabilityBuilder builder(function_);
         EXPECT_TRUE(builder.add_pcie({}));
         EXPECT_TRUE(builder.add_msix({.vectors = 4, .pba_offset = 0x800}));
+        slot_.memory.add(0x1000, 4096);
         function_.attach(slot_);
         function_.set_tracer(&ring_);
     }
@@ -93,7 +55,7 @@ protected:
 
     SteadyClock clock_;
     TraceRing ring_;
-    Slot slot_;
+    FakeSlot slot_;
     TestFunction function_;
     uint64_t next_ = 0;
 };
@@ -175,7 +137,7 @@ TEST_F(FunctionTrace, MappedDmaIsSeenWithoutItsBytes) {
 TEST_F(FunctionTrace, KeepingBytesMakesAllDmaPassReadAndWrite) {
     master();
     ring_.set_dma_bytes(2);
-    slot_.memory.bytes[0] = std::byte{7};
+    slot_.memory.put(0x1000, std::byte{7});
     EXPECT_FALSE(function_.dma()->span(0x1000, 64, memory::DmaAccess::kRead));
     function_.dma()->read(0x1000, 3, [](const auto& bytes) { EXPECT_TRUE(bytes); });
     const std::array<std::byte, 1> data{std::byte{9}};
@@ -186,12 +148,13 @@ TEST_F(FunctionTrace, KeepingBytesMakesAllDmaPassReadAndWrite) {
 TEST_F(FunctionTrace, DmaThatCompletesLaterIsSeenTwice) {
     master();
     ring_.set_dma_bytes(8);
-    slot_.memory.later = true;
+    slot_.memory.answers_later = true;
     const std::array<std::byte, 1> data{std::byte{9}};
     function_.dma()->read(0x1000, 2, [](const auto&) {});
     function_.dma()->write(0x1008, data, [](const auto&) {});
     EXPECT_THAT(seen(), ElementsAre("4:0x1000+2 v0 f4", "5:0x1008+1 v0 f4 09"));
-    for (const auto& answer : slot_.memory.waiting) answer();
+    while (slot_.memory.answer()) {
+    }
     EXPECT_THAT(seen(), ElementsAre("4:0x1000+2 v0 f8 00 00", "5:0x1008+1 v0 f8"));
 }
 
@@ -205,19 +168,18 @@ TEST_F(FunctionTrace, FailedDmaHasItsError) {
 
 TEST_F(FunctionTrace, DmaMayOutliveTheTracer) {
     master();
-    slot_.memory.later = true;
+    slot_.memory.answers_later = true;
     bool done = false;
     function_.dma()->read(0x1000, 2, [&done](const auto&) { done = true; });
     seen();
     function_.set_tracer(nullptr);
-    slot_.memory.waiting.front()();
+    EXPECT_TRUE(slot_.memory.answer());
     EXPECT_TRUE(done);
     EXPECT_TRUE(seen().empty());
 }
 
 TEST_F(FunctionTrace, FaultsMarkWhatTheyChange) {
-    function_.set_faults(
-        std::make_unique<FunctionFaults>(function_.fault_hooks(), slot_.fake.runner()));
+    function_.set_faults(std::make_unique<FunctionFaults>(function_.fault_hooks(), slot_.runner()));
     function_.write_u16(function_.config().find_capability(0x11) + 2, 0x8000);
     master();
     ASSERT_TRUE(function_.faults()->arm(*parse_fault("irq-lost", {})));

@@ -1,66 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
-// Memory and time for tests of the DMA engine: regions that are mapped, that are reached by message
-// or that act when written, and a runner whose tasks run when the test says so.
+// FakeMemory: the guest memory of tests. Regions that are mapped, that are only copied, or that are
+// reached by message; with refusals, answers that wait for the test, and memory that its owner
+// takes away. Needs no test framework.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <deque>
 #include <functional>
 #include <list>
+#include <optional>
 #include <span>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "base/task_runner.h"
+#include "base/check.h"
 #include "memory/dma_space.h"
 
-namespace mimic::mock_accel {
+namespace mimic::memory {
 
-/// Runs tasks in order, when told to.
-class TestRunner final : public TaskRunner {
+/// A DmaSpace that starts empty. Addresses without a region fail as guest memory does (EFAULT).
+/// Thread-bound.
+class FakeMemory final : public DmaSpace {
 public:
-    void post(Task task) override { tasks.push_back(std::move(task)); }
-    void post_delayed(Task task, Duration) override { tasks.push_back(std::move(task)); }
-    TimePoint now() const override { return {}; }
-    bool is_current() const override { return true; }
-
-    /// Runs the tasks that are there now, not those that they post. Returns how many.
-    size_t turn() {
-        auto ready = std::exchange(tasks, {});
-        for (Task& task : ready) task();
-        return ready.size();
-    }
-
-    /// Turns until nothing is posted, at most `limit` of them. Returns how many.
-    size_t run(size_t limit = 100'000) {
-        size_t turns = 0;
-        while (turns < limit && turn() != 0) ++turns;
-        return turns;
-    }
-
-    std::deque<Task> tasks;
-};
-
-/// See the head of the file. Addresses without a region fail as guest memory does.
-class TestMemory final : public memory::DmaSpace {
-public:
-    enum class Kind { kMapped, kByMessage, kDevice };
+    enum class Kind {
+        kMapped,     // span() gives it
+        kCopied,     // read() and write() only, answered before they return
+        kByMessage,  // read() and write() only, answered by answer()
+    };
 
     struct Region {
         uint64_t iova = 0;
         std::span<std::byte> bytes;
         Kind kind = Kind::kMapped;
-        memory::DmaAccess access = memory::DmaAccess::kReadWrite;
-        std::function<void(uint64_t, std::span<const std::byte>)> written{};  // kDevice
+        DmaAccess access = DmaAccess::kReadWrite;
+        // Called with the offset in the region for each write() that begins in it, instead of
+        // storing: a peer device's BAR. Not for kMapped.
+        std::function<void(uint64_t, std::span<const std::byte>)> written{};
         std::vector<std::byte> storage{};
 
         bool holds(uint64_t at) const { return at - iova < bytes.size(); }
     };
 
-    /// `size` zero bytes at `iova`.
+    FakeMemory() = default;
+    FakeMemory(const FakeMemory&) = delete;  // regions point into their storage
+    FakeMemory& operator=(const FakeMemory&) = delete;
+
+    /// Adds `size` zero bytes at `iova`. The reference lives until remove().
     Region& add(uint64_t iova, size_t size, Kind kind = Kind::kMapped,
-                memory::DmaAccess access = memory::DmaAccess::kReadWrite) {
+                DmaAccess access = DmaAccess::kReadWrite) {
         std::vector<std::byte> storage(size);
         Region& region = regions_.emplace_back();
         region.iova = iova;
@@ -71,7 +63,7 @@ public:
         return region;
     }
 
-    /// Bytes that somebody else owns.
+    /// Adds bytes that somebody else owns.
     Region& add(uint64_t iova, std::span<std::byte> bytes) {
         Region& region = regions_.emplace_back();
         region.iova = iova;
@@ -79,21 +71,39 @@ public:
         return region;
     }
 
+    /// Removes the region that begins at `iova`, if there is one.
     void remove(uint64_t iova) {
         regions_.remove_if([&](const Region& region) { return region.iova == iova; });
     }
 
-    /// The byte at `iova`, which a region must hold, or nullptr.
+    /// The byte at `iova`, or nullptr where no region holds it. More of its region follow it.
     std::byte* at(uint64_t iova) {
         Region* const region = find(iova);
         return region == nullptr ? nullptr : region->bytes.data() + (iova - region->iova);
     }
 
+    /// The value at `iova`, as the guest sees or sets it. One region must hold all of it.
+    template <typename T>
+    T get(uint64_t iova) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        T value{};
+        std::memcpy(&value, place(iova, sizeof value), sizeof value);
+        return value;
+    }
+    template <typename T>
+    void put(uint64_t iova, const T& value) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        std::memcpy(place(iova, sizeof value), &value, sizeof value);
+    }
+
+    // --- DmaSpace ----------------------------------------------------------------------------
+
     std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
-                                             memory::DmaAccess access) override {
+                                             DmaAccess access) override {
         Region* const region = find(iova);
-        if (region == nullptr || region->kind != Kind::kMapped || !permits(*region, access) ||
-            size == 0 || size > region->bytes.size() - (iova - region->iova)) {
+        if (refusal || region == nullptr || region->kind != Kind::kMapped ||
+            !permits(*region, access) || size == 0 ||
+            size > region->bytes.size() - (iova - region->iova)) {
             return std::nullopt;
         }
         return region->bytes.subspan(iova - region->iova, size);
@@ -104,8 +114,8 @@ public:
     }
 
     void read(uint64_t iova, uint64_t size, ReadDone done) override {
-        bool later = false;
-        if (!check(iova, size, memory::DmaAccess::kRead, later)) {
+        bool later = answers_later;
+        if (!check(iova, size, DmaAccess::kRead, later)) {
             return done(fail(std::errc::bad_address, "no memory"));
         }
         ++transfers;
@@ -121,8 +131,8 @@ public:
     }
 
     void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override {
-        bool later = false;
-        if (!check(iova, data.size(), memory::DmaAccess::kWrite, later)) {
+        bool later = answers_later;
+        if (!check(iova, data.size(), DmaAccess::kWrite, later)) {
             return done(fail(std::errc::bad_address, "no memory"));
         }
         ++transfers;
@@ -130,7 +140,7 @@ public:
                        done = std::move(done)](const Status& status) {
             if (!status) return done(status);
             Region* const region = find(iova);
-            if (region != nullptr && region->kind == Kind::kDevice) {
+            if (region != nullptr && region->written) {
                 region->written(iova - region->iova, bytes);
             } else {
                 for (uint64_t i = 0; i < bytes.size(); ++i) {
@@ -142,7 +152,10 @@ public:
         finish(later, std::move(answer));
     }
 
-    /// Answers the oldest message, with `status`. False: there is none.
+    // --- What the test decides -----------------------------------------------------------------
+
+    /// Answers the oldest transfer that waits, with `status`: success moves the bytes now. False:
+    /// there is none.
     bool answer(const Status& status = {}) {
         if (messages.empty()) return false;
         const auto oldest = std::move(messages.front());
@@ -151,13 +164,17 @@ public:
         return true;
     }
 
+    /// All transfers wait for answer(), whatever their region.
+    bool answers_later = false;
+    /// What read() and write() that need not wait fail with; span() gives nothing then.
+    std::optional<std::errc> refusal;
     std::deque<std::function<void(const Status&)>> messages;  // not yet answered
     uint64_t taken = 0;  // span() gives [taken, taken + taken_size), but its owner takes it away
     uint64_t taken_size = 0;  // while it is used
-    size_t transfers = 0;     // read() and write() that were served
+    size_t transfers = 0;     // read() and write() that found memory
 
 private:
-    static bool permits(const Region& region, memory::DmaAccess access) {
+    static bool permits(const Region& region, DmaAccess access) {
         const auto want = static_cast<unsigned>(access);
         return (static_cast<unsigned>(region.access) & want) == want;
     }
@@ -168,7 +185,13 @@ private:
         return found == regions_.end() ? nullptr : &*found;
     }
 
-    bool check(uint64_t iova, uint64_t size, memory::DmaAccess access, bool& later) {
+    std::byte* place(uint64_t iova, size_t size) {
+        Region* const region = find(iova);
+        MIMIC_CHECK(region != nullptr && size <= region->bytes.size() - (iova - region->iova));
+        return region->bytes.data() + (iova - region->iova);
+    }
+
+    bool check(uint64_t iova, uint64_t size, DmaAccess access, bool& later) {
         constexpr uint64_t kMost = 16U << 20;
         if (size == 0 || size > kMost || iova + (size - 1) < iova) return false;
         for (uint64_t done = 0; done < size;) {
@@ -181,14 +204,11 @@ private:
     }
 
     void finish(bool later, std::function<void(const Status&)> answer) {
-        if (later) {
-            messages.push_back(std::move(answer));
-        } else {
-            answer({});
-        }
+        if (later) return messages.push_back(std::move(answer));
+        answer(refusal ? Status(fail(*refusal, "refused by the test")) : Status());
     }
 
     std::list<Region> regions_;
 };
 
-}  // namespace mimic::mock_accel
+}  // namespace mimic::memory

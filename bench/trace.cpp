@@ -10,8 +10,8 @@
 
 #include "base/task_runner.h"
 #include "bench/reads.h"
-#include "device_host/function_state.h"
 #include "devices/mock_accel/mock_accel.h"
+#include "host/function_state.h"
 #include "pci/trace/trace_ring.h"
 
 namespace {
@@ -82,7 +82,7 @@ void bench_state() {
     if (!device) std::exit(1);
     size_t bytes = 0;
     const uint64_t start = now_ns();
-    for (int i = 0; i < kTimes; ++i) bytes = device_host::capture_state(**device).size();
+    for (int i = 0; i < kTimes; ++i) bytes = host::capture_state(**device).size();
     const double each = static_cast<double>(now_ns() - start) / 1e3 / kTimes;
     fmt::print("registers of a function, once each half of the ring: {:.1f} us, {} B\n", each,
                bytes);

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `cmake --install` puts where:
 #   include/mimic/{base,memory,reg,pci,vfio_user}/*.h, lib/libmimic_*.a, lib/cmake/mimic, lib/pkgconfig/mimic.pc (devel)
-#   include/mimic/{replay/replay.h,trace/{event,file}.h}, lib/pkgconfig/mimic-replay.pc (devel): what a test needs that
-#   `mimic replay --to-test` wrote
+#   include/mimic/*/testing/*.h (devel): a slot, memory and time for tests of devices
+#   include/mimic/{host/*.h,trace/{event,file}.h}, lib/pkgconfig/mimic-host.pc (devel): what a program needs that serves
+#   devices with the control API
+#   include/mimic/replay/replay.h, lib/pkgconfig/mimic-replay.pc (devel): what a test needs that `mimic replay --to-test` wrote
 #   bin/, libexec/mimic/debs (runtime), share/mimic/{kernel,guest,examples,grafana}, share/doc/mimic (data)
 
 # The public libraries, lowest first: what a device outside this tree needs.
@@ -28,34 +30,45 @@ foreach(library ${public_libraries})
 endforeach()
 string(STRIP "${MIMIC_PC_LIBS}" MIMIC_PC_LIBS)
 
-# The component `replay`: libraries in the order in which a linker needs them, and the headers that replay.h includes.
-# It needs more of a machine than a device does (yaml-cpp, libcurl, libmicrohttpd), so it is asked for by name.
-set(replay_libraries replay device_host control service topology all_devices all_models mock_accel clone vmd model trace)
-set(has_replay TRUE)
-foreach(library ${replay_libraries})
-  if(NOT TARGET mimic_${library})
-    set(has_replay FALSE)
-  endif()
-endforeach()
+# The components `host` and `replay`: libraries in the order in which a linker needs them, and headers. They need more of a
+# machine than a device does (libcurl, libmicrohttpd; replay yaml-cpp, too), so they are asked for by name.
+set(host_libraries host control service trace)
+set(host_headers host/endpoint.h host/server.h host/stop_signals.h trace/event.h trace/file.h)
+set(replay_libraries replay device_host topology all_devices all_models mock_accel clone vmd model)
+set(replay_headers replay/replay.h)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mimic)
 install(EXPORT mimicTargets NAMESPACE mimic:: DESTINATION ${package_dir} COMPONENT devel)
-set(MIMIC_REPLAY_PC_LIBS "")
-if(has_replay)
-  foreach(library ${replay_libraries})
-    install(TARGETS mimic_${library} EXPORT mimicReplayTargets
-      ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT devel)
-    string(APPEND MIMIC_REPLAY_PC_LIBS "-lmimic_${library} ")
+
+# install_component(NAME EXPORT)   The libraries and headers of NAME_libraries and NAME_headers, if all of them are built.
+# Sets MIMIC_<NAME>_PC_LIBS, empty if not.
+function(install_component name export)
+  set(libs "")
+  foreach(library ${${name}_libraries})
+    if(NOT TARGET mimic_${library})
+      return()
+    endif()
+    string(APPEND libs "-lmimic_${library} ")
   endforeach()
-  string(STRIP "${MIMIC_REPLAY_PC_LIBS}" MIMIC_REPLAY_PC_LIBS)
-  install(EXPORT mimicReplayTargets NAMESPACE mimic:: DESTINATION ${package_dir} COMPONENT devel)
-  foreach(header replay/replay.h trace/event.h trace/file.h)
+  foreach(library ${${name}_libraries})
+    install(TARGETS mimic_${library} EXPORT ${export} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT devel)
+  endforeach()
+  install(EXPORT ${export} NAMESPACE mimic:: DESTINATION ${package_dir} COMPONENT devel)
+  foreach(header ${${name}_headers})
     get_filename_component(folder ${header} DIRECTORY)
     get_target_property(source mimic_${folder} SOURCE_DIR)
-    get_filename_component(name ${header} NAME)
-    install(FILES ${source}/${name}
-      DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${folder} COMPONENT devel)
+    get_filename_component(file ${header} NAME)
+    install(FILES ${source}/${file} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${folder} COMPONENT devel)
   endforeach()
+  string(STRIP "${libs}" libs)
+  string(TOUPPER ${name} upper)
+  set(MIMIC_${upper}_PC_LIBS "${libs}" PARENT_SCOPE)
+endfunction()
+set(MIMIC_HOST_PC_LIBS "")
+set(MIMIC_REPLAY_PC_LIBS "")
+install_component(host mimicHostTargets)
+if(MIMIC_HOST_PC_LIBS)
+  install_component(replay mimicReplayTargets)
 endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/mimicConfig.cmake.in
   ${PROJECT_BINARY_DIR}/mimicConfig.cmake INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)
@@ -67,12 +80,17 @@ install(FILES ${PROJECT_BINARY_DIR}/mimicConfig.cmake ${PROJECT_BINARY_DIR}/mimi
 # The prefix is found from the place of the .pc file, so that an installed tree may be moved.
 file(RELATIVE_PATH MIMIC_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" MIMIC_PC_PREFIX "${MIMIC_PC_PREFIX}")
-configure_file(${PROJECT_SOURCE_DIR}/cmake/mimic.pc.in ${PROJECT_BINARY_DIR}/mimic.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/mimic.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT devel)
-if(has_replay)
-  configure_file(${PROJECT_SOURCE_DIR}/cmake/mimic-replay.pc.in ${PROJECT_BINARY_DIR}/mimic-replay.pc @ONLY)
-  install(FILES ${PROJECT_BINARY_DIR}/mimic-replay.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT devel)
+set(pc_files mimic)
+if(MIMIC_HOST_PC_LIBS)
+  list(APPEND pc_files mimic-host)
 endif()
+if(MIMIC_REPLAY_PC_LIBS)
+  list(APPEND pc_files mimic-replay)
+endif()
+foreach(pc ${pc_files})
+  configure_file(${PROJECT_SOURCE_DIR}/cmake/${pc}.pc.in ${PROJECT_BINARY_DIR}/${pc}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT devel)
+endforeach()
 
 # --- runtime -------------------------------------------------------------------------------------------------------
 foreach(program mimic mock-accel-server)

@@ -49,6 +49,10 @@ void Adder::on_write(unsigned, uint64_t offset, std::span<const uint8_t> data) {
     bank_.write(offset, data);
 }
 
+std::vector<mimic::pci::RegisterBlock> Adder::register_blocks() const {
+    return {{.bar = 0, .offset = 0, .name = "adder", .registers = &bank_}};
+}
+
 void Adder::on_reset(mimic::pci::ResetKind) {
     bank_.reset();
 }

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "pci/function/capabilities.h"
 #include "pci/function/function.h"
@@ -22,6 +23,8 @@ public:
     /// which would be a bug of this file.
     static mimic::Result<std::unique_ptr<Adder>> create(const std::string& name,
                                                         bool virtual_function = false);
+
+    std::vector<mimic::pci::RegisterBlock> register_blocks() const override;
 
 private:
     explicit Adder(mimic::pci::FunctionOptions options);

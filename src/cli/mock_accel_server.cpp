@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // mock-accel-server: one mock accelerator on one socket, with the command line of seed 001.
-#include <signal.h>
-
 #include <cstdio>
 
 #include "base/log.h"
 #include "base/result.h"
 #include "cli/version.h"
-#include "device_host/device_host.h"
 #include "devices/mock_accel/command_line.h"
+#include "host/server.h"
+#include "host/stop_signals.h"
 #include "memory/process_limits.h"
 
 namespace {
@@ -64,19 +63,12 @@ int serve(const CommandLine& line) {
     const MockAccel& model = **device;
     mimic::raise_descriptor_limit();
 
-    sigset_t stop;
-    sigemptyset(&stop);
-    for (const int number : {SIGINT, SIGTERM}) sigaddset(&stop, number);
-    ::sigprocmask(SIG_BLOCK, &stop, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
-
-    std::vector<mimic::device_host::DeviceHost::Endpoint> endpoints;
-    endpoints.push_back({std::move(*device), line.socket_path});
-    const auto host = mimic::device_host::DeviceHost::create(std::move(endpoints), {});
-    if (!host) return fail(1, host.error().message());
+    const mimic::host::StopSignals stop;
+    const auto server = mimic::host::Server::create(std::move(*device), line.socket_path,
+                                                    mimic::host::Server::Options{});
+    if (!server) return fail(1, server.error().message());
     introduce(line, model);
-    int number = 0;
-    ::sigwait(&stop, &number);
+    stop.wait();
     return 0;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to functions, as a reader of the process's socket is told.
-#include "device_host/device_events.h"
+#include "host/device_events.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include "pci/testing/fabric.h"
 #include "pci/testing/function.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 namespace {
 
 using testing::HasSubstr;
@@ -110,4 +110,4 @@ TEST_F(DeviceEventsTest, FaultsAndSlots) {
 }
 
 }  // namespace
-}  // namespace mimic::device_host
+}  // namespace mimic::host

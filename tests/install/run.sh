@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # run.sh BUILD CONSUMER [FLAGS]: installs BUILD into a fresh prefix, moves that prefix, and builds and runs the program
-# in the folder CONSUMER against it twice: through find_package(mimic) and through pkg-config. A consumer has a
+# in the folder CONSUMER against it twice: through find_package(mimic) and through pkg-config. A consumer, whose page is CONSUMER.md, has a
 # CMakeLists.txt that makes the program that its file `program` names, and compiles from its *.cpp files alone. Run
 # without arguments, or with those in the consumer's file `arguments`, it exits 0.
 # FLAGS: compiler flags that the libraries need, such as those of the sanitizers that BUILD was made with.
@@ -37,15 +37,16 @@ export PKG_CONFIG_PATH=${pc%/*}
 echo "--- every public header compiles alone"
 include=$prefix/include/mimic
 read -ra cflags < <(pkg-config --cflags mimic)
-read -ra libs < <(pkg-config --libs mimic)
 # shellcheck disable=SC2206 # Flags are separate words.
 flag_words=($flags)
+number=0
 find "$include" -name '*.h' ! -name '*_test.h' -printf '#include "%P"\n' | sort >"$scratch/headers"
 while read -r line; do
-    printf '%s\n%s\nint main() {}\n' "$line" "$line" >"$scratch/header.cpp"
-    "$cxx" -std=c++20 -Wall -Wextra -Werror -fsyntax-only "${cflags[@]}" "$scratch/header.cpp" ||
-        fail "$line does not compile"
+    number=$((number + 1))
+    printf '%s\n%s\nint main() {}\n' "$line" "$line" >"$scratch/header-$number.cpp"
 done <"$scratch/headers"
+find "$scratch" -name 'header-*.cpp' -print0 | xargs -0 -n 1 -P "$(nproc)" \
+    "$cxx" -std=c++20 -Wall -Wextra -Werror -fsyntax-only "${cflags[@]}" || fail "a header does not compile alone"
 printf '%d headers\n' "$(wc -l <"$scratch/headers")"
 
 echo "--- find_package(mimic)"
@@ -70,9 +71,34 @@ mkdir "$scratch/empty"
     [ -z "$(ls -A)" ] || fail "$name made $(ls -A)"
 )
 
-echo "--- pkg-config mimic"
-"$cxx" -std=c++20 "${flag_words[@]}" "${cflags[@]}" -I"$consumer" "$consumer"/*.cpp -o "$scratch/consumer" "${libs[@]}"
+echo "--- pkg-config mimic-host"
+read -ra host_libs < <(pkg-config --cflags --libs mimic-host)
+"$cxx" -std=c++20 "${flag_words[@]}" -I"$consumer" "$consumer"/*.cpp -o "$scratch/consumer" "${host_libs[@]}"
 "$scratch/consumer" "${arguments[@]}"
+
+# The commands of docs/add-a-device.md that ask the control socket of a program outside this tree.
+echo "--- registers, a fault, a trace and metrics of $name"
+mkdir "$scratch/adder"
+sed -n '/<!-- run: tests\/install\/run.sh -->/,/^```$/p' "$consumer.md" | grep -v -e '^<!--' -e '^```' |
+    sed -e "s#/tmp/adder/$name#$scratch/consumer#" -e "s#/tmp/adder/#$scratch/adder/#g" >"$scratch/adder/commands"
+[ -s "$scratch/adder/commands" ] || fail "$consumer.md has no commands for this test"
+timeout 120 bash -euo pipefail -m "$scratch/adder/commands" >"$scratch/adder/out" ||
+    { cat "$scratch/adder/out"; fail "the commands of $consumer.md fail"; }
+for wanted in '"SOURCE"' '"enabled": *true' 'dma-fail' '"kind": *"fault' '^mimic_'; do
+    grep -Eq -- "$wanted" "$scratch/adder/out" || { cat "$scratch/adder/out"; fail "nothing like $wanted is in this"; }
+done
+
+# The test of the device, with the installed slot, memory and time.
+if pkg-config --exists gtest_main; then
+    echo "--- the unit test of $name"
+    mapfile -t units < <(find "$consumer" -maxdepth 1 -name '*.cpp' ! -name main.cpp)
+    read -ra test_flags < <(pkg-config --cflags --libs mimic gtest_main)
+    "$cxx" -std=c++20 "${flag_words[@]}" -I"$consumer" "$consumer"/test/*.cpp "${units[@]}" -o "$scratch/unit_test" \
+        "${test_flags[@]}"
+    "$scratch/unit_test"
+else
+    echo "SKIP: the unit test of $name: pkg-config knows no gtest_main"
+fi
 
 # A test that `mimic replay --to-test` wrote, from a recording of a driver, with nothing but what is installed.
 if [ -x "$prefix/bin/mimic" ]; then

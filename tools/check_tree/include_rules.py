@@ -19,7 +19,8 @@ DEVICE = MEMORY | REG | {"pci"}
 MODEL = REG | {"model"}
 SERVICE = LOWEST | {"service"}
 PLAN = MODEL | {"topology", "outputs"}
-SERVING = DEVICE | SERVICE | MODEL | {"trace", "vfio_user", "devices", "topology", "outputs", "control"}
+HOST = DEVICE | SERVICE | {"trace", "vfio_user", "control"}
+SERVING = HOST | MODEL | {"host", "devices", "topology", "outputs"}
 MAY_INCLUDE = {
     # lib: installed, for everybody.
     "base": set(),
@@ -49,6 +50,8 @@ MAY_INCLUDE = {
     "guest_image": MODEL | {"topology"},
     "guest_agent": LOWEST | {"guest_image"},
     "verify": PLAN | {"guest_image"},
+    # Functions, whoever made them, on sockets: installed, so it knows neither devices nor topologies.
+    "host": HOST,
     "device_host": SERVING,
     "machine": SERVING | {"device_host", "kernel_bus", "guest_image", "guest_agent", "verify"},
     "gateway": DEVICE | SERVICE | {"trace", "control", "machine"},

@@ -15,7 +15,7 @@
 #include "devices/clone/clone.h"
 #include "devices/mock_accel/device_rig.h"
 #include "devices/mock_accel/registers.h"
-#include "device_host/control_targets.h"
+#include "host/control_targets.h"
 #include "pci/config/pci_regs.h"
 #include "pci/fabric/port.h"
 #include "pci/function/sriov.h"
@@ -297,7 +297,7 @@ protected:
     std::vector<std::unique_ptr<pci::FakeSlot>> slots_;
     std::vector<std::unique_ptr<pci::Function>> functions_;
     std::vector<std::unique_ptr<vfio_user::Server>> servers_;
-    ControlTargets targets_{tasks_, [this] { ++crashes_; }};
+    host::ControlTargets targets_{tasks_, [this] { ++crashes_; }};
 };
 
 std::set<std::string> names_of(std::initializer_list<FaultKind> kinds, const char* mark = "!") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device_host/loop_trace.h"
+#include "host/loop_trace.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +9,7 @@
 namespace mimic::device_host {
 namespace {
 
+using host::LoopTrace;
 using mock_accel::DeviceRig;
 using ::testing::ElementsAre;
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mimic serve`: the functions of one machine of a topology file, without the machine.
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +15,8 @@
 #include "device_host/device_host.h"
 #include "device_host/fabric_factory.h"
 #include "devices/all_models.h"
+#include "host/server.h"
+#include "host/stop_signals.h"
 #include "memory/process_limits.h"
 #include "topology/topology.h"
 
@@ -48,8 +49,8 @@ std::vector<std::string> servable(const topology::Machine& machine) {
     return names;
 }
 
-Result<std::vector<DeviceHost::Endpoint>> make_endpoints(const topology::Machine& machine,
-                                                         const ServeOptions& options) {
+Result<std::vector<host::Endpoint>> make_endpoints(const topology::Machine& machine,
+                                                   const ServeOptions& options) {
     const std::vector<std::string> names = servable(machine);
     for (const auto& wanted : options.devices)
         if (std::find(names.begin(), names.end(), wanted) == names.end())
@@ -59,10 +60,10 @@ Result<std::vector<DeviceHost::Endpoint>> make_endpoints(const topology::Machine
         return options.devices.empty() || std::find(options.devices.begin(), options.devices.end(),
                                                     name) != options.devices.end();
     };
-    std::vector<DeviceHost::Endpoint> endpoints;
+    std::vector<host::Endpoint> endpoints;
     for (const auto& fabric : machine.fabrics) {
         if (!is_wanted(fabric.name)) continue;
-        DeviceHost::Endpoint endpoint;
+        host::Endpoint endpoint;
         MIMIC_ASSIGN_OR_RETURN(auto vmd, make_fabric(machine, fabric));
         endpoint.fabric = &vmd->fabric();
         endpoint.place = {fabric.numa_node, fabric.bdf.str(), fabric.domain};
@@ -73,7 +74,7 @@ Result<std::vector<DeviceHost::Endpoint>> make_endpoints(const topology::Machine
     for (const auto& device : machine.devices) {
         if (device.on_fabric || !is_wanted(device.name)) continue;
         for (const auto& function : device.functions) {
-            DeviceHost::Endpoint endpoint;
+            host::Endpoint endpoint;
             MIMIC_ASSIGN_OR_RETURN(endpoint.function, make_function(device, function));
             endpoint.place = {device.numa_node, function.bdf.str(), 0};
             endpoint.socket_path = options.run_dir + "/" + function.name + ".sock";
@@ -92,14 +93,14 @@ Status say_ready(int fd, size_t count) {
 }
 
 // A dump can be replayed as long as it says what machine it is from.
-TraceDumper::Options dump_options(const topology::Machine& machine, const ServeOptions& options) {
-    TraceDumper::Options dumps{.dir = options.dump_dir};
-    dumps.header.mimic = MIMIC_VERSION;
-    dumps.header.machine = machine.name;
-    if (auto text = read_small_file(options.file)) dumps.header.topology = std::move(*text);
+trace::TraceHeader dump_header(const topology::Machine& machine, const ServeOptions& options) {
+    trace::TraceHeader header;
+    header.mimic = MIMIC_VERSION;
+    header.machine = machine.name;
+    if (auto text = read_small_file(options.file)) header.topology = std::move(*text);
     for (const auto& device : machine.devices)
-        for (const auto& function : device.functions) dumps.header.devices.push_back(function.name);
-    return dumps;
+        for (const auto& function : device.functions) header.devices.push_back(function.name);
+    return header;
 }
 
 // Makes the folder of the sockets, and those above it, for us alone; one that is there stays as it
@@ -126,14 +127,10 @@ Status serve(const ServeOptions& options) {
                               std::max<size_t>(1, count)}));
     raise_descriptor_limit();
 
-    sigset_t stop;
-    sigemptyset(&stop);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&stop, number);
-    ::pthread_sigmask(SIG_BLOCK, &stop, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
+    const host::StopSignals stop;
     MIMIC_ASSIGN_OR_RETURN(
-        const auto host,
-        DeviceHost::create(
+        const auto server,
+        host::Server::create(
             std::move(endpoints),
             {.threads = threads,
              .spin = std::chrono::microseconds(options.spin_us),
@@ -142,14 +139,22 @@ Status serve(const ServeOptions& options) {
              .control_socket = options.control,
              .crash_note = crash_note_path(options.run_dir, ::getpid()),
              .trace_bytes = options.trace_bytes,
-             .dumps = dump_options(*machine, options)}));
+             .dump_dir = options.dump_dir,
+             .dump_header = dump_header(*machine, options)}));
     MIMIC_TRY(say_ready(options.ready_fd, count));
-    int number = 0;
-    ::sigwait(&stop, &number);
+    stop.wait();
     return {};
 }
 
 }  // namespace
+
+std::string crash_note_path(const std::string& run_dir, pid_t pid) {
+    return fmt::format("{}/crashed-{}", run_dir, pid);
+}
+
+std::string control_socket_path(const std::string& run_dir, size_t index) {
+    return fmt::format("{}/control-{}.sock", run_dir, index);
+}
 
 int run_serve(const ServeOptions& options) {
     const auto served = serve(options);

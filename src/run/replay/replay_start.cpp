@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "device_host/function_state.h"
+#include "host/function_state.h"
 #include "pci/config/pci_regs.h"
 #include "pci/function/sriov.h"
 #include "reg/bank.h"
@@ -83,7 +83,7 @@ bool ReplayPlayer::start(size_t at) {
     }
     pci::Function* const function = find(first.device);
     if (is_state) {
-        if (const Status restored = device_host::restore_state(*function, first.text); !restored) {
+        if (const Status restored = host::restore_state(*function, first.text); !restored) {
             stop(at, restored.error().message());
             return false;
         }

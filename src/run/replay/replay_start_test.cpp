@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "device_host/device_factory.h"
-#include "device_host/function_state.h"
 #include "devices/all_models.h"
 #include "devices/mock_accel/device_rig.h"
+#include "host/function_state.h"
 #include "pci/function/sriov.h"
 #include "pci/trace/trace_ring.h"
 #include "replay/replay.h"
@@ -43,7 +43,7 @@ public:
 
     void state(const pci::Function& one) {
         ring_.record(ring_.source(one.name()),
-                     {.kind = TraceKind::kState, .text = device_host::capture_state(one)});
+                     {.kind = TraceKind::kState, .text = host::capture_state(one)});
     }
     trace::TraceFile file() const {
         trace::TraceFile file{.header = header_, .events = {}, .lines = {}};

@@ -13,7 +13,7 @@
 
 #include "device_host/device_factory.h"
 #include "devices/mock_accel/device_rig.h"
-#include "device_host/function_state.h"
+#include "host/function_state.h"
 #include "pci/trace/trace_ring.h"
 #include "replay/stepping_clock.h"
 #include "replay/trace_test_writer.h"
@@ -250,7 +250,7 @@ TEST_F(Replay, BeginsWithAState) {
     start();
     copy(0);
     ring_.clear();
-    const std::string state = device_host::capture_state(*function_);
+    const std::string state = host::capture_state(*function_);
     ring_.record(ring_.source("gpu0"), {.kind = TraceKind::kState, .text = state});
     copy(1);
     read(mock_accel::DESCRIPTORS.offset, 8);
@@ -266,7 +266,7 @@ TEST_F(Replay, AStateOfABusyRingCannotBeRestored) {
     write(mock_accel::RING_TAIL.offset, 1);
     ring_.clear();
     ring_.record(ring_.source("gpu0"),
-                 {.kind = TraceKind::kState, .text = device_host::capture_state(*function_)});
+                 {.kind = TraceKind::kState, .text = host::capture_state(*function_)});
     read(mock_accel::RING_HEAD.offset);
     const ReplayResult result = replayed(recorded());
     EXPECT_THAT(result.stopped, HasSubstr("ring 0 was at work"));
@@ -277,7 +277,7 @@ TEST_F(Replay, WhereItCannotGoOnItBeginsAgainAtTheNextState) {
     ring_.set_dma_bytes(0);
     session();
     ring_.record(ring_.source("gpu0"),
-                 {.kind = TraceKind::kState, .text = device_host::capture_state(*function_)});
+                 {.kind = TraceKind::kState, .text = host::capture_state(*function_)});
     write(mock_accel::STATUS.offset, 7);
     read(mock_accel::STATUS.offset);
     const trace::TraceFile file = recorded();
@@ -300,10 +300,10 @@ TEST_F(Replay, LeavingOutAllResultsIsNotTheSame) {
     ring_.clear();
     ring_.set_dma_bytes(0);
     ring_.record(ring_.source("gpu0"),
-                 {.kind = TraceKind::kState, .text = device_host::capture_state(*function_)});
+                 {.kind = TraceKind::kState, .text = host::capture_state(*function_)});
     copy(0);
     ring_.record(ring_.source("gpu0"),
-                 {.kind = TraceKind::kState, .text = device_host::capture_state(*function_)});
+                 {.kind = TraceKind::kState, .text = host::capture_state(*function_)});
     const ReplayResult result = replayed(recorded());
     EXPECT_FALSE(result.difference);
     EXPECT_THAT(result.stopped, HasSubstr("nothing could be compared"));
@@ -342,7 +342,7 @@ TEST_F(Replay, AStateInD3hotIsRestored) {
     config(power, 3, 2);
     ring_.clear();
     ring_.record(ring_.source("gpu0"),
-                 {.kind = TraceKind::kState, .text = device_host::capture_state(*function_)});
+                 {.kind = TraceKind::kState, .text = host::capture_state(*function_)});
     ASSERT_FALSE(function_->in_d0());
     config(power, 0, 2);
     read(mock_accel::STATUS.offset);

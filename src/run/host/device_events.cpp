@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device_host/device_events.h"
+#include "host/device_events.h"
 
 #include <nlohmann/json.hpp>
 
 #include "pci/faults/fault.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -97,4 +97,4 @@ void DeviceEvents::slot_changed(const pci::Function& port, const pci::FunctionEv
         hub_.publish("slot", port.name(), {{"present", event.present}, {"link_up", event.link_up}});
 }
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

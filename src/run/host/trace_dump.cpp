@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device_host/trace_dump.h"
+#include "host/trace_dump.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "base/private_files.h"
 #include "base/unique_fd.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 namespace {
 
 constexpr std::string_view kPrefix = "trace-";
@@ -197,4 +197,4 @@ std::vector<std::string> TraceDumper::paths() const {
     return there;
 }
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

@@ -19,13 +19,13 @@
 #include "base/timer.h"
 #include "base/weak_ptr.h"
 #include "control/trace_target.h"
-#include "device_host/trace_dump.h"
+#include "host/trace_dump.h"
 #include "pci/fabric/fabric.h"
 #include "pci/function/function.h"
 #include "pci/trace/trace_names.h"
 #include "pci/trace/trace_ring.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 
 /// What a device host traces when nobody has asked: DMA without its bytes.
 inline constexpr uint64_t kDefaultTraceBytes = uint64_t{1} << 20;
@@ -93,4 +93,4 @@ private:
     WeakOwner<LoopTrace> weak_{this};  // for dumps that were posted
 };
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

@@ -19,7 +19,7 @@
 #include "pci/trace/trace_ring.h"
 #include "trace/file.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 
 /// Bytes of a ring that a dump has at most: the newest. Arbitrary; a loop copies that many in about
 /// a millisecond.
@@ -96,4 +96,4 @@ struct DumpFile {
 };
 Result<DumpFile> create_dump_file(const std::string& dir, const std::string& device);
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "pci/function/function.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 
 /// JSON: {"config": bytes, "msix": bytes, "registers": [{"map", "hash", "values": {name:
 /// "0x.."}}]}, where bytes are {"0x4": "0701..", ..}, pieces of hex by their offset. What is zero
@@ -20,4 +20,4 @@ std::string capture_state(const pci::Function& function);
 /// those of pci::Function::restore_registers().
 Status restore_state(pci::Function& function, const std::string& text);
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

@@ -5,16 +5,16 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "control/target.h"
+#include "host/endpoint.h"
 #include "pci/fabric/fabric.h"
 #include "pci/function/function.h"
 #include "vfio_user/server.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 
 /// The targets of one loop. Thread-bound to it, but for runner().
 class ControlTargets final : public control::TargetGroup {
@@ -22,13 +22,6 @@ public:
     /// `crash` ends the process, for host-crash.
     ControlTargets(TaskRunner& runner, std::function<void()> crash)
         : runner_(runner), crash_(std::move(crash)) {}
-
-    /// Where an endpoint is in its machine.
-    struct Place {
-        std::optional<unsigned> numa_node;
-        std::string bdf;      // as the guest will number it; empty: unknown
-        uint32_t domain = 0;  // of the functions of its fabric
-    };
 
     /// Names `function` and, with a `fabric` (else nullptr), all that is in it when it is asked
     /// for. All are borrowed until clear().
@@ -54,7 +47,7 @@ private:
     };
     class Handle;
 
-    // Every target, in the order of the topology.
+    // Every target, in the order of add().
     void for_each(const std::function<void(Handle& target)>& visit);
     static void for_each(ControlTargets& owner, const Source& source,
                          const std::function<void(Handle& target)>& visit);
@@ -65,4 +58,4 @@ private:
     control::TraceTarget* trace_ = nullptr;
 };
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

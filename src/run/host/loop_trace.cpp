@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device_host/loop_trace.h"
+#include "host/loop_trace.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "device_host/function_state.h"
+#include "host/function_state.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 namespace {
 
 constexpr size_t kMaxNames = 512;          // functions whose names are kept; arbitrary
@@ -289,4 +289,4 @@ void LoopTrace::dump(const std::string& device) const {
     dumper_->submit(std::move(dump));
 }
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

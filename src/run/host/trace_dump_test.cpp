@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device_host/trace_dump.h"
+#include "host/trace_dump.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -12,7 +12,7 @@
 
 #include "base/private_files.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 namespace {
 
 class TraceDump : public ::testing::Test {
@@ -104,4 +104,4 @@ TEST_F(TraceDump, WithoutAFolderNothingIsWritten) {
 }
 
 }  // namespace
-}  // namespace mimic::device_host
+}  // namespace mimic::host

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device_host/function_state.h"
+#include "host/function_state.h"
 
 #include <charconv>
 #include <nlohmann/json.hpp>
@@ -10,7 +10,7 @@
 #include "reg/bank.h"
 #include "trace/event.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -221,4 +221,4 @@ Status restore_state(pci::Function& function, const std::string& text) {
     return {};
 }
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

@@ -11,7 +11,7 @@
 #include "pci/trace/function_events.h"
 #include "service/event_hub.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 
 /// Thread-bound to the loop of the functions. Outlives them.
 class DeviceEvents final : public pci::FunctionObserver {
@@ -37,4 +37,4 @@ private:
 /// How the API calls the error of an AER status bit: the name of the fault that reports it.
 std::string error_name(bool correctable, uint64_t bit);
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device_host/control_targets.h"
+#include "host/control_targets.h"
 
 #include <initializer_list>
 #include <thread>
@@ -7,9 +7,8 @@
 
 #include "base/log.h"
 #include "pci/function/sriov.h"
-#include "topology/model.h"
 
-namespace mimic::device_host {
+namespace mimic::host {
 namespace {
 
 Status try_slot(pci::Fabric& fabric, const std::string& name, pci::FaultKind kind) {
@@ -135,9 +134,8 @@ private:
         info.parent = place_.above != nullptr ? place_.above->name() : source_.function->name();
         if (const auto* const pf = function_.physical_function()) info.pf = pf->name();
         const uint16_t id = place_.routing_id;
-        info.bdf = topology::Bdf{source_.place.domain, static_cast<uint8_t>(id >> 8),
-                                 static_cast<uint8_t>(id >> 3 & 0x1f), static_cast<uint8_t>(id & 7)}
-                       .str();
+        info.bdf = fmt::format("{:04x}:{:02x}:{:02x}.{:x}", source_.place.domain, id >> 8,
+                               id >> 3 & 0x1f, id & 7);
         info.present = place_.present;
         info.link_up = place_.link_up;
     }
@@ -254,4 +252,4 @@ std::vector<control::TargetInfo> ControlTargets::infos() {
     return infos;
 }
 
-}  // namespace mimic::device_host
+}  // namespace mimic::host

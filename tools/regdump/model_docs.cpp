@@ -52,39 +52,35 @@ std::string properties_table(model::Models models, bool of_vf) {
     std::string out = "| key | model | value | default |\n|---|---|---|---|\n";
     for (const DeviceModel* model : models) {
         for (const Property& property : model->properties) {
-            out += fmt::format("| `{}` | `{}` | {}: {} | {} |\n", property.key, model->facts.name,
-                               value_text(property), property.doc,
-                               default_text(property,
-                                            of_vf ? property.vf_default : property.pf_default));
+            out += fmt::format(
+                "| `{}` | `{}` | {}: {} | {} |\n", property.key, model->facts.name,
+                value_text(property), property.doc,
+                default_text(property, of_vf ? property.vf_default : property.pf_default));
         }
     }
     return out;
 }
 
 std::string models_table(model::Models models) {
-    std::string out =
-        "| model | what | ids of PF and VF | VFs at most |\n|---|---|---|---|\n";
+    std::string out = "| model | what | ids of PF and VF | VFs at most |\n|---|---|---|---|\n";
     for (const DeviceModel* model : models) {
         const model::ModelFacts& facts = model->facts;
         if (facts.part != model::Part::kDevice) continue;
         const std::string ids = facts.source != model::Source::kFacts
                                     ? std::string("as the file says")
-                                    : fmt::format("{:04x}:{:04x}{}", facts.vendor_id,
-                                                  facts.pf_device_id,
-                                                  facts.vf_device_id == 0
-                                                      ? ""
-                                                      : fmt::format(", {:04x}:{:04x}",
-                                                                    facts.vendor_id,
-                                                                    facts.vf_device_id));
-        out += fmt::format("| `{}`{} | {} | {} | {} |\n", facts.name,
-                           facts.old_name.empty()
-                               ? ""
-                               : fmt::format(" (old word: `{}`)", facts.old_name),
-                           facts.doc, ids,
-                           facts.max_static_vfs + facts.max_native_vfs == 0
-                               ? std::string("-")
-                               : fmt::format("{} static, {} native", facts.max_static_vfs,
-                                             facts.max_native_vfs));
+                                    : fmt::format(
+                                          "{:04x}:{:04x}{}", facts.vendor_id, facts.pf_device_id,
+                                          facts.vf_device_id == 0
+                                              ? ""
+                                              : fmt::format(", {:04x}:{:04x}", facts.vendor_id,
+                                                            facts.vf_device_id));
+        out += fmt::format(
+            "| `{}`{} | {} | {} | {} |\n", facts.name,
+            facts.old_name.empty() ? "" : fmt::format(" (old word: `{}`)", facts.old_name),
+            facts.doc, ids,
+            facts.max_static_vfs + facts.max_native_vfs == 0
+                ? std::string("-")
+                : fmt::format("{} static, {} native", facts.max_static_vfs, facts.max_native_vfs));
     }
     return out;
 }

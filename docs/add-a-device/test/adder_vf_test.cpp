@@ -4,8 +4,6 @@
 // completion that found a VF that is gone would be reported.
 #include "adder.h"
 
-#include <utility>
-
 #include <gtest/gtest.h>
 
 #include "pci/function/sriov.h"
@@ -59,8 +57,8 @@ protected:
         guest.set_bits(kPf, regs::COMMAND, regs::COMMAND_MEMORY_SPACE | regs::COMMAND_BUS_MASTER);
         guest.open_vfs(*pf, kPf, 1, kBar);
         guest.set_bits(kVf, regs::COMMAND, regs::COMMAND_BUS_MASTER);
-        host.memory[0] = std::byte{40};
-        host.memory[4] = std::byte{2};
+        host.memory.put<uint32_t>(0, 40);
+        host.memory.put<uint32_t>(4, 2);
     }
     ~AdderVfTest() override {
         fabric.detach();
@@ -77,13 +75,14 @@ protected:
         guest.store<uint32_t>(kBar + COUNT.offset, 2);
         guest.store<uint32_t>(kBar + CTRL.offset, 1);
     }
-    /// Begins to add, and returns the answers of memory to that, not yet given.
-    auto add_and_wait() {
-        host.answers_later = true;
+    /// Begins to add; memory answers when answer() says so.
+    void add_and_wait() {
+        host.memory.answers_later = true;
         add();
-        auto answers = std::exchange(host.tasks, {});
-        EXPECT_EQ(answers.size(), 1u);
-        return answers;
+    }
+    void answer() {
+        EXPECT_TRUE(host.memory.answer()) << "nobody had asked";
+        host.run();
     }
 
     FakeHost host;
@@ -99,32 +98,29 @@ TEST_F(AdderVfTest, AddsAsAnyFunctionDoes) {
 }
 
 TEST_F(AdderVfTest, AnAnswerThatComesAfterItsEndFindsNobody) {
-    auto answers = add_and_wait();
+    add_and_wait();
     ASSERT_EQ(guest.load(kBar + STATUS.offset), 0x1u) << "busy";
     disable_vfs();
-    host.run();  // the VF is freed
+    host.time.run();  // the VF is freed
     ASSERT_EQ(pf->sriov()->num_vfs(), 0u);
-    host.tasks = std::move(answers);
-    host.run();
+    answer();
     EXPECT_TRUE(host.take().empty());
 }
 
 TEST_F(AdderVfTest, AnAnswerDoesNotReachTheVfThatComesNext) {
-    auto answers = add_and_wait();
+    add_and_wait();
     disable_vfs();
-    host.run();
+    host.time.run();
     guest.open_vfs(*pf, kPf, 1, kBar);
-    host.tasks = std::move(answers);
-    host.run();
+    answer();
     EXPECT_EQ(guest.load(kBar + STATUS.offset), 0u) << "it was never asked to add";
 }
 
 TEST_F(AdderVfTest, ItsPfTakenOutOfTheSlotEndsItToo) {
-    auto answers = add_and_wait();
+    add_and_wait();
     fabric.detach();
-    host.run();
-    host.tasks = std::move(answers);
-    host.run();
+    host.time.run();
+    answer();
     fabric.attach(host);
     EXPECT_EQ(pf->sriov()->num_vfs(), 0u);
 }

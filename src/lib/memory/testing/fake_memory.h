@@ -152,7 +152,7 @@ public:
         finish(later, std::move(answer));
     }
 
-    // --- What the test decides -----------------------------------------------------------------
+    // --- What the test decides ---------------------------------------------------------------
 
     /// Answers the oldest transfer that waits, with `status`: success moves the bytes now. False:
     /// there is none.

@@ -34,7 +34,12 @@ string(STRIP "${MIMIC_PC_LIBS}" MIMIC_PC_LIBS)
 # machine than a device does (libcurl, libmicrohttpd; replay yaml-cpp, too), so they are asked for by name.
 set(host_libraries host control service trace)
 set(host_headers host/endpoint.h host/server.h host/stop_signals.h trace/event.h trace/file.h)
-set(replay_libraries replay device_host topology all_devices all_models mock_accel clone vmd model)
+get_property(devices GLOBAL PROPERTY MIMIC_INSTALLED_DEVICES)
+if(NOT devices)
+  get_property(devices GLOBAL PROPERTY MIMIC_DEVICES)
+endif()
+list(TRANSFORM devices REPLACE "^mimic::" "")
+set(replay_libraries replay device_host topology all_devices all_models ${devices} vmd model)
 set(replay_headers replay/replay.h)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mimic)

@@ -192,16 +192,28 @@ function(mimic_fuzzer name)
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout})
 endfunction()
 
-# mimic_device(FOLDER [MODEL_ONLY] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
-# The device in src/devices/FOLDER: a library mimic_FOLDER, and its place in the only list of devices there is, which is
-# generated from these calls (src/devices/CMakeLists.txt). Its model.h holds mimic::FOLDER::kModel and, unless MODEL_ONLY,
-# declares mimic::FOLDER::make_function().
-function(mimic_device folder)
-  cmake_parse_arguments(arg "MODEL_ONLY" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
-  mimic_library(${folder} SOURCES ${arg_SOURCES} PUBLIC mimic::model mimic::pci mimic::reg ${arg_PUBLIC}
+# mimic_device(NAME [MODEL_ONLY] [NAMESPACE name] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
+# The device in the folder of the caller: a library mimic_NAME, and its place in the only list of devices there is, which
+# is generated from these calls (src/devices/CMakeLists.txt). model.h of the folder holds NAMESPACE::kModel (mimic::NAME
+# unless said) and, unless MODEL_ONLY, declares NAMESPACE::make_function().
+function(mimic_device name)
+  cmake_parse_arguments(arg "MODEL_ONLY" "NAMESPACE" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  if(NOT arg_NAMESPACE)
+    set(arg_NAMESPACE mimic::${name})
+  endif()
+  mimic_library(${name} SOURCES ${arg_SOURCES} PUBLIC mimic::model mimic::pci mimic::reg ${arg_PUBLIC}
     PRIVATE ${arg_PRIVATE})
-  set_property(GLOBAL APPEND PROPERTY MIMIC_MODELS ${folder})
+  # Below the tree where it can be, so that trees share what they compile.
+  set(header ${CMAKE_CURRENT_SOURCE_DIR}/model.h)
+  cmake_path(IS_PREFIX PROJECT_SOURCE_DIR ${header} inside)
+  if(inside)
+    file(RELATIVE_PATH header ${PROJECT_SOURCE_DIR} ${header})
+  endif()
+  set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_MODEL_INCLUDES "#include \"${header}\"\n")
+  set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_MODEL_LIST "    &${arg_NAMESPACE}::kModel,\n")
   if(NOT arg_MODEL_ONLY)
-    set_property(GLOBAL APPEND PROPERTY MIMIC_DEVICES ${folder})
+    set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_DEVICE_LIST
+      "    {&${arg_NAMESPACE}::kModel, &${arg_NAMESPACE}::make_function},\n")
+    set_property(GLOBAL APPEND PROPERTY MIMIC_DEVICES mimic::${name})
   endif()
 endfunction()

@@ -10,13 +10,14 @@ using mimic::reg::Access;
 using mimic::reg::Register;
 
 inline constexpr const char* kSpec = "docs/add-a-device.md";
+inline constexpr uint32_t kIdValue = 0x41444452;  // "ADDR"
 
 inline constexpr Register ID{
     .name = "ID",
     .offset = 0x00,
     .doc = "Always 0x41444452 (\"ADDR\").",
     .spec = kSpec,
-    .fields = {{"VALUE", 31, 0, Access::kRo, 0x41444452, "The device's magic number."}}};
+    .fields = {{"VALUE", 31, 0, Access::kRo, kIdValue, "The device's magic number."}}};
 
 inline constexpr Register COUNT{
     .name = "COUNT",

@@ -3,11 +3,35 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "devices/all_models.h"
 #include "machine/bus_commands.h"
 
 namespace mimic::cli {
 namespace {
+
+constexpr const char* kVgpuDriver = "nvidia";
+
+/// Words of --driver: the drivers of the models, and the one of the module that makes the bus.
+std::vector<std::string> driver_words() {
+    std::vector<std::string> words;
+    for (const model::DeviceModel* model : devices::all_models()) {
+        const model::DeviceModel& one = *model;
+        if (one.facts.part == model::Part::kDevice && !one.driver.name.empty())
+            words.emplace_back(one.driver.name);
+    }
+    words.emplace_back(kVgpuDriver);
+    return words;
+}
+
+std::string driver_help() {
+    std::string help;
+    for (const std::string& word : driver_words()) {
+        if (word != kVgpuDriver) help += (help.empty() ? "" : ", ") + word;
+    }
+    return help + " (default), or nvidia: GPUs with vGPUs in place of the devices";
+}
 
 CLI::Validator a_count() {
     return CLI::Range(0u, 4096u) | CLI::IsMember({"all"});
@@ -58,11 +82,11 @@ void add_up_options(CLI::App& command, const std::shared_ptr<KernelOptions>& opt
         .add_option_function<std::string>(
             "--driver",
             [options](const std::string& name) {
-                options->plan.driver = name == "nvidia" ? kernel_bus::KernelDriver::kNvidia
-                                                        : kernel_bus::KernelDriver::kModel;
+                options->plan.driver = name == kVgpuDriver ? kernel_bus::KernelDriver::kNvidia
+                                                           : kernel_bus::KernelDriver::kModel;
             },
-            "mock-accel (default), or nvidia: GPUs with vGPUs in place of the devices")
-        ->check(CLI::IsMember({"mock-accel", "nvidia"}));
+            driver_help())
+        ->check(CLI::IsMember(driver_words()));
 }
 
 void add_kernel(CLI::App& app, Action& action) {
@@ -73,7 +97,7 @@ void add_kernel(CLI::App& app, Action& action) {
     auto* up = kernel->add_subcommand("up", "Make the buses (root)");
     add_up_options(*up, options);
     up->add_option("--module", options->module, "fake-sriov-vgpu.ko, if modprobe lacks it");
-    up->add_option("--driver-module", options->driver_module, "mock-accel.ko, the same");
+    up->add_option("--driver-module", options->driver_module, "The models' driver, the same");
     up->callback([options, &action] {
         action = [options] { return machine::run_kernel_script(*options, "up"); };
     });

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 from guest import TREE, Failure, Topology, check, equal
 from passed import Passed
@@ -65,10 +66,49 @@ def show(mimic, server):
     equal("processes left", {}, vm.left)
 
 
+TOY = """version: 1
+machine:
+  name: toy
+  numa: [{ cpus: 1, memory: 128M }, { cpus: 1, memory: 128M }]
+  devices:
+    - { name: below, model: adder, numa_node: 1 }
+    - { name: inside, model: adder, attach: fabric }
+    - { name: gpu0, model: mock-accel }
+"""
+
+
+def in_tree(program):
+    """The adder as a model of Mimic's, from one folder: in plan, up, verify, regs, inject, trace and metrics."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(TOY)
+        file.flush()
+        with Topology(program, file.name, "6.1") as vm:
+            plan = vm.run("plan", file.name, "--format", "tree")
+            check(plan.status == 0 and '"ID": "0x41444452"' in plan.out, f"mimic plan: {plan}")
+            # A word for each layer: registers by the tool that any model may use.
+            verified = vm.run("verify", "toy")
+            check(verified.status == 0 and "all agree" in verified.out, f"mimic verify: {verified}")
+            for name in ("below", "inside"):
+                registers = vm.run("regs", "toy", name)
+                check(registers.status == 0 and "SOURCE" in registers.out and "0x41444452" in registers.out,
+                      f"mimic regs {name}: {registers}")
+            injected = vm.run("inject", "toy", "below", "all-ones")
+            check(injected.status == 0, f"mimic inject: {injected}")
+            broken = vm.run("verify", "toy")
+            check(broken.status == 1 and "0xffffffff" in broken.out, f"mimic verify with a fault: {broken}")
+            healed = vm.run("inject", "toy", "below", "clear")
+            check(healed.status == 0, f"mimic inject clear: {healed}")
+            trace = vm.run("trace", "toy", "below", "--last", "500")
+            check(trace.status == 0 and "STATUS" in trace.out + trace.err, f"mimic trace: {trace}")
+            top = vm.run("top", "--once")
+            check(top.status == 0 and "below" in top.out and "inside" in top.out, f"mimic top: {top}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mimic", required=True, help="the program under test")
     parser.add_argument("--server", required=True, help="adder-server of this build")
+    parser.add_argument("--toy", required=True, help="mimic with the adder built in")
     options = parser.parse_args()
     passed = Passed(options.mimic, "adder", *inputs())
     if passed.when():
@@ -76,6 +116,7 @@ def main():
         return 0
     try:
         show(options.mimic, options.server)
+        in_tree(options.toy)
     except (Failure, subprocess.TimeoutExpired) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1

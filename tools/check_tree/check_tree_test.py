@@ -104,6 +104,17 @@ class IncludeRules(unittest.TestCase):
         self.assertEqual(found(include_rules.own_header_first, tree=good), [])
 
 
+    def test_devices_are_named_at_home_only(self):
+        model = {"src/devices/foo_bar/model.h": 'kModel{.facts = {.name = "foo-bar"}};'}
+        for path in ("src/devices/foo_bar/a.cpp", "src/run/machine/a_test.cpp", "docs/a.md", "src/cli/foo_bar_server.cpp"):
+            self.assertEqual(found(include_rules.devices_named, tree=dict(model, **{path: "foo-bar foo_bar\n"})), [], path)
+        for text in ("foo-bar", "foo_bar::kMap", "a foo-bar."):
+            tree = dict(model, **{"src/run/machine/a.cpp": text + "\n"})
+            self.assertEqual(len(found(include_rules.devices_named, tree=tree)), 1, text)
+        language = {"src/devices/foo_bar/model.h": '.name = "foo-bar", .source = model::Source::kImages'}
+        self.assertEqual(found(include_rules.devices_named, tree=dict(language, **{"src/run/a/a.cpp": "foo-bar\n"})), [])
+
+
 class DocRules(unittest.TestCase):
     TABLE = "| feature | test |\n|---|---|\n| loop | `%s` |\n"
 

@@ -125,4 +125,35 @@ def own_header_first(tree):
             yield Breach(path, first[0], 'the first #include is not "%s"' % own)
 
 
-RULES = [arrows, own_header_first]
+# A device's model.h, and its name in topology files. The models that stand for a way of describing devices (clones of
+# dumps, servers of the user's) are words of the language, and so is the endpoint of a fabric: their names are allowed.
+MODEL = re.compile(r"^src/devices/(\w+)/model\.h$")
+NAME = re.compile(r"\.facts\s*=\s*\{\s*\.name = \"([\w-]+)\"")
+LANGUAGE = re.compile(r"Source::k(Images|External)|Part::kFabric")
+# Where a device may be named: its own folders, what is about all of Mimic, and tests.
+ANYWHERE = ("examples/", "docs/", "tests/", "bench/", "guest/", "kernel/", "web/", "deploy/")
+TEST_FILE = re.compile(r"(_test\.(cpp|py|sh)|/test_[^/]*|/testing/.*|/testdata/.*|/check_tree/.*|CMakeLists\.txt|\.md)$")
+
+
+def devices_named(tree):
+    """No file outside a device's folders names it: what others must know of it is in its model."""
+    for path in tree.paths:
+        match = MODEL.match(path)
+        if not match or LANGUAGE.search(tree.text(path)):
+            continue
+        folder = match.group(1)
+        name = NAME.search(tree.text(path))
+        words = {folder, folder.replace("_", "-"), name.group(1) if name else folder}
+        word = re.compile(r"(?<![\w-])(%s)(?![\w-])" % "|".join(sorted(map(re.escape, words))))
+        own = ("src/devices/%s/" % folder, "src/cli/%s_" % folder)
+        for other in tree.texts():
+            if other.startswith(own + ANYWHERE) or TEST_FILE.search("/" + other) or "/" not in other:
+                continue
+            if other in ("cmake/install.cmake", "tools/demo"):
+                continue  # what is installed and shown: programs and a line for people
+            for number, line in enumerate(tree.lines(other), 1):
+                if word.search(line):
+                    yield Breach(other, number, "names the device %s: its model should say this" % folder)
+
+
+RULES = [arrows, own_header_first, devices_named]

@@ -7,7 +7,7 @@
 // clang-format off
 //   regdump DEVICE markdown|header   prints one text
 //   regdump --write ROOT             rewrites all that is generated below the source tree ROOT
-//   regdump --check ROOT             exits 1 and names each that differs from what --write would make
+//   regdump --check ROOT             exits 1 and names each that --write would change
 // clang-format on
 #include <cstdio>
 #include <filesystem>

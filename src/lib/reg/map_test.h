@@ -2,7 +2,7 @@
 // The test that every register map must pass. A device's test file gets it with one line at
 // namespace scope, and links GoogleTest and mimic::reg:
 //
-//   MIMIC_MAP_TEST(MockAccel, mock_accel::kMap);
+//   MIMIC_MAP_TEST(Adder, adder::kMap);
 //
 // It drives a bare bank without a device, so no hook is bound and per-device fields are zero.
 #pragma once

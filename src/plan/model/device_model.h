@@ -66,7 +66,7 @@ struct ModelFacts {
 struct DriverFacts {
     std::string_view name{};         // in /sys/bus/pci/drivers
     std::string_view sysfs_class{};  // folder of /sys/class
-    std::string_view node_prefix{};  // of names there: "mock" of mock0; VF M of it is mock0_vfM
+    std::string_view node_prefix{};  // of names there: "gpu" of gpu0; VF M of it is gpu0_vfM
     /// A program of the image: `<tool> regs BDF` prints registers, `<tool> info /dev/<class>N` what
     /// the driver's ioctl says, both as name=value lines.
     std::string_view tool{};

@@ -31,7 +31,7 @@ struct DumpRegister {
 
 /// Registers with a heading: the header, a capability, a map in a BAR.
 struct DumpPart {
-    std::string title;   // "[40] Power Management (0x1)", "BAR0 mock_accel"
+    std::string title;   // "[40] Power Management (0x1)", "BAR0 adder"
     std::string prefix;  // of register names in lines about changes: "BAR0." or nothing
     std::vector<DumpRegister> registers;
 };

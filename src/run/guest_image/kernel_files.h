@@ -25,7 +25,7 @@ struct ModuleIndex {
 Result<std::vector<std::string>> resolve_modules(const ModuleIndex& index,
                                                  const std::vector<std::string>& wanted);
 
-/// "mock_accel" of "kernel/x/mock-accel.ko.xz". Pure.
+/// "virtio_pci" of "kernel/x/virtio-pci.ko.xz". Pure.
 std::string module_name(std::string_view path);
 
 /// The ELF kernel inside a bzImage (Documentation/arch/x86/boot.rst: payload_offset,

@@ -28,7 +28,7 @@ struct KernelOptions {
     std::string machine;  // empty: the only one
     kernel_bus::KernelPlanOptions plan;
     std::string module;         // path of fake-sriov-vgpu.ko; empty: modprobe finds it
-    std::string driver_module;  // path of mock-accel.ko; the same
+    std::string driver_module;  // path of the model's driver; the same
     std::string probe;  // verify: what guest/init/probe printed, "-": standard input; empty:
                         // run it here
     bool json = false;  // verify

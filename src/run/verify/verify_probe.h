@@ -25,7 +25,7 @@ struct Probe {
     std::string kernel;                                // uname -r
     std::map<std::string, ProbeRecord> pci;            // by BDF
     std::map<std::string, ProbeRecord> regs;           // by BDF: registers through resource0
-    std::map<std::string, ProbeRecord> class_devices;  // by name in /sys/class/mock-accel
+    std::map<std::string, ProbeRecord> class_devices;  // by name in the drivers' class folders
     std::map<std::string, ProbeRecord> info;           // by same: what the driver's ioctl says
     std::map<std::string, ProbeRecord> nodes;          // by "node0": NUMA nodes
     std::map<std::string, ProbeRecord> vmds;           // by BDF: endpoints of fabrics

@@ -15,7 +15,7 @@ namespace mimic::pci {
 
 /// Registers that lie together in a BAR.
 struct RegisterMap {
-    std::string name;                          // "mock-accel", "MSI-X table"
+    std::string name;                          // of the map, or "MSI-X table"
     uint64_t offset = 0;                       // in the BAR
     std::vector<DescribedRegister> registers;  // with offsets in the BAR
 };

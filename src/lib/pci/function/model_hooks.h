@@ -32,7 +32,7 @@ enum class ResetKind : uint8_t {
 struct RegisterBlock {
     unsigned bar = 0;
     uint64_t offset = 0;                       // of the bank's offset 0 in the BAR
-    std::string name;                          // "mock-accel"; of several of one kind each its own
+    std::string name;                          // of the map; of several of one kind each its own
     const reg::BankCore* registers = nullptr;  // borrowed from the function
 };
 

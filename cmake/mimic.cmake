@@ -160,6 +160,32 @@ function(mimic_test name)
   set_tests_properties(${name} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
+# Tests that boot guests: one for each core, and 4 GiB for each, for its machines have up to 2 GiB and a device host
+# under sanitizers has as much again.
+cmake_host_system_information(RESULT mimic_cores QUERY NUMBER_OF_LOGICAL_CORES)
+cmake_host_system_information(RESULT mimic_mebibytes QUERY TOTAL_PHYSICAL_MEMORY)
+math(EXPR mimic_guests "${mimic_mebibytes} / 4096")
+if(mimic_guests GREATER mimic_cores)
+  set(mimic_guests ${mimic_cores})
+elseif(mimic_guests LESS 1)
+  set(mimic_guests 1)
+endif()
+set(MIMIC_VM_GUESTS ${mimic_guests} CACHE STRING "Tests with guests that run at the same time")
+
+# mimic_guest_turn(TEST [CONFIGURATIONS name])  A test that boots guests takes turns with the others of its configuration by
+# one of MIMIC_VM_GUESTS locks, and begins before those that take seconds: it is long.
+function(mimic_guest_turn test)
+  set(counter mimic_guest_tests_${ARGN})
+  get_property(count GLOBAL PROPERTY "${counter}")
+  if(NOT count)
+    set(count 0)
+  endif()
+  math(EXPR lock "${count} % ${MIMIC_VM_GUESTS}")
+  math(EXPR count "${count} + 1")
+  set_property(GLOBAL PROPERTY "${counter}" ${count})
+  set_tests_properties(${test} PROPERTIES RESOURCE_LOCK vm_${lock} COST 100)
+endfunction()
+
 # mimic_fuzzer(NAME SOURCES a_fuzzer.cpp ... LIBS deps ... CORPUS folder [MAX_LEN bytes] [SECONDS seconds])
 # One libFuzzer executable in the fuzz preset, nothing elsewhere. Its test, labelled fuzz, starts from the committed
 # corpus (relative to the caller, read only) and keeps what it finds in the build folder, to start from next time.
@@ -189,7 +215,7 @@ function(mimic_fuzzer name)
     -rss_limit_mb=2048 -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/${name}. -print_final_stats=1
     ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
   math(EXPR timeout "${arg_SECONDS} + 120")
-  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout})
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout} COST ${arg_SECONDS})
 endfunction()
 
 # mimic_device(NAME [MODEL_ONLY] [NAMESPACE name] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])

@@ -36,8 +36,10 @@ void crash(const std::string& note) {
     ::kill(::getpid(), SIGKILL);
 }
 
+}  // namespace
+
 // One loop and what lives on it.
-struct Shard {
+struct Server::Shard {
     Shard(EventLoop& loop, std::function<void()> crash, service::EventHub& events)
         : context(loop), targets(loop, std::move(crash)), observer(events) {}
     vfio_user::LoopContext context;
@@ -47,8 +49,6 @@ struct Shard {
     std::vector<Endpoint> endpoints;
     std::vector<std::unique_ptr<vfio_user::Server>> servers;
 };
-
-}  // namespace
 
 struct Server::State {
     explicit State(const std::string& machine) : process(machine) {}

@@ -61,6 +61,7 @@ public:
     size_t size() const;
 
 private:
+    struct Shard;
     struct State;
     explicit Server(std::unique_ptr<State> state);
 

@@ -54,6 +54,8 @@ void add_up(CLI::App& app, Action& action) {
                      "One more argument for QEMU, as it is; may be repeated")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command->add_flag("--allow-commands", options->allow_commands,
+                      "Start the servers that the file names by 'command:'; it is your own");
     command->add_flag("--foreground", options->foreground, "Stay until ^C, then take all down");
     command->callback([options, timeout, &action] {
         options->timeout = std::chrono::seconds(*timeout);

@@ -170,6 +170,12 @@ Result<KernelPlan> make_kernel_plan(const Machine& machine, const KernelPlanOpti
                     "{}: a clone is served to a guest by mimic up only, not without a VM",
                     clone->name);
     }
+    for (const DeviceSpec& device : machine.devices) {
+        if (device.is_external()) {
+            return fail(std::errc::not_supported,
+                        "{}: an external server serves a guest of mimic up only", device.name);
+        }
+    }
     return Planner(machine, options).make();
 }
 

@@ -61,6 +61,26 @@ struct CloneSpec {
     unsigned vf_stride = 0;
 };
 
+/// What a topology file says of a server that is not ours (Source::kExternal). What it leaves out
+/// is not known, and not checked.
+struct ExternalSpec {
+    struct Register {
+        std::string name;     // letters, digits, '_', '-', '.'
+        uint64_t offset = 0;  // in BAR 0, a multiple of `bytes`
+        unsigned bytes = 4;   // 1, 2, 4 or 8
+        uint64_t value = 0;
+    };
+
+    std::string socket;                // of one that runs; absolute, or relative to the file
+    std::vector<std::string> command;  // or: one to start; "{socket}" becomes the socket's path
+    std::optional<uint16_t> vendor_id{};
+    std::optional<uint16_t> device_id{};
+    std::optional<uint32_t> class_code{};
+    bool has_bars = false;  // those of the function are all that it has
+    std::string driver;     // that must have bound
+    std::vector<Register> registers{};
+};
+
 /// One PCI function. Below a root port: one socket, one vfio-user-pci; function 0 is the PF, 1..N
 /// are its static VFs. On a fabric a VF is there while the PF's SR-IOV capability covers it.
 struct FunctionSpec {
@@ -77,6 +97,8 @@ struct FunctionSpec {
     std::optional<uint32_t> vf_index{};  // of a VF, from 0
     uint8_t number = 0;                  // of a clone: its function number in the device
     std::optional<CloneSpec> clone{};    // of a clone; its VFs are no functions here
+
+    std::optional<ExternalSpec> external{};  // of an external device
 
     bool is_vf() const { return vf_index.has_value(); }
 

@@ -13,7 +13,9 @@ RunContext default_context(const topology::Machine& machine, const std::string& 
     for (const topology::DeviceSpec& device : machine.devices) {
         if (device.on_fabric) continue;
         for (const topology::FunctionSpec& function : device.functions) {
-            out.device_sockets[function.name] = run_dir + "/" + function.name + ".sock";
+            const bool runs = function.external && !function.external->socket.empty();
+            out.device_sockets[function.name] = runs ? function.external->socket
+                                                     : run_dir + "/" + function.name + ".sock";
         }
     }
     if (machine.kernel.image.empty()) {

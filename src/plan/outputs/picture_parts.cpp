@@ -38,12 +38,13 @@ std::string draw_function(const topology::FunctionSpec& function, unsigned x, un
     out += text_at(x + 14, bottom, "mono", short_bdf(function.bdf));
     out += text_at(x + 74, bottom, "dim",
                    function.is_vf() ? fmt::format("VF{}", *function.vf_index) : "PF");
-    const std::string text = function.clone ? fmt::format("{:04x}:{:04x}", function.vendor_id,
-                                                          function.device_id)
-                                            : function.identifier.text;
+    const std::string text = function.clone || function.external
+                                 ? fmt::format("{:04x}:{:04x}", function.vendor_id,
+                                               function.device_id)
+                                 : function.identifier.text;
     out += fmt::format("<g><title>{}</title>\n", escape_xml(text));
     out += text_at(x + 104, bottom, "mono", shortened(text, identifier_space(width))) + "</g>\n";
-    if (function.clone) return out;
+    if (function.clone || function.external) return out;
     return out + text_at(x + width - 14, bottom, "dim end",
                          topology::format_size(function.memory_size()));
 }

@@ -72,6 +72,13 @@ Json common_json(const topology::DeviceSpec& device, const topology::FunctionSpe
 Json function_json(const topology::Machine& machine, const topology::DeviceSpec& device,
                    const topology::FunctionSpec& function) {
     Json out = common_json(device, function);
+    if (function.external) {  // only what the file states is known
+        if (!function.external->vendor_id) out["vendor"] = nullptr;
+        if (!function.external->device_id) out["device"] = nullptr;
+        if (!function.external->class_code) out["class"] = nullptr;
+        if (!function.external->has_bars) out["bars"] = nullptr;
+        return out;
+    }
     if (function.clone) {  // known from outside only: no registers, and no driver of ours
         out["rom"] = function.clone->rom_size;
         out["total_vfs"] = function.clone->total_vfs;

@@ -116,20 +116,6 @@ void read_bar(const YamlPtr& item, const Scope& scope, bool vf, std::vector<BarS
     }
 }
 
-std::vector<BarSpec> read_bars(const Fields& fields, const Scope& scope, std::string_view key,
-                               ReadState& state) {
-    std::vector<BarSpec> bars;
-    const YamlNode* list = fields.list(key, "a list of BARs");
-    if (!list) return bars;
-    if (list->items.size() > kBars) {
-        fields.problem(fields.where(key),
-                       fmt::format("{} BARs; expected at most {}", list->items.size(), kBars));
-        return bars;
-    }
-    for (const YamlPtr& item : list->items) read_bar(item, scope, key == "vf_bars", bars, state);
-    return bars;
-}
-
 /// config, bars, rom, vf_bars, vf_config of a device or of a further function.
 void read_function(const Fields& fields, const Scope& scope, DeviceSpec& device,
                    FunctionSpec& function, ReadState& state) {
@@ -137,8 +123,8 @@ void read_function(const Fields& fields, const Scope& scope, DeviceSpec& device,
     CloneSpec clone;
     clone.config = read_image(fields, "config");
     clone.vf_config = read_image(fields, "vf_config");
-    function.bars = read_bars(fields, scope, "bars", state);
-    clone.vf_bars = read_bars(fields, scope, "vf_bars", state);
+    function.bars = read_bar_list(fields, scope, "bars", state);
+    clone.vf_bars = read_bar_list(fields, scope, "vf_bars", state);
     clone.rom_size = fields.size("rom", {kMinRom, kMaxRom}).value_or(0);
     if (!std::has_single_bit(clone.rom_size) && clone.rom_size != 0) {
         fields.problem(fields.where("rom"), "size of a ROM; expected a power of two");
@@ -200,6 +186,20 @@ void read_functions(const Fields& device_fields, const Scope& scope, DeviceSpec&
 }
 
 }  // namespace
+
+std::vector<BarSpec> read_bar_list(const Fields& fields, const Scope& scope, std::string_view key,
+                                   ReadState& state) {
+    std::vector<BarSpec> bars;
+    const YamlNode* list = fields.list(key, "a list of BARs");
+    if (!list) return bars;
+    if (list->items.size() > kBars) {
+        fields.problem(fields.where(key),
+                       fmt::format("{} BARs; expected at most {}", list->items.size(), kBars));
+        return bars;
+    }
+    for (const YamlPtr& item : list->items) read_bar(item, scope, key == "vf_bars", bars, state);
+    return bars;
+}
 
 void refuse_keys(const Fields& fields, Words keys, std::string_view why) {
     for (const std::string_view key : keys) {

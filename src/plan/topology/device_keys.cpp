@@ -27,7 +27,7 @@ std::vector<std::string_view> property_keys(model::Models models) {
 
 DeviceKeys::DeviceKeys(model::Models models)
     : properties_(property_keys(models)),
-      device_(joined({kDeviceKeys, kImageKeys, properties_})),
+      device_(joined({kDeviceKeys, kImageKeys, kExternalKeys, properties_})),
       vfs_(joined({kVfsKeys, properties_})),
       vf_(joined({kVfKeys, properties_})) {}
 

@@ -230,8 +230,10 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     if (device.model == nullptr) device.model = any_model(state);
     FunctionSpec pf = make_function(*device.model, false);
     pf.name = device.name;
-    const bool is_clone = device.model->facts.source == model::Source::kImages;
-    if (!is_clone) {
+    const model::Source source = device.model->facts.source;
+    const bool is_clone = source == model::Source::kImages;
+    const bool is_external = source == model::Source::kExternal;
+    if (!is_clone && !is_external) {
         read_properties(fields, pf, state);
         if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
             read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
@@ -241,16 +243,20 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     read_attachment(fields, machine, device);
     if (is_clone) {
         read_clone(fields, scope, device, state);
+    } else if (is_external) {
+        refuse_keys(fields, state.keys.properties(), "of an external device");
+        read_external(fields, scope, device, state);
     } else {
         read_class(fields, device);
         refuse_image_keys(fields);
     }
+    if (!is_external) refuse_external_keys(fields);
     if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
     if (const auto isolation = fields.choice("isolation", kIsolations)) {
         device.isolation = static_cast<Isolation>(*isolation);
     }
     const YamlPtr vfs = fields.share("vfs");
-    if (vfs && !is_clone) read_vfs(vfs, scope, device, state);
+    if (vfs && !is_clone && !is_external) read_vfs(vfs, scope, device, state);
     state.functions += device.functions.size();
     machine.devices.push_back(std::move(device));
 }

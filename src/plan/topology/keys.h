@@ -27,6 +27,11 @@ inline constexpr std::array<std::string_view, 20> kDeviceKeys = {
 /// Of a device whose model has images (model::Source::kImages).
 inline constexpr std::array<std::string_view, 6> kImageKeys = {"config",  "bars",      "rom",
                                                                "vf_bars", "vf_config", "functions"};
+/// Of a device that is external (model::Source::kExternal), besides `class` and `bars`.
+inline constexpr std::array<std::string_view, 6> kExternalKeys = {
+    "socket", "command", "vendor_id", "device_id", "driver", "registers"};
+inline constexpr std::array<std::string_view, 4> kExternalRegisterKeys = {"name", "offset", "bits",
+                                                                          "value"};
 inline constexpr std::array<std::string_view, 6> kFunctionKeys = {"number", "config",  "bars",
                                                                   "rom",    "vf_bars", "vf_config"};
 inline constexpr std::array<std::string_view, 4> kBarKeys = {"index", "type", "prefetchable",

@@ -90,6 +90,7 @@ struct DeviceSpec {
     RootPort port;  // without meaning on a fabric
 
     bool is_clone() const { return functions.front().clone.has_value(); }
+    bool is_external() const { return functions.front().external.has_value(); }
 
     /// Buses besides that of the device which its VFs need on a fabric.
     unsigned vf_buses() const;

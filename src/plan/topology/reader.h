@@ -54,6 +54,16 @@ void refuse_keys(const Fields& fields, Words keys, std::string_view why);
 /// Reports those keys in a device that is no clone.
 void refuse_image_keys(const Fields& fields);
 
+/// Reads the keys of an external device. `device` is placed, and has its function 0.
+void read_external(const Fields& fields, const Scope& scope, DeviceSpec& device, ReadState& state);
+
+/// Reports those keys in a device that is not external.
+void refuse_external_keys(const Fields& fields);
+
+/// A list of BARs under `key`; empty without, or after a problem.
+std::vector<BarSpec> read_bar_list(const Fields& fields, const Scope& scope, std::string_view key,
+                                   ReadState& state);
+
 enum class PortKind : uint8_t { kRoot, kUpstream, kDownstream };
 
 /// The image of a port of this kind under `key`; empty without, or after a problem.

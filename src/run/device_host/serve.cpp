@@ -72,7 +72,7 @@ Result<std::vector<host::Endpoint>> make_endpoints(const topology::Machine& mach
         endpoints.push_back(std::move(endpoint));
     }
     for (const auto& device : machine.devices) {
-        if (device.on_fabric || !is_wanted(device.name)) continue;
+        if (device.on_fabric || device.is_external() || !is_wanted(device.name)) continue;
         for (const auto& function : device.functions) {
             host::Endpoint endpoint;
             MIMIC_ASSIGN_OR_RETURN(endpoint.function, make_function(device, function));

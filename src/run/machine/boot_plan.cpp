@@ -190,7 +190,7 @@ std::vector<DeviceHostPlan> BootPlanner::device_hosts() const {
         hosts.back().argv.insert(hosts.back().argv.end(), {"--device", name});
     };
     for (const auto& device : machine_.devices)
-        if (!device.on_fabric) add(device.name, device.isolation);
+        if (!device.on_fabric && !device.is_external()) add(device.name, device.isolation);
     for (const auto& fabric : machine_.fabrics) add(fabric.name, fabric.isolation);
     if (!shared.empty()) {
         hosts.push_back({base});
@@ -202,7 +202,24 @@ std::vector<DeviceHostPlan> BootPlanner::device_hosts() const {
         hosts[i].argv.insert(hosts[i].argv.end(),
                              {"--control", device_host::control_socket_path(run_dir_, i),
                               "--dump-dir", plan_.state_dir});
+    for (const auto& device : machine_.devices) add_server(device, hosts);
     return hosts;
+}
+
+/// The server of the user's that an external device names by a command.
+void BootPlanner::add_server(const topology::DeviceSpec& device,
+                             std::vector<DeviceHostPlan>& hosts) const {
+    constexpr std::string_view kSocketWord = "{socket}";
+    if (!device.is_external() || device.functions.front().external->command.empty()) return;
+    const std::string& socket = context_.device_sockets.at(device.name);
+    DeviceHostPlan host{
+        .argv = device.functions.front().external->command, .name = device.name, .socket = socket};
+    for (std::string& word : host.argv) {
+        for (size_t at = word.find(kSocketWord); at != std::string::npos;
+             at = word.find(kSocketWord, at + socket.size()))
+            word.replace(at, kSocketWord.size(), socket);
+    }
+    hosts.push_back(std::move(host));
 }
 
 std::string ssh_command(const std::string& run_dir, uint16_t port) {

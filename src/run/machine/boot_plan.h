@@ -33,6 +33,7 @@ private:
     Status write_copies() const;
     Status prepare_disk();
     std::vector<DeviceHostPlan> device_hosts() const;
+    void add_server(const topology::DeviceSpec& device, std::vector<DeviceHostPlan>& hosts) const;
 
     const topology::Machine& machine_;
     const BootOptions& options_;

@@ -10,9 +10,12 @@
 
 namespace mimic::machine {
 
-/// One process that serves devices. `argv` gets "--ready-fd N" appended.
+/// One process that serves devices. One of ours gets "--ready-fd N" appended to `argv`; one of the
+/// user's is ready when `socket` is there.
 struct DeviceHostPlan {
     std::vector<std::string> argv;
+    std::string name{};    // of the device that a server of the user's serves
+    std::string socket{};  // empty: one of ours
 };
 
 struct LaunchPlan {

@@ -67,7 +67,8 @@ struct Child {
     std::string what;
     std::string log;
     Process process;
-    UniqueFd ready;  // readable when a device host serves
+    UniqueFd ready;      // readable when a device host of ours serves
+    std::string socket;  // there when one of the user's serves; empty: of ours
 };
 
 class Supervisor {
@@ -80,6 +81,8 @@ public:
 private:
     Status prepare();
     Status start_device_hosts();
+    Status start_device_host(const DeviceHostPlan& host, Child& child);
+    static bool is_ready(Child& child);
     Status start_qemu();
     std::optional<End> wait_for_device_hosts();
     End supervise();
@@ -148,40 +151,60 @@ Result<Process> Supervisor::spawn(std::vector<std::string> argv, const std::stri
 }
 
 Status Supervisor::start_device_hosts() {
+    const auto ours = std::count_if(plan_.device_hosts.begin(), plan_.device_hosts.end(),
+                                    [](const auto& host) { return host.socket.empty(); });
     for (size_t i = 0; i < plan_.device_hosts.size(); ++i) {
-        std::array<int, 2> ends{};
-        if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail_errno("pipe");
+        const DeviceHostPlan& host = plan_.device_hosts[i];
         Child child;
-        child.ready.reset(ends[0]);
-        const UniqueFd writer(ends[1]);
-        child.what = plan_.device_hosts.size() == 1 ? "the device host"
-                                                    : fmt::format("device host {}", i);
         child.log = plan_.state_dir + "/device-host.log";
-        auto argv = plan_.device_hosts[i].argv;
-        argv.insert(argv.end(), {"--ready-fd", std::to_string(kReadyFd)});
-        MIMIC_ASSIGN_OR_RETURN(child.process,
-                               spawn(std::move(argv), child.log, {{writer.get(), kReadyFd}}));
+        if (host.socket.empty()) {
+            child.what = ours == 1 ? "the device host" : fmt::format("device host {}", i);
+            MIMIC_TRY(start_device_host(host, child));
+        } else {
+            child.what = "the server of " + host.name;
+            child.socket = host.socket;
+            MIMIC_ASSIGN_OR_RETURN(child.process, spawn(host.argv, child.log, {}));
+        }
         plan_.state.device_hosts.push_back(ProcessId::of(child.process.pid()));
         children_.push_back(std::move(child));
     }
     return note_state();
 }
 
+Status Supervisor::start_device_host(const DeviceHostPlan& host, Child& child) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail_errno("pipe");
+    child.ready.reset(ends[0]);
+    const UniqueFd writer(ends[1]);
+    auto argv = host.argv;
+    argv.insert(argv.end(), {"--ready-fd", std::to_string(kReadyFd)});
+    MIMIC_ASSIGN_OR_RETURN(child.process,
+                           spawn(std::move(argv), child.log, {{writer.get(), kReadyFd}}));
+    return {};
+}
+
+// Whether the child serves now. End of file without a byte: it ends with an error that its log
+// tells, and wait_once() sees it.
+bool Supervisor::is_ready(Child& child) {
+    if (!child.socket.empty()) {
+        struct stat file {};
+        return ::stat(child.socket.c_str(), &file) == 0 && S_ISSOCK(file.st_mode);
+    }
+    pollfd ready{.fd = child.ready.get(), .events = POLLIN, .revents = 0};
+    char byte = 0;
+    return ::poll(&ready, 1, 0) > 0 && ::read(child.ready.get(), &byte, 1) == 1;
+}
+
 std::optional<End> Supervisor::wait_for_device_hosts() {
     const TimePoint deadline = SteadyClock().now() + kDeviceHostStart;
     for (auto& child : children_) {
-        while (child.ready) {
+        while (!is_ready(child)) {
             const Duration left = deadline - SteadyClock().now();
             if (left <= Duration::zero())
                 return End{false, child.what + " did not start in time", child.log};
             if (auto end = wait_once(std::min<Duration>(left, 20ms))) return end;
-            pollfd ready{.fd = child.ready.get(), .events = POLLIN, .revents = 0};
-            if (::poll(&ready, 1, 0) <= 0) continue;
-            char byte = 0;
-            // End of file without a byte: the host ends with an error that its log tells, and
-            // wait_once() sees it.
-            if (::read(child.ready.get(), &byte, 1) == 1) child.ready.reset();
         }
+        child.ready.reset();
     }
     return std::nullopt;
 }

@@ -16,6 +16,7 @@ struct UpOptions {
     std::string kernel;                  // overrides the file's kernel release; empty: does not
     std::string accel;                   // "tcg" or "kvm" override the file; empty: does not
     std::vector<std::string> qemu_args;  // appended to QEMU's command line, unchecked
+    bool allow_commands = false;         // start servers that the file names (`command:`)
     bool foreground = false;             // stay until ^C, then take the machines down
 };
 

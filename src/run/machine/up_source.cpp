@@ -22,6 +22,32 @@ Status override_kernel(topology::Model& model, const std::string& kernel) {
     return {};
 }
 
+/// Paths of external servers as seen from the file's folder. A file is not believed enough to start
+/// programs: its user must say so.
+Status place_servers(UpSource& source, const UpOptions& options) {
+    const auto below = [&](std::string& path) {
+        if (!path.starts_with('/') && path.find('/') != std::string::npos)
+            path = source.folder + "/" + path;
+    };
+    for (topology::Machine& machine : source.model.machines) {
+        for (topology::DeviceSpec& device : machine.devices) {
+            if (!device.is_external()) continue;
+            model::ExternalSpec& external = *device.functions.front().external;
+            if (!external.socket.empty() && !external.socket.starts_with('/'))
+                external.socket = source.folder + "/" + external.socket;
+            if (external.command.empty()) continue;
+            if (!options.allow_commands) {
+                return fail(std::errc::operation_not_permitted,
+                            "mimic: error: {}: the file starts the program {}; if you trust it: "
+                            "mimic up --allow-commands",
+                            device.name, external.command.front());
+            }
+            below(external.command.front());
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 std::string UpSource::resolve(const std::string& name) const {
@@ -51,6 +77,7 @@ Result<UpSource> load_up_source(const UpOptions& options) {
             return tl::unexpected(std::move(kept).error().with_context("mimic: error"));
     }
     if (!options.kernel.empty()) MIMIC_TRY(override_kernel(source.model, options.kernel));
+    MIMIC_TRY(place_servers(source, options));
     return source;
 }
 

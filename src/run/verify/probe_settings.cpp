@@ -30,6 +30,14 @@ std::string peeks_of(const model::DeviceModel& model) {
     return out.empty() ? out : fmt::format(" {}{}", model.map->options.bar, out);
 }
 
+/// The same of registers that a file states.
+std::string peeks_of(const model::ExternalSpec& external) {
+    std::string out;
+    for (const auto& one : external.registers)
+        out += fmt::format(" {}:{:#x}:{}", one.name, one.offset, one.bytes);
+    return out.empty() ? out : " 0" + out;
+}
+
 }  // namespace
 
 std::string probe_settings(const topology::Machine& machine) {

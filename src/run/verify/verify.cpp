@@ -113,7 +113,10 @@ std::string current_name(const FunctionSpec& pf, const std::string& planned, con
 FunctionVerdict begin_verdict(const PlannedDevice& planned, const FunctionSpec& function) {
     FunctionVerdict verdict;
     verdict.name = function.name;
-    verdict.kind = function.clone ? "clone" : function.is_vf() ? "vf" : "pf";
+    verdict.kind = function.clone      ? "clone"
+                   : function.external ? "external"
+                   : function.is_vf()  ? "vf"
+                                       : "pf";
     verdict.bdf = function.bdf.str();
     verdict.sysfs = planned.class_name.empty() ? "-" : planned.class_name_of(function);
     verdict.numa_node = fmt::format("{}", planned.numa_node());
@@ -122,21 +125,28 @@ FunctionVerdict begin_verdict(const PlannedDevice& planned, const FunctionSpec& 
     return verdict;
 }
 
-FunctionVerdict check_clone_function(const PlannedDevice& planned, const FunctionSpec& function,
-                                     const Probe& probe) {
+/// One of which only the outside is known.
+FunctionVerdict check_foreign_function(const PlannedDevice& planned, const FunctionSpec& function,
+                                       const Probe& probe) {
     FunctionVerdict verdict = begin_verdict(planned, function);
     verdict.visible = true;
     verdict.in_empty_slot = planned.device.hotplug &&
                             find_pci_record(probe, verdict.bdf) == nullptr;
     verdict.present = !verdict.in_empty_slot;
     Checker check(verdict.differences, verdict.checks);
-    if (verdict.present) check_clone(planned, function, probe, check);
+    if (!verdict.present) return verdict;
+    if (function.external) {
+        check_external(planned, function, probe, check);
+    } else {
+        check_clone(planned, function, probe, check);
+    }
     return verdict;
 }
 
 FunctionVerdict check_function(const PlannedDevice& planned, const FunctionSpec& function,
                                const Probe& probe) {
-    if (function.clone) return check_clone_function(planned, function, probe);
+    if (function.clone || function.external)
+        return check_foreign_function(planned, function, probe);
     FunctionVerdict verdict = begin_verdict(planned, function);
     const Presence presence = presence_of(planned, function, probe);
     verdict.present = presence == Presence::kPresent;

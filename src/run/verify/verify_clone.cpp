@@ -77,4 +77,32 @@ void check_clone(const PlannedDevice& planned, const FunctionSpec& function, con
     check.fact(*record, "PCI ", "sriov_totalvfs", fmt::format("{}", function.clone->total_vfs));
 }
 
+void check_external(const PlannedDevice& planned, const FunctionSpec& function, const Probe& probe,
+                    Checker& check) {
+    const model::ExternalSpec& stated = *function.external;
+    const ProbeRecord* const record = find_pci_record(probe, function.bdf.str());
+    if (record == nullptr) return check.differs("PCI function", "present", "nothing");
+    check.fact(*record, "PCI ", "numa_node", fmt::format("{}", planned.numa_node()));
+    check.fact(*record, "PCI ", "parent", planned.parent);
+    if (stated.vendor_id)
+        check.fact(*record, "PCI ", "vendor", fmt::format("0x{:04x}", *stated.vendor_id));
+    if (stated.device_id)
+        check.fact(*record, "PCI ", "device", fmt::format("0x{:04x}", *stated.device_id));
+    if (stated.class_code)
+        check.fact(*record, "PCI ", "class", fmt::format("0x{:06x}", *stated.class_code));
+    if (!stated.driver.empty()) check.fact(*record, "PCI ", "driver", stated.driver);
+    for (const topology::BarSpec& bar : function.bars) {
+        check.equal(fmt::format("PCI BAR{} size", bar.index), fmt::format("{:#x}", bar.size),
+                    fmt::format("{:#x}", resource_size(*record, bar.index)));
+    }
+    if (stated.registers.empty()) return;
+    const ProbeRecord* const registers = find_record(probe.regs, function.bdf.str(), "resource0",
+                                                     check);
+    if (registers == nullptr) return;
+    for (const auto& one : stated.registers) {
+        check.fact(*registers, "resource0 ", one.name,
+                   fmt::format("0x{:0{}x}", one.value, 2 * one.bytes));
+    }
+}
+
 }  // namespace mimic::verify

@@ -14,4 +14,8 @@ const ProbeRecord* find_pci_record(const Probe& probe, const std::string& bdf);
 void check_clone(const PlannedDevice& planned, const topology::FunctionSpec& function,
                  const Probe& probe, Checker& check);
 
+/// What the file states of an external device, and where it is.
+void check_external(const PlannedDevice& planned, const topology::FunctionSpec& function,
+                    const Probe& probe, Checker& check);
+
 }  // namespace mimic::verify

@@ -47,6 +47,7 @@ const Object kObjects[] = {
     {"vfs", "## VFs", kKeys.vfs()},
     {"vf", "## VFs", kKeys.vf()},
     {"bar", "## Clone", kBarKeys},
+    {"externalRegister", "", kExternalRegisterKeys},
 };
 
 TEST(Schema, HasTheParsersKeys) {
@@ -107,6 +108,7 @@ TEST(Schema, HasTheParsersWords) {
 TEST(Docs, TablesListEveryKey) {
     const std::string text = read_file(kRoot / "docs/topology.md");
     for (const Object& object : kObjects) {
+        if (*object.heading == '\0') continue;  // in a sentence
         const size_t start = text.find(std::string("\n") + object.heading + "\n");
         ASSERT_NE(start, std::string::npos) << object.heading;
         const std::string section = text.substr(start, text.find("\n## ", start + 4) - start);

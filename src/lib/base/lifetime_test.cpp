@@ -237,6 +237,22 @@ TEST_F(TimerTest, OwnsWhatItsTaskHasCaptured) {
     EXPECT_EQ(captured.use_count(), 1) << "though the runner's time has not come";
 }
 
+// As a device does that another loop serves next. Both threads live all the while.
+TEST_F(TimerTest, MayChangeItsThreadOnceCancelled) {
+    timer->post(time, count());
+    time.pass(0ns);
+    timer->cancel();
+    std::thread([&] {
+        timer->post(time, count());
+        time.pass(0ns);
+        timer->cancel();
+    }).join();
+    EXPECT_EQ(fired, 2);
+    timer->post(time, count());
+    time.pass(0ns);
+    EXPECT_EQ(fired, 3);
+}
+
 TEST_F(TimerTest, WorksOnAnEventLoop) {
     auto loop = EventLoop::create().value();
     Timer other;

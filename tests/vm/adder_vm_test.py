@@ -74,15 +74,26 @@ machine:
     - { name: below, model: adder, numa_node: 1 }
     - { name: inside, model: adder, attach: fabric }
     - { name: gpu0, model: mock-accel }
+    - name: served
+      model: external
+      numa_node: 0
+      command: [SERVER, "{socket}"]
+      vendor_id: 0x1de5
+      device_id: 0xadd1
+      class: 0x120000
+      bars: [{ index: 0, type: memory32, size: 4K }]
+      registers: [{ name: ID, offset: 0, value: 0x41444452 }, { name: SUM, offset: 0x18, bits: 64, value: 0 }]
 """
 
 
-def in_tree(program):
+def in_tree(program, server):
     """The adder as a model of Mimic's, from one folder: in plan, up, verify, regs, inject, trace and metrics."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(TOY)
+        file.write(TOY.replace("SERVER", os.path.abspath(server)))
         file.flush()
-        with Topology(program, file.name, "6.1") as vm:
+        with Topology(program, file.name, "6.1", "--allow-commands") as vm:
+            refused = vm.run("up", file.name)
+            check(refused.status == 1 and "--allow-commands" in refused.err, f"mimic up of a file that starts programs: {refused}")
             plan = vm.run("plan", file.name, "--format", "tree")
             check(plan.status == 0 and '"ID": "0x41444452"' in plan.out, f"mimic plan: {plan}")
             # A word for each layer: registers by the tool that any model may use.
@@ -116,7 +127,7 @@ def main():
         return 0
     try:
         show(options.mimic, options.server)
-        in_tree(options.toy)
+        in_tree(options.toy, options.server)
     except (Failure, subprocess.TimeoutExpired) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1

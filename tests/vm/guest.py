@@ -51,10 +51,11 @@ class Result:
 class Topology:
     """Boots a file on entry, takes it down on exit and checks that nothing stayed. Machines are named in exec()."""
 
-    def __init__(self, mimic, example, kernel):
+    def __init__(self, mimic, example, kernel, *options):
         self.mimic = os.path.abspath(mimic)
         self.example = example
         self.kernel = kernel
+        self.options = options
         self.left = {}
         self.left_files = []
         # Short: a socket's path has 107 bytes.
@@ -75,7 +76,7 @@ class Topology:
 
     def __enter__(self):
         try:
-            up = self.run("up", str(TREE / "examples" / self.example), "--kernel", self.kernel)
+            up = self.run("up", str(TREE / "examples" / self.example), "--kernel", self.kernel, *self.options)
             check(up.status == 0, f"mimic up failed: {up}")
             return self
         except BaseException:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A device that Mimic does not make: a vfio-user server of the user's, by `socket:` or `command:` of
-// the topology file. What the file states of it is what `mimic verify` expects.
+// A device that Mimic does not make: a vfio-user server of the user's, by `socket:` or `command:`
+// of the topology file. What the file states of it is what `mimic verify` expects.
 #pragma once
 
 #include "model/device_model.h"

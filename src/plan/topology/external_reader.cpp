@@ -16,11 +16,10 @@ constexpr std::string_view kSocketWord = "{socket}";
 
 /// A name that may stand in a shell's list: a driver's, a register's.
 bool is_word(std::string_view text) {
-    return !text.empty() && text.size() <= 63 &&
-           std::all_of(text.begin(), text.end(), [](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                      (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
-           });
+    return !text.empty() && text.size() <= 63 && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '_' || c == '-' || c == '.';
+    });
 }
 
 void read_command(const Fields& fields, model::ExternalSpec& external) {
@@ -31,9 +30,8 @@ void read_command(const Fields& fields, model::ExternalSpec& external) {
         const bool good = item->kind == YamlNode::Kind::kScalar && item->text.size() <= kMaxText &&
                           item->text.find('\0') == std::string::npos;
         if (!good || external.command.size() == kMaxCommand) {
-            fields.problem(item->where,
-                           fmt::format("{} in 'command'; expected at most {} texts",
-                                       item->describe(), kMaxCommand));
+            fields.problem(item->where, fmt::format("{} in 'command'; expected at most {} texts",
+                                                    item->describe(), kMaxCommand));
             return;
         }
         external.command.push_back(item->text);
@@ -92,8 +90,8 @@ void read_external(const Fields& fields, const Scope& scope, DeviceSpec& device,
     read_command(fields, external);
     if (external.socket.empty() == external.command.empty()) {
         fields.problem(fields.where(external.socket.empty() ? "model" : "socket"),
-                       "an external device wants 'socket', a server that runs, or 'command', one to "
-                       "start; expected one of them");
+                       "an external device wants 'socket', a server that runs, or 'command', one "
+                       "to start; expected one of them");
     }
     if (external.socket.size() > kMaxText || external.socket.find('\0') != std::string::npos)
         fields.problem(fields.where("socket"), "'socket' is no path");

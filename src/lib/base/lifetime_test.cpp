@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <map>
 #include <memory>
 #include <optional>
 #include <thread>
 #include <vector>
 
 #include "base/event_loop.h"
+#include "base/testing/virtual_time.h"
 #include "base/thread_bound.h"
 #include "base/timer.h"
 #include "base/weak_ptr.h"
@@ -137,37 +137,13 @@ TEST(WeakPtr, MayBeDroppedOnAnotherThread) {
 
 // --- Timer -----------------------------------------------------------------------------------
 
-// Time that a test moves.
-class ManualTime final : public TaskRunner {
-public:
-    void post(Task task) override { post_delayed(std::move(task), 0ns); }
-    void post_delayed(Task task, Duration delay) override {
-        tasks.emplace(time + delay, std::move(task));
-    }
-    TimePoint now() const override { return time; }
-    bool is_current() const override { return true; }
-
-    void pass(Duration by) {
-        const TimePoint end = time + by;
-        while (!tasks.empty() && tasks.begin()->first <= end) {
-            const auto first = tasks.extract(tasks.begin());
-            time = first.key();
-            first.mapped()();
-        }
-        time = end;
-    }
-
-    std::multimap<TimePoint, Task> tasks;
-    TimePoint time{};
-};
-
 class TimerTest : public testing::Test {
 protected:
     TaskRunner::Task count() {
         return [this] { ++fired; };
     }
 
-    ManualTime time;
+    VirtualTime time;
     std::optional<Timer> timer{std::in_place};
     int fired = 0;
 };
@@ -175,19 +151,19 @@ protected:
 TEST_F(TimerTest, FiresOnceAtItsTime) {
     timer->start(time, 10ns, count());
     EXPECT_TRUE(timer->is_pending());
-    time.pass(9ns);
+    time.advance(9ns);
     EXPECT_EQ(fired, 0);
-    time.pass(1ns);
+    time.advance(1ns);
     EXPECT_EQ(fired, 1);
     EXPECT_FALSE(timer->is_pending());
-    time.pass(1h);
+    time.advance(1h);
     EXPECT_EQ(fired, 1);
 }
 
 TEST_F(TimerTest, PostRunsBehindWhatWasPostedBefore) {
     time.post([&] { EXPECT_EQ(fired++, 0); });
     timer->post(time, count());
-    time.pass(0ns);
+    time.advance(0ns);
     EXPECT_EQ(fired, 2);
 }
 
@@ -197,20 +173,20 @@ TEST_F(TimerTest, NeverFiresOnceCancelledOrDestroyed) {
     EXPECT_FALSE(timer->is_pending());
     timer->start(time, 20ns, count());
     timer.reset();
-    time.pass(1h);
+    time.advance(1h);
     EXPECT_EQ(fired, 0);
-    EXPECT_TRUE(time.tasks.empty()) << "the runner had them, and they did nothing";
+    EXPECT_TRUE(time.idle()) << "the runner had them, and they did nothing";
 }
 
 TEST_F(TimerTest, StartingAgainReplacesTheTask) {
     int other = 0;
     timer->start(time, 10ns, count());
     timer->start(time, 20ns, [&] { ++other; });
-    time.pass(15ns);
+    time.advance(15ns);
     EXPECT_EQ(fired, 0);
     EXPECT_EQ(other, 0);
     timer->start(time, 1ns, count());  // earlier than what it replaces
-    time.pass(1h);
+    time.advance(1h);
     EXPECT_EQ(fired, 1);
     EXPECT_EQ(other, 0);
 }
@@ -224,7 +200,7 @@ TEST_F(TimerTest, ItsTaskMayStartOrDestroyIt) {
             ++fired;
         });
     });
-    time.pass(1h);
+    time.advance(1h);
     EXPECT_EQ(fired, 2);
     EXPECT_FALSE(timer);
 }

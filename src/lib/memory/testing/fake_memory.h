@@ -119,6 +119,7 @@ public:
             return done(fail(std::errc::bad_address, "no memory"));
         }
         ++transfers;
+        if (const auto hook = on_transfer) hook();  // it may set another
         auto answer = [this, iova, size, done = std::move(done)](const Status& status) {
             if (!status) return done(tl::unexpected<Error>(status.error()));
             std::vector<std::byte> bytes(size);
@@ -136,6 +137,7 @@ public:
             return done(fail(std::errc::bad_address, "no memory"));
         }
         ++transfers;
+        if (const auto hook = on_transfer) hook();  // it may set another
         auto answer = [this, iova, bytes = std::vector<std::byte>(data.begin(), data.end()),
                        done = std::move(done)](const Status& status) {
             if (!status) return done(status);
@@ -164,6 +166,9 @@ public:
         return true;
     }
 
+    /// Called by read() and write() that found memory, before anything else happens: what a device
+    /// does when somebody reads its registers. The function that asked may be gone when it returns.
+    std::function<void()> on_transfer;
     /// All transfers wait for answer(), whatever their region.
     bool answers_later = false;
     /// What read() and write() that need not wait fail with; span() gives nothing then.

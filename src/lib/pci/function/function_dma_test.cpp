@@ -19,58 +19,15 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Memory of zeros that answers when the test says so, and time that the test moves.
-class SlowSlot final : public Slot, public memory::DmaSpace, public TaskRunner {
-public:
-    void send_msix(uint32_t) override {}
-    void send_msi(uint32_t) override {}
-    void set_intx(bool) override {}
-    memory::DmaSpace& dma() override { return *this; }
-    TaskRunner& runner() override { return *this; }
-
-    std::optional<std::span<std::byte>> span(uint64_t, uint64_t, memory::DmaAccess) override {
-        return std::nullopt;
-    }
-    void read(uint64_t, uint64_t size, ReadDone done) override {
-        answer([size, done = std::move(done)] {
-            const std::vector<std::byte> zeros(size);
-            done(std::span<const std::byte>(zeros));
-        });
-    }
-    void write(uint64_t, std::span<const std::byte>, WriteDone done) override {
-        answer([done = std::move(done)] { done({}); });
-    }
-
-    void post(Task task) override { tasks.push_back(std::move(task)); }
-    void post_delayed(Task task, Duration) override { tasks.push_back(std::move(task)); }
-    TimePoint now() const override { return {}; }
-    bool is_current() const override { return true; }
-
-    /// Gives all answers, and does what was posted.
-    void settle() {
-        for (auto* const queue : {&tasks, &answers})
-            for (const auto& next : std::exchange(*queue, {})) next();
-    }
-
-    std::vector<Task> answers;
-    std::vector<Task> tasks;
-    std::function<void()> before_answer;
-    bool later = true;
-
-private:
-    void answer(Task task) {
-        if (later) return answers.push_back(std::move(task));
-        if (before_answer) before_answer();
-        task();
-    }
-};
-
 class FunctionDmaTest : public ::testing::Test {
 protected:
     FunctionDmaTest() {
         CapabilityBuilder builder(*function);
         EXPECT_TRUE(builder.add_power_management({}));
         EXPECT_TRUE(builder.add_pcie({}));
+        slot.memory.add(0x1000, 8, memory::FakeMemory::Kind::kCopied);
+        slot.memory.add(0x2000, 8, memory::FakeMemory::Kind::kCopied);
+        slot.memory.answers_later = true;
         function->attach(slot);
         master(true);
     }
@@ -95,7 +52,14 @@ protected:
         }
     }
 
-    SlowSlot slot;
+    /// Gives all answers, and does what was posted.
+    void settle() {
+        do {
+            slot.time.run_all();
+        } while (slot.memory.answer());
+    }
+
+    FakeSlot slot;
     std::unique_ptr<TestFunction> function = std::make_unique<TestFunction>();
     std::vector<int> answers;
 };
@@ -103,9 +67,9 @@ protected:
 TEST_F(FunctionDmaTest, IsAnsweredWhenMemoryAnswers) {
     start();
     EXPECT_THAT(answers, IsEmpty());
-    slot.settle();
+    settle();
     EXPECT_THAT(answers, ElementsAre(0, 0, 0, 0));
-    slot.later = false;
+    slot.memory.answers_later = false;
     start();
     EXPECT_EQ(answers.size(), 8U) << "before dma_read() returns";
 }
@@ -116,18 +80,18 @@ TEST_F(FunctionDmaTest, IsNotAnsweredAfterAnyReset) {
         start();
         function->reset(kind);
         master(true);
-        slot.settle();
+        settle();
         EXPECT_THAT(answers, IsEmpty()) << static_cast<int>(kind);
     }
     start();
-    slot.settle();
+    settle();
     EXPECT_EQ(answers.size(), 4U) << "what is asked for after a reset is answered";
 }
 
 TEST_F(FunctionDmaTest, IsNotAnsweredAfterAnFlrOfTheGuest) {
     start();
     function->write_u16(function->pcie_capability() + regs::DEVCTL, regs::DEVCTL_INITIATE_FLR);
-    slot.settle();
+    settle();
     EXPECT_THAT(answers, IsEmpty());
 }
 
@@ -135,7 +99,7 @@ TEST_F(FunctionDmaTest, IsNotAnsweredAfterDetach) {
     start();
     function->detach();
     function->attach(slot);
-    slot.settle();
+    settle();
     EXPECT_THAT(answers, IsEmpty());
 }
 
@@ -147,7 +111,7 @@ TEST_F(FunctionDmaTest, IsNotAnsweredAfterADetachInTheMiddleOfAReset) {
         function->detach();
     };
     function->reset(ResetKind::kFunctionLevel);
-    slot.settle();
+    settle();
     EXPECT_THAT(answers, IsEmpty());
 }
 
@@ -155,15 +119,15 @@ TEST_F(FunctionDmaTest, IsNotAnsweredAfterTheFunctionHasGone) {
     start();
     function->detach();
     function.reset();
-    slot.settle();
+    settle();
     EXPECT_THAT(answers, IsEmpty());
 }
 
 // The read itself may be what resets: of a register of its own, or one that ends its PF's VFs.
 TEST_F(FunctionDmaTest, IsNotAnsweredIfItEndsTheFunctionItself) {
-    slot.later = false;
-    slot.before_answer = [this] {
-        slot.before_answer = nullptr;
+    slot.memory.answers_later = false;
+    slot.memory.on_transfer = [this] {
+        slot.memory.on_transfer = nullptr;
         function->detach();
         function.reset();
     };
@@ -176,7 +140,7 @@ TEST_F(FunctionDmaTest, FailsAtOnceWhileTheFunctionMayNotMasterTheBus) {
     master(false);
     start();
     EXPECT_THAT(answers, ElementsAre(EPERM, EPERM));
-    EXPECT_THAT(slot.answers, IsEmpty());
+    EXPECT_THAT(slot.memory.messages, IsEmpty());
     master(true);
     const uint32_t pm = function->config().find_capability(regs::CAP_ID_PM);
     function->write_u16(pm + regs::PMCSR, 3);  // D3hot
@@ -192,7 +156,7 @@ TEST_F(FunctionDmaTest, FailsAtOnceWhileTheFunctionMayNotMasterTheBus) {
 TEST_F(FunctionDmaTest, ThatHasBegunGoesOnWhenBusMasteringIsTurnedOff) {
     start();
     master(false);
-    slot.settle();
+    settle();
     EXPECT_THAT(answers, ElementsAre(0, 0, 0, 0));
 }
 
@@ -203,24 +167,24 @@ TEST_F(FunctionDmaTest, ThatIsNotAnsweredIsStillTraced) {
     start();
     function->reset(ResetKind::kFunctionLevel);
     const uint64_t before = ring.next();
-    slot.settle();
+    settle();
     EXPECT_THAT(answers, IsEmpty());
     EXPECT_EQ(ring.next() - before, 4U) << "the bytes did pass";
     function->set_tracer(nullptr);
 }
 
 TEST_F(FunctionDmaTest, ThatAFaultHoldsUpEndsWithTheFunctionToo) {
-    function->set_faults(std::make_unique<FunctionFaults>(function->fault_hooks(), slot));
+    function->set_faults(std::make_unique<FunctionFaults>(function->fault_hooks(), slot.time));
     Fault slow;
     slow.kind = FaultKind::kDmaSlow;
     slow.delay = std::chrono::milliseconds(5);
     slow.count = 0;  // all
     ASSERT_TRUE(function->faults()->arm(slow));
     start();
-    EXPECT_THAT(slot.answers, IsEmpty()) << "memory was not asked yet";
+    EXPECT_THAT(slot.memory.messages, IsEmpty()) << "memory was not asked yet";
     function->detach();
     function.reset();
-    slot.settle();
+    settle();
     EXPECT_THAT(answers, IsEmpty());
 }
 

@@ -57,7 +57,8 @@ std::string probe_settings(const topology::Machine& machine) {
         const std::string registers = model.driver.tool.empty() ? peeks_of(model) : "";
         for (const topology::FunctionSpec& function : device.functions) {
             bdfs += " " + function.bdf.str();
-            if (!registers.empty()) peeks += fmt::format("{}{}\n", function.bdf.str(), registers);
+            const std::string wanted = function.external ? peeks_of(*function.external) : registers;
+            if (!wanted.empty()) peeks += fmt::format("{}{}\n", function.bdf.str(), wanted);
         }
     }
     return fmt::format(

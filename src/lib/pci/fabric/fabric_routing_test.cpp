@@ -167,18 +167,18 @@ TEST_F(RoutingTest, RouteOfTheLastAccessIsForgottenWhenItsFunctionChanges) {
     const auto put = [&](uint32_t offset, std::vector<uint8_t> bytes) {
         tree.a->config_write(offset, bytes);
     };
-    ASSERT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+    ASSERT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
     put(regs::COMMAND, {0, 0});
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u);
     put(regs::COMMAND, {regs::COMMAND_MEMORY_SPACE, 0});
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
     const uint32_t pm = tree.a->config().find_capability(regs::CAP_ID_PM);
     put(pm + regs::PMCSR, {3, 0});  // D3hot
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u);
     put(pm + regs::PMCSR, {0, 0});
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), 0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), 0u);
     tree.a->reset(ResetKind::kFunctionLevel);
-    EXPECT_EQ(guest.load(T::kABar0 + kRegisters), ~0u);
+    EXPECT_EQ(guest.load(T::kABar0 + TestDevice::kRegisters), ~0u);
 }
 
 TEST_F(RoutingTest, BarAtZeroAnswersOnlyInAWindowAtZero) {

@@ -216,16 +216,16 @@ TEST_F(TimerTest, OwnsWhatItsTaskHasCaptured) {
 // As a device does that another loop serves next. Both threads live all the while.
 TEST_F(TimerTest, MayChangeItsThreadOnceCancelled) {
     timer->post(time, count());
-    time.pass(0ns);
+    time.run();
     timer->cancel();
     std::thread([&] {
         timer->post(time, count());
-        time.pass(0ns);
+        time.run();
         timer->cancel();
     }).join();
     EXPECT_EQ(fired, 2);
     timer->post(time, count());
-    time.pass(0ns);
+    time.run();
     EXPECT_EQ(fired, 3);
 }
 

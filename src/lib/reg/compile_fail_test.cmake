@@ -9,7 +9,7 @@ set(failures 0)
 
 function(compile case result_var output_var)
   execute_process(
-    COMMAND ${CXX} -std=c++20 -fsyntax-only -DMIMIC_CASE=${case} -I${SOURCE_DIR}/src
+    COMMAND ${CXX} -std=c++20 -fsyntax-only -DMIMIC_CASE=${case} -I${SOURCE_DIR}/src/lib
             ${SOURCE_DIR}/src/lib/reg/compile_fail_test.cpp
     RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
   set(${result_var} ${result} PARENT_SCOPE)

@@ -69,10 +69,15 @@ const Machine* Model::find_machine(std::string_view machine_name) const {
 
 namespace {
 
+/// Empty for a device that a test made without a model.
+std::string_view driver_of(const DeviceSpec& device) {
+    return device.model == nullptr ? "" : device.model->driver.name;
+}
+
 /// True if `other` is probed before `device`: devices that are there at boot come first, each kind
 /// in order of addresses.
 bool is_probed_before(const DeviceSpec& other, const DeviceSpec& device) {
-    if (other.model->driver.name != device.model->driver.name) return false;
+    if (driver_of(other) != driver_of(device)) return false;
     if (other.plugged != device.plugged) return other.plugged;
     return other.functions.front().bdf < device.functions.front().bdf;
 }

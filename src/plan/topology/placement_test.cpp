@@ -13,6 +13,10 @@
 namespace mimic::topology {
 namespace {
 
+// A model with a driver, whose class devices are numbered.
+constexpr model::DeviceModel kModel{.facts = {.name = "gpu"},
+                                    .driver = {.name = "gpu", .node_prefix = "gpu"}};
+
 /// A machine with `loose` devices on pcie.0 and `on_node[k]` devices on node k.
 Machine make_machine(unsigned loose, const std::vector<unsigned>& on_node) {
     Machine machine;
@@ -21,9 +25,11 @@ Machine make_machine(unsigned loose, const std::vector<unsigned>& on_node) {
     machine.nodes.resize(std::max<size_t>(1, on_node.size()));
     const auto add = [&](std::optional<unsigned> node) {
         DeviceSpec device;
+        device.model = &kModel;
         device.name = "d" + std::to_string(machine.devices.size());
         device.numa_node = node;
         device.functions.resize(1 + machine.devices.size() % 8);
+        for (FunctionSpec& function : device.functions) function.model = &kModel;
         machine.devices.push_back(std::move(device));
     };
     for (unsigned i = 0; i < loose; ++i) add(std::nullopt);
@@ -138,10 +144,10 @@ TEST(Placement, SysfsNumbersFollowAddresses) {
     std::swap(machine.devices[1], machine.devices[2]);  // file order is not address order
     ASSERT_EQ(place(machine), std::nullopt);
     machine.devices[2].functions[1].vf_index = 0;
-    EXPECT_EQ(sysfs_name(machine, machine.devices[0].functions[0]), "mock0");
-    EXPECT_EQ(sysfs_name(machine, machine.devices[2].functions[0]), "mock1");
-    EXPECT_EQ(sysfs_name(machine, machine.devices[2].functions[1]), "mock1_vf0");
-    EXPECT_EQ(sysfs_name(machine, machine.devices[1].functions[0]), "mock2");
+    EXPECT_EQ(sysfs_name(machine, machine.devices[0].functions[0]), "gpu0");
+    EXPECT_EQ(sysfs_name(machine, machine.devices[2].functions[0]), "gpu1");
+    EXPECT_EQ(sysfs_name(machine, machine.devices[2].functions[1]), "gpu1_vf0");
+    EXPECT_EQ(sysfs_name(machine, machine.devices[1].functions[0]), "gpu2");
 }
 
 }  // namespace

@@ -54,15 +54,21 @@ std::vector<std::string> parse_list(const Json& json) {
 
 std::string to_json(const LaunchPlan& plan) {
     Json hosts = Json::array();
+    Json servers = Json::array();
     for (const auto& host : plan.device_hosts) {
-        hosts.push_back({{"argv", list_json(host.argv)},
-                         {"name", to_code_points(host.name)},
-                         {"socket", to_code_points(host.socket)}});
+        if (host.socket.empty()) {
+            hosts.push_back(list_json(host.argv));
+        } else {
+            servers.push_back({{"argv", list_json(host.argv)},
+                               {"name", to_code_points(host.name)},
+                               {"socket", to_code_points(host.socket)}});
+        }
     }
     const Json json{{"state", Json::parse(to_json(plan.state))},
                     {"state_dir", to_code_points(plan.state_dir)},
                     {"qmp_socket", to_code_points(plan.qmp_socket)},
                     {"device_hosts", hosts},
+                    {"servers", servers},
                     {"qemu", list_json(plan.qemu)},
                     {"shut_down_guest", plan.shut_down_guest},
                     {"temporary_files", list_json(plan.temporary_files)}};
@@ -77,8 +83,12 @@ Result<LaunchPlan> parse_launch_plan(const std::string& text) {
         plan.state_dir = to_bytes(json.at("state_dir"));
         plan.qmp_socket = to_bytes(json.at("qmp_socket"));
         for (const auto& host : json.at("device_hosts"))
-            plan.device_hosts.push_back({parse_list(host.at("argv")), to_bytes(host.at("name")),
-                                         to_bytes(host.at("socket"))});
+            plan.device_hosts.push_back({.argv = parse_list(host)});
+        for (const auto& server : json.value("servers", Json::array())) {
+            plan.device_hosts.push_back({.argv = parse_list(server.at("argv")),
+                                         .name = to_bytes(server.at("name")),
+                                         .socket = to_bytes(server.at("socket"))});
+        }
         plan.qemu = parse_list(json.at("qemu"));
         plan.shut_down_guest = json.at("shut_down_guest").get<bool>();
         plan.temporary_files = parse_list(json.at("temporary_files"));

@@ -101,7 +101,7 @@ def in_tree(program, server):
             check(verified.status == 0 and "all agree" in verified.out, f"mimic verify: {verified}")
             for name in ("below", "inside"):
                 registers = vm.run("regs", "toy", name)
-                check(registers.status == 0 and "SOURCE" in registers.out and "0x41444452" in registers.out,
+                check(registers.status == 0 and "SOURCE" in registers.out and "41444452" in registers.out,
                       f"mimic regs {name}: {registers}")
             injected = vm.run("inject", "toy", "below", "all-ones")
             check(injected.status == 0, f"mimic inject: {injected}")

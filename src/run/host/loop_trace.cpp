@@ -71,12 +71,14 @@ void LoopTrace::make_ring() {
         }
         if (dumper_ == nullptr || !is_trouble(event)) return;
         // The crash waits for this file, and there is no later turn of the loop to make it in.
-        if (event.text.starts_with("host-crash ")) return dump(std::string(device));
+        if (event.text.starts_with("host-crash "))
+            return dump(std::string(device), TraceDumper::Rank::kLastWords);
         // The first of a storm is the one to see.
         if (!dumper_->claim()) return;
         // Behind the access that is under way, so that the dump has all of it.
         runner_.post([weak = weak_.ptr(), name = std::string(device)] {
-            if (const LoopTrace* const self = weak.get()) self->dump(name);
+            if (const LoopTrace* const self = weak.get())
+                self->dump(name, TraceDumper::Rank::kOneOfMany);
         });
     });
 }
@@ -277,7 +279,7 @@ control::TraceSlice LoopTrace::events(const control::TraceQuery& query) const {
     return result;
 }
 
-void LoopTrace::dump(const std::string& device) const {
+void LoopTrace::dump(const std::string& device, TraceDumper::Rank rank) const {
     TraceDumper::Dump dump{.device = device, .ring = ring_->copy(kMaxDumpBytes), .names = {}};
     if (names_.size() > kMaxNames) names_.clear();
     const auto add_names = [&](std::string_view name) {
@@ -286,7 +288,7 @@ void LoopTrace::dump(const std::string& device) const {
     };
     add_names(device);
     for_each([&](const pci::Function& function, bool) { add_names(function.name()); });
-    dumper_->submit(std::move(dump));
+    dumper_->submit(std::move(dump), rank);
 }
 
 }  // namespace mimic::host

@@ -72,7 +72,7 @@ private:
     void next_of_round();
     pci::Function* find(std::string_view name) const;
     const pci::TraceNames* names_of(std::string_view device) const;
-    void dump(const std::string& device) const;
+    void dump(const std::string& device, TraceDumper::Rank rank) const;
 
     TaskRunner& runner_;
     TraceDumper* dumper_;

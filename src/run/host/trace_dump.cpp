@@ -110,11 +110,11 @@ bool TraceDumper::claim() {
     return true;
 }
 
-void TraceDumper::submit(Dump dump) {
+void TraceDumper::submit(Dump dump, Rank rank) {
     if (options_.dir.empty()) return;
     const std::lock_guard lock(mutex_);
-    if (waiting_ || ending_) return;
-    waiting_ = std::move(dump);
+    if (ending_ || (waiting_ && rank == Rank::kOneOfMany)) return;
+    (waiting_ ? last_words_ : waiting_) = std::move(dump);
     if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
     changed_.notify_all();
 }
@@ -128,7 +128,8 @@ void TraceDumper::run() {
         lock.unlock();
         write_now(dump);
         lock.lock();
-        waiting_.reset();
+        waiting_ = std::exchange(last_words_, std::nullopt);
+        if (waiting_) continue;
         const auto done = std::exchange(done_, nullptr);
         if (!done) continue;
         lock.unlock();

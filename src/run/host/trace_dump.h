@@ -57,8 +57,13 @@ public:
     /// True claims the time: the next kDumpGap is over.
     bool claim();
 
-    /// Writes soon. One that comes while another waits is dropped.
-    void submit(Dump dump);
+    enum class Rank : uint8_t {
+        kOneOfMany,  // dropped if it comes while another is being written
+        kLastWords,  // the process ends next: written behind the other
+    };
+
+    /// Writes soon, on a thread of its own.
+    void submit(Dump dump, Rank rank = Rank::kOneOfMany);
 
     /// Writes now, on this thread.
     void write_now(const Dump& dump);
@@ -80,8 +85,9 @@ private:
     const Options options_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
-    std::optional<Dump> waiting_;  // until it is written
-    std::function<void()> done_;   // of when_written()
+    std::optional<Dump> waiting_;     // until it is written
+    std::optional<Dump> last_words_;  // behind that
+    std::function<void()> done_;      // of when_written()
     std::optional<TimePoint> last_;
     std::vector<std::string> paths_;
     bool ending_ = false;

@@ -9,6 +9,7 @@
 
 #include <condition_variable>
 #include <fstream>
+#include <future>
 
 #include "base/private_files.h"
 
@@ -94,6 +95,25 @@ TEST_F(TraceDump, IsWrittenByAnotherThread) {
     std::unique_lock lock(mutex);
     ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(30), [&] { return !written.empty(); }));
     EXPECT_EQ(written, path("trace-gpu0-0.jsonl"));
+}
+
+// A device host that is killed while the dump of an earlier fault is being written.
+TEST_F(TraceDump, LastWordsComeBehindTheDumpThatIsBeingWritten) {
+    std::promise<void> all;
+    TraceDumper* dumper = nullptr;
+    bool is_first = true;
+    TraceDumper owner(
+        {.dir = dir_, .header = {}, .written = [&](const std::string&, const std::string&) {
+             if (!std::exchange(is_first, false)) return;
+             dumper->submit(dump("dropped"));
+             dumper->submit(dump("last"), TraceDumper::Rank::kLastWords);
+             dumper->when_written([&] { all.set_value(); });
+         }});
+    dumper = &owner;
+    owner.submit(dump("first"));
+    ASSERT_EQ(all.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+    EXPECT_EQ(owner.paths(),
+              (std::vector<std::string>{path("trace-first-0.jsonl"), path("trace-last-1.jsonl")}));
 }
 
 TEST_F(TraceDump, WithoutAFolderNothingIsWritten) {

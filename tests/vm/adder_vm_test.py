@@ -111,6 +111,8 @@ def in_tree(program, server):
             check(healed.status == 0, f"mimic inject clear: {healed}")
             trace = vm.run("trace", "toy", "below", "--last", "500")
             check(trace.status == 0 and "STATUS" in trace.out + trace.err, f"mimic trace: {trace}")
+            metrics = vm.metrics("toy")
+            check('mimic_device_accesses_total{machine="toy",device="below"' in metrics, f"metrics: {metrics[:2000]}")
             top = vm.run("top", "--once")
             check(top.status == 0 and "below" in top.out and "inside" in top.out, f"mimic top: {top}")
 

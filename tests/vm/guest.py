@@ -153,8 +153,8 @@ class Topology:
         done = self.run("inject", machine, device, fault, *options)
         check(done.status == 0, f"inject {machine} {device} {fault} {options}: {done}")
 
-    def api(self, machine, path):
-        """What the device host that knows `path` answers to GET, by the control API."""
+    def answers(self, machine, path):
+        """The bodies with which device hosts answer GET, by the control API; without those that do not know `path`."""
         folder = pathlib.Path(self.environment["XDG_RUNTIME_DIR"]) / "mimic" / machine
         for socket_path in sorted(folder.glob("control-*.sock")):
             connection = http.client.HTTPConnection("localhost", timeout=10)
@@ -164,8 +164,16 @@ class Topology:
                 connection.request("GET", path)
                 response = connection.getresponse()
                 if response.status == 200:
-                    return json.load(response)
+                    yield response.read().decode()
+
+    def api(self, machine, path):
+        """What the device host that knows `path` says there."""
+        for body in self.answers(machine, path):
+            return json.loads(body)
         raise Failure(f"no control socket knows {path}")
+
+    def metrics(self, machine):
+        return "".join(self.answers(machine, "/metrics"))
 
     def counters(self, machine, device):
         return self.api(machine, f"/v1/devices/{device}")["counters"]

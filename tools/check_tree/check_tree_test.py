@@ -165,6 +165,18 @@ class KernelRules(unittest.TestCase):
         self.assertEqual(found(kernel_rules.circles, tree=bad), ["files need each other in a circle: a -> b -> c -> a"])
 
 
+    def test_shared_files_are_links(self):
+        with tempfile.TemporaryDirectory() as root:
+            for folder in ("common", "m", "n"):
+                os.makedirs(os.path.join(root, "kernel", folder))
+            paths = ["kernel/common/a.c", "kernel/m/a.c", "kernel/n/a.c"]
+            for path in (paths[0], paths[2]):
+                with open(os.path.join(root, path), "w", encoding="utf-8") as file:
+                    file.write("int a;\n")
+            os.symlink("../common/a.c", os.path.join(root, paths[1]))
+            self.assertEqual([breach.path for breach in kernel_rules.shared_files(Tree(root, paths))], [paths[2]])
+
+
 class CommitTitle(unittest.TestCase):
     def test_good(self):
         for title in ("pci: reset BARs on FLR", "kernel: mock-accel: fix leak", "src/reg: add arrays"):

@@ -49,4 +49,15 @@ def circles(tree):
             yield Breach(path, 1, "files need each other in a circle: %s" % " -> ".join(found))
 
 
-RULES = [circles]
+def shared_files(tree):
+    """A file of kernel/common stands in a module as a link: a copy would go its own way."""
+    shared = {os.path.basename(path) for path in tree.paths
+              if os.path.dirname(path) == "kernel/common" and path.endswith((".c", ".h"))}
+    for path in tree.paths:
+        folder, name = os.path.split(path)
+        if name in shared and folder.startswith("kernel/") and folder != "kernel/common" \
+                and not os.path.islink(os.path.join(tree.root, path)):
+            yield Breach(path, 1, "a copy of kernel/common/%s; make it a link" % name)
+
+
+RULES = [circles, shared_files]

@@ -203,7 +203,18 @@ std::optional<size_t> BusLayout::vmd_of(const Node& node) const {
     return find(node.fabric->bdf);
 }
 
+Status refuse_external(const Machine& machine) {
+    for (const DeviceSpec& device : machine.devices) {
+        if (!device.is_external()) continue;
+        return fail(std::errc::not_supported,
+                    "{}: an external server serves a guest of mimic up only, nothing without a VM",
+                    device.name);
+    }
+    return {};
+}
+
 Result<BusLayout> make_layout(const Machine& machine, unsigned vfs) {
+    MIMIC_TRY(refuse_external(machine));
     BusLayout layout = LayoutMaker(machine, vfs).make();
     Grouper(layout.nodes).run();
     MIMIC_TRY(assign_addresses(layout));

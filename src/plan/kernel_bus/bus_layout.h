@@ -95,7 +95,12 @@ struct BusLayout {
 /// Lays out what `machine` shows at boot, after `vfs` virtual functions of each PF, or as many as
 /// it has, were enabled; those of clones stay disabled, and I/O BARs get no address, as on a
 /// fabric. Devices whose hot-plug slot is empty are left out. `machine` must outlive
-/// the result. Errors: no_space_on_device if the BARs do not fit below 4 GiB. Pure.
+/// the result. Errors: no_space_on_device if the BARs do not fit below 4 GiB; those of
+/// refuse_external(). Pure.
 Result<BusLayout> make_layout(const topology::Machine& machine, unsigned vfs);
+
+/// Errors: not_supported if a device of `machine` is external: nothing here knows what it shows.
+/// Pure.
+Status refuse_external(const topology::Machine& machine);
 
 }  // namespace mimic::kernel_bus

@@ -187,5 +187,13 @@ TEST(BusLayout, ClonesHaveTheirResourcesButNoIo) {
     }
 }
 
+TEST(BusLayout, AnExternalServerIsRefused) {
+    const auto model = parse("  devices: [{ name: d, model: external, socket: /s }]\n");
+    const auto layout = make_layout(model.machines.at(0), 0);
+    ASSERT_FALSE(layout);
+    EXPECT_EQ(layout.error().code(), std::errc::not_supported);
+    EXPECT_TRUE(layout.error().message().starts_with("d: an external server"));
+}
+
 }  // namespace
 }  // namespace mimic::kernel_bus

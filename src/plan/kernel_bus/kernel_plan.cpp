@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel_bus/kernel_plan.h"
+#include "kernel_bus/bus_layout.h"
 
 #include <algorithm>
 
@@ -170,12 +171,7 @@ Result<KernelPlan> make_kernel_plan(const Machine& machine, const KernelPlanOpti
                     "{}: a clone is served to a guest by mimic up only, not without a VM",
                     clone->name);
     }
-    for (const DeviceSpec& device : machine.devices) {
-        if (device.is_external()) {
-            return fail(std::errc::not_supported,
-                        "{}: an external server serves a guest of mimic up only", device.name);
-        }
-    }
+    MIMIC_TRY(refuse_external(machine));
     return Planner(machine, options).make();
 }
 

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -70,6 +71,27 @@ struct Child {
     UniqueFd ready;      // readable when a device host of ours serves
     std::string socket;  // there when one of the user's serves; empty: of ours
 };
+
+// Whether somebody listens on the UNIX socket. Asked of the kernel: servers end when a client that
+// only tries goes away, and a socket is in its folder before its server listens. A server may have
+// bound it by another path, so the name decides, which is a device's.
+bool is_listening(const std::string& path) {
+    struct stat file {};
+    if (::stat(path.c_str(), &file) != 0 || !S_ISSOCK(file.st_mode)) return false;
+    const std::string name = path.substr(path.rfind('/') + 1);
+    constexpr unsigned long kAcceptsConnections = 0x10000;  // __SO_ACCEPTCON, include/linux/net.h
+    std::ifstream table("/proc/net/unix");
+    for (std::string line; std::getline(table, line);) {
+        // Num RefCount Protocol Flags Type St Inode Path
+        std::istringstream fields(line);
+        std::string skipped;
+        unsigned long flags = 0;
+        if (!(fields >> skipped >> skipped >> skipped >> std::hex >> flags)) continue;
+        if ((flags & kAcceptsConnections) == 0) continue;
+        if (line.ends_with("/" + name) || line.ends_with(" " + name)) return true;
+    }
+    return false;
+}
 
 class Supervisor {
 public:
@@ -186,10 +208,7 @@ Status Supervisor::start_device_host(const DeviceHostPlan& host, Child& child) {
 // Whether the child serves now. End of file without a byte: it ends with an error that its log
 // tells, and wait_once() sees it.
 bool Supervisor::is_ready(Child& child) {
-    if (!child.socket.empty()) {
-        struct stat file {};
-        return ::stat(child.socket.c_str(), &file) == 0 && S_ISSOCK(file.st_mode);
-    }
+    if (!child.socket.empty()) return is_listening(child.socket);
     pollfd ready{.fd = child.ready.get(), .events = POLLIN, .revents = 0};
     char byte = 0;
     return ::poll(&ready, 1, 0) > 0 && ::read(child.ready.get(), &byte, 1) == 1;

@@ -190,34 +190,10 @@ state=$SANDBOX/logs
 mkdir -p "$state"
 rm -rf "$dir"
 mkdir -m 700 "$dir"
-# What mimic up would write, with a program in the place of QEMU that only waits.
-python3 - "$mimic" "$dir" "$state" "$SANDBOX/box.yaml" <<'PY' &
-import fcntl, json, os, socket, sys
-mimic, folder, state, yaml = sys.argv[1:]
-none = {"pid": 0, "start_time": 0}
-host = lambda name, n: [mimic, "serve", yaml, "--run-dir", folder, "--device", name,
-                        "--control", "%s/control-%d.sock" % (folder, n)]
-with open(folder + "/launch.json", "w") as plan:
-    json.dump({"state": {"name": "box", "phase": "starting", "file": yaml, "accel": "tcg", "kernel": "6.1",
-                         "started": "", "functions": 4, "ssh_port": 0, "supervisor": none, "qemu": none,
-                         "device_hosts": []},
-               "state_dir": state, "qmp_socket": folder + "/qmp.sock", "device_hosts": [host("gpu0", 0), host("gpu1", 1)],
-               "qemu": ["sleep", "600"], "shut_down_guest": False, "temporary_files": []}, plan)
-lock = os.open(folder + "/lock", os.O_RDWR | os.O_CREAT, 0o600)
-fcntl.flock(lock, fcntl.LOCK_EX)
-ours, theirs = socket.socketpair()
-a, b = os.dup(lock), os.dup(theirs.fileno())
-keep = fcntl.fcntl(ours.fileno(), fcntl.F_DUPFD, 20)
-lock, theirs_fd = fcntl.fcntl(a, fcntl.F_DUPFD, 20), fcntl.fcntl(b, fcntl.F_DUPFD, 20)
-if os.fork() == 0:
-    os.dup2(lock, 3)
-    os.dup2(theirs_fd, 4)
-    os.closerange(5, 64)
-    os.execv(mimic, [mimic, "supervise", folder])
-os.read(keep, 1000)
-os.write(keep, b"release\n")
-os.wait()
-PY
+# With a program in the place of QEMU that only waits.
+host() { printf '["%s","serve","%s","--run-dir","%s","--device","%s","--control","%s"]' "$mimic" "$SANDBOX/box.yaml" "$dir" "$1" "$2"; }
+printf '{"device_hosts": [%s, %s]}' "$(host gpu0 "$dir/control-0.sock")" "$(host gpu1 "$dir/control-1.sock")" |
+    python3 "${BASH_SOURCE[0]%/*}/supervise.py" "$mimic" "$dir" "$state" &
 up=$!
 phase_is() { [ "$("$mimic" ps --json | tr -d ' \n' | sed -n 's/.*"phase":"\([a-z]*\)".*/\1/p')" = "$1" ]; }
 eventually phase_is running

@@ -100,9 +100,12 @@ bool applies(const Expectation& expectation, const FunctionSpec& function) {
 
 std::string node_name(const FunctionSpec& function, size_t index) {
     if (function.model == nullptr || function.model->driver.node_prefix.empty()) return "";
-    std::string name = fmt::format("{}{}", function.model->driver.node_prefix, index);
-    if (function.vf_index) name += fmt::format("_vf{}", *function.vf_index);
-    return name;
+    return node_name_below(fmt::format("{}{}", function.model->driver.node_prefix, index),
+                           function);
+}
+
+std::string node_name_below(const std::string& pf_name, const FunctionSpec& function) {
+    return function.vf_index ? fmt::format("{}_vf{}", pf_name, *function.vf_index) : pf_name;
 }
 
 }  // namespace mimic::model

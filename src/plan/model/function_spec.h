@@ -140,4 +140,7 @@ bool applies(const Expectation& expectation, const FunctionSpec& function);
 /// the Nth of its driver. Empty without a driver.
 std::string node_name(const FunctionSpec& function, size_t index);
 
+/// The same if the PF of the device is called `pf_name` there.
+std::string node_name_below(const std::string& pf_name, const FunctionSpec& function);
+
 }  // namespace mimic::model

@@ -215,8 +215,16 @@ int PlannedDevice::numa_node() const {
 }
 
 std::string PlannedDevice::class_name_of(const FunctionSpec& function) const {
-    if (!function.vf_index || class_name.empty()) return class_name;
-    return fmt::format("{}_vf{}", class_name, *function.vf_index);
+    return class_name.empty() ? class_name : model::node_name_below(class_name, function);
+}
+
+void check_identity(const PlannedDevice& planned, const FunctionSpec& function,
+                    const ProbeRecord& record, Checker& check) {
+    check.fact(record, "PCI ", "vendor", fmt::format("0x{:04x}", function.vendor_id));
+    check.fact(record, "PCI ", "device", fmt::format("0x{:04x}", function.device_id));
+    check.fact(record, "PCI ", "class", fmt::format("0x{:06x}", function.class_code));
+    check.fact(record, "PCI ", "numa_node", fmt::format("{}", planned.numa_node()));
+    check.fact(record, "PCI ", "parent", planned.parent);
 }
 
 void check_pci(const PlannedDevice& planned, const FunctionSpec& function, const Probe& probe,
@@ -224,11 +232,7 @@ void check_pci(const PlannedDevice& planned, const FunctionSpec& function, const
     const ProbeRecord* const record = find_record(probe.pci, function.bdf.str(), "PCI function",
                                                   check);
     if (record == nullptr) return;
-    check.fact(*record, "PCI ", "vendor", fmt::format("0x{:04x}", function.vendor_id));
-    check.fact(*record, "PCI ", "device", fmt::format("0x{:04x}", function.device_id));
-    check.fact(*record, "PCI ", "class", fmt::format("0x{:06x}", function.class_code));
-    check.fact(*record, "PCI ", "numa_node", fmt::format("{}", planned.numa_node()));
-    check.fact(*record, "PCI ", "parent", planned.parent);
+    check_identity(planned, function, *record, check);
     if (!function.model->driver.name.empty())
         check.fact(*record, "PCI ", "driver", std::string(function.model->driver.name));
     // Link Status of a native VF is reserved (PCIe 6.0, 9.3.5): the link is its PF's.

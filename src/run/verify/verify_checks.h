@@ -67,7 +67,11 @@ enum class LinkState : uint8_t { kTrained, kDown };
 void check_link(const topology::Link& link, LinkState state, const std::string& layer,
                 const ProbeRecord& record, Checker& check);
 
-/// Ids, class, NUMA node, port above, link, BARs and driver of /sys/bus/pci/devices/BDF.
+/// Ids, class, NUMA node and what is above, as a record of the PCI core's shows them.
+void check_identity(const PlannedDevice& planned, const topology::FunctionSpec& function,
+                    const ProbeRecord& record, Checker& check);
+
+/// check_identity(), and link, BARs and driver of /sys/bus/pci/devices/BDF.
 void check_pci(const PlannedDevice& planned, const topology::FunctionSpec& function,
                const Probe& probe, Checker& check);
 

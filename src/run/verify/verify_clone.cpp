@@ -58,11 +58,7 @@ void check_clone(const PlannedDevice& planned, const FunctionSpec& function, con
                  Checker& check) {
     const ProbeRecord* const record = find_pci_record(probe, function.bdf.str());
     if (record == nullptr) return check.differs("PCI function", "present", "nothing");
-    check.fact(*record, "PCI ", "vendor", fmt::format("0x{:04x}", function.vendor_id));
-    check.fact(*record, "PCI ", "device", fmt::format("0x{:04x}", function.device_id));
-    check.fact(*record, "PCI ", "class", fmt::format("0x{:06x}", function.class_code));
-    check.fact(*record, "PCI ", "numa_node", fmt::format("{}", planned.numa_node()));
-    check.fact(*record, "PCI ", "parent", planned.parent);
+    check_identity(planned, function, *record, check);
     for (const topology::BarSpec& bar : function.bars) {
         if (!is_comparable(planned.device, function, bar)) continue;
         check.equal(fmt::format("PCI BAR{} size", bar.index), fmt::format("{:#x}", bar.size),

@@ -31,6 +31,9 @@ MAY_INCLUDE = {
     "trace": DEVICE,
     # HTTP, events, metrics: for processes that have no devices, too.
     "service": LOWEST,
+    # What Kubernetes is told of devices, as values and texts; and how to talk to its API.
+    "slices": LOWEST,
+    "kube": LOWEST,
     # transports: how a device reaches a VMM.
     "vfio_user": DEVICE,
     # What a device says about itself: data.
@@ -39,7 +42,7 @@ MAY_INCLUDE = {
     "devices": DEVICE | {"model"},
     # plan: files in, texts out. No process, no socket, no device: models come from the caller.
     "topology": DEVICE | {"model"},
-    "outputs": MODEL | {"pci", "topology"},
+    "outputs": MODEL | {"pci", "topology", "slices"},
     # Dumps of real devices in, topology files out.
     "dump": MODEL | {"pci", "topology"},
     "kernel_bus": PLAN,
@@ -56,10 +59,14 @@ MAY_INCLUDE = {
     "machine": SERVING | {"device_host", "kernel_bus", "guest_image", "guest_agent", "verify"},
     "gateway": DEVICE | SERVICE | {"trace", "control", "machine"},
     "replay": SERVING | {"device_host"},
+    # The node agent of Kubernetes knows devices by their sysfs files alone (`dra.h` of their folders).
+    "dra": SERVICE | {"slices", "kube"},
+    # A Kubernetes whose nodes are machines of ours.
+    "cluster": SERVING | {"device_host", "guest_image", "guest_agent", "machine", "kube"},
     "commands": SERVING | {"device_host", "machine", "gateway", "replay", "page"},
     "cli": SERVING | {
         "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
-        "guest_agent", "verify"},
+        "guest_agent", "verify", "slices", "kube", "dra", "cluster"},
 }
 
 # What tests of folders below may include besides: the list of models that programs hand to the parser.

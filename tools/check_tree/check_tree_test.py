@@ -54,6 +54,7 @@ class TextRules(unittest.TestCase):
         self.one(text_rules.white_space, "src/base/a.cpp", "\tint a;\n", "    int a;\n")
         self.assertEqual(found(text_rules.white_space, tree={"kernel/a/a.c": "\tint a;\n"}), [])
         self.assertEqual(found(text_rules.white_space, tree={"Makefile": "a:\n\ttrue\n"}), [])
+        self.assertEqual(found(text_rules.white_space, tree={"tests/a/go.mod": "require (\n\ta v1\n)\n"}), [])
 
     def test_licence(self):
         self.one(text_rules.licences, "src/base/a.cpp", "int a;\n", APACHE + "int a;\n")
@@ -70,6 +71,8 @@ class TextRules(unittest.TestCase):
     def test_registry(self):
         for name, ending in text_rules.REGISTRIES:
             self.one(text_rules.registries, "docs/a.md", "see deb.%s.%s/x\n" % (name, ending), "see %s\n" % name)
+        module = "go" "lang.org"
+        self.one(text_rules.registries, "tests/a/go.sum", "proxy.%s\n" % module, "google.%s/grpc v1 %s/x/sys\n" % (module, module))
 
 
 class IncludeRules(unittest.TestCase):

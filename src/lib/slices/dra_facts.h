@@ -35,10 +35,10 @@ struct DraFault {
 };
 
 struct DraFacts {
-    std::string_view driver;       // DRA driver name: "mock-accel.example.com"
+    std::string_view driver;       // DRA driver name, a DNS subdomain: "foo.example.com"
     std::string_view sysfs_class;  // folder of /sys/class
     std::string_view node_prefix;  // of names there: "mock" of mock0; VF M of it is mock0_vfM
-    std::string_view cdi_class;    // CDI kind "<vendor>/<class>": "mock-accel"
+    std::string_view cdi_class;    // CDI kind "<vendor>/<class>": "foo"
     std::string_view cdi_vendor;   // "example.com"
     std::string_view env_prefix;   // of environment variables in a container: "MOCK_ACCEL"
     std::span<const DraAttribute> attributes{};

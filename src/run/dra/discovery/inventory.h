@@ -21,7 +21,7 @@ enum class Health : uint8_t { kUnknown, kHealthy, kUnhealthy };
 struct KnownDevice {
     slices::FunctionView view;
     std::string name;       // Kubernetes' name: "mock0-vf1"
-    std::string class_dir;  // "<root>/sys/class/mock-accel/mock0_vf1", where its files are
+    std::string class_dir;  // "<root>/sys/class/<class>/mock0_vf1", where its files are
     std::string dev_node;   // "/dev/mock0_vf1" as the host has it; empty: it has none
     unsigned dev_major = 0, dev_minor = 0;
     Health health = Health::kUnknown;

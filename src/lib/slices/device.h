@@ -43,8 +43,8 @@ struct Capacity {
 
 /// DeviceCounterConsumption, and with the same shape CounterSet.
 struct Counters {
-    std::string set;                         // name of the counter set, a DNS label
-    std::map<std::string, uint64_t> values;  // by counter name, a DNS label
+    std::string set;                           // name of the counter set, a DNS label
+    std::map<std::string, uint64_t> values{};  // by counter name, a DNS label
 
     bool operator==(const Counters&) const = default;
 };
@@ -53,19 +53,19 @@ struct Counters {
 struct Taint {
     enum class Effect : uint8_t { kNone, kNoSchedule, kNoExecute };
 
-    std::string key;    // a label key
-    std::string value;  // a label value; may be empty
+    std::string key;      // a label key
+    std::string value{};  // a label value; may be empty
     Effect effect = Effect::kNoSchedule;
 
     bool operator==(const Taint&) const = default;
 };
 
 struct Device {
-    std::string name;                             // a DNS label, unique in its pool
-    std::map<std::string, Attribute> attributes;  // by QualifiedName, "domain/id"
-    std::map<std::string, Capacity> capacity;     // by QualifiedName
-    std::vector<Counters> consumes;               // empty: none of the shared ones
-    std::vector<Taint> taints;
+    std::string name;                               // a DNS label, unique in its pool
+    std::map<std::string, Attribute> attributes{};  // by QualifiedName, "domain/id"
+    std::map<std::string, Capacity> capacity{};     // by QualifiedName
+    std::vector<Counters> consumes{};               // empty: none of the shared ones
+    std::vector<Taint> taints{};
     bool allow_multiple_allocations = false;
 
     bool operator==(const Device&) const = default;
@@ -77,8 +77,8 @@ struct Pool {
     std::string driver;  // a DNS subdomain of at most 63 characters
     std::string name;    // a DNS subdomain
     std::string node;    // spec.nodeName
-    std::vector<Device> devices;
-    std::vector<Counters> counter_sets;
+    std::vector<Device> devices{};
+    std::vector<Counters> counter_sets{};
 
     bool operator==(const Pool&) const = default;
 };

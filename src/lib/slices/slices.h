@@ -3,6 +3,7 @@
 // the objects as the API server takes them. Pure and thread-safe.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -13,14 +14,24 @@
 
 namespace mimic::slices {
 
-// Limits of one ResourceSlice (resource/v1/types.go, 1.36).
-inline constexpr size_t kMaxDevices = 128;
-inline constexpr size_t kMaxDevicesWithExtras = 64;  // one has taints or consumes counters
+// The limits of resource.k8s.io/v1 (resource/v1/types.go and its validation, 1.36), all of them
+// here. Texts in bytes.
+inline constexpr size_t kMaxDevices = 128;           // of a slice
+inline constexpr size_t kMaxDevicesWithExtras = 64;  // of one where one has taints or counters
+inline constexpr size_t kMaxCounterSets = 8;         // of a slice
+inline constexpr size_t kMaxCountersPerSet = 32;     // and of an entry of consumesCounters
+inline constexpr size_t kMaxConsumes = 2;            // entries of consumesCounters of a device
 inline constexpr size_t kMaxAttributes = 32;         // attributes and capacities of a device
-inline constexpr size_t kMaxCounterSets = 8;
-inline constexpr size_t kMaxCountersPerSet = 32;
-inline constexpr size_t kMaxTaints = 16;
-inline constexpr size_t kMaxText = 64;
+inline constexpr size_t kMaxTaints = 16;             // of a device (4 in 1.34)
+inline constexpr size_t kMaxText = 64;               // of a string or version
+inline constexpr size_t kMaxId = 32;                 // of an attribute: a C identifier
+inline constexpr size_t kMaxDriver = 63;             // and of the domain of an attribute
+inline constexpr size_t kMaxLabel = 63;              // of a device, counter set or counter
+inline constexpr size_t kMaxSubdomain = 253;         // of a node or pool
+/// What an API server keeps of a generateName before it appends five characters.
+inline constexpr size_t kMaxGenerateName = 58;
+/// Largest amount: the server quietly makes a larger one this.
+inline constexpr uint64_t kMaxQuantity = INT64_MAX;
 
 /// Errors, all of them in one message, a line each: invalid_argument for a name that the API would
 /// refuse, a device or counter set that is there twice, a counter that no set has, a limit per
@@ -43,7 +54,8 @@ std::string generate_name(size_t index, const Pool& pool);
 /// and `mimic-dra --dry-run` print them, in a List.
 Result<nlohmann::json> slice_list(std::span<const Pool> pools);
 
-/// "16Gi", "2500": what Kubernetes calls the canonical form of a Quantity in binary units.
+/// "16Gi", "2500", "3M": the canonical form of a Quantity, which is how the API server gives it
+/// back. In binary units if it is a multiple of 1024, else in decimal ones.
 std::string quantity(uint64_t value);
 
 }  // namespace mimic::slices

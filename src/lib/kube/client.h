@@ -67,6 +67,10 @@ public:
     Client(Client&&) noexcept;
     Client& operator=(Client&&) noexcept;
 
+    /// Requests end within a second of a stop that is asked for here: with status 0, or a watch
+    /// with success. Until the next call of this.
+    void set_stop(std::stop_token stop);
+
     /// Any path of the server: "/readyz", "/version". The text of the answer.
     ApiResult<std::string> get_text(const std::string& path);
 

@@ -221,7 +221,7 @@ endfunction()
 # mimic_device(NAME [MODEL_ONLY] [NAMESPACE name] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
 # The device in the folder of the caller: a library mimic_NAME, and its place in the only list of devices there is, which
 # is generated from these calls (src/devices/CMakeLists.txt). model.h of the folder holds NAMESPACE::kModel (mimic::NAME
-# unless said) and, unless MODEL_ONLY, declares NAMESPACE::make_function().
+# unless said) and, unless MODEL_ONLY, declares NAMESPACE::make_function(); a dra.h, if it has one, NAMESPACE::kDra.
 function(mimic_device name)
   cmake_parse_arguments(arg "MODEL_ONLY" "NAMESPACE" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   if(NOT arg_NAMESPACE)
@@ -234,6 +234,11 @@ function(mimic_device name)
   cmake_path(IS_PREFIX PROJECT_SOURCE_DIR ${header} inside)
   if(inside)
     file(RELATIVE_PATH header ${PROJECT_SOURCE_DIR} ${header})
+  endif()
+  if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/dra.h)
+    cmake_path(REPLACE_FILENAME header dra.h OUTPUT_VARIABLE dra_header)
+    set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_DRA_INCLUDES "#include \"${dra_header}\"\n")
+    set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_DRA_LIST "    &${arg_NAMESPACE}::kDra,\n")
   endif()
   set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_MODEL_INCLUDES "#include \"${header}\"\n")
   set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_MODEL_LIST "    &${arg_NAMESPACE}::kModel,\n")

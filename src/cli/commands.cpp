@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands.h"
+#include "devices/all_dra.h"
 #include "devices/all_models.h"
 
 #include <cstdio>
@@ -18,6 +19,7 @@
 #include "cli/version.h"
 #include "commands/ps.h"
 #include "device_host/device_host.h"
+#include "kernel_bus/slice_views.h"
 #include "machine/console.h"
 #include "machine/doctor.h"
 #include "machine/down.h"
@@ -158,11 +160,31 @@ struct PlanArguments {
     std::string machine;
     std::string format = "tree";
     std::string out;
+    std::string vfs = "0";
 };
 
+// Of --format: not one of outputs', for it is made of the layout of the buses.
+constexpr const char* kSlices = "slices";
+
+Result<std::string> plan_text(const PlanArguments& arguments, const topology::Model& model) {
+    if (arguments.format == kSlices) {
+        std::vector<std::string> left_out;
+        auto text = kernel_bus::slices_text(model, devices::all_dra(), parse_vfs(arguments.vfs),
+                                            &left_out);
+        for (const std::string& line : left_out)
+            std::fputs(("mimic: note: " + line + "\n").c_str(), stderr);
+        return text;
+    }
+    MIMIC_ASSIGN_OR_RETURN(const outputs::Format format, outputs::parse_format(arguments.format));
+    // The one that mimic up would take: not every QEMU in a PATH has vfio-user-pci.
+    std::string qemu;
+    if (format == outputs::Format::kQemu || format == outputs::Format::kLibvirt) {
+        if (const auto found = machine::find_qemu()) qemu = found->program;
+    }
+    return outputs::render(model, format, machine::run_root_path(), qemu);
+}
+
 int run_plan(const PlanArguments& arguments) {
-    const auto format = outputs::parse_format(arguments.format);
-    if (!format) return report_error(format.error());
     auto model = topology::load(arguments.file, devices::all_models());
     if (!model) {
         std::fputs((topology::load_report(model.error()) + "\n").c_str(), stderr);
@@ -174,12 +196,7 @@ int run_plan(const PlanArguments& arguments) {
         if (const auto kept = topology::keep_machine(*model, arguments.machine); !kept)
             return report_error(kept.error());
     }
-    // The one that mimic up would take: not every QEMU in a PATH has vfio-user-pci.
-    std::string qemu;
-    if (*format == outputs::Format::kQemu || *format == outputs::Format::kLibvirt) {
-        if (const auto found = machine::find_qemu()) qemu = found->program;
-    }
-    const auto text = outputs::render(*model, *format, machine::run_root_path(), qemu);
+    const auto text = plan_text(arguments, *model);
     if (!text) return report_error(text.error());
     if (arguments.out.empty() || arguments.out == "-") {
         const bool ok = std::fwrite(text->data(), 1, text->size(), stdout) == text->size() &&
@@ -197,8 +214,10 @@ void add_plan(CLI::App& app, Action& action) {
         ->required();
     plan->add_option("--machine", arguments->machine,
                      "Only this machine; needed for libvirt if the file has several");
-    plan->add_option("--format", arguments->format, "qemu, libvirt, tree (JSON; default) or svg")
-        ->check(CLI::IsMember({"qemu", "libvirt", "tree", "svg"}));
+    plan->add_option("--format", arguments->format,
+                     "qemu, libvirt, tree (JSON; default), slices (of Kubernetes) or svg")
+        ->check(CLI::IsMember({"qemu", "libvirt", "tree", kSlices, "svg"}));
+    add_vfs_option(*plan, arguments->vfs);
     plan->add_option("-o,--output", arguments->out, "File in place of standard output");
     plan->callback([arguments, &action] { action = [arguments] { return run_plan(*arguments); }; });
 }

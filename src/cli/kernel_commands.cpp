@@ -37,10 +37,6 @@ CLI::Validator a_count() {
     return CLI::Range(0u, 4096u) | CLI::IsMember({"all"});
 }
 
-unsigned parse_vfs(const std::string& text) {
-    return text == "all" ? machine::kAllVfs : static_cast<unsigned>(std::stoul(text));
-}
-
 void add_tree(CLI::App& app, Action& action) {
     auto options = std::make_shared<machine::TreeOptions>();
     auto vfs = std::make_shared<std::string>("0");
@@ -49,8 +45,7 @@ void add_tree(CLI::App& app, Action& action) {
         ->required();
     tree->add_option("DIR", options->dir, "Folder to write; empty, or not there")->required();
     tree->add_option("--machine", options->machine, "Machine, if the file has several");
-    tree->add_option("--numvfs", *vfs, "Virtual functions to enable of each device: N or all (0)")
-        ->check(a_count());
+    add_vfs_option(*tree, *vfs);
     tree->add_flag("--force", options->force, "Replace what mimic tree wrote there before");
     tree->callback([options, vfs, &action] {
         options->vfs = parse_vfs(*vfs);
@@ -124,6 +119,16 @@ void add_kernel(CLI::App& app, Action& action) {
 }
 
 }  // namespace
+
+void add_vfs_option(CLI::App& command, std::string& text) {
+    command
+        .add_option("--numvfs", text, "Virtual functions to enable of each device: N or all (0)")
+        ->check(a_count());
+}
+
+unsigned parse_vfs(const std::string& text) {
+    return text == "all" ? machine::kAllVfs : static_cast<unsigned>(std::stoul(text));
+}
 
 void add_kernel_commands(CLI::App& app, Action& action) {
     add_tree(app, action);

@@ -39,13 +39,13 @@ MAY_INCLUDE = {
     # What a device says about itself: data.
     "model": REG,
     # A device knows neither its transport nor its process.
-    "devices": DEVICE | {"model"},
+    "devices": DEVICE | {"model", "slices"},
     # plan: files in, texts out. No process, no socket, no device: models come from the caller.
     "topology": DEVICE | {"model"},
-    "outputs": MODEL | {"pci", "topology", "slices"},
+    "outputs": MODEL | {"pci", "topology"},
     # Dumps of real devices in, topology files out.
     "dump": MODEL | {"pci", "topology"},
-    "kernel_bus": PLAN,
+    "kernel_bus": PLAN | {"slices"},
     # run: what programs do.
     "control": DEVICE | SERVICE | {"trace"},
     # Files of a page as bytes.

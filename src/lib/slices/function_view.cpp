@@ -44,8 +44,8 @@ bool is_plain(std::string_view text) {
                         [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-// "0000:00:05.0/10000:00:00.0/10000:01:00.0" says the domain again only where it changes: 64 bytes
-// hold more ports so.
+// The ports of the last domain, which is said once: "10000:00:00.0/01:00.0/02:00.0". A fabric's
+// domain is behind one endpoint, so nothing is lost, and 64 bytes hold seven ports.
 std::string short_path(std::string_view path) {
     std::string out;
     std::string_view domain;
@@ -53,10 +53,14 @@ std::string short_path(std::string_view path) {
         const size_t end = std::min(path.find('/'), path.size());
         const std::string_view part = path.substr(0, end);
         path.remove_prefix(std::min(end + 1, path.size()));
-        const size_t colon = part.find(':');
-        const std::string_view own = part.substr(0, colon == std::string_view::npos ? 0 : colon);
-        if (!out.empty()) out += '/';
-        out += !own.empty() && own == domain ? part.substr(colon + 1) : part;
+        const size_t colon = std::min(part.find(':'), part.size());
+        const std::string_view own = part.substr(0, colon);
+        if (own == domain && colon < part.size()) {
+            out += '/';
+            out += part.substr(colon + 1);
+        } else {
+            out = part;
+        }
         domain = own;
     }
     return out;

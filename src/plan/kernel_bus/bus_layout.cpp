@@ -213,9 +213,13 @@ Status refuse_external(const Machine& machine) {
     return {};
 }
 
+BusLayout enumerate(const Machine& machine, unsigned vfs) {
+    return LayoutMaker(machine, vfs).make();
+}
+
 Result<BusLayout> make_layout(const Machine& machine, unsigned vfs) {
     MIMIC_TRY(refuse_external(machine));
-    BusLayout layout = LayoutMaker(machine, vfs).make();
+    BusLayout layout = enumerate(machine, vfs);
     Grouper(layout.nodes).run();
     MIMIC_TRY(assign_addresses(layout));
     return layout;

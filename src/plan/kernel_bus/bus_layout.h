@@ -99,6 +99,10 @@ struct BusLayout {
 /// refuse_external(). Pure.
 Result<BusLayout> make_layout(const topology::Machine& machine, unsigned vfs);
 
+/// The same without IOMMU groups and addresses, which is all that can fail, and with what external
+/// devices say in the file. Pure.
+BusLayout enumerate(const topology::Machine& machine, unsigned vfs);
+
 /// Errors: not_supported if a device of `machine` is external: nothing here knows what it shows.
 /// Pure.
 Status refuse_external(const topology::Machine& machine);

@@ -132,6 +132,15 @@ func (c *Component) Restart() error {
 	return c.Start()
 }
 
+// LogSize is the length of the log now, in bytes.
+func (c *Component) LogSize() int64 {
+	info, err := os.Stat(c.Log)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
 // LogTail returns the end of the log.
 func (c *Component) LogTail(lines int) string {
 	text, err := os.ReadFile(c.Log)

@@ -2,8 +2,8 @@
 
 // Command go-driver is a DRA driver on the kubeletplugin helper of Kubernetes: what mimic-dra is measured beside, and
 // what proves the test cluster without it. It offers --devices whole devices mock0, mock1, ..., of which the first has
-// two partitions (mock0-vf0, mock0-vf1) behind shared counters if --partitions is given. Once a claim is prepared its CDI file says
-// MOCK_ACCEL_DEVICE. The file --control, {"taints":{"mock1":"NoExecute"},"unhealthy":["mock1"]}, is read twice a second.
+// two partitions (mock0-vf0, mock0-vf1) behind shared counters if --partitions is given. A container gets GO_DRIVER_DEVICE
+// and a device node. The file --control, {"taints":{"mock1":"NoExecute"},"unhealthy":["mock1"]}, is read twice a second.
 package main
 
 import (
@@ -81,8 +81,11 @@ func (d *driver) resources(c control) resourceslice.DriverResources {
 	return resourceslice.DriverResources{Pools: map[string]resourceslice.Pool{d.node: pool}}
 }
 
+// kind is this driver's own in CDI, so that it can be beside mimic-dra on a node.
+func (d *driver) kind() string { return d.name + "/device" }
+
 func (d *driver) specFile(uid types.UID) string {
-	return filepath.Join(d.cdi, "example.com-mock-accel_"+string(uid)+".json")
+	return filepath.Join(d.cdi, d.name+"-device_"+string(uid)+".json")
 }
 
 func (d *driver) prepare(claim *resourceapi.ResourceClaim) (result kubeletplugin.PrepareResult) {
@@ -93,12 +96,12 @@ func (d *driver) prepare(claim *resourceapi.ResourceClaim) (result kubeletplugin
 		}
 		name := string(claim.UID) + "-" + a.Device
 		specs = append(specs, map[string]any{"name": name, "containerEdits": map[string]any{
-			"env":         []string{"MOCK_ACCEL_DEVICE=" + a.Device},
+			"env":         []string{"GO_DRIVER_DEVICE=" + a.Device},
 			"deviceNodes": []map[string]any{{"path": "/dev/" + a.Device, "hostPath": "/dev/null"}}}})
 		result.Devices = append(result.Devices, kubeletplugin.Device{Requests: []string{a.Request}, PoolName: a.Pool,
-			DeviceName: a.Device, CDIDeviceIDs: []string{"example.com/mock-accel=" + name}})
+			DeviceName: a.Device, CDIDeviceIDs: []string{d.kind() + "=" + name}})
 	}
-	text, err := json.Marshal(map[string]any{"cdiVersion": "0.5.0", "kind": "example.com/mock-accel", "devices": specs})
+	text, err := json.Marshal(map[string]any{"cdiVersion": "0.5.0", "kind": d.kind(), "devices": specs})
 	if err == nil {
 		err = os.WriteFile(d.specFile(claim.UID)+".tmp", text, 0o644)
 	}

@@ -5,7 +5,7 @@
 #   include/mimic/{host/*.h,trace/{event,file}.h}, lib/pkgconfig/mimic-host.pc (devel): what a program needs that serves
 #   devices with the control API
 #   include/mimic/replay/replay.h, lib/pkgconfig/mimic-replay.pc (devel): what a test needs that `mimic replay --to-test` wrote
-#   bin/, libexec/mimic/debs (runtime), share/mimic/{kernel,guest,examples,grafana}, share/doc/mimic (data)
+#   bin/, libexec/mimic/{debs,setup,image} (runtime), share/mimic/{kernel,guest,examples,grafana,deploy}, share/doc/mimic (data)
 
 # The public libraries, lowest first: what a device outside this tree needs.
 set(public_libraries base memory reg pci vfio_user)
@@ -103,7 +103,7 @@ foreach(program mimic mock-accel-server)
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
   endif()
 endforeach()
-install(PROGRAMS ${PROJECT_SOURCE_DIR}/tools/debs ${PROJECT_SOURCE_DIR}/tools/setup
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/tools/debs ${PROJECT_SOURCE_DIR}/tools/setup ${PROJECT_SOURCE_DIR}/tools/image
   DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/mimic COMPONENT runtime)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/tools/lib
   DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/mimic COMPONENT runtime FILES_MATCHING PATTERN "*.sh")
@@ -127,3 +127,8 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${CMAKE_INSTALL_DOCDIR}
 install(FILES ${PROJECT_SOURCE_DIR}/docs/add-a-device/CMakeLists.txt
   DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs/add-a-device COMPONENT data)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/deploy/grafana DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic COMPONENT data)
+# The chart, what is rendered from it, and KMM's modules; images are made from sources or by libexec/mimic/image.
+foreach(folder helm manifests kmm)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/deploy/${folder} DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic/deploy COMPONENT data
+    USE_SOURCE_PERMISSIONS PATTERN "render" EXCLUDE PATTERN "Containerfile" EXCLUDE)
+endforeach()

@@ -22,7 +22,8 @@ VALUE_SETS = {
               "serviceAccount": {"create": True, "name": "sa", "annotations": {"a": "b"}}},
     "image": {"image": {"repository": "registry.example/x/mimic-dra", "tag": "v1", "pullPolicy": "Never"},
               "imagePullSecrets": [{"name": "pull"}]},
-    "node": {"driverName": "accel.example.org", "kubeletDir": "/var/lib/k0s/kubelet", "cdiDir": "/etc/cdi", "hostNetwork": True},
+    "node": {"driverName": "accel.example.org", "kubeletDir": "/var/lib/k0s/kubelet", "cdiDir": "/etc/cdi", "hostNetwork": True,
+             "root": "/var/lib/mimic/tree"},
     "driver": {"vfs": "on-demand", "log": {"format": "text"}, "http": {"port": 9100}, "extraArgs": ["--aer-hold=5"],
                "extraEnv": [{"name": "X", "value": "y"}]},
     "placement": {"nodeSelector": {"accel": "yes"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "high",
@@ -30,7 +31,8 @@ VALUE_SETS = {
                       {"matchExpressions": [{"key": "accel", "operator": "Exists"}]}]}}}},
     "pod": {"updateStrategy": {"maxSurge": 0, "maxUnavailable": "10%"}, "terminationGracePeriodSeconds": 5,
             "resources": {"limits": {"memory": "64Mi", "cpu": "1"}, "requests": {"cpu": "5m", "memory": "16Mi"}},
-            "podAnnotations": {"a": "b"}, "podLabels": {"c": "d"}, "seLinuxOptions": {"type": "spc_t"}},
+            "podAnnotations": {"a": "b"}, "podLabels": {"c": "d"}, "seLinuxOptions": {"type": "spc_t"},
+            "appArmorProfile": {"type": "Localhost", "localhostProfile": "mimic"}},
     "bare": {"rbac": {"create": False}, "admissionPolicy": {"enabled": False},
              "serviceAccount": {"create": False, "name": "mine"}},
     "classes": {"deviceClasses": {
@@ -112,7 +114,7 @@ class ChartTest(unittest.TestCase):
 
     def test_schema_refuses(self):
         for value in ("image.tagg=x", "nosuch=1", "vfs=maybe", "http.port=-1", "http.port=70000", "http.port=http", "driverName=Bad_Name",
-                      "cdiDir=run/cdi", "kubeletDir=/var/lib/kubelet/", "deviceClasses.x.selector=true", "deviceClasses.Bad_.enabled=true",
+                      "cdiDir=run/cdi", "root=/", "kubeletDir=/var/lib/kubelet/", "deviceClasses.x.selector=true", "deviceClasses.Bad_.enabled=true",
                       "deviceClasses.mock-accel.extendedResourceName=noslash", "kernelModule.modules={nope}", "image.pullPolicy=Sometimes",
                       "image.repository=has:tag:", "updateStrategy.maxSurge=many", "podMonitor.interval=often", "log.format=xml",
                       "seLinuxOptions.typ=spc_t", "networkPolicy.apiServerPorts={0}"):
@@ -152,12 +154,11 @@ class ChartTest(unittest.TestCase):
         for shared in ("hostPID", "hostIPC", "hostNetwork"):
             self.assertFalse(spec.get(shared))
         mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
-        self.assertTrue(mounts["dev"]["readOnly"])
         paths = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
         self.assertEqual(paths, {"plugin": "/var/lib/kubelet/plugins/mock-accel.example.com", "cdi": "/var/run/cdi", "sys": "/sys",
-                                 "registry": "/var/lib/kubelet/plugins_registry", "dev": "/dev"})
-        # The kubelet and the runtime open what the driver writes by the paths that the driver knows.
-        for name in ("plugin", "registry", "cdi"):
+                                 "registry": "/var/lib/kubelet/plugins_registry"})
+        # The kubelet and the runtime open what the driver writes, and mount what it names, by the paths that the driver knows.
+        for name in paths:
             self.assertEqual(mounts[name]["mountPath"], paths[name])
 
     def test_update_never_leaves_a_node_without_driver(self):
@@ -179,6 +180,8 @@ class ChartTest(unittest.TestCase):
         container = node["spec"]["template"]["spec"]["containers"][0]
         self.assertIn("--kubelet-dir=/var/lib/k0s/kubelet", container["args"])
         self.assertIn("--cdi-dir=/etc/cdi", container["args"])
+        self.assertIn("--root=/var/lib/mimic/tree", container["args"])
+        self.assertIn("/var/lib/mimic/tree/sys", [each["mountPath"] for each in container["volumeMounts"]])
         self.assertIn("/var/lib/k0s/kubelet/plugins/accel.example.org", [each["mountPath"] for each in container["volumeMounts"]])
         driver = self.rendered("driver")["DaemonSet", "mimic"]["spec"]["template"]["spec"]["containers"][0]
         for option in ("--vfs=on-demand", "--log-format=text", "--http=:9100", "--aer-hold=5"):
@@ -214,7 +217,7 @@ class ChartTest(unittest.TestCase):
                   for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]}
         self.assertEqual(rights, {
             ("resource.k8s.io", "resourceslices"): {"get", "list", "watch", "create", "update", "patch", "delete"},
-            ("resource.k8s.io", "resourceclaims"): {"get"},
+            ("resource.k8s.io", "resourceclaims"): {"get", "list"},
             ("", "nodes"): {"get"}})
 
     def test_every_class_looks_at_the_driver_first(self):

@@ -95,7 +95,8 @@ class LiveTest(unittest.TestCase):
     def test_driver_may_no_more_than_it_needs(self):
         token = self.tokens["n1"]
         for verb, resource, may in (("get", "nodes", True), ("list", "nodes", False), ("update", "nodes", False),
-                                    ("get", "resourceclaims.resource.k8s.io", True), ("list", "resourceclaims.resource.k8s.io", False),
+                                    ("get", "resourceclaims.resource.k8s.io", True), ("list", "resourceclaims.resource.k8s.io", True),
+                                    ("watch", "resourceclaims.resource.k8s.io", False),
                                     ("update", "resourceclaims.resource.k8s.io/status", False), ("get", "secrets", False),
                                     ("create", "pods", False), ("list", "pods", False), ("create", "events", False),
                                     ("deletecollection", "resourceslices.resource.k8s.io", False),

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -16,26 +17,20 @@ import (
 	"example.com/mimic/tests/cluster/suite/kit"
 )
 
-// forThisNode returns the documents of an example with pods on the node's network, the only one here, and the names of namespace and pod.
-func forThisNode(t *testing.T, text string) (out, namespace, pod string) {
+// podOf returns namespace and name of the pod in a file.
+func podOf(t *testing.T, file string) (namespace, pod string) {
 	t.Helper()
-	namespace = "default"
-	for _, document := range kit.Documents(text) {
-		var object struct {
-			metav1.TypeMeta   `json:",inline"`
-			metav1.ObjectMeta `json:"metadata"`
-		}
+	text, err := os.ReadFile(file)
+	kit.Must(t, err)
+	for _, document := range kit.Documents(string(text)) {
+		var object metav1.PartialObjectMetadata
 		kit.Must(t, yaml.Unmarshal([]byte(document), &object))
 		if object.Kind == "Pod" {
-			pod = object.Name
-			if object.Namespace != "" {
-				namespace = object.Namespace
-			}
-			document = strings.Replace(document, "\nspec:\n", "\nspec:\n  hostNetwork: true\n", 1)
+			return cmp.Or(object.Namespace, "default"), object.Name
 		}
-		out += "---\n" + document + "\n"
 	}
-	return out, namespace, pod
+	t.Fatalf("%s has no pod", file)
+	return "", ""
 }
 
 // Every example of examples/kubernetes runs, and its pod sees its devices.
@@ -55,12 +50,8 @@ func TestExamples(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			kit.Must(t, err)
-			changed, namespace, pod := forThisNode(t, string(text))
-			local := filepath.Join(t.TempDir(), "example.yaml")
-			kit.Must(t, os.WriteFile(local, []byte(changed), 0o644))
-			apply(t, local)
+			namespace, pod := podOf(t, file)
+			apply(t, file)
 			kit.Running(t, namespace, pod)
 			environment := kit.Exec(t, namespace, pod, "env")
 			if !strings.Contains(environment, "MOCK_ACCEL") {

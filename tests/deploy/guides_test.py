@@ -8,7 +8,6 @@ guides_test.py BIN: makes images of BIN's programs and starts itself again besid
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -52,13 +51,6 @@ def state():
     return "\n".join(texts)
 
 
-def on_the_nodes_network(example):
-    """The text of an example whose pod does not want a network of its own, which this node cannot give."""
-    changed = example.replace("  terminationGracePeriodSeconds: 1\n", "  terminationGracePeriodSeconds: 1\n  hostNetwork: true\n")
-    assert changed != example
-    return changed
-
-
 def devices():
     slices = json.loads(must("get", "resourceslices", "--field-selector", SELECTOR, "-o", "json"))["items"]
     return sorted(device["name"] for each in slices for device in each["spec"].get("devices", []))
@@ -88,17 +80,9 @@ class NodeTest(unittest.TestCase):
         must("delete", "resourceslices", "--all")
 
     def run_guide(self, page):
-        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-            # The guides begin in the sources; examples there are as they are but for the network.
-            root = pathlib.Path(folder)
-            for name in ("deploy", "docs"):
-                (root / name).symlink_to(helm.SOURCES / name)
-            shutil.copytree(helm.SOURCES / "examples", root / "examples")
-            for file in (root / "examples/kubernetes").glob("*.yaml"):
-                file.write_text(on_the_nodes_network(file.read_text()))
-            environment = {**os.environ, "PATH": "%s:%s" % (self.programs, os.environ["PATH"])}
-            result = subprocess.run(["bash", "-euxo", "pipefail", "-c", guides.script(page, "node")], cwd=root, env=environment,
-                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        environment = {**os.environ, "PATH": "%s:%s" % (self.programs, os.environ["PATH"])}
+        result = subprocess.run(["bash", "-euxo", "pipefail", "-c", guides.script(page, "node")], cwd=helm.SOURCES, env=environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         self.assertEqual(result.returncode, 0, result.stdout[-6000:] + state())
         return result.stdout
 
@@ -126,7 +110,7 @@ class NodeTest(unittest.TestCase):
             if file.name == "cross-driver.yaml":
                 continue  # a second driver's; examples_test.py has its slices
             with self.subTest(example=file.name):
-                text = on_the_nodes_network(file.read_text())
+                text = file.read_text()
                 objects = list(yaml.safe_load_all(text))
                 pod, = [each["metadata"] for each in objects if each["kind"] == "Pod"]
                 namespace = pod.get("namespace", "default")
@@ -142,7 +126,7 @@ class NodeTest(unittest.TestCase):
     def test_update_keeps_a_running_pods_device(self):
         self.install()
         wait("all devices are published", lambda: devices() == ALL)
-        example = on_the_nodes_network((helm.SOURCES / "examples/kubernetes/basic.yaml").read_text())
+        example = (helm.SOURCES / "examples/kubernetes/basic.yaml").read_text()
         must("apply", "-f", "-", text=example)
         wait("the pod runs", lambda: must("get", "pod", "basic", "-o", "jsonpath={.status.phase}") == "Running")
         before = must("get", "pods", "-n", "mimic-system", "-o", "name")

@@ -4,7 +4,7 @@
 SHELL = /bin/bash
 PREFIX = /usr/local
 
-.PHONY: help build demo test test-kernels test-cluster bench check format coverage install doctor clean
+.PHONY: help build demo test test-kernels bench check format coverage install doctor clean
 
 help: ## This list
 	@printf 'make GOAL, where GOAL is one of\n'
@@ -21,9 +21,6 @@ test: ## Set up, build with sanitizers and run all tests
 test-kernels: ## As test, but only the VM tests, on the newest kernel too
 	@tools/run_tests --kernels
 
-test-cluster: ## As test, but only the tests on Kubernetes, with those on two virtual machines
-	@tools/run_tests --cluster
-
 bench: ## Build for speed and print the benchmark's ratios
 	@tools/setup build test run
 	@tools/build release mimic bench_region_access bench_many_devices bench_dma_engine bench_fabric bench_instructions bench_trace \
@@ -31,11 +28,11 @@ bench: ## Build for speed and print the benchmark's ratios
 	@bench/run build/release
 
 build: ## Build for use, into build/release
-	@tools/setup build
+	@tools/setup build dra
 	@tools/build release
 
 check: ## clang-tidy, clang-format and the rules of tools/check_tree
-	@tools/setup test
+	@tools/setup dra test
 	@python3 tools/check_tree
 	@tools/format --check
 	@tools/build tidy

@@ -4,7 +4,7 @@
 SHELL = /bin/bash
 PREFIX = /usr/local
 
-.PHONY: help build demo test test-kernels bench check format coverage install doctor clean
+.PHONY: help build demo test test-kernels test-cluster bench check format coverage install doctor clean
 
 help: ## This list
 	@printf 'make GOAL, where GOAL is one of\n'
@@ -20,6 +20,9 @@ test: ## Set up, build with sanitizers and run all tests
 
 test-kernels: ## As test, but only the VM tests, on the newest kernel too
 	@tools/run_tests --kernels
+
+test-cluster: ## As test, but only the tests on Kubernetes, with those on two virtual machines
+	@tools/run_tests --cluster
 
 bench: ## Build for speed and print the benchmark's ratios
 	@tools/setup build test run

@@ -13,10 +13,10 @@ def main() -> int:
     docs = pathlib.Path(sys.argv[1])
     checked = 0
     stale = []
-    for page in sorted(docs.glob("*.md")):
+    for page in sorted(docs.rglob("*.md")):
         for path, code in SNIPPET.findall(page.read_text()):
             checked += 1
-            if code not in (docs / path).read_text():
+            if code not in (page.parent / path).read_text():
                 stale.append(f"{page.name}: this block is not in {path}:\n{code}")
     print("\n".join(stale))
     print(f"{checked} snippets, {len(stale)} stale")

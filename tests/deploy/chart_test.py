@@ -114,10 +114,11 @@ class ChartTest(unittest.TestCase):
 
     def test_schema_refuses(self):
         for value in ("image.tagg=x", "nosuch=1", "vfs=maybe", "http.port=-1", "http.port=70000", "http.port=http", "driverName=Bad_Name",
-                      "cdiDir=run/cdi", "root=/", "kubeletDir=/var/lib/kubelet/", "deviceClasses.x.selector=true", "deviceClasses.Bad_.enabled=true",
-                      "deviceClasses.mock-accel.extendedResourceName=noslash", "kernelModule.modules={nope}", "image.pullPolicy=Sometimes",
-                      "image.repository=has:tag:", "updateStrategy.maxSurge=many", "podMonitor.interval=often", "log.format=xml",
-                      "seLinuxOptions.typ=spc_t", "networkPolicy.apiServerPorts={0}"):
+                      "cdiDir=run/cdi", "root=/", "kubeletDir=/var/lib/kubelet/", "deviceClasses.x.selector=true",
+                      "deviceClasses.Bad_.enabled=true", "deviceClasses.mock-accel.extendedResourceName=noslash",
+                      "kernelModule.modules={nope}", "image.pullPolicy=Sometimes", "image.repository=has:tag:",
+                      "updateStrategy.maxSurge=many", "podMonitor.interval=often", "log.format=xml", "seLinuxOptions.typ=spc_t",
+                      "networkPolicy.apiServerPorts={0}"):
             with self.subTest(value=value):
                 result = helm.template(value)
                 self.assertNotEqual(result.returncode, 0, result.stdout)

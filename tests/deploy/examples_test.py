@@ -25,7 +25,8 @@ def wait(what, condition, seconds=90):
         if found:
             return found
         if time.monotonic() > end:
-            raise AssertionError("%s: not within %d s\n%s" % (what, seconds, kubectl("get", "pods,resourceclaims,events", "-A").stdout[-4000:]))
+            state = kubectl("get", "pods,resourceclaims,events", "-A").stdout[-4000:]
+            raise AssertionError("%s: not within %d s\n%s" % (what, seconds, state))
         time.sleep(0.2)
 
 
@@ -48,8 +49,9 @@ class ExamplesTest(unittest.TestCase):
         must("apply", "-f", str(helm.SOURCES / "deploy/manifests/mimic.yaml"))
         must("apply", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n3"}}))
         # The class of the second driver, which its own installation brings.
-        must("apply", "-f", "-", text=json.dumps({"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "nic.example.com"},
-                                                  "spec": {"selectors": [{"cel": {"expression": 'device.driver == "nic.example.com"'}}]}}))
+        nic = {"selectors": [{"cel": {"expression": 'device.driver == "nic.example.com"'}}]}
+        must("apply", "-f", "-", text=json.dumps({"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass",
+                                                  "metadata": {"name": "nic.example.com"}, "spec": nic}))
         must("delete", "resourceslices", "--all")
         must("create", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": slices("n3")}))
         cls.node = ReadyNode("n3", must)

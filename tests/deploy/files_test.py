@@ -11,7 +11,8 @@ import sys
 import tempfile
 import unittest
 
-SOURCES = pathlib.Path(__file__).resolve().parents[2]
+import guides
+from helm import SOURCES
 
 
 def output(*command, **options):
@@ -48,6 +49,20 @@ class ContainerfileTest(unittest.TestCase):
         for module in default.split():
             self.assertTrue((SOURCES / "kernel" / module / "Kbuild").exists(), module)
             self.assertTrue((SOURCES / "deploy/kmm" / (module + ".yaml")).exists(), module)
+
+
+class GuidesTest(unittest.TestCase):
+    def test_every_command_is_run_or_says_why_not(self):
+        self.assertEqual(guides.problems(), [])
+        # The pattern of the blocks finds all of them.
+        for page in guides.PAGES:
+            self.assertEqual(len(guides.blocks(page)), (guides.GUIDES / page).read_text().count("```sh\n"), page)
+
+    def test_links_lead_somewhere(self):
+        pages = [guides.GUIDES / name for name in ("README.md", *guides.PAGES)]
+        for page in [*pages, *sorted((SOURCES / "deploy").rglob("*.md")), SOURCES / "examples/kubernetes/README.md"]:
+            for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+                self.assertTrue((page.parent / link).exists(), "%s: %s" % (page, link))
 
 
 class ModuleImageTest(unittest.TestCase):

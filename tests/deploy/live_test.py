@@ -15,6 +15,7 @@ import unittest
 import yaml
 
 import chart_test
+import guides
 import helm
 import schemas
 from examples_test import ExamplesTest  # noqa: F401 (its tests run here, on the one cluster)
@@ -47,9 +48,9 @@ class LiveTest(unittest.TestCase):
         must("apply", "-f", str(helm.SOURCES / "deploy/manifests/mimic.yaml"))
         for node in ("n1", "n2"):
             must("create", "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}}))
-        cls.tokens = {node: must("create", "token", "mimic", "-n", NAMESPACE, "--bound-object-kind", "Node", "--bound-object-name", node).strip()
-                      for node in ("n1", "n2")}
-        cls.tokens["unbound"] = must("create", "token", "mimic", "-n", NAMESPACE).strip()
+        create = ("create", "token", "mimic", "-n", NAMESPACE)
+        cls.tokens = {node: must(*create, "--bound-object-kind", "Node", "--bound-object-name", node).strip() for node in ("n1", "n2")}
+        cls.tokens["unbound"] = must(*create).strip()
 
     def setUp(self):
         must("delete", "resourceslices", "--all")
@@ -163,6 +164,19 @@ class LiveTest(unittest.TestCase):
         self.assertEqual(removed.returncode, 0, removed.stderr)
         for kind in ("deviceclasses", "clusterroles", "validatingadmissionpolicies"):
             self.assertEqual(must("get", kind, "-l", "app.kubernetes.io/managed-by=Helm", "-o", "name"), "")
+
+
+class PlainYamlTest(unittest.TestCase):
+    """Last, for it removes what the others have."""
+
+    def test_commands_of_the_guides(self):
+        for page in guides.PAGES:
+            script = guides.script(page, "api")
+            if script:
+                result = subprocess.run(["bash", "-euxo", "pipefail", "-c", script], cwd=helm.SOURCES, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, check=False)
+                self.assertEqual(result.returncode, 0, page + ":\n" + result.stdout)
+        self.assertEqual(must("get", "deviceclasses", "-l", "app.kubernetes.io/name=mimic", "-o", "name"), "")
 
 
 if __name__ == "__main__":

@@ -69,6 +69,15 @@ void look_for_tools(Examination& e) {
         e.add("Programs", Health::kMissing, "not in PATH: " + missing, e.setup + " build");
 }
 
+void look_for_go(Examination& e) {
+    if (is_in_path("go"))
+        e.add("Go", Health::kOk, "in PATH; the Kubernetes of the tests is built with it");
+    else
+        e.add(
+            "Go", Health::kNote,
+            "not in PATH; without Go 1.26 or newer the tests on a Kubernetes cluster are skipped");
+}
+
 void look_for_qemu(Examination& e) {
     const auto qemu = find_qemu();
     if (!qemu) {
@@ -191,6 +200,7 @@ std::vector<Finding> examine() {
         e.add("Cache", Health::kMissing, cache.error().message(), "export HOME=<your home>");
     }
     look_for_tools(e);
+    look_for_go(e);
     look_for_qemu(e);
     look_for_kvm(e);
     if (!e.cache.empty()) look_for_kernels(e);

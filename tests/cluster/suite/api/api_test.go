@@ -24,7 +24,7 @@ func start(ctx context.Context) (*harness.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cluster, kit.GrantDriver(ctx, cluster)
+	return cluster, kit.Deploy(ctx, cluster)
 }
 
 // node makes a Node object, as a kubelet does, and removes it and its slices at the end of the test.

@@ -34,6 +34,7 @@ disabled_plugins = [
   [plugins.'io.containerd.cri.v1.runtime'.cni]
     bin_dirs = ["@FOLDER@/cni/bin"]
     conf_dir = "@FOLDER@/cni/net.d"
+    use_internal_loopback = true
   [plugins.'io.containerd.cri.v1.runtime'.containerd]
     default_runtime_name = "runc"
     [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
@@ -61,12 +62,39 @@ volumePluginDir: @FOLDER@/volplugins
 nodeStatusUpdateFrequency: 5s
 `
 
-// Pods have the node's network: a conflist of nothing but the loopback makes the runtime call its network ready.
-const networkConfig = `{"cniVersion":"1.0.0","name":"none","plugins":[{"type":"loopback"}]}`
+const networkConfig = `{"cniVersion":"1.0.0","name":"pods","plugins":[{"type":"pod-network"}]}`
+
+// podNetwork is a CNI plugin: a pod without hostNetwork gets an address on the node's bridge. That is all of CNI that tests need, and
+// spares building the plugins that others have.
+const podNetwork = `#!/bin/sh
+set -e
+name=${CNI_NETNS##*/}
+case $CNI_COMMAND in
+VERSION)
+    echo '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}' ;;
+ADD)
+    exec 9>>@FOLDER@/cni/last
+    flock 9
+    number=$(($(cat @FOLDER@/cni/last) + 1))
+    echo $number >@FOLDER@/cni/last
+    address=10.77.$((1 + number / 250)).$((1 + number % 250))
+    {
+        ip link add pod$number type veth peer name "$CNI_IFNAME" netns "$name"
+        ip link set pod$number master br0 up
+        ip -n "$name" addr add $address/16 dev "$CNI_IFNAME"
+        ip -n "$name" link set "$CNI_IFNAME" up
+        ip -n "$name" link set lo up
+        ip -n "$name" route add default via @ADDRESS@
+    } >&2
+    printf '{"cniVersion":"1.0.0","interfaces":[{"name":"%s","sandbox":"%s"}],' "$CNI_IFNAME" "$CNI_NETNS"
+    printf '"ips":[{"interface":0,"address":"%s/16","gateway":"@ADDRESS@"}]}\n' $address ;;
+*) ;; # DEL: both ends of the pair go with the pod's namespace.
+esac
+`
 
 func (c *Cluster) write(name, text string, replacements ...string) error {
-	pairs := append([]string{"@FOLDER@", Folder, "@GROUP@", c.group}, replacements...)
-	return os.WriteFile(path(name), []byte(strings.NewReplacer(pairs...).Replace(text)), 0o644)
+	pairs := append([]string{"@FOLDER@", Folder, "@GROUP@", c.group, "@ADDRESS@", Address}, replacements...)
+	return os.WriteFile(path(name), []byte(strings.NewReplacer(pairs...).Replace(text)), 0o755)
 }
 
 // StartNode starts containerd and a kubelet and waits until the node is Ready. Images are docker archives to import.
@@ -109,8 +137,10 @@ func (c *Cluster) startContainerd(ctx context.Context, images []string) error {
 	if err := c.write("containerd.toml", containerdConfig, "@RUNC@", runc); err != nil {
 		return err
 	}
-	if err := c.write("cni/net.d/10-none.conflist", networkConfig); err != nil {
-		return err
+	for name, text := range map[string]string{"cni/net.d/10-pods.conflist": networkConfig, "cni/bin/pod-network": podNetwork, "cni/last": "0\n"} {
+		if err := c.write(name, text); err != nil {
+			return err
+		}
 	}
 	if c.Containerd, err = NewComponent("containerd", "containerd", "-c", path("containerd.toml")); err != nil {
 		return err

@@ -42,6 +42,7 @@ func prepareNode() error {
 		func() error { return cover("/var/lib") },
 		func() error { return memory(KubeletFolder) },
 		func() error { return os.MkdirAll(filepath.Join(Folder, "cni/net.d"), 0o755) },
+		func() error { return os.MkdirAll(filepath.Join(Folder, "cni/bin"), 0o755) },
 		settings,
 		network,
 		func() error { return join(os.Getenv(cgroupVariable)) },
@@ -96,12 +97,12 @@ func network() error {
 	for _, arguments := range [][]string{
 		{"link", "set", "lo", "up"},
 		{"link", "add", "br0", "type", "bridge"},
-		{"addr", "add", Address + "/24", "dev", "br0"},
+		{"addr", "add", Address + "/16", "dev", "br0"},
 		{"link", "set", "br0", "up"},
 		{"link", "add", "v0", "type", "veth", "peer", "name", "v1"},
 		{"link", "set", "v0", "master", "br0", "up"},
 		{"link", "set", "v1", "up"},
-		{"route", "add", "default", "via", "10.77.0.254"},
+		{"route", "add", "default", "via", "10.77.255.254"},
 		{"addr", "add", ServiceAddress + "/32", "dev", "lo"},
 	} {
 		if output, err := exec.Command("ip", arguments...).CombinedOutput(); err != nil {

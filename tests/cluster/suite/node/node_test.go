@@ -38,7 +38,7 @@ func start(ctx context.Context) (*harness.Cluster, error) {
 	if err := cluster.StartNode(ctx, images...); err != nil {
 		return nil, err
 	}
-	if err := kit.GrantDriver(ctx, cluster); err != nil {
+	if err := kit.Deploy(ctx, cluster); err != nil {
 		return nil, err
 	}
 	if err := kit.MakeClass(ctx, cluster, kit.Class, kit.DriverName, nil); err != nil {

@@ -39,6 +39,7 @@ type control struct {
 type driver struct {
 	health.UnimplementedDRAResourceHealthServer
 	name, node, cdi, control string
+	pcieRoot                 string
 	devices                  int
 	partitions               bool
 	mu                       sync.Mutex // guards state
@@ -52,7 +53,7 @@ func counters(units int64) map[string]resourceapi.Counter {
 func (d *driver) device(name, kind string, c control) resourceapi.Device {
 	device := resourceapi.Device{Name: name, Attributes: map[resourceapi.QualifiedName]resourceapi.DeviceAttribute{
 		"deviceType":                      {StringValue: ptr.To(kind)},
-		"resource.kubernetes.io/pcieRoot": {StringValue: ptr.To("pci0000:00")},
+		"resource.kubernetes.io/pcieRoot": {StringValue: ptr.To(d.pcieRoot)},
 	}}
 	if effect, ok := c.Taints[name]; ok {
 		device.Taints = []resourceapi.DeviceTaint{{Key: d.name + "/fault", Effect: effect}}
@@ -214,6 +215,7 @@ func main() {
 	flag.StringVar(&d.node, "node-name", os.Getenv("NODE_NAME"), "name of the node")
 	flag.StringVar(&d.cdi, "cdi-dir", "/var/run/cdi", "folder of CDI files")
 	flag.StringVar(&d.control, "control", "", "file with taints and health")
+	flag.StringVar(&d.pcieRoot, "pcie-root", "pci0000:00", "resource.kubernetes.io/pcieRoot of all devices")
 	flag.IntVar(&d.devices, "devices", 2, "number of whole devices")
 	flag.BoolVar(&d.partitions, "partitions", false, "the first device has two partitions")
 	flag.Parse()

@@ -32,6 +32,8 @@ struct FunctionView {
     bool exists = true;                          // false: a VF that a claim may create
     std::map<std::string, std::string> files{};  // contents by name of file, without the newline
     std::vector<Taint> taints{};                 // what is wrong with it now
+
+    bool operator==(const FunctionView&) const = default;
 };
 
 struct PoolOptions {

@@ -35,16 +35,14 @@ void add_way(const BusLayout& layout, const Node& node, FunctionView* view) {
     }
 }
 
-// The files that the driver's class folder has, as far as the agent reads them.
+// The files of the driver's class folder that become attributes.
 void add_files(const Node& node, const slices::DraFacts& facts, FunctionView* view) {
     for (const Expectation& one : node.function->model->expects) {
         if (one.layer != Expectation::Layer::kSysfs || !model::applies(one, *node.function))
             continue;
-        const bool wanted = one.name == facts.status_file ||
-                            std::any_of(facts.attributes.begin(), facts.attributes.end(),
-                                        [&one](const slices::DraAttribute& attribute) {
-                                            return attribute.sysfs == one.name;
-                                        });
+        const bool wanted = std::any_of(
+            facts.attributes.begin(), facts.attributes.end(),
+            [&one](const slices::DraAttribute& attribute) { return attribute.sysfs == one.name; });
         if (!wanted) continue;
         view->files[std::string(one.name)] = model::expected_text(one, *node.function,
                                                                   numa_number(node.numa_node));

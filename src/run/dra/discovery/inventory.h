@@ -26,6 +26,11 @@ struct KnownDevice {
     unsigned dev_major = 0, dev_minor = 0;
     Health health = Health::kUnknown;
     std::string health_message;  // at most 1024 bytes, printable
+    /// It has left, and is here for a while so that claims which hold it hear of it: not to be
+    /// published, nor prepared. view.exists is false then, too.
+    bool gone = false;
+
+    bool operator==(const KnownDevice&) const = default;
 };
 
 struct Inventory {
@@ -38,5 +43,9 @@ struct Inventory {
 };
 
 using InventoryPtr = std::shared_ptr<const Inventory>;
+
+/// The pool that `inventory` makes: all but those that are gone. See slices::make_pool().
+slices::Pool pool_of(const Inventory& inventory, const slices::PoolOptions& options,
+                     std::vector<std::string>* problems);
 
 }  // namespace mimic::dra

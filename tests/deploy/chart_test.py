@@ -19,7 +19,7 @@ GUARD = 'device.driver == "mock-accel.example.com"'
 # Each is a file of values. Together they say something of every key of values.yaml, which a test checks.
 VALUE_SETS = {
     "names": {"nameOverride": "accel", "fullnameOverride": "my-accel",
-              "serviceAccount": {"create": True, "name": "sa", "annotations": {"a": "b"}}},
+              "serviceAccount": {"create": True, "name": "true", "annotations": {"a": "b"}}},
     "image": {"image": {"repository": "registry.example/x/mimic-dra", "tag": "v1", "pullPolicy": "Never"},
               "imagePullSecrets": [{"name": "pull"}]},
     "node": {"driverName": "accel.example.org", "kubeletDir": "/var/lib/k0s/kubelet", "cdiDir": "/etc/cdi", "hostNetwork": True,
@@ -44,7 +44,7 @@ VALUE_SETS = {
                 "podMonitor": {"enabled": True, "interval": "5s", "labels": {"release": "prometheus"}}},
     "module": {"kernelModule": {"enabled": True, "modules": ["mock-accel", "fake-sriov-vgpu"], "kernels": "^6\\.",
                                 "image": {"repository": "registry.example/modules", "tag": "1", "pullPolicy": "Always"},
-                                "imageRepoSecret": "pull", "buildConfigMap": "dockerfile", "selector": {"accel": "yes"}}},
+                                "imageRepoSecret": "y", "buildConfigMap": "1", "selector": {"accel": "yes"}}},
 }
 
 # Fields of KMM's Module v1beta1 that the chart may use, read from its CRD (2026-07).
@@ -203,12 +203,12 @@ class ChartTest(unittest.TestCase):
 
     def test_names(self):
         found = self.rendered("names")
-        self.assertIn(("ServiceAccount", "sa"), found)
+        self.assertIn(("ServiceAccount", "true"), found)
         self.assertIn(("DaemonSet", "my-accel"), found)
         subject, = found["ClusterRoleBinding", "mimic-system-my-accel"]["subjects"]
-        self.assertEqual((subject["name"], subject["namespace"]), ("sa", "mimic-system"))
+        self.assertEqual((subject["name"], subject["namespace"]), ("true", "mimic-system"))
         condition = found["ValidatingAdmissionPolicy", "mimic-system-my-accel-slices"]["spec"]["matchConditions"][0]["expression"]
-        self.assertIn("system:serviceaccount:mimic-system:sa", condition)
+        self.assertIn("system:serviceaccount:mimic-system:true", condition)
         kinds = {kind for kind, _ in self.rendered("bare")}
         self.assertEqual(kinds, {"DaemonSet", "DeviceClass"})
 
@@ -261,6 +261,9 @@ class ChartTest(unittest.TestCase):
                 for part, value in parts.items():
                     self.assertLessEqual(set(value), MODULE_FIELDS[part], name)
                 self.assertEqual(each["spec"]["selector"], {"accel": "yes"})
+                # Not what YAML 1.1 takes the words for.
+                self.assertEqual(each["spec"]["imageRepoSecret"], {"name": "y"})
+                self.assertEqual(container["kernelMappings"][0]["build"], {"dockerfileConfigMap": {"name": "1"}})
 
     def test_plain_manifests_are_what_the_chart_says(self):
         result = subprocess.run([helm.SOURCES / "deploy/manifests/render", "--check"], capture_output=True, text=True, check=False,

@@ -10,6 +10,7 @@
 
 #include "base/private_files.h"
 #include "cli/clone_command.h"
+#include "cli/cluster_commands.h"
 #include "cli/command_words.h"
 #include "cli/control_commands.h"
 #include "cli/guest_commands.h"
@@ -278,6 +279,7 @@ void add_commands(CLI::App& app, Action& action) {
     add_plan(app, action);
     add_clone_command(app, action);
     add_kernel_commands(app, action);
+    add_cluster_commands(app, action);
     add_serve(app, action);
     add_help_and_version(app, action);
 }

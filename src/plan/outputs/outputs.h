@@ -14,6 +14,19 @@
 
 namespace mimic::outputs {
 
+/// A network of QEMU's own, which needs no rights on the host: 10.0.<subnet>.0/24, the guest is
+/// .15, the host's loopback interface .2, and what lies beyond is reached through the host.
+struct GuestNetwork {
+    unsigned subnet = 0;  // 1 .. 255, another in each machine that must tell the guests apart; 0:
+                          // no network
+    /// Ports of the host's 127.0.0.1 that lead to ports of the guest.
+    struct Forward {
+        uint16_t host = 0;
+        uint16_t guest = 0;
+    };
+    std::vector<Forward> forwards{};
+};
+
 /// Where the parts of one running machine are. Paths are taken as they are and may hold any
 /// character but NUL.
 struct RunContext {
@@ -33,6 +46,12 @@ struct RunContext {
     std::string disk_base;  // the image below it, which stands alone and is only read
     std::string seed_iso;   // cloud-init seed; empty: none
     uint16_t ssh_port = 0;  // host port forwarded to the guest's 22 (image boot); 0: no network
+
+    // Of a direct boot; a machine that boots an image has a disk and a network of its own.
+    std::string root_disk;  // raw ext4 that the guest makes its root; what it writes to it is
+                            // thrown away. Empty: the initramfs stays the root
+    std::string root_files;  // tar archive, a multiple of 512 bytes, that is unpacked onto it first
+    GuestNetwork network;
 
     std::string qmp_socket;       // each empty: QEMU gets no such channel
     std::string qga_socket;       // qemu-guest-agent's virtio port org.qemu.guest_agent.0

@@ -110,12 +110,48 @@ std::string disk_json(const RunContext& context) {
     return dumped(disk);
 }
 
+/// -drive, since -blockdev has no snapshot=on: QEMU writes to a file that has no name.
+void add_root_disk(const RunContext& context, Args& args) {
+    if (context.root_disk.empty()) return;
+    add(args, "-drive",
+        fmt::format("file={},format=raw,if=none,id=root,snapshot=on", escaped(context.root_disk)));
+    add(args, "-device", "virtio-blk-pci,id=mimic-root,drive=root,bus=pcie.0,addr=0x3");
+    if (context.root_files.empty()) return;
+    OrderedJson files = image_json("raw", context.root_files, true);
+    files["node-name"] = "files";
+    add(args, "-blockdev", dumped(files));
+    add(args, "-device", "virtio-blk-pci,id=mimic-files,drive=files,bus=pcie.0,addr=0x4");
+}
+
+void add_network(const GuestNetwork& network, Args& args) {
+    if (network.subnet == 0) return;
+    std::string netdev = fmt::format("user,id=net,net=10.0.{}.0/24", network.subnet);
+    for (const GuestNetwork::Forward& forward : network.forwards)
+        netdev += fmt::format(",hostfwd=tcp:127.0.0.1:{}-10.0.{}.15:{}", forward.host,
+                              network.subnet, forward.guest);
+    add(args, "-netdev", netdev);
+    add(args, "-device", "virtio-net-pci,id=mimic-net,netdev=net,bus=pcie.0,addr=0x2,romfile=");
+}
+
+/// What guest/init/init does with disks and network.
+std::string init_arguments(const RunContext& context) {
+    std::string out;
+    if (context.network.subnet != 0)
+        out += fmt::format(" mimic.net=10.0.{}", context.network.subnet);
+    if (context.root_disk.empty()) return out;
+    out += " mimic.root=vda";
+    if (!context.root_files.empty()) out += " mimic.files=vdb";
+    return out;
+}
+
 void add_boot(const topology::Machine& machine, const RunContext& context, Args& args) {
     if (machine.kernel.image.empty()) {
         if (context.kernel.empty()) return;
         add(args, "-kernel", context.kernel);
         if (!context.initrd.empty()) add(args, "-initrd", context.initrd);
-        add(args, "-append", kernel_command_line(machine));
+        add(args, "-append", kernel_command_line(machine) + init_arguments(context));
+        add_root_disk(context, args);
+        add_network(context.network, args);
         return;
     }
     add(args, "-blockdev", disk_json(context));

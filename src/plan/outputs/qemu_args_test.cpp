@@ -75,6 +75,35 @@ TEST(QemuArgs, HostilePathsStayInTheirPlace) {
     EXPECT_EQ(xml->find("<&>"), std::string::npos);
 }
 
+TEST(QemuArgs, DirectBootMayHaveADiskFilesAndANetwork) {
+    const topology::Model model = parsed(kOne);
+    const topology::Machine& machine = model.machines[0];
+    RunContext context = default_context(machine, "/r");
+    context.root_disk = "/c/a,b.ext4";
+    context.root_files = "/r/n.tar";
+    context.network = {.subnet = 7, .forwards = {{.host = 40000, .guest = 10250}, {40001, 22}}};
+    const auto args = qemu_args(machine, context);
+    ASSERT_TRUE(args);
+    EXPECT_THAT(values(*args, "-append"), testing::ElementsAre(testing::EndsWith(
+                                              " mimic.net=10.0.7 mimic.root=vda mimic.files=vdb")));
+    EXPECT_THAT(values(*args, "-drive"),
+                testing::ElementsAre("file=/c/a,,b.ext4,format=raw,if=none,id=root,snapshot=on"));
+    EXPECT_THAT(values(*args, "-blockdev"),
+                testing::ElementsAre(HasSubstr("\"filename\":\"/r/n.tar\"")));
+    EXPECT_THAT(values(*args, "-netdev"),
+                testing::ElementsAre("user,id=net,net=10.0.7.0/24,hostfwd=tcp:127.0.0.1:40000-10.0."
+                                     "7.15:10250,hostfwd=tcp:127.0.0.1:40001-10.0.7.15:22"));
+    EXPECT_THAT(values(*args, "-device"), Contains(HasSubstr("id=mimic-root")));
+    EXPECT_THAT(values(*args, "-device"), Contains(HasSubstr("id=mimic-net")));
+    // The guest names disks in the order of their slots.
+    context.root_disk.clear();
+    const auto without = qemu_args(machine, context);
+    ASSERT_TRUE(without);
+    EXPECT_THAT(values(*without, "-blockdev"), testing::IsEmpty()) << "files need a disk";
+    EXPECT_THAT(values(*without, "-append"),
+                testing::ElementsAre(testing::EndsWith(" mimic.net=10.0.7")));
+}
+
 TEST(QemuArgs, IdsAreUniqueAndBusesExistBeforeUse) {
     for (const auto& file : topology::good_files()) {
         const auto model = topology::load(file.string(), devices::all_models());

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kRecipe = "guest-image-5";  // raise when this file lays things out
+constexpr std::string_view kRecipe = "guest-image-6";  // raise when this file lays things out
                                                        // differently
 constexpr size_t kMaxSmallFile = 64u << 20;
 constexpr int kKeepDays = 14;  // arbitrary
@@ -53,9 +53,10 @@ struct Ingredients {
     std::string fake_sriov_dir;  // kernel/fake-sriov-vgpu
     std::string release;
     std::string series;
-    std::string fake_sriov;  // content of fake-sriov-vgpu.ko
-    std::string kernel_key;  // hash of the kernel package
-    std::string initrd_key;  // hash of all that goes into the initramfs
+    std::vector<std::string> modules;  // of the caller's, besides kWantedModules
+    std::string fake_sriov;            // content of fake-sriov-vgpu.ko
+    std::string kernel_key;            // hash of the kernel package
+    std::string initrd_key;            // hash of all that goes into the initramfs
 };
 
 /// A folder that is removed with all that is in it.
@@ -156,8 +157,10 @@ Status gather_models(model::Models models, Ingredients& in) {
 }
 
 Result<Ingredients> gather(const topology::Kernel& kernel, model::Models models,
-                           const std::string& images, Progress& progress) {
+                           const std::string& images, const std::vector<std::string>& modules,
+                           Progress& progress) {
     Ingredients in;
+    in.modules = modules;
     in.series = kernel.release;
     MIMIC_ASSIGN_OR_RETURN(const std::string debs, find_support_file("tools/debs"));
     MIMIC_ASSIGN_OR_RETURN(in.init_dir, find_support_file("guest/init"));
@@ -189,6 +192,7 @@ Result<Ingredients> gather(const topology::Kernel& kernel, model::Models models,
                                   sha256_hex(in.fake_sriov), sha256_hex(setup));
     for (const Driver& driver : in.drivers)
         all += fmt::format("driver {} {}\n", driver.name, sha256_hex(driver.module));
+    for (const std::string& name : modules) all += fmt::format("module {}\n", name);
     for (const auto& [name, text] : init)
         all += fmt::format("init {} {}\n", name, sha256_hex(text));
     for (const std::string& folder : source_folders) {
@@ -200,6 +204,17 @@ Result<Ingredients> gather(const topology::Kernel& kernel, model::Models models,
     in.kernel_key = sha256_hex(fmt::format("{}\n{}", kRecipe, kernel_identity));
     in.initrd_key = sha256_hex(all);
     return in;
+}
+
+/// The modules that are loaded at boot, ours and the caller's, with those that they need.
+Result<std::vector<std::string>> wanted_modules(const Ingredients& in, const ModuleIndex& index) {
+    std::vector<std::string> wanted{std::begin(kWantedModules), std::end(kWantedModules)};
+    for (const std::string& name : in.modules) {
+        const bool optional = name.ends_with('?');
+        wanted.push_back(optional ? name.substr(0, name.size() - 1) : name);
+        if (optional && !resolve_modules(index, {wanted.back()})) wanted.pop_back();
+    }
+    return resolve_modules(index, wanted);
 }
 
 /// A line of modules.dep for each module of the image, so that modprobe finds all that a module
@@ -238,8 +253,7 @@ Status add_modules(const Ingredients& in, Initramfs& root) {
     MIMIC_ASSIGN_OR_RETURN(index.dep, read_host_file(folder + "modules.dep", kMaxSmallFile));
     MIMIC_ASSIGN_OR_RETURN(index.builtin,
                            read_host_file(folder + "modules.builtin", kMaxSmallFile));
-    MIMIC_ASSIGN_OR_RETURN(const auto paths, resolve_modules(index, {std::begin(kWantedModules),
-                                                                     std::end(kWantedModules)}));
+    MIMIC_ASSIGN_OR_RETURN(const auto paths, wanted_modules(in, index));
     MIMIC_ASSIGN_OR_RETURN(const auto spare, resolve_modules(index, {std::begin(kSpareModules),
                                                                      std::end(kSpareModules)}));
     std::string list;
@@ -311,6 +325,7 @@ Status add_init(const Ingredients& in, Initramfs& root) {
         {"agent", "lib/mimic/agent"},
         {"console", "lib/mimic/console"},
         {"ready", "lib/mimic/ready"},
+        {"services", "lib/mimic/services"},
         {"probe", "lib/mimic/probe"},
         {"shutdown", "sbin/shutdown"},
     };
@@ -354,7 +369,7 @@ Result<std::string> provide_kernel(const Ingredients& in, const std::string& ima
 }  // namespace
 
 Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Models models,
-                                     Progress& progress) {
+                                     Progress& progress, const std::vector<std::string>& modules) {
     if (kernel.release.empty()) {
         return fail(std::errc::invalid_argument,
                     "a machine that boots an image needs no guest image");
@@ -366,7 +381,7 @@ Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Mode
     // is 0.1 s.
     progress.step("waiting for another mimic that makes a guest image");
     MIMIC_ASSIGN_OR_RETURN(const FileLock lock, FileLock::take(images + "/lock"));
-    MIMIC_ASSIGN_OR_RETURN(const Ingredients in, gather(kernel, models, images, progress));
+    MIMIC_ASSIGN_OR_RETURN(const Ingredients in, gather(kernel, models, images, modules, progress));
     GuestImage image;
     image.initrd = fmt::format("{}/initrd-{}-{}", images, in.series, in.initrd_key.substr(0, 16));
     image.kernel = fmt::format("{}/vmlinux-{}-{}", images, in.series, in.kernel_key.substr(0, 16));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "guest_image/progress.h"
@@ -26,8 +27,12 @@ struct GuestImage {
 /// no_such_file_or_directory (Mimic's sources or tools are not found), no_space_on_device, io_error
 /// (a tool failed; the message ends with what it printed). Nothing half-made is left. Thread-safe;
 /// blocks.
+///
+/// `modules`: of the kernel package, loaded at boot with those that they need, in this order; a
+/// name that ends in '?' may be missing from the kernel.
 Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Models models,
-                                     Progress& progress);
+                                     Progress& progress,
+                                     const std::vector<std::string>& modules = {});
 
 /// ${MIMIC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mimic}. Errors: no_such_file_or_directory if none
 /// of the three is set; permission_denied if it is there and others could have filled it

@@ -27,6 +27,9 @@ struct BootOptions {
     guest_image::GuestImage image;       // of a direct boot
     std::vector<std::string> qemu_args;  // the user's own, appended as they are
     DiskImage disk_image;                // of an image boot: the user's file, absolute
+    std::string root_disk{};             // of a direct boot: see outputs::RunContext
+    std::string root_files{};
+    outputs::GuestNetwork network{};
 };
 
 /// Thread-bound; may be made on one thread and used on another.

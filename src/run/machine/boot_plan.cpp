@@ -43,7 +43,8 @@ sockaddr_in loopback(uint16_t port) {
     return address;
 }
 
-// A TCP port that is free now. Somebody may take it before QEMU does; then QEMU says so and ends.
+}  // namespace
+
 Result<uint16_t> free_port() {
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_in address = loopback(0);
@@ -53,8 +54,6 @@ Result<uint16_t> free_port() {
         return fail_errno("no free TCP port");
     return ntohs(address.sin_port);
 }
-
-}  // namespace
 
 BootPlanner::BootPlanner(const topology::Machine& machine, const BootOptions& options,
                          const std::string& run_dir)
@@ -83,6 +82,9 @@ Result<LaunchPlan> BootPlanner::make_all() {
     if (machine_.kernel.image.empty()) {
         context_.kernel = options_.image.kernel;
         context_.initrd = options_.image.initrd;
+        context_.root_disk = options_.root_disk;
+        context_.root_files = options_.root_files;
+        context_.network = options_.network;
     } else {
         MIMIC_TRY(prepare_disk());
     }

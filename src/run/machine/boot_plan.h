@@ -42,6 +42,10 @@ private:
     LaunchPlan plan_;
 };
 
+/// A TCP port of 127.0.0.1 that is free now. Somebody may take it before QEMU does; then QEMU says
+/// so and ends.
+Result<uint16_t> free_port();
+
 /// What a person types to log in to a machine that boots an image.
 std::string ssh_command(const std::string& run_dir, uint16_t port);
 

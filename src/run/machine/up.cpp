@@ -121,8 +121,9 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     if (machine.kernel.image.empty()) {
         auto& image = images[machine.kernel.release];
         if (image.kernel.empty()) {
-            MIMIC_ASSIGN_OR_RETURN(image, guest_image::build_guest_image(
-                                              machine.kernel, devices::all_models(), progress_));
+            MIMIC_ASSIGN_OR_RETURN(
+                image, guest_image::build_guest_image(machine.kernel, devices::all_models(),
+                                                      progress_, options_.guest_modules));
         }
         options.image = image;
         probe_kernel = image.kernel;
@@ -139,6 +140,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         }
     }
     MIMIC_ASSIGN_OR_RETURN(options.accel, choose_accel(machine, probe_kernel));
+    if (options_.adjust) MIMIC_TRY(options_.adjust(machine, options));
     if (interrupted() != 0) return fail(std::errc::interrupted, "interrupted");
     Outcome outcome;
     MIMIC_ASSIGN_OR_RETURN(outcome.boot, Boot::prepare(root, machine, options));
@@ -244,9 +246,13 @@ int run_up(const UpOptions& options) {
         std::fputs((source.error().message() + "\n").c_str(), stderr);
         return 1;
     }
+    return run_up(options, std::move(*source));
+}
+
+int run_up(const UpOptions& options, UpSource source) {
     Status done;
     {
-        Up up(options, std::move(*source));
+        Up up(options, std::move(source));
         done = up.prepare();
         if (done) done = up.boot_all();
         if (done) {

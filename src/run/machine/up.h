@@ -2,12 +2,19 @@
 // `mimic up`: from a topology file to running machines, all of them or none.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "base/task_runner.h"
+#include "topology/model.h"
 
 namespace mimic::machine {
+
+struct BootOptions;
+struct UpSource;
 
 struct UpOptions {
     std::string file;                            // "-": standard input
@@ -18,11 +25,20 @@ struct UpOptions {
     std::vector<std::string> qemu_args;  // appended to QEMU's command line, unchecked
     bool allow_commands = false;         // start servers that the file names (`command:`)
     bool foreground = false;             // stay until ^C, then take the machines down
+    uint64_t min_memory = 0;  // machines with less get so much, shared as the file shares it
+
+    // Of callers that make more of a machine than its file says:
+    std::vector<std::string> guest_modules{};  // as of guest_image::build_guest_image()
+    /// Changes what a machine boots with, before anything of it starts.
+    std::function<Status(const topology::Machine&, BootOptions&)> adjust{};
 };
 
 /// Boots the machines and returns the exit status: 0 all are up, 1 failure (nothing is left
 /// running), 128 + signal if a signal came (nothing is left running). One line a machine goes to
 /// stdout, everything else to stderr. Main thread only: it catches signals.
 int run_up(const UpOptions& options);
+
+/// The same for a file that was read already; signals are caught already, too.
+int run_up(const UpOptions& options, UpSource source);
 
 }  // namespace mimic::machine

@@ -22,6 +22,20 @@ Status override_kernel(topology::Model& model, const std::string& kernel) {
     return {};
 }
 
+constexpr uint64_t kMemoryStep = 1u << 20;  // QEMU's -m is told mebibytes
+
+/// A machine with less memory than `least` gets so much, each NUMA node the share that it has.
+void raise_memory(topology::Machine& machine, uint64_t least) {
+    if (machine.memory == 0 || machine.memory >= least) return;
+    const auto factor = static_cast<double>(least) / static_cast<double>(machine.memory);
+    machine.memory = 0;
+    for (topology::NumaNode& node : machine.nodes) {
+        const auto wanted = static_cast<uint64_t>(static_cast<double>(node.memory) * factor);
+        node.memory = (wanted + kMemoryStep - 1) / kMemoryStep * kMemoryStep;
+        machine.memory += node.memory;
+    }
+}
+
 /// Paths of external servers as seen from the file's folder. A file is not believed enough to start
 /// programs: its user must say so.
 Status place_servers(UpSource& source, const UpOptions& options) {
@@ -77,6 +91,8 @@ Result<UpSource> load_up_source(const UpOptions& options) {
             return tl::unexpected(std::move(kept).error().with_context("mimic: error"));
     }
     if (!options.kernel.empty()) MIMIC_TRY(override_kernel(source.model, options.kernel));
+    for (topology::Machine& machine : source.model.machines)
+        raise_memory(machine, options.min_memory);
     MIMIC_TRY(place_servers(source, options));
     return source;
 }

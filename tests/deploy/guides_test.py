@@ -14,8 +14,6 @@ import tempfile
 import time
 import unittest
 
-import yaml
-
 import guides
 import helm
 from kubectl import kubectl, must
@@ -103,25 +101,18 @@ class NodeTest(unittest.TestCase):
         output = self.run_guide("integration-guide.md")
         self.assertRegex(output, r"\nmock0-vf1 pci0000:\w\w\n")
 
-    def test_pod_with_few_rights_serves_every_example(self):
+    def test_pod_with_few_rights_publishes_and_prepares(self):
         self.install()
         wait("all devices are published", lambda: devices() == ALL)
-        for file in sorted((helm.SOURCES / "examples/kubernetes").glob("*.yaml")):
-            if file.name == "cross-driver.yaml":
-                continue  # a second driver's; examples_test.py has its slices
-            with self.subTest(example=file.name):
-                text = file.read_text()
-                objects = list(yaml.safe_load_all(text))
-                pod, = [each["metadata"] for each in objects if each["kind"] == "Pod"]
-                namespace = pod.get("namespace", "default")
-                must("apply", "-f", "-", text=json.dumps(objects[0]))
-                wait("a service account", lambda: kubectl("get", "serviceaccount", "default", "-n", namespace).returncode == 0)
-                must("apply", "-f", "-", text=text)
-                phase = ("get", "pod", pod["name"], "-n", namespace, "-o", "jsonpath={.status.phase}")
-                wait(file.name + " runs", lambda: must(*phase) == "Running")
-                wait("what it got", lambda: "MOCK_ACCEL_" in kubectl("logs", pod["name"], "-n", namespace).stdout)
-                must("delete", "-f", "-", text=text)
-                wait("its claim is gone", lambda: must("get", "resourceclaims", "-A", "-o", "name") == "")
+        example = (helm.SOURCES / "examples/kubernetes/mixed-pf-vf.yaml").read_text()
+        must("apply", "-f", "-", text=example)
+        wait("the pod runs", lambda: must("get", "pod", "mixed-pf-vf", "-o", "jsonpath={.status.phase}") == "Running")
+        wait("what it got", lambda: "MOCK_ACCEL_" in kubectl("logs", "mixed-pf-vf").stdout)
+        must("delete", "-f", "-", text=example)
+        wait("its claim is gone", lambda: must("get", "resourceclaims", "-o", "name") == "")
+        metrics = must("get", "--raw", "/api/v1/namespaces/mimic-system/pods/%s:8080/proxy/metrics" % must(
+            "get", "pods", "-n", "mimic-system", "-o", "jsonpath={.items[0].metadata.name}"))
+        self.assertIn("mimic_dra_", metrics)
 
     def test_update_keeps_a_running_pods_device(self):
         self.install()

@@ -150,6 +150,10 @@ std::string generate_name(size_t index, const Pool& pool) {
     return name + "-";
 }
 
+json slice_labels(const std::string& driver) {
+    return {{"driver", driver}};
+}
+
 Result<json> slice_list(std::span<const Pool> pools) {
     json items = json::array();
     for (const Pool& pool : pools) {
@@ -157,7 +161,9 @@ Result<json> slice_list(std::span<const Pool> pools) {
         for (size_t index = 0; index < specs.size(); ++index) {
             items.push_back({{"apiVersion", "resource.k8s.io/v1"},
                              {"kind", "ResourceSlice"},
-                             {"metadata", {{"generateName", generate_name(index, pool)}}},
+                             {"metadata",
+                              {{"generateName", generate_name(index, pool)},
+                               {"labels", slice_labels(pool.driver)}}},
                              {"spec", std::move(specs[index])}});
         }
     }

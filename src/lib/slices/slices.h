@@ -50,8 +50,13 @@ bool same_content(const nlohmann::json& a, const nlohmann::json& b);
 /// metadata.generateName: "<5 hexadecimal digits of index>-<driver>-<node>-", shortened to fit.
 std::string generate_name(size_t index, const Pool& pool);
 
-/// The objects: apiVersion, kind, metadata.generateName and spec. As `mimic plan --format slices`
-/// and `mimic-dra --dry-run` print them, in a List.
+/// metadata.labels: "driver" is the name of the driver, so that `kubectl get resourceslices -l
+/// driver=NAME` finds them as in the project whose command lines Mimic takes (the API's own way is
+/// the field selector spec.driver). A driver's name is fit for the value of a label.
+nlohmann::json slice_labels(const std::string& driver);
+
+/// The objects: apiVersion, kind, metadata.generateName, metadata.labels and spec. As `mimic plan
+/// --format slices` and `mimic-dra --dry-run` print them, in a List.
 Result<nlohmann::json> slice_list(std::span<const Pool> pools);
 
 /// "16Gi", "2500", "3M": the canonical form of a Quantity, which is how the API server gives it

@@ -185,7 +185,8 @@ TEST(Slices, AListIsWhatKubectlCreates) {
     const json& second = (*list)["items"][1];
     EXPECT_EQ(second["apiVersion"], "resource.k8s.io/v1");
     EXPECT_EQ(second["kind"], "ResourceSlice");
-    EXPECT_EQ(second["metadata"], json({{"generateName", "00001-gpu.example.com-n1-"}}));
+    EXPECT_EQ(second["metadata"], json({{"generateName", "00001-gpu.example.com-n1-"},
+                                        {"labels", {{"driver", "gpu.example.com"}}}}));
     EXPECT_EQ(second["spec"]["pool"]["generation"], 1);
     EXPECT_EQ(second["spec"]["devices"].size(), 1u);
 }

@@ -230,7 +230,9 @@ private:
     void create(size_t index, uint64_t generation) {
         json object{{"apiVersion", "resource.k8s.io/v1"},
                     {"kind", "ResourceSlice"},
-                    {"metadata", {{"generateName", desired_.generate_names[index]}}},
+                    {"metadata",
+                     {{"generateName", desired_.generate_names[index]},
+                      {"labels", slices::slice_labels(desired_.driver)}}},
                     {"spec", spec(index, generation)}};
         if (!owner_.uid.empty()) object["metadata"]["ownerReferences"] = owner_references(owner_);
         actions_.push_back({SyncAction::Kind::kCreate, "", "", "", index, std::move(object)});

@@ -78,7 +78,8 @@ TEST(SyncPlan, FirstAllIsCreatedWithItsOwner) {
     EXPECT_THAT(summary(actions), ElementsAre("create 0 g1 of 2", "create 1 g1 of 2"));
     const auto& object = actions.front().object;
     EXPECT_EQ(object["metadata"].dump(),
-              R"({"generateName":"00000-accel.example.com-n1-","ownerReferences":[{"apiVersion":)"
+              R"({"generateName":"00000-accel.example.com-n1-","labels":{"driver":)"
+              R"("accel.example.com"},"ownerReferences":[{"apiVersion":)"
               R"("v1","controller":true,"kind":"Node","name":"n1","uid":"node-uid"}]})");
     EXPECT_EQ(object["kind"], "ResourceSlice");
     EXPECT_EQ(object["apiVersion"], "resource.k8s.io/v1");

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 
-HERE = pathlib.Path(__file__).resolve().parent
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 CONTROLLERS = ",".join((
     "resourceclaim-controller", "device-taint-eviction-controller", "namespace-controller", "serviceaccount-controller",
     "root-ca-certificate-publisher-controller", "garbage-collector-controller", "pod-garbage-collector-controller",
@@ -24,17 +24,10 @@ CONTROLLERS = ",".join((
 TOKENS = 'admin-token,admin,u1,"system:masters"\nsched-token,system:kube-scheduler,u3\n'
 
 
-def programs():
-    """The folder with `kube` and `kwok`, or None: $MIMIC_CLUSTER_PROGRAMS, else what tools/kube built."""
-    folder = os.environ.get("MIMIC_CLUSTER_PROGRAMS")
-    if folder:
-        return pathlib.Path(folder)
-    tool = HERE.parents[2] / "tools" / "kube"
-    if tool.exists():
-        found = subprocess.run([str(tool), "--where"], stdout=subprocess.PIPE, text=True, check=False)
-        if found.returncode == 0 and found.stdout.strip():
-            return pathlib.Path(found.stdout.strip())
-    return None
+def programs(*parts):
+    """Paths of programs that tools/kube builds (or built before): {"kube": ..., "kwok": ...}, a name each part."""
+    built = subprocess.run([str(ROOT / "tools" / "kube"), *parts], stdout=subprocess.PIPE, text=True, check=True)
+    return {part: pathlib.Path(folder) / part for part, folder in zip(parts, built.stdout.split())}
 
 
 def die_with_parent():

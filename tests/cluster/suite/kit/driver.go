@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,12 +27,14 @@ const CDIFolder = "/run/cdi"
 // PluginFolder is where the driver keeps its socket and checkpoint.
 const PluginFolder = harness.KubeletFolder + "/plugins/" + DriverName
 
-// NewDriver describes a mimic-dra on a tree and does not start it. name is that of its log, node that of the node, and
-// token (of harness) who it is for the API server. It is killed at the end of the test.
+// NewDriver describes a mimic-dra on a tree and does not start it. name is that of its log, node that of the node. It is the user
+// "driver" for the API server, and is killed at the end of the test.
 func NewDriver(t *testing.T, name, node string, tree *Tree, arguments ...string) *Driver {
 	t.Helper()
-	base := append([]string{"--node-name", node, "--kubeconfig", filepath.Join(harness.Folder, "driver.conf"), "--root", tree.Root,
-		"--log-format", "text"}, arguments...)
+	base := append([]string{"--node-name", node, "--root", tree.Root}, arguments...)
+	if !slices.Contains(arguments, "--kubeconfig") {
+		base = append(base, "--kubeconfig", filepath.Join(harness.Folder, "driver.conf"))
+	}
 	component, err := harness.NewComponent(name, "mimic-dra", base...)
 	Must(t, err)
 	t.Cleanup(component.Kill)

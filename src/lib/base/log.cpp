@@ -28,7 +28,44 @@ std::atomic<Level>& current_level() {
     return level;
 }
 
+std::atomic<Format> current_format{Format::kText};
+
+// Text in a JSON string: control characters are escaped, bytes that are no UTF-8 are left out by
+// whoever reads it; terminal_lines() has seen to the rest.
+std::string quoted(std::string_view text) {
+    std::string out = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (static_cast<unsigned char>(c) < 0x20) {
+            out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        } else {
+            out += c;
+        }
+    }
+    return out + "\"";
+}
+
+std::string json_line(Level level, std::string_view category, std::string_view message) {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    tm utc{};
+    ::gmtime_r(&now.tv_sec, &utc);
+    std::array<char, 32> time{};
+    const size_t length = std::strftime(time.data(), time.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+    return fmt::format(R"({{"time":"{}.{:03}Z","level":"{}","category":{},"message":{}}})"
+                       "\n",
+                       std::string_view(time.data(), length), now.tv_nsec / 1'000'000,
+                       kNames[static_cast<size_t>(level)], quoted(category),
+                       quoted(terminal_lines(message)));
+}
+
 }  // namespace
+
+void set_format(Format format) {
+    current_format.store(format, std::memory_order_relaxed);
+}
 
 Level level() {
     return current_level().load(std::memory_order_relaxed);
@@ -49,6 +86,11 @@ bool parse_level(std::string_view text, Level& level) {
 }
 
 void write(Level level, std::string_view category, std::string_view message) {
+    if (current_format.load(std::memory_order_relaxed) == Format::kJson) {
+        const auto line = json_line(level, category, message);
+        [[maybe_unused]] const auto n = ::write(STDERR_FILENO, line.data(), line.size());
+        return;
+    }
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
     // Some messages quote a peer.

@@ -26,6 +26,11 @@ void set_level(Level level);
 /// Parses "trace", "debug", "info", "warn", "error", "off"; returns false on anything else.
 bool parse_level(std::string_view text, Level& level);
 
+/// How lines look: "[  12.345] warn  dra: text", or one JSON object a line with "time" (RFC 3339,
+/// UTC), "level", "category" and "message", for collectors of logs.
+enum class Format : uint8_t { kText, kJson };
+void set_format(Format format);
+
 /// Prints one line. Thread-safe; a line is written with one write(2), so lines of threads do not
 /// mix.
 void write(Level level, std::string_view category, std::string_view message);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service/http_server.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
@@ -231,22 +232,41 @@ Result<std::unique_ptr<HttpServer>> HttpServer::create(const std::string& path, 
 }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::create_tcp(uint16_t port, Options options) {
+    return create_at("127.0.0.1", port, std::move(options));
+}
+
+Result<std::unique_ptr<HttpServer>> HttpServer::create_at(const std::string& address, uint16_t port,
+                                                          Options options) {
     MIMIC_CHECK(options.guard != nullptr);
-    const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_port = htons(port);
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    const bool is_v4 = ::inet_pton(AF_INET, address.c_str(), &v4.sin_addr) == 1;
+    // "::" takes IPv4, too; a machine without IPv6 has 0.0.0.0, which v4 is.
+    bool is_v6 = !is_v4 && ::inet_pton(AF_INET6, address.empty() ? "::" : address.c_str(),
+                                       &v6.sin6_addr) == 1;
+    if (!is_v4 && !is_v6)
+        return fail(std::errc::invalid_argument, "'{}' is no address in numbers", address);
+    UniqueFd socket(
+        ::socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket && errno == EAFNOSUPPORT && address.empty()) {
+        is_v6 = false;
+        socket.reset(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    }
     if (!socket) return fail_errno("socket");
     const int yes = 1;
     ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    auto* const generic = is_v6 ? reinterpret_cast<sockaddr*>(&v6)
+                                : reinterpret_cast<sockaddr*>(&v4);
+    socklen_t length = is_v6 ? sizeof v6 : sizeof v4;
     if (::bind(socket.get(), generic, length) != 0 || ::listen(socket.get(), SOMAXCONN) != 0 ||
         ::getsockname(socket.get(), generic, &length) != 0)
-        return fail_errno("127.0.0.1 port {}", port);
+        return fail_errno("{} port {}", address, port);
     std::unique_ptr<HttpServer> server(new HttpServer(std::move(options)));
-    server->port_ = ntohs(address.sin_port);
+    server->port_ = ntohs(is_v6 ? v6.sin6_port : v4.sin_port);
     MIMIC_TRY(server->start(socket.get()));
     return server;
 }

@@ -67,10 +67,16 @@ public:
     /// above.
     static Result<std::unique_ptr<HttpServer>> create_tcp(uint16_t port, Options options);
 
+    /// Listens at TCP port `port` (0: one that is free) of a numeric `address`, IPv4 or IPv6; "" is
+    /// every address of the machine. For what anybody may read, or a guard that lets nobody in who
+    /// has no token. Errors: invalid_argument for what is no address; as above.
+    static Result<std::unique_ptr<HttpServer>> create_at(const std::string& address, uint16_t port,
+                                                         Options options);
+
     /// Waits for handlers that run, ends all connections and streams, removes the socket file.
     ~HttpServer();
 
-    /// The port that create_tcp() listens at; else 0.
+    /// The port that create_tcp() or create_at() listens at; else 0.
     uint16_t port() const { return port_; }
 
 private:

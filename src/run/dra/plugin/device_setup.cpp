@@ -232,13 +232,9 @@ std::string DeviceSetup::cdi_file(const std::string& kind, const std::string& ui
 
 const PublishedAttributes& DeviceSetup::attributes(const Inventory& inventory) {
     if (attributes_version_ == inventory.version) return attributes_;
-    std::vector<slices::FunctionView> views;
-    views.reserve(inventory.devices.size());
-    for (const auto& device : inventory.devices) views.push_back(device.view);
     std::vector<std::string> problems;  // the publisher says them
-    const auto pool = slices::make_pool(
-        *options_.facts, views, {.node = options_.pool, .vfs_on_demand = options_.vfs_on_demand},
-        &problems);
+    const auto pool = pool_of(
+        inventory, {.node = options_.pool, .vfs_on_demand = options_.vfs_on_demand}, &problems);
     attributes_.clear();
     for (const auto& device : pool.devices) attributes_[device.name] = device.attributes;
     attributes_version_ = inventory.version;

@@ -98,7 +98,7 @@ foreach(pc ${pc_files})
 endforeach()
 
 # --- runtime -------------------------------------------------------------------------------------------------------
-foreach(program mimic mock-accel-server)
+foreach(program mimic mimic-dra mock-accel-server)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
   endif()

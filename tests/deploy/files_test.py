@@ -50,6 +50,11 @@ class ContainerfileTest(unittest.TestCase):
             self.assertTrue((SOURCES / "kernel" / module / "Kbuild").exists(), module)
             self.assertTrue((SOURCES / "deploy/kmm" / (module + ".yaml")).exists(), module)
 
+    def test_driver_is_a_target_of_the_build(self):
+        wanted = re.findall(r"tools/build release (\S+)", self.text("container/Containerfile"))
+        self.assertEqual(wanted, ["mimic-dra"])
+        self.assertIn("mimic_program(mimic-dra", (SOURCES / "src/cli/CMakeLists.txt").read_text())
+
 
 class GuidesTest(unittest.TestCase):
     def test_every_command_is_run_or_says_why_not(self):

@@ -117,8 +117,8 @@ class ChartTest(unittest.TestCase):
                       "cdiDir=run/cdi", "root=/", "kubeletDir=/var/lib/kubelet/", "deviceClasses.x.selector=true",
                       "deviceClasses.Bad_.enabled=true", "deviceClasses.mock-accel.extendedResourceName=noslash",
                       "kernelModule.modules={nope}", "image.pullPolicy=Sometimes", "image.repository=has:tag:",
-                      "updateStrategy.maxSurge=many", "podMonitor.interval=often", "log.format=xml", "log.level=loud", "seLinuxOptions.typ=spc_t",
-                      "networkPolicy.apiServerPorts={0}"):
+                      "updateStrategy.maxSurge=many", "podMonitor.interval=often", "log.format=xml", "log.level=loud",
+                      "seLinuxOptions.typ=spc_t", "networkPolicy.apiServerPorts={0}"):
             with self.subTest(value=value):
                 result = helm.template(value)
                 self.assertNotEqual(result.returncode, 0, result.stdout)

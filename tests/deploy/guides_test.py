@@ -95,6 +95,7 @@ class NodeTest(unittest.TestCase):
         self.assertIn("pod/basic condition met", self.run_guide("installation-guide.md"))
 
     def test_upgrade_guide(self):
+        self.install("log.level=debug")  # the older release
         self.assertIn("Rollback was a success", self.run_guide("upgrade-guide.md"))
 
     def test_integration_guide(self):

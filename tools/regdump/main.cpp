@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // regdump: prints what is generated from the models of devices, and keeps the committed copies
-// true: register tables and kernel headers, tables of docs/topology.md, keys of the schema. A
-// device's README is in src/devices/<name of its register map>, its kernel header in its driver's
-// folder.
+// true: register tables and kernel headers, tables of docs/topology.md and of
+// docs/kubernetes/api-reference.md, keys of the schema. A device's README is in src/devices/<name
+// of its register map>, its kernel header in its driver's folder.
 //
 // clang-format off
 //   regdump DEVICE markdown|header   prints one text
@@ -19,7 +19,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "devices/all_dra.h"
 #include "devices/all_models.h"
+#include "dra_docs.h"
 #include "model_docs.h"
 #include "reg/describe.h"
 
@@ -107,7 +109,13 @@ Result<bool> sync_documents(const std::filesystem::path& root, bool write) {
     MIMIC_ASSIGN_OR_RETURN(const std::string wanted_schema, schema_with_models(schema, models));
     MIMIC_ASSIGN_OR_RETURN(const bool same, sync(page_path, wanted, write));
     MIMIC_ASSIGN_OR_RETURN(const bool same_schema, sync(schema_path, wanted_schema, write));
-    return same && same_schema;
+    const auto reference_path = root / "docs/kubernetes/api-reference.md";
+    MIMIC_ASSIGN_OR_RETURN(const std::string reference, read_file(reference_path));
+    MIMIC_ASSIGN_OR_RETURN(const std::string wanted_reference,
+                           with_dra(reference, devices::all_dra()));
+    MIMIC_ASSIGN_OR_RETURN(const bool same_reference,
+                           sync(reference_path, wanted_reference, write));
+    return same && same_schema && same_reference;
 }
 
 int sync_all(const std::filesystem::path& root, bool write) {

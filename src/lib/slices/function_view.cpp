@@ -2,6 +2,7 @@
 #include "slices/function_view.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 #include <string_view>
@@ -82,6 +83,24 @@ std::tuple<std::string_view, uint64_t, uint64_t, std::string_view> order_key(
     while (digits > 0 && stem[digits - 1] >= '0' && stem[digits - 1] <= '9') --digits;
     return {stem.substr(0, digits), parse_number(stem.substr(digits)).value_or(0), vf, node};
 }
+
+constexpr std::array kCommon = {
+    CommonAttribute{"resource.kubernetes.io/pciBusID", "string",
+                    "PCI address; not on a fabric, whose domain has five digits"},
+    CommonAttribute{"resource.kubernetes.io/pcieRoot", "string",
+                    "host bridge: the first PCI component below `/sys/devices`"},
+    CommonAttribute{"resource.kubernetes.io/numaNode", "int",
+                    "NUMA node; left out if the kernel knows none"},
+    CommonAttribute{"deviceType", "string", "`pf` or `vf`"},
+    CommonAttribute{"pciAddress", "string", "PCI address, also on a fabric"},
+    CommonAttribute{"portPath", "string",
+                    "ports above the device in its PCI domain, from the root down: devices of one "
+                    "switch share the beginning, a PF and its VFs all of it"},
+    CommonAttribute{"numaNode", "int", "NUMA node; left out if the kernel knows none"},
+    CommonAttribute{"totalVFs", "int", "of a PF: how many VFs it can have"},
+    CommonAttribute{"physfn", "string", "of a VF: the device that is its PF"},
+    CommonAttribute{"vfIndex", "int", "of a VF: its number in the PF, from 0"},
+};
 
 class DeviceMaker {
 public:
@@ -223,6 +242,10 @@ void share_functions(const std::vector<const FunctionView*>& functions, Pool* po
 }
 
 }  // namespace
+
+std::span<const CommonAttribute> common_attributes() {
+    return kCommon;
+}
 
 std::string device_name(const std::string& node) {
     std::string name = node;

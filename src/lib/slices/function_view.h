@@ -43,6 +43,16 @@ struct PoolOptions {
     bool vfs_on_demand = false;
 };
 
+/// An attribute that make_pool() gives to devices of every kind: for documents.
+struct CommonAttribute {
+    std::string_view name;  // with its domain, or without if that is the driver's name
+    std::string_view type;  // "string", "int"
+    std::string_view doc;
+};
+
+/// All of them.
+std::span<const CommonAttribute> common_attributes();
+
 /// Kubernetes' name of a device: "mock0", "mock0-vf1".
 std::string device_name(const std::string& node);
 

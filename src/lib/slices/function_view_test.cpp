@@ -101,6 +101,27 @@ TEST(FunctionView, APfIsADeviceWithAllThatIsKnown) {
     EXPECT_THAT(device.consumes, IsEmpty());
 }
 
+// docs/kubernetes/api-reference.md is made of the table.
+TEST(FunctionView, TheTableOfCommonAttributesHasThemAll) {
+    FunctionView with_vfs = pf("gpu0");
+    with_vfs.total_vfs = 4;
+    with_vfs.files.clear();
+    FunctionView part = vf("gpu0", 0);
+    part.files.clear();
+    std::map<std::string, std::string> made;
+    for (const Device& device : make({with_vfs, part}).pool.devices) {
+        for (const auto& [name, value] : device.attributes) {
+            made[name] = std::holds_alternative<int64_t>(value) ? "int" : "string";
+        }
+    }
+    std::map<std::string, std::string> listed;
+    for (const CommonAttribute& one : common_attributes()) {
+        const bool own = one.name.find('/') == std::string_view::npos;
+        listed[(own ? "gpu.example.com/" : "") + std::string(one.name)] = one.type;
+    }
+    EXPECT_EQ(made, listed);
+}
+
 TEST(FunctionView, PfAndVfsConsumeTheSameCounter) {
     const Made made = make({vf("gpu0", 1), pf("gpu10"), vf("gpu0", 0), pf("gpu2"), pf("gpu0")});
     EXPECT_EQ(names(made.pool),

@@ -84,8 +84,10 @@ class ChartTest(unittest.TestCase):
         return found
 
     def test_lint(self):
-        result = helm.run("lint", "--strict", "--kube-version", helm.KUBERNETES, helm.CHART)
-        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        # NOTES.txt has words for versions before 1.36.
+        for kubernetes in ("1.35.0", helm.KUBERNETES):
+            result = helm.run("lint", "--strict", "--kube-version", kubernetes, helm.CHART)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
 
     def test_every_set_of_values_renders_in_every_version(self):
         for kubernetes in ("1.34.0", "1.36.3", "1.37.2"):

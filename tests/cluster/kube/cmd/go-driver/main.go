@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -41,9 +42,11 @@ type driver struct {
 	name, node, cdi, control string
 	pcieRoot                 string
 	devices                  int
-	partitions               bool
-	mu                       sync.Mutex // guards state
+	partitions, sync         bool
+	data                     string     // folder of the driver's own files
+	mu                       sync.Mutex // guards what follows
 	state                    control
+	prepared                 map[types.UID]kubeletplugin.PrepareResult // with --sync
 }
 
 func counters(units int64) map[string]resourceapi.Counter {
@@ -104,13 +107,52 @@ func (d *driver) prepare(claim *resourceapi.ResourceClaim) (result kubeletplugin
 	}
 	text, err := json.Marshal(map[string]any{"cdiVersion": "0.5.0", "kind": d.kind(), "devices": specs})
 	if err == nil {
-		err = os.WriteFile(d.specFile(claim.UID)+".tmp", text, 0o644)
-	}
-	if err == nil {
-		err = os.Rename(d.specFile(claim.UID)+".tmp", d.specFile(claim.UID))
+		err = d.write(d.specFile(claim.UID), text)
 	}
 	result.Err = err
 	return result
+}
+
+// write replaces a file; with --sync it is on the disk before write returns, as is its name.
+func (d *driver) write(path string, text []byte) error {
+	file, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	if err == nil && d.sync {
+		err = file.Sync()
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
+	if err != nil || !d.sync {
+		return err
+	}
+	folder, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
+}
+
+// keep writes which claims are prepared, as drivers do that survive a crash; only with --sync.
+func (d *driver) keep(change func(prepared map[types.UID]kubeletplugin.PrepareResult)) error {
+	if !d.sync {
+		return nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(d.prepared)
+	text, err := json.Marshal(d.prepared)
+	if err != nil {
+		return err
+	}
+	return d.write(filepath.Join(d.data, "checkpoint.json"), text)
 }
 
 func (d *driver) PrepareResourceClaims(_ context.Context, claims []*resourceapi.ResourceClaim) (map[types.UID]kubeletplugin.PrepareResult, error) {
@@ -118,7 +160,8 @@ func (d *driver) PrepareResourceClaims(_ context.Context, claims []*resourceapi.
 	for _, claim := range claims {
 		results[claim.UID] = d.prepare(claim)
 	}
-	return results, nil
+	err := d.keep(func(prepared map[types.UID]kubeletplugin.PrepareResult) { maps.Copy(prepared, results) })
+	return results, err
 }
 
 func (d *driver) UnprepareResourceClaims(_ context.Context, claims []kubeletplugin.NamespacedObject) (map[types.UID]error, error) {
@@ -130,7 +173,12 @@ func (d *driver) UnprepareResourceClaims(_ context.Context, claims []kubeletplug
 		}
 		results[claim.UID] = err
 	}
-	return results, nil
+	err := d.keep(func(prepared map[types.UID]kubeletplugin.PrepareResult) {
+		for _, claim := range claims {
+			delete(prepared, claim.UID)
+		}
+	})
+	return results, err
 }
 
 func (d *driver) HandleError(_ context.Context, err error, msg string) {
@@ -180,14 +228,14 @@ func (d *driver) run(ctx context.Context, kubeconfig, root string) error {
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(root, "plugins", d.name)
-	for _, folder := range []string{data, d.cdi} {
+	d.data = filepath.Join(root, "plugins", d.name)
+	for _, folder := range []string{d.data, d.cdi} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
 	}
 	helper, err := kubeletplugin.Start(ctx, d, kubeletplugin.DriverName(d.name), kubeletplugin.NodeName(d.node),
-		kubeletplugin.KubeClient(client), kubeletplugin.PluginDataDirectoryPath(data),
+		kubeletplugin.KubeClient(client), kubeletplugin.PluginDataDirectoryPath(d.data),
 		kubeletplugin.RegistrarDirectoryPath(filepath.Join(root, "plugins_registry")))
 	if err != nil {
 		return err
@@ -208,7 +256,7 @@ func (d *driver) run(ctx context.Context, kubeconfig, root string) error {
 }
 
 func main() {
-	d := &driver{}
+	d := &driver{prepared: map[types.UID]kubeletplugin.PrepareResult{}}
 	kubeconfig := flag.String("kubeconfig", "", "how to reach the API server; inside a pod nothing is needed")
 	root := flag.String("kubelet-dir", "/var/lib/kubelet", "the kubelet's folder")
 	flag.StringVar(&d.name, "driver", "mock-accel.example.com", "name of the driver")
@@ -218,6 +266,7 @@ func main() {
 	flag.StringVar(&d.pcieRoot, "pcie-root", "pci0000:00", "resource.kubernetes.io/pcieRoot of all devices")
 	flag.IntVar(&d.devices, "devices", 2, "number of whole devices")
 	flag.BoolVar(&d.partitions, "partitions", false, "the first device has two partitions")
+	flag.BoolVar(&d.sync, "sync", false, "keep a checkpoint of prepared claims, and wait until files are on the disk")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/private_files.h"
+#include "cli/mimic_dra_simulate.h"
 #include "cli/version.h"
 #include "devices/all_dra.h"
 #include "dra/agent/agent.h"
@@ -174,6 +175,7 @@ int run(Words& words) {
 
 int main(int argc, char** argv) {
     try {
+        if (const auto status = mimic::cli::simulate_main(argc, argv)) return *status;
         CLI::App app("Node agent of Kubernetes: publishes devices, prepares them for pods.",
                      "mimic-dra");
         Words words;

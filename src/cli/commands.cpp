@@ -17,6 +17,7 @@
 #include "cli/instrument_commands.h"
 #include "cli/kernel_commands.h"
 #include "cli/trace_commands.h"
+#include "cli/up_commands.h"
 #include "cli/version.h"
 #include "commands/ps.h"
 #include "device_host/device_host.h"
@@ -27,7 +28,6 @@
 #include "machine/qemu_locate.h"
 #include "machine/run_dir.h"
 #include "machine/supervisor.h"
-#include "machine/up.h"
 #include "outputs/outputs.h"
 #include "topology/topology.h"
 
@@ -37,33 +37,6 @@ namespace {
 int report_error(const Error& error) {
     std::fputs(fmt::format("mimic: error: {}\n", error.message()).c_str(), stderr);
     return 1;
-}
-
-void add_up(CLI::App& app, Action& action) {
-    auto options = std::make_shared<machine::UpOptions>();
-    auto timeout = std::make_shared<unsigned>(300);
-    auto* command = app.add_subcommand("up", "Boot the machines of a file with their devices");
-    command->add_option("FILE", options->file, "Topology file (YAML); - for standard input")
-        ->required();
-    command->add_option("--machine", options->machine, "Only this machine");
-    command->add_option("--timeout", *timeout, "Seconds that a guest may take to boot (300)")
-        ->check(CLI::Range(1u, 86400u));
-    command->add_option("--kernel", options->kernel, "Kernel release in place of the file's")
-        ->check(CLI::IsMember({"6.1", "6.12", "newest"}));
-    command->add_option("--accel", options->accel, "tcg or kvm, in place of the file's")
-        ->check(CLI::IsMember({"tcg", "kvm"}));
-    command
-        ->add_option("--qemu-arg", options->qemu_args,
-                     "One more argument for QEMU, as it is; may be repeated")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    command->add_flag("--allow-commands", options->allow_commands,
-                      "Start the servers that the file names by 'command:'; it is your own");
-    command->add_flag("--foreground", options->foreground, "Stay until ^C, then take all down");
-    command->callback([options, timeout, &action] {
-        options->timeout = std::chrono::seconds(*timeout);
-        action = [options] { return machine::run_up(*options); };
-    });
 }
 
 void add_down_ps_logs(CLI::App& app, Action& action) {
@@ -84,11 +57,20 @@ void add_down_ps_logs(CLI::App& app, Action& action) {
     auto* ps = app.add_subcommand("ps", "List machines");
     auto* json = ps->add_flag_callback(
         "--json", [format] { *format = commands::PsFormat::kJson; }, "As JSON");
-    ps->add_flag_callback(
-          "--names", [format] { *format = commands::PsFormat::kNames; },
-          "Only the names of those that run")
-        ->excludes(json);
-    ps->callback([format, &action] { action = [format] { return commands::run_ps(*format); }; });
+    auto* only_names = ps->add_flag_callback(
+                             "--names", [format] { *format = commands::PsFormat::kNames; },
+                             "Only the names of those that run")
+                           ->excludes(json);
+    auto* ready = ps->add_flag_callback(
+                        "--ready", [] {},
+                        "Print nothing; exit status 1 unless there are machines and all run")
+                      ->excludes(json)
+                      ->excludes(only_names);
+    ps->callback([format, ready, &action] {
+        action = [format, is_asked = ready->count() != 0] {
+            return is_asked ? commands::run_ps_ready() : commands::run_ps(*format);
+        };
+    });
 
     auto name = std::make_shared<std::string>();
     auto options = std::make_shared<machine::LogsOptions>();
@@ -158,6 +140,8 @@ void add_serve(CLI::App& app, Action& action) {
 
 struct PlanArguments {
     std::string file;
+    std::vector<std::string> set;
+    topology::Parameters parameters;
     std::string machine;
     std::string format = "tree";
     std::string out;
@@ -186,7 +170,7 @@ Result<std::string> plan_text(const PlanArguments& arguments, const topology::Mo
 }
 
 int run_plan(const PlanArguments& arguments) {
-    auto model = topology::load(arguments.file, devices::all_models());
+    auto model = topology::load(arguments.file, devices::all_models(), arguments.parameters);
     if (!model) {
         std::fputs((topology::load_report(model.error()) + "\n").c_str(), stderr);
         return 1;
@@ -213,6 +197,7 @@ void add_plan(CLI::App& app, Action& action) {
     auto* plan = app.add_subcommand("plan", "Print what a file means, without starting anything");
     plan->add_option("FILE", arguments->file, "Topology file (YAML); - for standard input")
         ->required();
+    add_set_option(*plan, arguments->set);
     plan->add_option("--machine", arguments->machine,
                      "Only this machine; needed for libvirt if the file has several");
     plan->add_option("--format", arguments->format,
@@ -220,7 +205,10 @@ void add_plan(CLI::App& app, Action& action) {
         ->check(CLI::IsMember({"qemu", "libvirt", "tree", kSlices, "svg"}));
     add_vfs_option(*plan, arguments->vfs);
     plan->add_option("-o,--output", arguments->out, "File in place of standard output");
-    plan->callback([arguments, &action] { action = [arguments] { return run_plan(*arguments); }; });
+    plan->callback([arguments, &action] {
+        arguments->parameters = read_set_option(arguments->set);
+        action = [arguments] { return run_plan(*arguments); };
+    });
 }
 
 void add_console_and_doctor(CLI::App& app, Action& action) {
@@ -269,7 +257,7 @@ void add_help_and_version(CLI::App& app, Action& action) {
 
 void add_commands(CLI::App& app, Action& action) {
     app.require_subcommand(1);
-    add_up(app, action);
+    add_up_commands(app, action);
     add_down_ps_logs(app, action);
     add_guest_commands(app, action);
     add_console_and_doctor(app, action);

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "topology/parameters.h"
 #include "topology/reader.h"
 #include "topology/topology.h"
 
@@ -80,8 +81,11 @@ Result<std::string> read_bytes(const std::string& path) {
 
 }  // namespace
 
-tl::expected<Model, Diagnostics> parse(std::string_view text, std::string_view file_name,
+tl::expected<Model, Diagnostics> parse(std::string_view given, std::string_view file_name,
                                        model::Models models) {
+    // Only defaults: what a command line says has been put in before. Without parameters it cannot
+    // fail, and a default is shorter than what it stands in.
+    const std::string text = *replace_parameters(given, {});
     Diagnostics diagnostics(text, file_name);
     Model model;
     model.file_name = file_name;
@@ -96,8 +100,12 @@ tl::expected<Model, Diagnostics> parse(std::string_view text, std::string_view f
     return tl::unexpected<Diagnostics>(std::move(diagnostics));
 }
 
-Result<Model> load(const std::string& path, model::Models models) {
-    MIMIC_ASSIGN_OR_RETURN(const std::string text, read_bytes(path));
+Result<Model> load(const std::string& path, model::Models models, const Parameters& parameters) {
+    MIMIC_ASSIGN_OR_RETURN(const std::string bytes, read_bytes(path));
+    auto replaced = replace_parameters(bytes, parameters);
+    if (!replaced)
+        return tl::unexpected(std::move(replaced).error().with_context("mimic: error: " + path));
+    const std::string& text = *replaced;
     auto model = parse(text, path == "-" ? "<stdin>" : path, models);
     if (model) return std::move(*model);
     std::string report = model.error().str();

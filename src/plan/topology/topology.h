@@ -15,20 +15,22 @@
 #include "base/result.h"
 #include "topology/diagnostics.h"
 #include "topology/model.h"
+#include "topology/parameters.h"
 
 namespace mimic::topology {
 
-/// Parses and validates a file's text. `file_name` is only for messages; `models` are those that
-/// `model:` may name, and outlive the result. Never throws, aborts or
-/// takes long, whatever the bytes are. On failure all problems that were found (at most
-/// Diagnostics::kMaxProblems), in file order.
+/// Parses and validates a file's text; of its parameters (parameters.h) it knows the defaults.
+/// `file_name` is only for messages; `models` are those that `model:` may name, and outlive the
+/// result. Never throws, aborts or takes long, whatever the bytes are. On failure all problems that
+/// were found (at most Diagnostics::kMaxProblems), in file order.
 tl::expected<Model, Diagnostics> parse(std::string_view text, std::string_view file_name,
                                        model::Models models);
 
 /// Reads `path` ("-": standard input) and parses it. The error's message is the printable report,
-/// several lines, ready for stderr; its code is invalid_argument for a bad file, else that of the
-/// failed read.
-Result<Model> load(const std::string& path, model::Models models);
+/// several lines, ready for stderr; its code is invalid_argument for a bad file or a parameter that
+/// it does not ask for, else that of the failed read.
+Result<Model> load(const std::string& path, model::Models models,
+                   const Parameters& parameters = {});
 
 /// What a program prints of an error of load(): a report as it is, another error with "mimic:
 /// error: " before it, as all commands have.

@@ -81,6 +81,24 @@ void print_table(const std::vector<Json>& all) {
 
 }  // namespace
 
+int run_ps_ready() {
+    const auto all = machines();
+    std::string problem = all ? "" : terminal_lines(all.error().message());
+    if (all && all->empty()) problem = "no machine is here";
+    if (all) {
+        for (const Json& machine : *all) {
+            const std::string phase = service::string_member(machine, "phase");
+            // A device that mimic inject broke is what its user wanted.
+            if (phase != "running" && phase != "degraded")
+                problem += fmt::format("{}{}: {}", problem.empty() ? "" : ", ",
+                                       text_of(machine, "name"), terminal_text(phase));
+        }
+    }
+    if (problem.empty()) return 0;
+    std::fputs(fmt::format("mimic: not ready: {}\n", problem).c_str(), stderr);
+    return 1;
+}
+
 int run_ps(PsFormat format) {
     const auto all = machines();
     if (!all) {

@@ -10,4 +10,8 @@ enum class PsFormat { kTable, kJson, kNames };
 /// of a running machine a line. Returns an exit status.
 int run_ps(PsFormat format);
 
+/// `mimic ps --ready`: 0 if there are machines and all of them run, else 1 with a line that says
+/// what is not so. For who looks after a process from outside, such as a kubelet.
+int run_ps_ready();
+
 }  // namespace mimic::commands

@@ -13,6 +13,7 @@
 #include "guest_image/host_tool.h"
 #include "guest_image/initramfs.h"
 #include "guest_image/kernel_files.h"
+#include "guest_image/prepared_image.h"
 
 namespace mimic::guest_image {
 namespace {
@@ -373,6 +374,10 @@ Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Mode
     if (kernel.release.empty()) {
         return fail(std::errc::invalid_argument,
                     "a machine that boots an image needs no guest image");
+    }
+    if (modules.empty()) {  // prepared images load what all do
+        MIMIC_ASSIGN_OR_RETURN(const auto prepared, prepared_image(kernel.release));
+        if (prepared) return *prepared;
     }
     MIMIC_ASSIGN_OR_RETURN(const std::string cache, cache_root());
     const std::string images = cache + "/images";

@@ -21,7 +21,8 @@ struct GuestImage {
     std::string initrd;  // newc cpio
 };
 
-/// Makes, or finds in the cache, what a machine with `kernel` boots. Downloads (tools/debs) and
+/// Makes, or finds in the cache or among prepared images (prepared_image.h), what a machine with
+/// `kernel` boots. Downloads (tools/debs) and
 /// compiles when needed; each such step is told to `progress`. Safe to call from many processes at
 /// the same time. Errors: invalid_argument (`kernel` names an image, not a release),
 /// no_such_file_or_directory (Mimic's sources or tools are not found), no_space_on_device, io_error

@@ -113,6 +113,12 @@ Status Boot::start() {
     return {};
 }
 
+void Boot::mark_running() {
+    constexpr std::string_view kRunning = "running\n";
+    [[maybe_unused]] const ssize_t sent = ::send(control_.get(), kRunning.data(), kRunning.size(),
+                                                 MSG_NOSIGNAL);
+}
+
 void Boot::release() {
     constexpr std::string_view kRelease = "release\n";
     [[maybe_unused]] const ssize_t sent = ::send(control_.get(), kRelease.data(), kRelease.size(),

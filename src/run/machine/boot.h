@@ -55,6 +55,9 @@ public:
     /// lines that tell most.
     Status wait_for_guest(Duration timeout);
 
+    /// After wait_for_guest(): the machine is called running, though it stays this object's.
+    void mark_running();
+
     /// Waits until the machine ends or a signal comes; the former is an error.
     Status wait_for_end();
 

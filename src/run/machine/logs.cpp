@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // `mimic logs`: files, not the API, since they outlive the machine that wrote them.
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
-#include <string_view>
 
 #include "base/interrupt.h"
 #include "base/private_files.h"
-#include "base/terminal_text.h"
 #include "machine/down.h"
 #include "machine/log_keeper.h"
+#include "machine/log_printer.h"
 #include "machine/run_dir.h"
 #include "machine/up_source.h"
 
@@ -24,43 +21,6 @@ using namespace std::chrono_literals;
 void print_error(const std::string& text) {
     std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
 }
-
-// Prints a file as it grows.
-class Printer {
-public:
-    explicit Printer(bool raw) : raw_(raw) {}
-
-    // Prints what is new in the file; false if stdout is gone.
-    bool print_new(int fd) {
-        struct stat info {};
-        // The supervisor moves what is too long to another file, and begins this one again.
-        if (::fstat(fd, &info) == 0 && info.st_size < ::lseek(fd, 0, SEEK_CUR))
-            ::lseek(fd, 0, SEEK_SET);
-        std::array<char, 65536> buffer{};
-        for (;;) {
-            const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-            if (count <= 0) return true;
-            const std::string_view part(buffer.data(), static_cast<size_t>(count));
-            if (!put(raw_ ? std::string(part) : filter_.pass(part))) return false;
-        }
-    }
-
-    bool finish() { return put(filter_.finish()); }
-
-private:
-    static bool put(std::string_view text) {
-        while (!text.empty()) {
-            const ssize_t written = ::write(STDOUT_FILENO, text.data(), text.size());
-            if (written < 0 && errno == EINTR) continue;
-            if (written < 0) return false;
-            text.remove_prefix(static_cast<size_t>(written));
-        }
-        return true;
-    }
-
-    const bool raw_;
-    TerminalFilter filter_;
-};
 
 const char* file_of(Log log) {
     switch (log) {
@@ -95,7 +55,7 @@ int run_logs(const std::string& name, const LogsOptions& options) {
                                 did_you_mean(name, root->names())));
         return 1;
     }
-    Printer printer(options.raw);
+    LogPrinter printer({.out = STDOUT_FILENO, .raw = options.raw, .prefix = ""});
     const UniqueFd older(::open(old_log(path).c_str(), O_RDONLY | O_CLOEXEC));
     if (older && !printer.print_new(older.get())) return 0;
     if (options.follow) catch_interrupts();

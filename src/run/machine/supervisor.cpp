@@ -126,7 +126,8 @@ private:
     UniqueFd signals_;
     LaunchPlan plan_;
     std::vector<Child> children_;  // device hosts, then QEMU
-    bool released_ = false;
+    bool running_ = false;         // the guest has booted
+    bool released_ = false;        // and nobody waits for it any more
     std::unique_ptr<SupervisorApi> api_;
     std::unique_ptr<LogKeeper> log_keeper_;
     bool degraded_ = false;  // a device host died by an injected fault
@@ -262,7 +263,7 @@ bool Supervisor::died_by_fault(const Child& child, pid_t pid, const ExitState& s
     MIMIC_LOG("supervisor", kWarn, "Machine {}: {} was killed by an injected fault",
               plan_.state.name, child.what);
     degraded_ = true;
-    if (released_) plan_.state.phase = "degraded";
+    if (running_) plan_.state.phase = "degraded";
     // For ps only.
     [[maybe_unused]] const Status noted = note_state();
     return true;
@@ -273,9 +274,11 @@ std::optional<End> Supervisor::read_control() {
     const ssize_t count = ::recv(control_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
     if (count <= 0) return End{true, "mimic up was interrupted", ""};
-    if (std::string_view(buffer.data(), static_cast<size_t>(count)).starts_with("release")) {
-        released_ = true;
-        control_.reset();
+    const std::string_view said(buffer.data(), static_cast<size_t>(count));
+    if (said.starts_with("release") || said.starts_with("running")) {
+        running_ = true;
+        released_ = said.starts_with("release");
+        if (released_) control_.reset();
         plan_.state.phase = degraded_ ? "degraded" : "running";
         if (auto written = note_state(); !written) return End{false, written.error().message(), ""};
     }

@@ -16,6 +16,7 @@
 #include "machine/boot_plan.h"
 #include "machine/disk_image.h"
 #include "machine/kvm_probe.h"
+#include "machine/log_printer.h"
 #include "machine/up_source.h"
 
 namespace mimic::machine {
@@ -44,6 +45,7 @@ void say(const std::string& text) {
 /// What came of one machine.
 struct Outcome {
     std::unique_ptr<Boot> boot;
+    std::unique_ptr<LogEcho> echo;  // of its console, if that is wished for
     Status status;
     double seconds = 0;
 };
@@ -54,14 +56,18 @@ public:
     ~Up() {
         // All at once; each destructor then waits for its own.
         for (auto& outcome : outcomes_) outcome.boot->begin_stop();
+        // Before its echo, which ends when all is said.
+        for (auto& outcome : outcomes_) outcome.boot.reset();
     }
     Up(const Up&) = delete;
     Up& operator=(const Up&) = delete;
 
     Status prepare();
     Status boot_all();
+    void mark_running();
     Status stay();
-    void report() const;
+    void report(std::FILE* out) const;
+    std::map<std::string, std::string> run_dirs() const;
     bool has_started() const { return !outcomes_.empty(); }
 
 private:
@@ -170,6 +176,14 @@ bool Up::fit_together() const {
 
 void Up::boot_one(Outcome& outcome) {
     const TimePoint start = SteadyClock().now();
+    if (options_.logs) {
+        const std::string name = outcome.boot->machine().name;
+        outcome.echo = std::make_unique<LogEcho>(
+            outcome.boot->plan().state_dir + "/console.log",
+            LogPrinter::Options{.out = options_.log_fd,
+                                .raw = false,
+                                .prefix = outcomes_.size() > 1 ? name + ": " : ""});
+    }
     outcome.status = outcome.boot->start();
     if (outcome.status) outcome.status = outcome.boot->wait_for_guest(options_.timeout);
     outcome.seconds = std::chrono::duration<double>(SteadyClock().now() - start).count();
@@ -203,6 +217,10 @@ Status Up::boot_all() {
     return {};
 }
 
+void Up::mark_running() {
+    for (auto& outcome : outcomes_) outcome.boot->mark_running();
+}
+
 Status Up::stay() {
     if (!options_.foreground) {
         for (auto& outcome : outcomes_) outcome.boot->release();
@@ -219,56 +237,79 @@ Status Up::stay() {
     return first;
 }
 
-void Up::report() const {
+std::map<std::string, std::string> Up::run_dirs() const {
+    std::map<std::string, std::string> dirs;
+    for (const auto& outcome : outcomes_)
+        dirs[outcome.boot->machine().name] = outcome.boot->run_dir();
+    return dirs;
+}
+
+void Up::report(std::FILE* out) const {
     for (const auto& outcome : outcomes_) {
         const auto& state = outcome.boot->plan().state;
         std::string line = fmt::format(
             "{}: up after {:.1f} s ({}, {} {}, {} function{})", state.name, outcome.seconds,
             state.accel == "kvm" ? "KVM" : "TCG", state.ssh_port == 0 ? "kernel" : "image",
             state.kernel, state.functions, state.functions == 1 ? "" : "s");
-        std::puts(line.c_str());
+        fmt::print(out, "{}\n", line);
         if (state.ssh_port == 0) continue;
-        std::puts(("  ssh: " + ssh_command(outcome.boot->run_dir(), state.ssh_port)).c_str());
+        fmt::print(out, "  ssh: {}\n", ssh_command(outcome.boot->run_dir(), state.ssh_port));
         if (!outcome.boot->has_agent())
-            std::puts(
-                "  no guest agent answers yet; mimic exec, cp and verify need qemu-guest-agent "
-                "in the image");
+            fmt::print(out,
+                       "  no guest agent answers yet; mimic exec, cp and verify need "
+                       "qemu-guest-agent in the image\n");
     }
-    std::fflush(stdout);
+    std::fflush(out);
 }
 
-}  // namespace
-
-int run_up(const UpOptions& options) {
-    catch_interrupts();
-    auto source = load_up_source(options);
-    if (!source) {
-        std::fputs((source.error().message() + "\n").c_str(), stderr);
-        return 1;
-    }
-    return run_up(options, std::move(*source));
-}
-
-int run_up(const UpOptions& options, UpSource source) {
+Status up_from(const UpOptions& options, UpSource source, const WhileUp& work) {
     Status done;
     {
         Up up(options, std::move(source));
         done = up.prepare();
         if (done) done = up.boot_all();
         if (done) {
-            up.report();
-            done = up.stay();
+            // Who releases machines says so by that.
+            if (work || options.foreground) up.mark_running();
+            up.report(work ? stderr : stdout);
+            done = work ? work(up.run_dirs()) : up.stay();
         }
         if (!done && interrupted() == 0 && up.has_started()) say("taking down what was started");
     }
     if (interrupted() != 0) {
         say(fmt::format("stopped by a signal; nothing is left running"));
-        return 128 + interrupted();
+        return fail(std::errc::interrupted, "stopped by signal {}", interrupted());
     }
-    if (done) return 0;
-    std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(done.error().message())).c_str(),
-               stderr);
-    return 1;
+    if (!done)
+        std::fputs(
+            fmt::format("mimic: error: {}\n", terminal_lines(done.error().message())).c_str(),
+            stderr);
+    return done;
+}
+
+int status_of_up(const Status& up) {
+    if (up) return 0;
+    return up.error().code() == std::errc::interrupted ? 128 + interrupted() : 1;
+}
+
+}  // namespace
+
+int run_up(const UpOptions& options) {
+    return status_of_up(up_while(options, nullptr));
+}
+
+int run_up(const UpOptions& options, UpSource source) {
+    return status_of_up(up_from(options, std::move(source), nullptr));
+}
+
+Status up_while(const UpOptions& options, const WhileUp& work) {
+    catch_interrupts();
+    auto source = load_up_source(options);
+    if (!source) {
+        std::fputs((source.error().message() + "\n").c_str(), stderr);
+        return tl::unexpected(std::move(source).error());
+    }
+    return up_from(options, std::move(*source), work);
 }
 
 }  // namespace mimic::machine

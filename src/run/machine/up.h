@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/task_runner.h"
 #include "topology/model.h"
+#include "topology/parameters.h"
 
 namespace mimic::machine {
 
@@ -18,13 +21,17 @@ struct UpSource;
 
 struct UpOptions {
     std::string file;                            // "-": standard input
+    topology::Parameters parameters;             // of the file, by --set
     std::string machine;                         // only this one; empty: all of the file
+    std::optional<unsigned> machine_number;      // only that one, from 0: a pod knows its number
     Duration timeout = std::chrono::minutes(5);  // for one guest to boot
     std::string kernel;                  // overrides the file's kernel release; empty: does not
     std::string accel;                   // "tcg" or "kvm" override the file; empty: does not
     std::vector<std::string> qemu_args;  // appended to QEMU's command line, unchecked
     bool allow_commands = false;         // start servers that the file names (`command:`)
     bool foreground = false;             // stay until ^C, then take the machines down
+    bool logs = false;                   // while we are here: what the guests print
+    int log_fd = 1;                      // where to
     uint64_t min_memory = 0;  // machines with less get so much, shared as the file shares it
 
     // Of callers that make more of a machine than its file says:
@@ -40,5 +47,13 @@ int run_up(const UpOptions& options);
 
 /// The same for a file that was read already; signals are caught already, too.
 int run_up(const UpOptions& options, UpSource source);
+
+/// What is done while machines run; gets their run folders by name.
+using WhileUp = std::function<Status(const std::map<std::string, std::string>& run_dirs)>;
+
+/// Boots the machines, does `work`, and takes them down, whatever came of it; without `work` it
+/// does what run_up() does. With it, everything said goes to stderr, which errors have been told to
+/// already. Errors: interrupted, by a signal; those of booting and of `work`. Main thread only.
+Status up_while(const UpOptions& options, const WhileUp& work);
 
 }  // namespace mimic::machine

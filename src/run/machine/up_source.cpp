@@ -36,6 +36,17 @@ void raise_memory(topology::Machine& machine, uint64_t least) {
     }
 }
 
+Status keep_machine_number(topology::Model& model, unsigned number) {
+    if (number >= model.machines.size())
+        return fail(std::errc::invalid_argument,
+                    "mimic: error: the file has {} machine{}, none with number {}",
+                    model.machines.size(), model.machines.size() == 1 ? "" : "s", number);
+    topology::Machine kept = std::move(model.machines[number]);
+    model.machines.clear();
+    model.machines.push_back(std::move(kept));
+    return {};
+}
+
 /// Paths of external servers as seen from the file's folder. A file is not believed enough to start
 /// programs: its user must say so.
 Status place_servers(UpSource& source, const UpOptions& options) {
@@ -79,7 +90,12 @@ Result<UpSource> load_up_source(const UpOptions& options) {
     source.folder = is_stdin ? here : source.path.substr(0, source.path.rfind('/'));
     auto text = read_small_file(is_stdin ? "/dev/stdin" : options.file);
     if (!text) return tl::unexpected(std::move(text).error().with_context("mimic: error"));
-    source.text = std::move(*text);
+    auto replaced = topology::replace_parameters(*text, options.parameters);
+    if (!replaced)
+        return tl::unexpected(
+            std::move(replaced).error().with_context("mimic: error: " + source.path));
+    // What ran, for whoever reads the copy in the machine's folder.
+    source.text = std::move(*replaced);
     auto model = topology::parse(source.text, is_stdin ? source.path : options.file,
                                  devices::all_models());
     if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
@@ -90,6 +106,8 @@ Result<UpSource> load_up_source(const UpOptions& options) {
         if (Status kept = topology::keep_machine(source.model, options.machine); !kept)
             return tl::unexpected(std::move(kept).error().with_context("mimic: error"));
     }
+    if (options.machine_number)
+        MIMIC_TRY(keep_machine_number(source.model, *options.machine_number));
     if (!options.kernel.empty()) MIMIC_TRY(override_kernel(source.model, options.kernel));
     for (topology::Machine& machine : source.model.machines)
         raise_memory(machine, options.min_memory);

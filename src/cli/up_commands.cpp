@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/up_commands.h"
+#include "devices/all_models.h"
+
+#include <cstdio>
+#include <memory>
+
+#include "base/private_files.h"
+#include "base/terminal_text.h"
+#include "guest_image/guest_image.h"
+#include "guest_image/prepared_image.h"
+#include "machine/run_command.h"
+#include "machine/up.h"
+
+namespace mimic::cli {
+namespace {
+
+constexpr auto kKernels = {"6.1", "6.12", "newest"};
+
+struct UpArguments {
+    machine::RunOptions run;
+    unsigned timeout = 300;
+    unsigned number = 0;
+    std::vector<std::string> set;
+    std::string set_file;
+};
+
+// What up and run have in common.
+CLI::Option* add_boot_options(CLI::App& command, UpArguments& arguments) {
+    auto& options = arguments.run.up;
+    command.add_option("FILE", options.file, "Topology file (YAML); - for standard input")
+        ->required();
+    add_set_option(command, arguments.set);
+    command.add_option("--set-file", arguments.set_file,
+                       "A file with lines KEY=VALUE, as for --set");
+    auto* name = command.add_option("--machine", options.machine, "Only this machine");
+    auto* number = command.add_option("--machine-number", arguments.number,
+                                      "Only that machine of the file, from 0");
+    number->excludes(name);
+    command
+        .add_option("--timeout", arguments.timeout, "Seconds that a guest may take to boot (300)")
+        ->check(CLI::Range(1u, 86400u));
+    command.add_option("--kernel", options.kernel, "Kernel release in place of the file's")
+        ->check(CLI::IsMember(kKernels));
+    command.add_option("--accel", options.accel, "tcg or kvm, in place of the file's")
+        ->check(CLI::IsMember({"tcg", "kvm"}));
+    command
+        .add_option("--qemu-arg", options.qemu_args,
+                    "One more argument for QEMU, as it is; may be repeated")
+        ->expected(1)
+        ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
+
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command.add_flag("--allow-commands", options.allow_commands,
+                     "Start the servers that the file names by 'command:'; it is your own");
+    return number;
+}
+
+void read_boot_options(UpArguments& arguments, bool has_number) {
+    auto& options = arguments.run.up;
+    options.timeout = std::chrono::seconds(arguments.timeout);
+    if (has_number) options.machine_number = arguments.number;
+    options.parameters = read_set_option(arguments.set);
+    if (arguments.set_file.empty()) return;
+    const auto text = read_small_file(arguments.set_file);
+    if (!text) throw CLI::ValidationError("--set-file", text.error().message());
+    if (const auto read = topology::add_parameter_lines(options.parameters, *text); !read)
+        throw CLI::ValidationError("--set-file",
+                                   arguments.set_file + ": " + read.error().message());
+}
+
+void add_up(CLI::App& app, Action& action) {
+    auto arguments = std::make_shared<UpArguments>();
+    auto& options = arguments->run.up;
+    auto* command = app.add_subcommand("up", "Boot the machines of a file with their devices");
+    auto* number = add_boot_options(*command, *arguments);
+    auto* foreground = command->add_flag("--foreground", options.foreground,
+                                         "Stay until ^C, then take all down");
+    command->add_flag("--logs", options.logs, "With --foreground: print what the guests print")
+        ->needs(foreground);
+    command->callback([arguments, number, &action] {
+        read_boot_options(*arguments, number->count() != 0);
+        action = [arguments] { return machine::run_up(arguments->run.up); };
+    });
+}
+
+void add_run(CLI::App& app, Action& action) {
+    auto arguments = std::make_shared<UpArguments>();
+    auto limit = std::make_shared<unsigned>(0);
+    auto& run = arguments->run;
+    auto* command = app.add_subcommand(
+        "run", "Boot a file, run a command in a guest, take it down: run FILE -- CMD");
+    auto* number = add_boot_options(*command, *arguments);
+    command->add_option("CMD", run.argv, "Command and arguments, after --")->required();
+    command->add_option("--in", run.in, "The machine that runs it (the only one)");
+    command->add_option("--limit", *limit, "Seconds that the command may take (no limit)")
+        ->check(CLI::Range(1u, 31'536'000u));
+    command->add_option("--record", run.record,
+                        "Write what came of it as JSON to a file; -: print it as a line, in place "
+                        "of the command's output");
+    command->add_flag("--logs", run.up.logs, "Print what the guests print to standard error");
+    command->callback([arguments, limit, number, &action] {
+        read_boot_options(*arguments, number->count() != 0);
+        arguments->run.timeout = std::chrono::seconds(*limit);
+        arguments->run.up.log_fd = STDERR_FILENO;
+        action = [arguments] { return machine::run_run(arguments->run); };
+    });
+}
+
+int prepare(const std::vector<std::string>& kernels, const std::string& folder) {
+    guest_image::StderrProgress progress;
+    for (const std::string& series : kernels) {
+        topology::Kernel kernel;
+        kernel.release = series;
+        const auto image = guest_image::build_guest_image(kernel, devices::all_models(), progress);
+        const Status stored = image ? guest_image::store_prepared_image(*image, series, folder)
+                                    : Status(tl::unexpected(image.error()));
+        if (stored) continue;
+        fmt::print(stderr, "mimic: error: {}\n", terminal_lines(stored.error().message()));
+        return 1;
+    }
+    return 0;
+}
+
+void add_prepare(CLI::App& app, Action& action) {
+    auto folder = std::make_shared<std::string>();
+    auto kernels = std::make_shared<std::vector<std::string>>(std::vector<std::string>{"6.1"});
+    auto* command = app.add_subcommand(
+        "prepare", "Make what guests boot, for a place without a network: MIMIC_GUEST_IMAGES=DIR");
+    command->add_option("DIR", *folder, "Folder for vmlinux-RELEASE and initrd-RELEASE")
+        ->required()
+        ->check(CLI::ExistingDirectory);
+    command->add_option("--kernel", *kernels, "Kernel release; may be repeated (6.1)")
+        ->expected(1)
+        ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
+
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::IsMember(kKernels));
+    command->callback([folder, kernels, &action] {
+        action = [folder, kernels] { return prepare(*kernels, *folder); };
+    });
+}
+
+}  // namespace
+
+void add_set_option(CLI::App& command, std::vector<std::string>& pairs) {
+    command.add_option("--set", pairs, "KEY=VALUE: what ${KEY} is in the file; may be repeated")
+        ->expected(1)
+        ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
+
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+topology::Parameters read_set_option(const std::vector<std::string>& pairs) {
+    topology::Parameters parameters;
+    for (const std::string& pair : pairs)
+        if (const auto added = topology::add_parameter(parameters, pair); !added)
+            throw CLI::ValidationError("--set", added.error().message());
+    return parameters;
+}
+
+void add_up_commands(CLI::App& app, Action& action) {
+    add_up(app, action);
+    add_run(app, action);
+    add_prepare(app, action);
+}
+
+}  // namespace mimic::cli

@@ -1,0 +1,90 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# run_vm_test.sh BIN_DIR SOURCE_DIR: `mimic run`, parameters of files, and what is prepared for places without a network.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib.sh"
+mimic=$BIN/mimic
+cat >"$SANDBOX/m.yaml" <<'TEXT'
+version: 1
+machine:
+  name: ${name:-m}
+  cpus: 1
+  memory: 192M
+  devices:
+    - name: gpu{index}
+      model: mock-accel
+      count: ${gpus:-1}
+TEXT
+nothing_left() {
+    run 0 "$mimic" ps --names
+    [ ! -s "$SANDBOX/out" ] || bad "a machine is left"
+}
+
+begin "words that are wrong"
+run 2 "$mimic" run "$SANDBOX/m.yaml"
+run 2 "$mimic" run "$SANDBOX/m.yaml" --set gpus -- true
+run 2 "$mimic" up "$SANDBOX/m.yaml" --set "gpus={x}"
+run 2 "$mimic" up "$SANDBOX/m.yaml" --logs
+has err "--foreground"
+run 125 "$mimic" run "$SANDBOX/m.yaml" --set gpu=2 -- true
+has err "did you mean gpus?"
+run 1 "$mimic" up "$SANDBOX/m.yaml" --machine-number 1
+has err "the file has 1 machine, none with number 1"
+run 1 "$mimic" up "$SANDBOX/m.yaml" --set gpus=many
+has err "expected a number"
+run 1 "$mimic" ps --ready
+has err "no machine is here"
+
+begin "plan takes parameters"
+run 0 "$mimic" plan "$SANDBOX/m.yaml" --set gpus=2 --set name=other
+has out '"name": "other"'
+has out '"name": "gpu1"'
+run 0 "$mimic" plan "$SANDBOX/m.yaml"
+lacks out '"name": "gpu1"'
+
+begin "prepare makes what up boots without tools and cache"
+mkdir "$SANDBOX/images"
+run 0 "$mimic" prepare "$SANDBOX/images"
+printf 'gpus=2\n# a comment\n' >"$SANDBOX/case"
+# Neither Mimic's sources nor the cache have what a guest boots.
+export MIMIC_GUEST_IMAGES=$SANDBOX/images
+begin "run: output and status of the command, with what is prepared"
+run 3 "$mimic" run "$SANDBOX/m.yaml" --set-file "$SANDBOX/case" --record "$SANDBOX/record" -- \
+    sh -c 'ls /sys/class/mock-accel; echo oops >&2; exit 3'
+[ "$(cat "$SANDBOX/out")" = $'mock0\nmock1' ] || bad "standard output is not the command's"
+has err oops
+python3 - "$SANDBOX/record" <<'TEXT' || bad "the record"
+import json, sys
+record = json.load(open(sys.argv[1]))
+expected = {"format": "mimic-run", "machine": "m", "parameters": {"gpus": "2"}, "status": 3, "problem": "", "truncated": False,
+            "stdout": "mock0\nmock1\n", "stderr": "oops\n"}
+wrong = {key: record.get(key) for key in expected if record.get(key) != expected[key]}
+print(wrong)
+sys.exit(1 if wrong or record["boot_seconds"] <= 0 else 0)
+TEXT
+nothing_left
+
+begin "run: a signal ends it, and nothing is left"
+"$mimic" run "$SANDBOX/m.yaml" --logs --record - -- sh -c 'echo begun >/dev/console; sleep 1000' >"$SANDBOX/record" 2>"$SANDBOX/logs" &
+pid=$!
+eventually grep -q begun "$SANDBOX/logs"
+run 0 "$mimic" ps --ready
+kill -TERM "$pid"
+wait "$pid"
+status=$?
+[ "$status" -eq 143 ] || bad "status $status of one that was ended by SIGTERM"
+grep -q '"status":143' "$SANDBOX/record" || bad "no record of it"
+grep -q "mimic: ready" "$SANDBOX/logs" || bad "--logs does not print the console"
+nothing_left
+
+begin "run: a command that takes too long"
+run 124 "$mimic" run "$SANDBOX/m.yaml" --limit 1 --record - -- sleep 1000
+has out '"status":124'
+has out 'did not end within 1 s'
+nothing_left
+
+begin "a kernel that was not prepared"
+run 125 "$mimic" run "$SANDBOX/m.yaml" --kernel 6.12 --record - -- true
+has out '"status":125'
+has err "has kernels: 6.1;"

@@ -140,22 +140,32 @@ std::optional<int> check_words(const CLI::App& app, const std::vector<std::strin
     return 2;
 }
 
-std::vector<std::string> guard_guest_command(const CLI::App& app, std::vector<std::string> words) {
-    if (words.empty() || words[0] != "exec") return words;
-    const CLI::App* const exec = subcommand(app, "exec");
-    if (exec == nullptr) return words;
-    size_t at = 1;
-    for (; at < words.size() && words[at].starts_with('-'); ++at) {
-        if (words[at] == "--") return words;
-        const CLI::Option* const option = option_of(*exec, words[at]);
+std::vector<size_t> positional_words(const CLI::App& command,
+                                     const std::vector<std::string>& words) {
+    std::vector<size_t> places;
+    for (size_t at = 1; at < words.size() && words[at] != "--"; ++at) {
+        if (words[at].size() < 2 || !words[at].starts_with('-')) {
+            places.push_back(at);
+            continue;
+        }
+        const CLI::Option* const option = option_of(command, words[at]);
         const bool takes_next = option != nullptr && option->get_type_size() != 0 &&
                                 option->get_expected_min() > 0 &&
                                 words[at].find('=') == std::string::npos;
         if (takes_next) ++at;
     }
-    ++at;  // NODE
-    if (at < words.size() && words[at] != "--")
-        words.insert(words.begin() + static_cast<std::ptrdiff_t>(at), "--");
+    return places;
+}
+
+std::vector<std::string> guard_guest_command(const CLI::App& app, std::vector<std::string> words) {
+    if (words.empty() || words[0] != "exec") return words;
+    const CLI::App* const exec = subcommand(app, "exec");
+    if (exec == nullptr) return words;
+    const auto places = positional_words(*exec, words);
+    if (places.empty()) return words;
+    const size_t command = places.front() + 1;  // behind NODE
+    if (command < words.size() && words[command] != "--")
+        words.insert(words.begin() + static_cast<std::ptrdiff_t>(command), "--");
     return words;
 }
 

@@ -35,6 +35,11 @@ std::optional<int> check_words(const CLI::App& app, const std::vector<std::strin
 /// ours.
 std::vector<std::string> guard_guest_command(const CLI::App& app, std::vector<std::string> words);
 
+/// Where in `words`, which begin with the name of `command`, words stand that are neither options
+/// nor their values, up to "--".
+std::vector<size_t> positional_words(const CLI::App& command,
+                                     const std::vector<std::string>& words);
+
 /// Prints an error of the parser, with the nearest option where one is unknown, and where to read
 /// on.
 void print_parse_error(const CLI::App& app, const CLI::ParseError& error);

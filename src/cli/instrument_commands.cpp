@@ -2,6 +2,7 @@
 #include "cli/instrument_commands.h"
 
 #include <charconv>
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -99,11 +100,22 @@ void add_api(CLI::App& app, Action& action, const char* name, const char* what, 
     auto options = std::make_shared<commands::ServeApiOptions>();
     options->page = page;
     auto* api = app.add_subcommand(name, what);
+    auto where = std::make_shared<std::string>();
+    api->add_option("WHERE", *where, "With --context: the pod or machine (the only one)");
     api->add_option("--port", options->port, "Port of 127.0.0.1 (one that is free)");
     api->add_option("--token-file", options->token_file,
                     "Take the token from FILE, which only you can read (a new one, printed)");
-    api->callback(
-        [options, &action] { action = [options] { return commands::run_serve_api(*options); }; });
+    api->add_option("--tunnel-port", options->tunnel,
+                    "A port of 127.0.0.1 elsewhere that leads here, as with ssh -L (none)");
+    api->add_flag("--until-eof", options->until_eof, "Serve until standard input ends");
+    api->callback([options, where, &action] {
+        action = [options, where] {
+            if (where->empty()) return commands::run_serve_api(*options);
+            std::fputs("mimic: error: here all machines are served; a name is for --context\n",
+                       stderr);
+            return 2;
+        };
+    });
 }
 
 }  // namespace

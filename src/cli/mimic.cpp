@@ -14,6 +14,7 @@
 
 #include "cli/command_words.h"
 #include "cli/commands.h"
+#include "cli/remote_commands.h"
 
 namespace {
 
@@ -25,18 +26,19 @@ int run(int argc, char** argv) {
     mimic::cli::Action action;
     mimic::cli::add_commands(app, action);
     std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    const auto remote = mimic::cli::take_remote_options(words);
     if (const auto status = mimic::cli::check_words(app, words)) return *status;
     words = mimic::cli::guard_guest_command(app, std::move(words));
     try {
-        std::reverse(words.begin(), words.end());  // the parser takes them from the back
-        app.parse(std::move(words));
+        // The parser takes them from the back.
+        app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
     } catch (const CLI::ParseError& error) {
         // --help and --version are "errors" with status 0.
         if (error.get_exit_code() == 0) return app.exit(error);
         mimic::cli::print_parse_error(app, error);
         return kUsage;
     }
-    return action();
+    return remote ? remote(app, words) : action();
 }
 
 // What is closed would else be the number of the first file or socket that is opened: a guest's

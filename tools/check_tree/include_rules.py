@@ -63,10 +63,12 @@ MAY_INCLUDE = {
     "dra": SERVICE | {"slices", "kube"},
     # A Kubernetes whose nodes are machines of ours.
     "cluster": SERVING | {"device_host", "guest_image", "guest_agent", "machine", "kube"},
+    # Machines in pods, by the user's kubectl.
+    "remote": SERVICE | {"machine"},
     "commands": SERVING | {"device_host", "machine", "gateway", "replay", "page"},
     "cli": SERVING | {
         "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
-        "guest_agent", "verify", "slices", "kube", "dra", "cluster"},
+        "guest_agent", "verify", "slices", "kube", "dra", "cluster", "remote"},
 }
 
 # What tests of folders below may include besides: the lists that programs hand to the parser and to Kubernetes.

@@ -84,8 +84,10 @@ bool ApiGate::is_of_page(const service::HttpRequest& request) const {
 bool ApiGate::is_our_host(const std::string& host) const {
     const uint16_t port = port_;
     if (port == 0) return false;
+    const uint16_t tunnel = tunnel_;
     return std::ranges::any_of(std::array{"127.0.0.1", "localhost"}, [&](const char* name) {
-        return host == fmt::format("{}:{}", name, port);
+        return host == fmt::format("{}:{}", name, port) ||
+               (tunnel != 0 && host == fmt::format("{}:{}", name, tunnel));
     });
 }
 

@@ -17,7 +17,7 @@
 
 namespace mimic::commands {
 
-/// Immutable but for the port; thread-safe.
+/// Immutable but for the ports; thread-safe.
 class ApiGate {
 public:
     /// `assets`: the files of a page, or none.
@@ -26,6 +26,9 @@ public:
 
     /// The port that clients name in Host. 0, as at first: no request is let in.
     void set_port(uint16_t port) { port_ = port; }
+
+    /// One more port that clients may name: that of a tunnel which ends at ours. 0: none.
+    void set_tunnel(uint16_t port) { tunnel_ = port; }
 
     /// An answer for a request that must not be served: 421 for a foreign Host, 401 without the
     /// token. Where there is a page, all that is not of the API is for everybody.
@@ -47,6 +50,7 @@ private:
     const std::string token_;
     const std::span<const page::Asset> assets_;
     std::atomic<uint16_t> port_{0};
+    std::atomic<uint16_t> tunnel_{0};
 };
 
 /// 64 hexadecimal digits from the kernel's random numbers. Errors: those of getrandom(2).

@@ -86,6 +86,18 @@ TEST_F(Gate, ForeignHostsAreRefusedEvenWithTheToken) {
     EXPECT_EQ(status(request("/", "", "evil.example:8080")), 421);
 }
 
+TEST_F(Gate, TheEndOfATunnelIsOneMoreName) {
+    const std::string token = "Bearer 0123456789abcdef";
+    EXPECT_EQ(status(request("/v1/machines", token, "127.0.0.1:9090")), 421);
+    gate.set_tunnel(9090);
+    EXPECT_EQ(status(request("/v1/machines", token, "127.0.0.1:9090")), 0);
+    EXPECT_EQ(status(request("/v1/machines", token, "localhost:9090")), 0);
+    EXPECT_EQ(status(request("/v1/machines", token)), 0);
+    EXPECT_EQ(status(request("/v1/machines", "", "127.0.0.1:9090")), 401);
+    EXPECT_EQ(status(request("/v1/machines", token, "example.com:9090")), 421);
+    EXPECT_EQ(status(request("/v1/machines", token, "127.0.0.1:0")), 421);
+}
+
 TEST_F(Gate, LetsNobodyInBeforeThePortIsKnown) {
     const ApiGate closed("0123456789abcdef", kAssets);
     EXPECT_EQ(closed.guard(request("/", "", "127.0.0.1:0"))->status, 421);

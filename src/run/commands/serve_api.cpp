@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "commands/serve_api.h"
 
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
 #include <csignal>
 #include <cstdio>
 
+#include "base/unique_fd.h"
 #include "commands/api_gate.h"
 #include "gateway/gateway.h"
 #include "service/http_server.h"
@@ -24,6 +30,28 @@ Status say_where(const ServeApiOptions& options, uint16_t port, const std::strin
     if (std::puts(line.c_str()) < 0 || std::fflush(stdout) != 0)
         return fail_errno("cannot print the address");
     return {};
+}
+
+Status wait_for(const sigset_t& signals) {
+    int number = 0;
+    ::sigwait(&signals, &number);
+    return {};
+}
+
+// The other end of a connection that goes through several programs, such as kubectl: those do not
+// pass signals on, but close what is ours.
+Status wait_for_eof(const sigset_t& signals) {
+    const UniqueFd came(::signalfd(-1, &signals, SFD_CLOEXEC));
+    if (!came) return fail_errno("signalfd");
+    std::array<pollfd, 2> ends{{{.fd = came.get(), .events = POLLIN, .revents = 0},
+                                {.fd = STDIN_FILENO, .events = POLLIN, .revents = 0}}};
+    std::array<char, 256> dropped{};
+    for (;;) {
+        if (::poll(ends.data(), ends.size(), -1) < 0 && errno != EINTR) return fail_errno("poll");
+        if (ends[0].revents != 0) return {};
+        if (ends[1].revents != 0 && ::read(STDIN_FILENO, dropped.data(), dropped.size()) <= 0)
+            return {};
+    }
 }
 
 Status serve(const ServeApiOptions& options) {
@@ -57,10 +85,9 @@ Status serve(const ServeApiOptions& options) {
     MIMIC_ASSIGN_OR_RETURN(const auto http,
                            service::HttpServer::create_tcp(options.port, std::move(server)));
     gate.set_port(http->port());
+    gate.set_tunnel(options.tunnel);
     MIMIC_TRY(say_where(options, http->port(), token));
-    int number = 0;
-    ::sigwait(&stop, &number);
-    return {};
+    return options.until_eof ? wait_for_eof(stop) : wait_for(stop);
 }
 
 }  // namespace

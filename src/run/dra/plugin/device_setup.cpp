@@ -287,7 +287,7 @@ Status DeviceSetup::remove_files(const std::string& uid) {
 }
 
 Status DeviceSetup::undo(const PreparedClaim& claim, PluginState& state) {
-    MIMIC_TRY(remove_files(claim.uid));
+    auto files = remove_files(claim.uid);  // an error ends nothing that can be done
     const auto inventory = devices_.snapshot();
     for (const auto& prepared : claim.devices) {
         const KnownDevice* const device = inventory->find(prepared.device);
@@ -316,7 +316,7 @@ Status DeviceSetup::undo(const PreparedClaim& claim, PluginState& state) {
         state.made_vfs.erase(pf_name);
         at(Step::kUnprepareVfsRemoved);
     }
-    return {};
+    return files;
 }
 
 void DeviceSetup::remove_unused_vfs(PluginState& state) {

@@ -42,7 +42,7 @@ public:
     Status apply(const PreparedClaim& claim, const PluginState& state);
 
     /// The reverse; `state` still has the claim, and loses PFs whose VFs are removed. A device that
-    /// is gone is no error, files that cannot be removed are.
+    /// is gone is no error; files that cannot be removed are, and the rest is done nevertheless.
     Status undo(const PreparedClaim& claim, PluginState& state);
 
     /// Whether the files that the container runtime reads are there.

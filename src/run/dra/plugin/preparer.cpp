@@ -130,6 +130,7 @@ bool Preparer::answer_known(const std::string& uid, const Fetched& fetched, Plug
         // It was deallocated and allocated anew, and nobody unprepared it in between.
         if (const auto undone = setup_.undo(known, state); !undone) {
             answer.error = undone.error().message();
+            found->second.phase = Phase::kStarted;
             return true;
         }
         state.claims.erase(found);
@@ -285,6 +286,8 @@ UnprepareAnswers Preparer::unprepare(std::span<const ClaimRef> refs) {
                                                    : setup_.remove_files(uid);
         if (!undone) {
             answer = undone.error().message();
+            // Not what it was any more: a prepare would have to do it all.
+            if (found != state->claims.end()) found->second.phase = Phase::kStarted;
         } else if (found != state->claims.end()) {
             MIMIC_LOG("dra", kInfo, "Unprepared {}", full_name(found->second));
             state->claims.erase(found);

@@ -115,6 +115,25 @@ class NodeTest(unittest.TestCase):
             "get", "pods", "-n", "mimic-system", "-o", "jsonpath={.items[0].metadata.name}"))
         self.assertIn("mimic_dra_", metrics)
 
+    def test_pod_may_write_to_the_nodes_own_sys(self):
+        """No device of ours is in this node's /sys, so another container of the same template writes there, what it has read."""
+        self.install("root=")
+        wait("an empty pool", lambda: len(json.loads(must("get", "resourceslices", "-o", "json"))["items"]) == 1)
+        self.assertEqual(devices(), [])
+        spec = json.loads(must("get", "daemonset", "mimic", "-n", "mimic-system", "-o", "json"))["spec"]["template"]["spec"]
+        container = spec["containers"][0]
+        file = "/sys/module/printk/parameters/time"
+        container.update(image="mimic.local/busybox:1", command=["sh", "-c", 'cd /; value=$(cat %s); echo "$value" >%s' % (file, file)])
+        for key in ("args", "startupProbe", "livenessProbe", "readinessProbe", "ports"):
+            container.pop(key, None)
+        spec["restartPolicy"] = "Never"
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "writer", "namespace": "mimic-system"}, "spec": spec}
+        must("create", "-f", "-", text=json.dumps(pod))
+        self.addCleanup(must, "delete", "pod", "writer", "-n", "mimic-system")
+        phase = ("get", "pod", "writer", "-n", "mimic-system", "-o", "jsonpath={.status.phase}")
+        wait("it ends", lambda: must(*phase) in ("Succeeded", "Failed"))
+        self.assertEqual(must(*phase), "Succeeded", kubectl("logs", "writer", "-n", "mimic-system").stdout)
+
     def test_update_keeps_a_running_pods_device(self):
         self.install()
         wait("all devices are published", lambda: devices() == ALL)

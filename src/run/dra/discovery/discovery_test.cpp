@@ -155,6 +155,28 @@ TEST_F(Discovered, AFolderThatCannotBeReadEvictsNobody) {
     EXPECT_FALSE(store_.snapshot()->devices[0].gone);
 }
 
+// An event of the kernel alone brings a look: of /dev/null here, whose class plays the device's.
+TEST(DiscoveryEvents, TheKernelsEventsAskForALook) {
+    slices::DraFacts facts = kGpu;
+    facts.sysfs_class = "mem";
+    const FakeSysfs sysfs;
+    InventoryStore store(facts);
+    auto loop = EventLoop::create();
+    ASSERT_TRUE(loop);
+    auto made = Discovery::create(
+        **loop, facts, {.root = sysfs.root(), .rescan_period = kNever, .refresh_period = kNever},
+        store);
+    ASSERT_TRUE(made) << made.error().message();
+    EXPECT_EQ((*made)->scans(), 1u);
+    std::ofstream file("/sys/class/mem/null/uevent");
+    file << "change" << std::flush;
+    if (!file.good()) GTEST_SKIP() << "/sys is not ours to write: needs root";
+    for (int turn = 0; turn < 600 && (*made)->scans() == 1; ++turn) {
+        (*loop)->run_once(std::chrono::milliseconds(100));
+    }
+    EXPECT_GT((*made)->scans(), 1u);
+}
+
 TEST(DryRun, PrintsWhatWouldBePublished) {
     const FakeSysfs sysfs;
     sysfs.add("gpu0", "0000:11:00.0");

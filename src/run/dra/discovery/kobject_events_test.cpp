@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
+#include <fstream>
 #include <string>
 
 namespace mimic::dra {
@@ -44,6 +45,28 @@ TEST(KobjectEvents, OnlyTheKernelsGroupOfTheKernelCounts) {
     EXPECT_FALSE(is_from_kernel(from));
     from.nl_groups = 2;
     EXPECT_FALSE(is_from_kernel(from));
+}
+
+// The kernel repeats an event of a device on request: of /dev/null, which nobody minds.
+bool repeat_event() {
+    std::ofstream file("/sys/class/mem/null/uevent");
+    file << "change" << std::flush;
+    return file.good();
+}
+
+TEST(KobjectEvents, TheKernelIsHeard) {
+    auto loop = EventLoop::create();
+    ASSERT_TRUE(loop);
+    unsigned heard = 0;
+    auto events = KobjectEvents::create(**loop, [&heard](const KobjectEvent* event) {
+        if (event != nullptr && event->subsystem == "mem" && event->action == "change") ++heard;
+    });
+    if (!events) GTEST_SKIP() << "no netlink here: " << events.error().message();
+    if (!repeat_event()) GTEST_SKIP() << "/sys is not ours to write: needs root";
+    for (int turn = 0; turn < 100 && heard == 0; ++turn) {
+        (*loop)->run_once(std::chrono::milliseconds(100));
+    }
+    EXPECT_GE(heard, 1u);  // others may ask for one, too
 }
 
 // Somebody with a netlink socket of his own pretends to be the kernel.

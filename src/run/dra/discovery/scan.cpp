@@ -160,7 +160,7 @@ public:
         : root_(root),
           facts_(facts),
           class_dir_(fmt::format("sys/class/{}", facts.sysfs_class)),
-          shown_root_(root_text) {}
+          shown_root_(root_text.substr(0, root_text.find_last_not_of('/') + 1)) {}
 
     Result<Scan> run(bool vfs_on_demand);
 

@@ -77,9 +77,26 @@ func begin(t *testing.T, arguments ...string) *kit.Driver {
 		driver.Kill()
 		removeState(t)
 	})
+	offset := driver.LogSize()
 	driver.Start(t)
-	kit.WaitPublished(t, harness.NodeName, all...)
+	known(t, driver, offset)
 	return driver
+}
+
+// known waits until the driver's devices are published and the kubelet has it: a pod that comes earlier waits for the kubelet's next
+// look at it, which takes a minute.
+func known(t *testing.T, driver *kit.Driver, offset int64) {
+	t.Helper()
+	kit.WaitPublished(t, harness.NodeName, all...)
+	driver.Logged(t, offset, "The kubelet knows driver")
+}
+
+// again starts the driver again after its end, with other options, and waits until the kubelet has it.
+func again(t *testing.T, driver *kit.Driver, options ...string) {
+	t.Helper()
+	offset := driver.LogSize()
+	kit.Must(t, driver.With(options...).Component.Start())
+	known(t, driver, offset)
 }
 
 // removeState lets the next test begin as on a new node. A kubelet takes half a minute to remove slices of a driver that has gone.

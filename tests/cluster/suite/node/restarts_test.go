@@ -19,9 +19,11 @@ func TestKubeletRestart(t *testing.T) {
 	kit.Claim(t, namespace, "claim", uuid("accel", "NODE-B"))
 	kit.MakePod(t, namespace, "pod", []string{"claim"}, nil)
 	before := kit.Running(t, namespace, "pod")
+	offset := driver.LogSize()
 	kit.Must(t, kit.Cluster.Kubelet.Restart())
 	kit.Must(t, kit.Cluster.WaitNode(t.Context()))
 	kit.WaitPublished(t, harness.NodeName, all...)
+	driver.Logged(t, offset, "The kubelet knows driver")
 	kit.Claim(t, namespace, "next", uuid("accel", "NODE-C"))
 	kit.MakePod(t, namespace, "next", []string{"next"}, nil)
 	kit.Running(t, namespace, "next")
@@ -45,15 +47,14 @@ func TestKilledWhilePreparing(t *testing.T) {
 	for _, step := range prepareSteps {
 		t.Run(step, func(t *testing.T) {
 			driver.Kill()
-			kit.Must(t, driver.With("--crash-at", step).Component.Start())
-			kit.WaitPublished(t, harness.NodeName, all...)
+			again(t, driver, "--crash-at", step)
 			namespace := kit.Namespace(t, nil)
 			kit.Claim(t, namespace, "claim", uuid("accel", "NODE-B"))
 			kit.MakePod(t, namespace, "pod", []string{"claim"}, nil)
 			if state := driver.Ends(t); state != "signal: killed" {
 				t.Fatalf("the driver ends with %s", state)
 			}
-			kit.Must(t, driver.With().Component.Start())
+			again(t, driver)
 			kit.Poke(t, namespace, "pod")
 			kit.Running(t, namespace, "pod")
 			kit.Must(t, driver.Tree.Status("mock1", 1))
@@ -71,8 +72,7 @@ func TestKilledWhileUnpreparing(t *testing.T) {
 	for _, step := range unprepareSteps {
 		t.Run(step, func(t *testing.T) {
 			driver.Kill()
-			kit.Must(t, driver.With("--crash-at", step).Component.Start())
-			kit.WaitPublished(t, harness.NodeName, all...)
+			again(t, driver, "--crash-at", step)
 			namespace := kit.Namespace(t, nil)
 			kit.Claim(t, namespace, "claim", uuid("accel", "NODE-B"))
 			kit.MakePod(t, namespace, "pod", []string{"claim"}, nil)
@@ -81,7 +81,7 @@ func TestKilledWhileUnpreparing(t *testing.T) {
 			if state := driver.Ends(t); state != "signal: killed" {
 				t.Fatalf("the driver ends with %s", state)
 			}
-			kit.Must(t, driver.With().Component.Start())
+			again(t, driver)
 			kit.Poke(t, namespace, "pod")
 			kit.Gone(t, namespace, "pod")
 			driver.WaitClean(t, "mock1")
@@ -104,8 +104,9 @@ func TestAPIServerAway(t *testing.T) {
 	driver.Logged(t, offset, harness.Address)
 	kit.Must(t, kit.Cluster.API.Start())
 	kit.Must(t, kit.Cluster.WaitAPI(t.Context()))
+	known(t, driver, offset)
+	kit.Poke(t, namespace, "pod")
 	kit.Running(t, namespace, "pod")
-	kit.WaitPublished(t, harness.NodeName, all...)
 	kit.Delete(t, namespace, "pod")
 	kit.Gone(t, namespace, "pod")
 	driver.WaitClean(t, "mock1")

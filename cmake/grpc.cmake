@@ -33,7 +33,7 @@ if(MIMIC_STATIC_GRPC)
   file(GLOB absl ${folder}/libabsl_*.a)
   set(archives ${absl})
   foreach(name grpc++_unsecure grpc_unsecure gpr upb address_sorting protobuf re2 cares z)
-    find_library(MIMIC_ARCHIVE_${name} lib${name}.a REQUIRED)
+    find_library(MIMIC_ARCHIVE_${name} lib${name}.a REQUIRED)  # libgrpc-dev and what it depends on has them
     list(APPEND archives ${MIMIC_ARCHIVE_${name}})
   endforeach()
   target_link_libraries(mimic_grpc INTERFACE -Wl,--start-group ${archives} -Wl,--end-group)

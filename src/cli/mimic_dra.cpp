@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // mimic-dra: the node agent of Kubernetes (docs/kubernetes). Exit status: 0 done or ended by a
 // signal, 1 failure, 2 wrong usage.
+#include <malloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -174,6 +175,8 @@ int run(Words& words) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    // Twenty threads that mostly sleep would each keep memory of their own.
+    ::mallopt(M_ARENA_MAX, 2);
     try {
         if (const auto status = mimic::cli::simulate_main(argc, argv)) return *status;
         CLI::App app("Node agent of Kubernetes: publishes devices, prepares them for pods.",

@@ -246,6 +246,21 @@ TEST_F(KubeFiles, AClientCertificateSaysWhoWeAre) {
     answer = client_for(config).get(kNodes, "", "n");
     ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_EQ((*answer)["user"], "system:node:n1");
+    // One connection serves many requests, with credentials as files and as data.
+    for (const bool data : {false, true}) {
+        auto kept = config;
+        if (data) {
+            kept.ca_data = authority.certificate();
+            kept.certificate_data = pair.certificate;
+            kept.key_data = pair.key;
+            kept.certificate_file.clear();
+            kept.key_file.clear();
+        }
+        auto client = client_for(kept);
+        const int before = peer.connections();
+        for (int i = 0; i < 5; ++i) EXPECT_TRUE(client.get(kNodes, "", "n"));
+        EXPECT_EQ(peer.connections(), before + 1);
+    }
     config.key_file = write("client.key", authority.issue("other", {}).key);
     EXPECT_FALSE(client_for(config).get(kNodes, "", "n"));
 }

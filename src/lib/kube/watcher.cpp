@@ -60,12 +60,12 @@ void Watcher::watch(const std::stop_token& stop) {
                                              handler_.changed(std::move(event));
                                      });
     if (stop.stop_requested()) return;
-    // What told something or lasted has worked. Arbitrary: ten seconds.
-    if (heard || std::chrono::steady_clock::now() - begin > std::chrono::seconds(10))
-        backoff_.reset();
+    // What told something or lasted has worked. Arbitrary: ten seconds and one.
+    const auto lasted = std::chrono::steady_clock::now() - begin;
+    if (heard || lasted > std::chrono::seconds(10)) backoff_.reset();
     if (ended) {
         // A server that ends every watch at once is not asked as often as it can answer.
-        if (!heard) (void)wait_for(backoff_.next(), stop);
+        if (lasted < std::chrono::seconds(1)) (void)wait_for(backoff_.next(), stop);
         return;
     }
     // 410: that place is forgotten. Of other refusals (a version that it does not understand) the

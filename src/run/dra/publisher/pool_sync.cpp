@@ -13,6 +13,10 @@ namespace {
 using kube::metadata_text;
 using nlohmann::json;
 
+// Slices that are remembered. Arbitrary: a pool of 128 devices has three, and a server must not
+// choose how much memory a node agent takes.
+constexpr size_t kMaxObjects = 1000;
+
 // Versions are numbers that grow, all kinds of objects together (KEP-5504). Nothing if one is not.
 std::optional<uint64_t> version_number(const std::string& version) {
     uint64_t number = 0;
@@ -50,6 +54,7 @@ void PoolSync::put(json object) {
     if (known != objects_.end() && is_older(metadata_text(object, "resourceVersion"),
                                             metadata_text(known->second, "resourceVersion")))
         return;
+    if (known == objects_.end() && objects_.size() >= kMaxObjects) return;
     // A third of an object, and nothing that anybody here reads.
     if (const auto metadata = object.find("metadata"); metadata != object.end())
         metadata->erase("managedFields");

@@ -120,6 +120,12 @@ TEST_F(PoolSyncTest, EventsThatComeAfterADeletionBringNothingBack) {
     EXPECT_EQ(sync_.changed({"ADDED", other}), PoolSync::News::kChange);
 }
 
+TEST_F(PoolSyncTest, AServerDoesNotChooseHowMuchIsRemembered) {
+    for (int i = 0; i < 5000; ++i)
+        sync_.changed({"ADDED", json{{"metadata", {{"name", fmt::format("x{}", i)}}}}});
+    EXPECT_EQ(sync_.slice_count(), 1000u);
+}
+
 TEST_F(PoolSyncTest, AConflictIsMendedByTheNextStep) {
     ASSERT_TRUE(sync_.want(small_pool({"a"})));
     relist();

@@ -25,6 +25,15 @@ SteadyTime now() {
 
 constexpr SteadyTime kNever = SteadyTime::max();
 
+// Of one answer, and of all slices of a node: 128 devices take 100 kB. Arbitrary otherwise.
+constexpr size_t kMaxAnswer = size_t{16} << 20;
+
+std::shared_ptr<const kube::ClientConfig> bounded(const kube::ClientConfig& config) {
+    auto copy = std::make_shared<kube::ClientConfig>(config);
+    copy->max_answer = std::min(copy->max_answer, kMaxAnswer);
+    return copy;
+}
+
 std::string text_of(const kube::ApiError& error) {
     return error.status == 0 ? error.message
                              : fmt::format("{} {}: {}", error.status, error.reason, error.message);
@@ -36,7 +45,8 @@ class Publisher::Impl {
 public:
     explicit Impl(PublisherConfig config)
         : config_(std::move(config)),
-          client_(config_.client),
+          client_config_(bounded(*config_.client)),
+          client_(client_config_),
           backoff_(config_.backoff),
           foreign_(config_.foreign) {
         watching_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
@@ -74,6 +84,7 @@ private:
     void note_error(log::RateLimit& limit, const std::string& text);
 
     const PublisherConfig config_;
+    const std::shared_ptr<const kube::ClientConfig> client_config_;  // shared by both clients
     PoolSync sync_;
 
     // Of the writing thread.
@@ -166,7 +177,7 @@ void Publisher::Impl::watch(const std::stop_token& stop) {
     options.backoff = config_.backoff;
     while (!stop.stop_requested()) {
         try {
-            kube::Watcher(config_.client, options, handler).run(stop);
+            kube::Watcher(client_config_, options, handler).run(stop);
         } catch (const std::exception& error) {
             // No memory, mostly. A node agent goes on.
             failed({0, "", error.what(), std::nullopt});

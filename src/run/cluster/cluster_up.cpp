@@ -40,7 +40,8 @@ constexpr size_t kShownLines = 12;
 /// for by name; the newest kernels have them built in.
 const std::vector<std::string>& node_modules() {
     static const std::vector<std::string> modules{"virtio_net",      "virtio_blk", "crc32c_intel?",
-                                                  "crc32c_generic?", "ext4",       "overlay"};
+                                                  "crc32c_generic?", "ext4",       "overlay",
+                                                  "bridge",          "veth"};
     return modules;
 }
 

@@ -32,8 +32,8 @@ constexpr std::pair<const char*, const char*> kNodeFiles[] = {
     {"to-api", "/k8s/to-api"},
     {"containerd.toml", "/k8s/containerd.toml"},
     {"kubelet.yaml", "/k8s/kubelet.yaml"},
-    {"99-none.conflist", "/etc/cni/net.d/99-none.conflist"},
-    {"mimic-lo", "/opt/cni/bin/mimic-lo"},
+    {"99-pods.conflist", "/etc/cni/net.d/99-pods.conflist"},
+    {"pod-network", "/opt/cni/bin/pod-network"},
 };
 
 Result<std::string> file_digest(const std::string& path) {

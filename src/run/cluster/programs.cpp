@@ -40,6 +40,8 @@ Status add_program(const std::string& folder, const std::string& name, Programs&
     MIMIC_ASSIGN_OR_RETURN(const Command found, find_program(folder, name));
     // A program for all of them knows by its own name what it is asked for.
     programs.node.push_back({found.front(), "/k8s/bin/" + name});
+    // For people: the guest's own PATH has no /k8s.
+    if (name == "ctr") programs.node.push_back({found.front(), "/usr/bin/ctr"});
     return {};
 }
 

@@ -48,8 +48,8 @@ struct RunContext {
     uint16_t ssh_port = 0;  // host port forwarded to the guest's 22 (image boot); 0: no network
 
     // Of a direct boot; a machine that boots an image has a disk and a network of its own.
-    std::string root_disk;  // raw ext4 that the guest makes its root; what it writes to it is
-                            // thrown away. Empty: the initramfs stays the root
+    std::string root_disk;   // raw ext4 that the guest makes its root; what it writes to it is
+                             // thrown away. Empty: the initramfs stays the root
     std::string root_files;  // tar archive, a multiple of 512 bytes, that is unpacked onto it first
     GuestNetwork network;
 

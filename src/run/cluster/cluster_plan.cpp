@@ -45,6 +45,34 @@ void kill_and_wait(const machine::ProcessId& id) {
     while (id.is_running() && SteadyClock().now() < deadline) ::usleep(5000);
 }
 
+/// Held while a folder is claimed or removed: two who do it wait for each other.
+Result<UniqueFd> lock_clusters() {
+    MIMIC_ASSIGN_OR_RETURN(const auto root, machine::RunRoot::open());
+    MIMIC_ASSIGN_OR_RETURN(UniqueFd guard, open_lock(root.path() + "/.clusters.lock"));
+    while (::flock(guard.get(), LOCK_EX) != 0)
+        if (errno != EINTR) return fail_errno("lock {}", root.path());
+    return guard;
+}
+
+Status remove_locked(const std::string& name) {
+    if (const auto state_dir = cluster_state_path(name))
+        MIMIC_TRY(remove_tree(*state_dir + "/etcd"));
+    return remove_tree(cluster_dir_path(name));
+}
+
+Status clean_locked(const std::string& name) {
+    if (is_cluster_alive(name))
+        return fail(std::errc::device_or_resource_busy,
+                    "cluster {0} is already running. Stop it with: mimic cluster down {0}", name);
+    if (const auto text = read_small_file(cluster_dir_path(name) + "/state.json")) {
+        // Children of a killed supervisor die with it; this is for those that the kernel has not
+        // got round to yet.
+        if (const auto state = parse_cluster_state(*text))
+            for (const auto& [process, id] : state->processes) kill_and_wait(id);
+    }
+    return remove_locked(name);
+}
+
 }  // namespace
 
 std::string to_json(const ClusterPlan& plan) {
@@ -115,31 +143,22 @@ bool is_cluster_alive(const std::string& name) {
 }
 
 Status clean_cluster(const std::string& name) {
-    const std::string dir = cluster_dir_path(name);
-    if (is_cluster_alive(name))
-        return fail(std::errc::device_or_resource_busy, "cluster {} is running", name);
-    if (const auto text = read_small_file(dir + "/state.json")) {
-        // Children of a killed supervisor die with it; this is for those that the kernel has not
-        // got round to yet.
-        if (const auto state = parse_cluster_state(*text))
-            for (const auto& [process, id] : state->processes) kill_and_wait(id);
-    }
-    if (const auto state_dir = cluster_state_path(name))
-        MIMIC_TRY(remove_tree(*state_dir + "/etcd"));
-    return remove_tree(dir);
+    MIMIC_ASSIGN_OR_RETURN(const auto guard, lock_clusters());
+    return clean_locked(name);
+}
+
+Status remove_cluster(const std::string& name, UniqueFd lock) {
+    MIMIC_ASSIGN_OR_RETURN(const auto guard, lock_clusters());
+    MIMIC_TRY(remove_locked(name));
+    lock.reset();
+    return {};
 }
 
 Result<ClusterDir> claim_cluster(const std::string& name) {
     if (!machine::is_machine_name(name))
         return fail(std::errc::invalid_argument, "\"{}\" is no name of a cluster", name);
-    MIMIC_ASSIGN_OR_RETURN(const auto root, machine::RunRoot::open());
-    // Two at the same time: one waits, and then finds the other's folder in use.
-    MIMIC_ASSIGN_OR_RETURN(const auto guard, open_lock(root.path() + "/.clusters.lock"));
-    if (::flock(guard.get(), LOCK_EX) != 0) return fail_errno("lock {}", root.path());
-    if (is_cluster_alive(name))
-        return fail(std::errc::device_or_resource_busy,
-                    "cluster {0} is already running. Stop it with: mimic cluster down {0}", name);
-    MIMIC_TRY(clean_cluster(name));
+    MIMIC_ASSIGN_OR_RETURN(const auto guard, lock_clusters());
+    MIMIC_TRY(clean_locked(name));
     ClusterDir claimed{.path = cluster_dir_path(name), .lock = {}};
     MIMIC_TRY(make_private_dir(claimed.path));
     MIMIC_ASSIGN_OR_RETURN(claimed.lock, open_lock(claimed.path + "/lock"));

@@ -70,6 +70,9 @@ bool is_cluster_alive(const std::string& name);
 /// if there are none. Errors: device_or_resource_busy if it is alive; those of removing.
 Status clean_cluster(const std::string& name);
 
+/// Removes the folder of a cluster and etcd's, for the holder of its lock.
+Status remove_cluster(const std::string& name, UniqueFd lock);
+
 /// Names of all clusters, alive or left over, sorted.
 std::vector<std::string> cluster_names();
 

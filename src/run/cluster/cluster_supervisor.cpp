@@ -189,10 +189,10 @@ int ClusterSupervisor::run() {
         MIMIC_LOG("cluster", kError, "{}", prepared.error().message());
     }
     stop_all();
-    Status removed = remove_tree(plan_.state_dir + "/etcd");
-    if (removed) removed = remove_tree(dir_);
+    // The folder's name, for the plan may not have been read.
+    const std::string name = dir_.substr(std::min(dir_.rfind(".cluster-") + 9, dir_.size()));
+    const Status removed = remove_cluster(name, std::move(lock_));
     if (!removed) MIMIC_LOG("cluster", kError, "{}", removed.error().message());
-    lock_.reset();
     return prepared && removed ? 0 : 1;
 }
 

@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
+
+#include <fmt/ranges.h>
 
 #include "base/interrupt.h"
 #include "base/private_files.h"
@@ -19,6 +22,8 @@
 #include "cluster/control_plane.h"
 #include "cluster/node_disk.h"
 #include "guest_image/progress.h"
+#include "kube/client.h"
+#include "kube/config.h"
 #include "machine/boot.h"
 #include "machine/boot_plan.h"
 #include "machine/down.h"
@@ -33,6 +38,7 @@ using namespace std::chrono_literals;
 
 constexpr unsigned kMaxNodes = 64;  // as topology::kMaxMachines
 constexpr auto kPollPause = 500ms;
+constexpr auto kApiTimeout = 10s;
 constexpr auto kTeardown = 30s;
 constexpr size_t kShownLines = 12;
 
@@ -199,22 +205,21 @@ Status ClusterUp::check_supervisor() {
 /// Nodes whose condition Ready is true; why the question failed, if it did.
 std::set<std::string> ClusterUp::ready_nodes(std::string& problem) const {
     std::set<std::string> ready;
-    auto argv = spec_.programs.kubectl;
-    for (const std::string& word : {std::string("--kubeconfig"), kubeconfig_path(dir_.path),
-                                    std::string("--request-timeout=5s"), std::string("get"),
-                                    std::string("nodes"), std::string("--output=json")})
-        argv.push_back(word);
-    const auto done = machine::run_capture(argv, 30s);
-    problem = !done ? done.error().message() : done->exit.ok() ? "" : done->err;
-    if (!problem.empty()) return ready;
-    const auto json = nlohmann::json::parse(done->out, nullptr, false);
-    if (!json.is_object() || !json.contains("items")) return ready;
-    for (const auto& node : json["items"]) {
-        const std::string name = node.value("/metadata/name"_json_pointer, "");
+    auto config = kube::load_kubeconfig(kubeconfig_path(dir_.path));
+    if (!config) {
+        problem = config.error().message();
+        return ready;
+    }
+    config->timeout = kApiTimeout;
+    kube::Client client(std::make_shared<const kube::ClientConfig>(std::move(*config)));
+    const auto list = client.list(kube::kNodes, "", {});
+    problem = list ? "" : list.error().message;
+    if (!list || !list->contains("items")) return ready;
+    for (const auto& node : list->at("items")) {
         for (const auto& condition :
              node.value("/status/conditions"_json_pointer, nlohmann::json::array()))
             if (condition.value("type", "") == "Ready" && condition.value("status", "") == "True")
-                ready.insert(name);
+                ready.insert(node.value("/metadata/name"_json_pointer, ""));
     }
     return ready;
 }
@@ -269,10 +274,9 @@ void ClusterUp::report() const {
     const double seconds = std::chrono::duration<double>(SteadyClock().now() - began_).count();
     std::string text = fmt::format("cluster {}: {} node{} ready after {:.1f} s\n", spec_.name,
                                    spec_.nodes.size(), spec_.nodes.size() == 1 ? "" : "s", seconds);
-    const auto& kubectl = spec_.programs.kubectl;
-    std::string words;
-    for (const std::string& word : kubectl) words += (words.empty() ? "" : " ") + word;
-    text += fmt::format("  kubectl: {}\nexport KUBECONFIG={}\n", words, kubeconfig_path(spec_.dir));
+    if (!spec_.programs.kubectl.empty())
+        text += fmt::format("  kubectl: {}\n", fmt::join(spec_.programs.kubectl, " "));
+    text += fmt::format("export KUBECONFIG={}\n", kubeconfig_path(spec_.dir));
     std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
 }

@@ -83,7 +83,8 @@ Result<Programs> find_programs(const ProgramOptions& options) {
     MIMIC_ASSIGN_OR_RETURN(programs.controller_manager,
                            find_program(kubernetes, "kube-controller-manager"));
     MIMIC_ASSIGN_OR_RETURN(programs.scheduler, find_program(kubernetes, "kube-scheduler"));
-    MIMIC_ASSIGN_OR_RETURN(programs.kubectl, find_program(kubernetes, "kubectl"));
+    // For people; ours is as good.
+    if (auto kubectl = find_program(kubernetes, "kubectl")) programs.kubectl = std::move(*kubectl);
     auto etcd = find_program(kubernetes, "etcd");
     if (!etcd) {
         MIMIC_ASSIGN_OR_RETURN(const std::string ours, built("kube"));

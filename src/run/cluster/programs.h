@@ -32,7 +32,7 @@ struct Programs {
     Command api_server;
     Command controller_manager;
     Command scheduler;
-    Command kubectl;
+    Command kubectl;             // empty: not there
     std::vector<NodeFile> node;  // programs and images, by place
     bool of_user = false;        // whether `kubernetes` was named: its version is not known
 };

@@ -11,7 +11,6 @@ DRIVER = "mock-accel.example.com"
 def device(number, vf=None):
     """As the driver publishes it: PF `number` on NUMA node `number`, or a VF of it; both consume counters of one set."""
     kind = "pf" if vf is None else "vf"
-    counters = ["vf0", "vf1"] if vf is None else ["vf%d" % vf]
     return {
         "name": "mock%d" % number + ("" if vf is None else "-vf%d" % vf),
         "attributes": {
@@ -21,7 +20,7 @@ def device(number, vf=None):
             "resource.kubernetes.io/pcieRoot": {"string": "pci0000:%d0" % (number + 1)},
         },
         "capacity": {DRIVER + "/memory": {"value": "16Gi" if vf is None else "2Gi"}},
-        "consumesCounters": [{"counterSet": "mock%d" % number, "counters": {each: {"value": "1"} for each in counters}}],
+        "consumesCounters": [{"counterSet": "mock%d" % number, "counters": {"functions": {"value": "2" if vf is None else "1"}}}],
     }
 
 
@@ -31,7 +30,7 @@ def slices(node):
         return {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": name},
                 "spec": {"driver": driver, "nodeName": node, **content,
                          "pool": {"name": node, "generation": 1, "resourceSliceCount": count}}}
-    sets = [{"name": "mock%d" % number, "counters": {"vf0": {"value": "1"}, "vf1": {"value": "1"}}} for number in (0, 1)]
+    sets = [{"name": "mock%d" % number, "counters": {"functions": {"value": "2"}}} for number in (0, 1)]
     devices = [device(number, vf) for number in (0, 1) for vf in (None, 0, 1)]
     # Without the attributes of the first driver: CEL that does not look at the driver first fails on it.
     nic = {"name": "nic0", "attributes": {"resource.kubernetes.io/pcieRoot": {"string": "pci0000:20"}}}

@@ -165,6 +165,13 @@ class ControlPlane:
 
     # -- requests --------------------------------------------------------------------------------------------------
 
+    def open(self, path):
+        """The stream of a watch; lines."""
+        context = ssl.create_default_context(cafile=str(self.run / "certs" / "apiserver.crt"))
+        request = urllib.request.Request("https://127.0.0.1:%d%s" % (self.port, path),
+                                         headers={"Authorization": "Bearer admin-token"})
+        return urllib.request.urlopen(request, context=context)
+
     def request(self, method, path, body=None, content_type="application/json", parse=True):
         context = ssl.create_default_context(cafile=str(self.run / "certs" / "apiserver.crt"))
         request = urllib.request.Request(

@@ -224,6 +224,7 @@ func (d *driver) run(ctx context.Context, kubeconfig, root string) error {
 	if err != nil {
 		return err
 	}
+	config.QPS = -1 // client-go's own limit is 5 requests a second, and each claim of a call is one
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

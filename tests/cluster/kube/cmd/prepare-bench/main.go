@@ -39,7 +39,7 @@ func main() {
 	node := flag.String("node", "n1", "name of the node, and so of the pool")
 	count := flag.Int("claims", 128, "claims of a call with many")
 	rounds := flag.Int("rounds", 300, "calls with one claim")
-	batches := flag.Int("batches", 10, "calls with many claims")
+	batches := flag.Int("batches", 5, "calls with many claims")
 	flag.Parse()
 	if err := run(*kubeconfig, *node, *count, *rounds, *batches, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "prepare-bench:", err)

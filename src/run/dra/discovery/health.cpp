@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 namespace mimic::dra {
 namespace {
@@ -16,11 +17,13 @@ bool is_unreachable(int error) {
     return error == ENODEV || error == EIO || error == ENXIO || error == ETIMEDOUT;
 }
 
-void add_fault(const slices::DraFacts& facts, std::string_view taint, bool evicts,
-               const std::string& message, KnownDevice* device) {
-    device->view.taints.push_back(
-        {.key = fmt::format("{}/{}", facts.driver, taint),
-         .effect = evicts ? Taint::Effect::kNoExecute : Taint::Effect::kNoSchedule});
+Taint taint_of(const slices::DraFacts& facts, std::string_view name, bool evicts) {
+    return {.key = fmt::format("{}/{}", facts.driver, name),
+            .effect = evicts ? Taint::Effect::kNoExecute : Taint::Effect::kNoSchedule};
+}
+
+void add_fault(Taint taint, std::string_view message, KnownDevice* device) {
+    device->view.taints.push_back(std::move(taint));
     device->health = Health::kUnhealthy;
     if (!device->health_message.empty()) device->health_message += "; ";
     device->health_message += message;
@@ -64,12 +67,12 @@ void HealthJudge::judge_one(const Sighting& sighting, TimePoint now, KnownDevice
     if (sighting.status) {
         for (const slices::DraFault& fault : facts_.faults) {
             if ((*sighting.status & fault.mask) == 0) continue;
-            add_fault(facts_, fault.taint, fault.evicts, std::string(fault.message), device);
+            add_fault(taint_of(facts_, fault.taint, fault.evicts), fault.message, device);
         }
     } else if (is_unreachable(sighting.status_error)) {
         const std::string why = std::generic_category().message(sighting.status_error);
-        add_fault(facts_, "unreachable", true, fmt::format("the device cannot be reached: {}", why),
-                  device);
+        add_fault(taint_of(facts_, "unreachable", true),
+                  fmt::format("the device cannot be reached: {}", why), device);
     } else if (sighting.status_error != 0) {
         device->health = Health::kUnknown;
         device->health_message = fmt::format(
@@ -77,7 +80,7 @@ void HealthJudge::judge_one(const Sighting& sighting, TimePoint now, KnownDevice
             std::generic_category().message(sighting.status_error));
     }
     if (memory.has_errors) {
-        add_fault(facts_, "aer", true,
+        add_fault(taint_of(facts_, "aer", true),
                   fmt::format("PCIe errors: {} fatal, {} non-fatal", memory.grown.fatal,
                               memory.grown.nonfatal),
                   device);

@@ -189,6 +189,7 @@ Result<std::vector<std::string>> Scanner::names() {
     const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(folder->get()));
     if (!dir) return fail_errno("open {}", class_dir_);
     [[maybe_unused]] const int owned = folder->release();
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): glibc's is safe on a stream that is ours alone.
     while (const dirent* const entry = ::readdir(dir.get())) {
         if (!parse_node(entry->d_name, facts_.node_prefix)) continue;
         if (names.size() == kMaxScannedDevices) {

@@ -241,5 +241,32 @@ TEST(ScanHostile, DevicesThatVanishInMidScanAreLeftOut) {
     churn.join();
 }
 
+// The kernel gives up on a path with ".." while anything is renamed, anywhere (openat2(2)); a
+// kubelet renames files all the time. A device that is there must not seem to be gone.
+TEST(ScanHostile, RenamesElsewhereTakeNoDeviceAway) {
+    const FakeSysfs sysfs;
+    sysfs.add("gpu0", "0000:11:00.0");
+    const FakeSysfs elsewhere;
+    elsewhere.write("a", "");
+    std::atomic<bool> stop{false};
+    std::thread renames([&] {
+        const std::string a = elsewhere.path("a");
+        const std::string b = elsewhere.path("b");
+        while (!stop) {
+            ::rename(a.c_str(), b.c_str());
+            ::rename(b.c_str(), a.c_str());
+        }
+    });
+    Scan found = look(sysfs);
+    int gone = found.devices.size() == 1 ? 0 : 1;
+    for (int round = 0; round < 20'000 && gone == 0; ++round) {
+        refresh(sysfs.root(), kGpu, &found.devices);
+        gone += found.devices[0].status == 0u ? 0 : 1;
+    }
+    stop = true;
+    renames.join();
+    EXPECT_EQ(gone, 0);
+}
+
 }  // namespace
 }  // namespace mimic::dra

@@ -7,10 +7,14 @@
 #include <sys/syscall.h>
 
 #include <array>
+#include <cerrno>
 #include <climits>
 
 namespace mimic::dra {
 namespace {
+
+// Renames that may get in the way of one open. Arbitrary: each takes longer than our next try.
+constexpr int kMaxRaces = 10'000;
 
 Result<std::string> link_of(int fd) {
     std::array<char, PATH_MAX> text{};
@@ -36,9 +40,15 @@ Result<UniqueFd> SysfsRoot::open_dir(const std::string& path) const {
     open_how how{};
     how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    // The C library has no wrapper for it.
-    UniqueFd dir(
-        static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof(how))));
+    UniqueFd dir;
+    // A rename anywhere on the machine while a ".." is followed makes the kernel give up (EAGAIN,
+    // openat2(2)): a device must not seem to be gone for that.
+    for (int attempt = 0; attempt < kMaxRaces && !dir; ++attempt) {
+        // The C library has no wrapper for it.
+        dir = UniqueFd(
+            static_cast<int>(::syscall(SYS_openat2, root_.get(), path.c_str(), &how, sizeof(how))));
+        if (!dir && errno != EAGAIN && errno != EINTR) break;
+    }
     if (!dir) return fail_errno("open {}/{}", real_root_, path);
     return dir;
 }

@@ -31,8 +31,10 @@ func TestKubeletRestart(t *testing.T) {
 	kit.Must(t, kit.Is("container after the restart", after.Status.ContainerStatuses[0].ContainerID, before.Status.ContainerStatuses[0].ContainerID))
 	kit.Must(t, driver.Tree.Status("mock1", 1))
 	kit.Delete(t, namespace, "pod")
+	kit.Delete(t, namespace, "next")
 	kit.Gone(t, namespace, "pod")
-	driver.WaitClean(t, "mock1")
+	kit.Gone(t, namespace, "next")
+	driver.WaitClean(t, "mock1", "mock2")
 }
 
 // prepareSteps and unprepareSteps are those of mimic-dra --crash-at that an existing device passes (kStepNames of dra/plugin/steps.h).

@@ -43,6 +43,11 @@ Claim claim_of(int number) {
     return {fmt::format("00000000-0000-0000-0000-{:012}", number), fmt::format("claim-{}", number)};
 }
 
+// As /var/run/cdi, in memory.
+std::string cdi_dir() {
+    return fmt::format("/dev/shm/bench-dra-cdi-{}", ::getpid());
+}
+
 void write(const std::string& path, const std::string& text) {
     std::ofstream(path) << text << '\n';
 }
@@ -99,7 +104,7 @@ pid_t start(const std::string& program, const std::string& folder) {
                                             "--node-name=n1",
                                             "--root=" + folder + "/root",
                                             "--kubelet-dir=" + folder + "/kubelet",
-                                            "--cdi-dir=" + folder + "/cdi",
+                                            "--cdi-dir=" + cdi_dir(),
                                             "--kubeconfig=" + folder + "/kubeconfig",
                                             "--log-level=warn"};
     std::vector<char*> arguments;
@@ -229,8 +234,9 @@ int main(int argc, char** argv) {
         return 1;
     }
     const auto& facts = *mimic::devices::all_dra().front();
-    for (const char* const name : {"/kubelet/plugins_registry", "/cdi"})
-        fs::create_directories(folder + name);
+    fs::create_directories(folder + "/kubelet/plugins_registry");
+    const auto cdi = cdi_dir();
+    fs::create_directories(cdi);
     make_devices(folder + "/root", facts);
     {
         mimic::kube::testing::FakeApi server;
@@ -242,5 +248,6 @@ int main(int argc, char** argv) {
         ::waitpid(child, nullptr, 0);
     }
     fs::remove_all(folder, ignored);
+    fs::remove_all(cdi, ignored);
     return 0;
 }

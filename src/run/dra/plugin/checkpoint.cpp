@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dra/plugin/checkpoint.h"
 
-#include <sys/stat.h>
-
-#include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "base/log.h"
-#include "base/private_files.h"
-#include "dra/plugin/files.h"
 #include "dra/plugin/json_fields.h"
 #include "dra/plugin/names.h"
 #include "slices/names.h"
@@ -106,22 +100,50 @@ Result<PreparedClaim> decode_claim(const std::string& uid, const json& in) {
     return out;
 }
 
-json encode_data(const PluginState& state) {
+json encode_data(const PluginState& state, uint64_t sequence) {
     json claims = json::object();
     for (const auto& [uid, claim] : state.claims) claims[uid] = encode_claim(claim);
-    return {{"bootID", state.boot_id}, {"claims", std::move(claims)}, {"madeVFs", state.made_vfs}};
+    return {{"bootID", state.boot_id},
+            {"claims", std::move(claims)},
+            {"madeVFs", state.made_vfs},
+            {"sequence", sequence}};
+}
+
+Status decode_claims(const json* claims, PluginState& state) {
+    if (claims == nullptr || !claims->is_object()) return unusable("it has no claims");
+    for (const auto& [uid, claim] : claims->items()) {
+        MIMIC_ASSIGN_OR_RETURN(auto decoded, decode_claim(uid, claim));
+        state.claims[uid] = std::move(decoded);
+    }
+    return {};
+}
+
+Status decode_made_vfs(const json* made_vfs, PluginState& state) {
+    if (made_vfs == nullptr || !made_vfs->is_array()) return unusable("it has no list of VFs");
+    state.made_vfs.clear();
+    for (const auto& pf : *made_vfs) {
+        if (!pf.is_string() || !slices::is_dns_label(pf.get<std::string>()))
+            return unusable("a PF has no usable name");
+        state.made_vfs.insert(pf.get<std::string>());
+    }
+    return {};
+}
+
+uint64_t sequence_of(const json& value) {
+    const auto* const found = member(value, "sequence");
+    return found != nullptr && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
 }  // namespace
 
-std::string encode_checkpoint(const PluginState& state) {
-    const std::string data = json_text(encode_data(state));
+std::string encode_checkpoint(const PluginState& state, uint64_t sequence) {
+    const std::string data = json_text(encode_data(state, sequence));
     return fmt::format(R"({{"version":{},"checksum":"{}","data":{}}})"
                        "\n",
                        kCheckpointVersion, checksum(data), data);
 }
 
-Result<PluginState> decode_checkpoint(std::string_view text) {
+Result<PluginState> decode_checkpoint(std::string_view text, uint64_t* sequence) {
     const json file = json::parse(text, nullptr, false);
     if (!file.is_object()) return unusable("it is no JSON object");
     const auto* const version = member(file, "version");
@@ -136,76 +158,46 @@ Result<PluginState> decode_checkpoint(std::string_view text) {
         return unusable("its checksum is wrong");
     PluginState state;
     state.boot_id = text_of(*data, "bootID");
-    const auto* const claims = member(*data, "claims");
-    if (claims == nullptr || !claims->is_object()) return unusable("it has no claims");
-    for (const auto& [uid, claim] : claims->items()) {
-        MIMIC_ASSIGN_OR_RETURN(auto decoded, decode_claim(uid, claim));
-        state.claims.emplace(uid, std::move(decoded));
-    }
-    const auto* const made_vfs = member(*data, "madeVFs");
-    if (made_vfs == nullptr || !made_vfs->is_array()) return unusable("it has no list of VFs");
-    for (const auto& pf : *made_vfs) {
-        if (!pf.is_string() || !slices::is_dns_label(pf.get<std::string>()))
-            return unusable("a PF has no usable name");
-        state.made_vfs.insert(pf.get<std::string>());
-    }
+    MIMIC_TRY(decode_claims(member(*data, "claims"), state));
+    MIMIC_TRY(decode_made_vfs(member(*data, "madeVFs"), state));
+    if (sequence != nullptr) *sequence = sequence_of(*data);
     return state;
 }
 
-Checkpoint::Checkpoint(std::string folder)
-    : folder_(std::move(folder)), path_(folder_ + "/checkpoint.json") {}
-
-bool Checkpoint::same(const Identity& a, const struct stat& b) {
-    return a.device == b.st_dev && a.inode == b.st_ino && a.changed.tv_sec == b.st_ctim.tv_sec &&
-           a.changed.tv_nsec == b.st_ctim.tv_nsec;
-}
-
-Result<PluginState> Checkpoint::load() {
-    struct stat info {};
-    if (::stat(path_.c_str(), &info) != 0) {
-        if (errno != ENOENT) return fail_errno("{}", path_);
-        identity_.reset();
-        return PluginState{};
+std::string encode_change(const PluginState& before, const PluginState& after, uint64_t sequence) {
+    json set = json::object();
+    json erase = json::array();
+    for (const auto& [uid, claim] : after.claims) {
+        const auto old = before.claims.find(uid);
+        if (old == before.claims.end() || old->second != claim) set[uid] = encode_claim(claim);
     }
-    if (identity_ && same(*identity_, info)) return cached_;
-    auto text = read_small_file(path_);
-    if (!text && text.error().code() != std::errc::file_too_large)
-        return tl::unexpected(std::move(text).error());
-    auto state = text ? decode_checkpoint(*text) : tl::unexpected(std::move(text).error());
-    if (!state) return move_aside(state.error());
-    cached_ = *state;
-    identity_ = Identity{info.st_dev, info.st_ino, info.st_ctim};
-    return state;
+    for (const auto& [uid, claim] : before.claims)
+        if (after.claims.count(uid) == 0) erase.push_back(uid);
+    const auto data = json_text({{"bootID", after.boot_id},
+                                 {"claims", std::move(set)},
+                                 {"erased", std::move(erase)},
+                                 {"madeVFs", after.made_vfs},
+                                 {"sequence", sequence}});
+    return fmt::format("{} {}\n", checksum(data), data);
 }
 
-Result<PluginState> Checkpoint::move_aside(const Error& why) {
-    const std::string aside = fmt::format("{}.unusable-{}", path_, ::time(nullptr));
-    if (::rename(path_.c_str(), aside.c_str()) != 0)
-        return fail_errno("{} is unusable ({}) and cannot be moved to {}", path_, why.message(),
-                          aside);
-    MIMIC_LOG("dra", kError,
-              "The checkpoint {} is unusable: {}. It was moved to {}; claims that are prepared are "
-              "looked up in the API and in the CDI folder",
-              path_, why.message(), aside);
-    lost_ = true;
-    identity_.reset();
-    return PluginState{};
-}
-
-Status Checkpoint::store(const PluginState& state, const std::function<void()>& before_rename) {
-    MIMIC_TRY(replace_file(
-        path_, encode_checkpoint(state),
-        {.durability = Durability::kSynced, .mode = 0600, .before_rename = before_rename}));
-    cached_ = state;
-    identity_.reset();
-    struct stat info {};
-    if (::stat(path_.c_str(), &info) == 0)
-        identity_ = Identity{info.st_dev, info.st_ino, info.st_ctim};
-    return {};
-}
-
-void Checkpoint::remove_temporaries() const {
-    dra::remove_temporaries(folder_);
+bool apply_change(std::string_view line, uint64_t sequence, PluginState& state) {
+    constexpr size_t kDigits = 16;
+    if (line.size() <= kDigits + 1 || line[kDigits] != ' ') return false;
+    const auto data = line.substr(kDigits + 1);
+    if (checksum(data) != line.substr(0, kDigits)) return false;
+    const json change = json::parse(data, nullptr, false);
+    if (!change.is_object() || sequence_of(change) != sequence) return false;
+    PluginState next = state;
+    next.boot_id = text_of(change, "bootID");
+    if (!decode_claims(member(change, "claims"), next)) return false;
+    if (!decode_made_vfs(member(change, "madeVFs"), next)) return false;
+    const auto* const erased = member(change, "erased");
+    if (erased == nullptr || !erased->is_array()) return false;
+    for (const auto& uid : *erased)
+        if (uid.is_string()) next.claims.erase(uid.get<std::string>());
+    state = std::move(next);
+    return true;
 }
 
 }  // namespace mimic::dra

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "dra/plugin/testing/rig.h"
@@ -103,6 +105,101 @@ TEST(CheckpointTest, SaysThatANewerVersionIsNewer) {
     ASSERT_FALSE(read);
     EXPECT_EQ(read.error().code(), std::errc::not_supported);
     EXPECT_THAT(read.error().message(), HasSubstr("version 7, and this program knows 1"));
+}
+
+TEST(CheckpointTest, AppliesAChangeOnceAndWhole) {
+    auto before = example();
+    before.claims["uid-1"].devices[0].env["A"] = "text";
+    auto after = before;
+    after.claims["uid-2"].phase = Phase::kCompleted;
+    after.claims.erase("uid-1");
+    after.made_vfs.clear();
+    const auto line = encode_change(before, after, 7);
+    const auto whole = std::string_view(line).substr(0, line.size() - 1);
+    auto state = before;
+    EXPECT_FALSE(apply_change(whole, 6, state));
+    for (size_t i = 0; i < whole.size(); ++i)
+        EXPECT_FALSE(apply_change(whole.substr(0, i), 7, state));
+    EXPECT_EQ(state, before);
+    EXPECT_TRUE(apply_change(whole, 7, state));
+    EXPECT_EQ(state, after);
+}
+
+TEST(CheckpointFileTest, HasWhatWasStoredLast) {
+    const testing::TemporaryFolder folder;
+    Checkpoint first(folder.path());
+    Checkpoint second(folder.path());
+    auto state = *first.load();
+    EXPECT_EQ(state, PluginState{});
+    // More than the journal takes, by turns of two instances and of new ones.
+    const std::string long_name(200, 'n');
+    for (int i = 0; i < 400; ++i) {
+        auto& one = i % 3 == 0 ? second : first;
+        state = *one.load();
+        ASSERT_EQ(state.claims.size(), static_cast<size_t>(i == 0 ? 0 : (i - 1) % 5 + 1)) << i;
+        if (i % 5 == 0) state.claims.erase(state.claims.begin(), state.claims.end());
+        const auto uid = fmt::format("uid-{}", i);
+        state.claims[uid] = {.name_space = "ns", .name = long_name, .uid = uid};
+        for (int device = 0; device < 4; ++device)
+            state.claims[uid].devices.push_back(
+                {.requests = {"accel"}, .pool = long_name, .device = "gpu0"});
+        ASSERT_TRUE(one.store(state));
+        if (i % 100 == 99) {
+            Checkpoint third(folder.path());
+            EXPECT_EQ(*third.load(), state);
+        }
+    }
+}
+
+TEST(CheckpointFileTest, IgnoresAChangeThatWasCutOff) {
+    struct Killed {};
+    const testing::TemporaryFolder folder;
+    PluginState state;
+    {
+        Checkpoint checkpoint(folder.path());
+        for (int i = 0; i < 3; ++i) {
+            state = *checkpoint.load();
+            const auto uid = fmt::format("uid-{}", i);
+            state.claims[uid] = {.name_space = "ns", .name = "c", .uid = uid};
+            ASSERT_TRUE(checkpoint.store(state));
+        }
+        auto next = state;
+        next.claims.erase("uid-1");
+        EXPECT_THROW(static_cast<void>(checkpoint.store(next, [] { throw Killed(); })), Killed);
+    }
+    Checkpoint again(folder.path());
+    EXPECT_EQ(*again.load(), state);
+    state.claims.erase("uid-2");
+    ASSERT_TRUE(again.store(state));
+    Checkpoint last(folder.path());
+    EXPECT_EQ(*last.load(), state);
+    // None left: the first file says so by itself.
+    state.claims.clear();
+    ASSERT_TRUE(last.store(state));
+    std::ifstream in(folder.path() + "/checkpoint.json");
+    EXPECT_TRUE(nlohmann::json::parse(in)["data"]["claims"].empty());
+}
+
+TEST(CheckpointFileTest, ForgetsAJournalWithoutItsFirstFile) {
+    const testing::TemporaryFolder folder;
+    PluginState state;
+    Checkpoint checkpoint(folder.path());
+    for (int i = 0; i < 3; ++i) {
+        state = *checkpoint.load();
+        const auto uid = fmt::format("uid-{}", i);
+        state.claims[uid] = {.name_space = "ns", .name = "c", .uid = uid};
+        ASSERT_TRUE(checkpoint.store(state));
+    }
+    std::filesystem::remove(folder.path() + "/checkpoint.json");
+    Checkpoint again(folder.path());
+    EXPECT_EQ(*again.load(), PluginState{});
+    PluginState other;
+    other.claims["other"] = {.name_space = "ns", .name = "c", .uid = "other"};
+    ASSERT_TRUE(again.store(other));
+    Checkpoint last(folder.path());
+    EXPECT_EQ(*last.load(), other);
+    // The instance that ran all along sees it, too.
+    EXPECT_EQ(*checkpoint.load(), other);
 }
 
 }  // namespace

@@ -47,8 +47,8 @@ protected:
         EXPECT_EQ(rig_.preparer_->prepared_claims(), 0U);
         EXPECT_EQ(rig_.status("gpu0"), "0x00000000");
         EXPECT_EQ(rig_.node_.read("gpu1", "sriov_numvfs"), "0");
-        EXPECT_THAT(data_files(),
-                    ::testing::UnorderedElementsAre("checkpoint.json", "serialize.lock"));
+        EXPECT_THAT(data_files(), ::testing::UnorderedElementsAre(
+                                      "checkpoint.json", "checkpoint.journal", "serialize.lock"));
     }
 
     PreparerOptions on_demand() const {

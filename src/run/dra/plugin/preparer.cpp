@@ -52,9 +52,9 @@ Result<SerializeLock::Held> Preparer::lock() {
 }
 
 Status Preparer::store(const PluginState& state, Step done, bool hook_temporary) {
-    std::function<void()> before_rename;
-    if (hook_temporary) before_rename = [this] { at(Step::kPrepareTemporary); };
-    MIMIC_TRY(checkpoint_.store(state, before_rename));
+    std::function<void()> half_way;
+    if (hook_temporary && options_.setup.hook) half_way = [this] { at(Step::kPrepareTemporary); };
+    MIMIC_TRY(checkpoint_.store(state, half_way));
     prepared_claims_ = state.claims.size();
     size_t devices = 0;
     for (const auto& [uid, claim] : state.claims) devices += claim.devices.size();

@@ -12,7 +12,7 @@ namespace mimic::dra {
 
 enum class Step : uint8_t {
     kPrepareBegin,            // nothing is done
-    kPrepareTemporary,        // the checkpoint's new text is in a temporary file
+    kPrepareTemporary,        // half of the checkpoint's new text is written
     kPrepareStarted,          // the checkpoint says that the claim is being prepared
     kPrepareVfsMade,          // VFs were made
     kPrepareStatusWritten,    // a device's status says 1

@@ -276,7 +276,7 @@ def main():
         # Guests unpack it: what a debugger wants stays here.
         driver = shutil.copy(options.driver, folder)
         run(["strip", driver])
-        made = run([str(TREE / "tools/image"), str(image), "--name", IMAGE, "--program", driver, "--",
+        made = run([str(TREE / "tools/image"), str(image), "--name", IMAGE, "--program", f"{driver}=/usr/bin/mimic-dra", "--",
                     "/usr/bin/mimic-dra"])
         try:
             check(made.returncode == 0, f"tools/image: {made.stderr}")

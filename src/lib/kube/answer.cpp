@@ -132,7 +132,7 @@ ApiError error_of(int status, std::string_view body,
     return error;
 }
 
-ApiError refused(std::string message) {
+ApiError refused(const std::string& message) {
     return {400, "Refused", terminal_text(message, kMaxMessage), std::nullopt};
 }
 

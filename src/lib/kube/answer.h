@@ -47,7 +47,7 @@ ApiError error_of(int status, std::string_view body,
                   std::optional<std::chrono::milliseconds> retry_after);
 
 /// An error of ours that no repetition mends: status 400, reason "Refused".
-ApiError refused(std::string message);
+ApiError refused(const std::string& message);
 
 /// The lines of a watch, as the bytes come. Thread-bound.
 class WatchStream {

@@ -52,6 +52,7 @@ struct ListOptions {
 };
 
 /// What a watch tells. `type` is ADDED, MODIFIED, DELETED or BOOKMARK.
+// NOLINTNEXTLINE(bugprone-exception-escape): no move of nlohmann's throws
 struct WatchEvent {
     std::string type;
     nlohmann::json object;

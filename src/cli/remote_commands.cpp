@@ -204,6 +204,7 @@ void add_remote_commands(CLI::App& app, Action& action) {
 
 RemoteRun take_remote_options(Words& words) {
     KubectlOptions options;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): there are no other threads yet
     if (const char* program = std::getenv("KUBECTL"); program != nullptr && *program != '\0')
         options.program = program;
     bool is_remote = false;

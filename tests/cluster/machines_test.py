@@ -104,6 +104,11 @@ def fleet():
     check("a machine that is not there", done.returncode == 125 and "no pod has a machine m2" in done.stderr, done)
     check("logs are those of the guest", "mimic: ready" in mimic("logs", "m0").stdout)
     check("kubectl logs are, too", "mimic: ready" in kubectl("logs", pods[0]).stdout)
+    with subprocess.Popen([MIMIC, "--context", "x", "logs", "-f", pods[1]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          text=True) as follow:
+        check("logs -f comes while the machine runs", any("mimic: ready" in line for line in iter(follow.stdout.readline, "")))
+        check("and goes on", follow.poll() is None)
+        follow.terminate()
     done = mimic("verify", "m0", "m1")
     check("verify", done.returncode == 0, done)
     check("regs", "UUID" in mimic("regs", "m1", "gpu0").stdout)

@@ -49,6 +49,7 @@ Status copy_for_all(const std::string& from, const std::string& to) {
 }  // namespace
 
 Result<std::optional<GuestImage>> prepared_image(const std::string& series) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here calls setenv(3)
     const char* const wish = std::getenv("MIMIC_GUEST_IMAGES");
     if (wish == nullptr || *wish == '\0') return std::nullopt;
     const std::string folder = wish;

@@ -96,7 +96,7 @@ Result<machine::ExitState> run_filtered(machine::SpawnOptions options) {
     return *process.wait(std::chrono::hours(24 * 365));
 }
 
-Result<machine::ExitState> run_raw(machine::SpawnOptions options) {
+Result<machine::ExitState> run_raw(const machine::SpawnOptions& options) {
     MIMIC_ASSIGN_OR_RETURN(auto process, machine::Process::spawn(options));
     return *process.wait(std::chrono::hours(24 * 365));
 }
@@ -174,8 +174,7 @@ int run_through(const std::vector<std::string>& argv, Output output, bool pass_i
     options.argv = argv;
     options.stdin_fd = pass_input ? STDIN_FILENO : -1;
     options.die_with_parent = true;
-    const auto ended = output == Output::kRaw ? run_raw(std::move(options))
-                                              : run_filtered(std::move(options));
+    const auto ended = output == Output::kRaw ? run_raw(options) : run_filtered(std::move(options));
     if (!ended) {
         fmt::print(stderr, "mimic: error: {}\n", terminal_lines(ended.error().message()));
         return kFailed;

@@ -92,6 +92,7 @@ Result<Place> find_place(const Kubectl& kubectl, const std::string& word) {
         return fail(std::errc::no_such_file_or_directory, "no pod has a machine {}{}", word,
                     known.empty() ? "; none runs" : did_you_mean(word, known));
     std::vector<std::string> ways;
+    ways.reserve(found.size());
     for (const Place& place : found) ways.push_back(place.pod + "/" + place.machine);
     return fail(std::errc::invalid_argument, "several pods have a machine {}: say one of {}", word,
                 joined(ways));
@@ -100,6 +101,7 @@ Result<Place> find_place(const Kubectl& kubectl, const std::string& word) {
 Result<std::string> find_pod(const Kubectl& kubectl, const std::string& word) {
     MIMIC_ASSIGN_OR_RETURN(const auto pods, running_pods(kubectl));
     std::vector<std::string> names;
+    names.reserve(pods.size());
     for (const Pod& pod : pods) names.push_back(pod.name);
     if (word.empty() && names.size() == 1) return names.front();
     if (std::find(names.begin(), names.end(), word) != names.end()) return word;

@@ -19,6 +19,7 @@ using Json = nlohmann::ordered_json;
 constexpr auto kLogs = 60s;
 constexpr const char* kTail = "--tail=20";  // the record is the last line but for what stderr adds
 
+// NOLINTNEXTLINE(bugprone-exception-escape): moving the library's JSON does not throw.
 struct Found {
     Pod pod;
     Json record;  // null: there is none

@@ -15,10 +15,10 @@ namespace mimic::dra {
 struct PreparedDevice {
     std::vector<std::string> requests;  // names of requests that it serves, without "/<subrequest>"
     std::string pool;
-    std::string device;                      // Kubernetes' name
-    std::string share_id;                    // of a device that several claims may have; else empty
-    bool admin = false;                      // for watching: others may have the device as well
-    std::map<std::string, std::string> env;  // from the claim's parameters
+    std::string device;      // Kubernetes' name
+    std::string share_id{};  // of a device that several claims may have; else empty
+    bool admin = false;      // for watching: others may have the device as well
+    std::map<std::string, std::string> env{};  // from the claim's parameters
 
     bool operator==(const PreparedDevice&) const = default;
 };

@@ -104,6 +104,11 @@ func logFolder() (folder string, temporary bool, err error) {
 		if folder, err = filepath.Abs(folder); err == nil {
 			err = os.MkdirAll(folder, 0o755)
 		}
+		// Components append to their logs; those of the run before are not theirs.
+		old, _ := filepath.Glob(filepath.Join(folder, "*.log"))
+		for _, file := range old {
+			_ = os.Remove(file)
+		}
 		return folder, false, err
 	}
 	folder, err = os.MkdirTemp("", "mimic-cluster-logs-")

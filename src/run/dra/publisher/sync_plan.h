@@ -37,6 +37,7 @@ struct NodeOwner {
 
 /// A spec that was written and the one that the server stored instead, since it does not know, or
 /// has switched off, some of the fields. By index of the slice.
+// NOLINTNEXTLINE(bugprone-exception-escape): no move of nlohmann-json throws
 struct AdoptedSpec {
     nlohmann::json written;
     nlohmann::json stored;

@@ -83,13 +83,18 @@ void remove_temporaries(const std::string& folder) {
 }
 
 Status write_attribute(const std::string& path, std::string_view text) {
-    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+    // Not O_TRUNC: where the tree is on a disk, ext4 would write the file out at close(2), which
+    // takes milliseconds (auto_da_alloc).
+    const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (!fd) return fail_errno("cannot write {}", path);
     const ssize_t count = ::write(fd.get(), text.data(), text.size());
     if (count < 0) return fail_errno("cannot write {}", path);
     if (static_cast<size_t>(count) != text.size())
         return fail(std::errc::io_error, "cannot write {}: it took {} of {} bytes", path, count,
                     text.size());
+    // The rest of a longer text that a file of a tree had. In sysfs it means nothing, so neither
+    // does a failure.
+    [[maybe_unused]] const int truncated = ::ftruncate(fd.get(), count);
     return {};
 }
 

@@ -66,6 +66,9 @@ void add_options(CLI::App& app, Words& words) {
     app.add_option("--vfs", words.vfs, "on-demand: claims may create VFs")
         ->check(CLI::IsMember({"existing", "on-demand"}))
         ->capture_default_str();
+    app.add_flag(
+        "--shared", words.agent.shared,
+        "Several claims may have one device, each a part of its memory (not PFs with VFs)");
     app.add_option("--aer-hold", words.aer_hold,
                    "Seconds without a PCIe error until a device is good again")
         ->check(CLI::Range(0.0, 1e6))
@@ -92,7 +95,8 @@ int print_slices(const Words& words) {
     const auto text = mimic::dra::dry_run(words.agent.kinds,
                                           {.root = words.agent.root,
                                            .node = words.agent.node,
-                                           .vfs_on_demand = words.agent.vfs_on_demand},
+                                           .vfs_on_demand = words.agent.vfs_on_demand,
+                                           .shared = words.agent.shared},
                                           &problems);
     for (const auto& problem : problems) fail(0, "warning: " + problem);
     if (!text) return fail(kFailure, text.error().message());

@@ -24,8 +24,8 @@ VALUE_SETS = {
               "imagePullSecrets": [{"name": "pull"}]},
     "node": {"driverName": "accel.example.org", "kubeletDir": "/var/lib/k0s/kubelet", "cdiDir": "/etc/cdi", "hostNetwork": True,
              "root": "/var/lib/mimic/tree"},
-    "driver": {"vfs": "on-demand", "log": {"format": "text", "level": "debug"}, "http": {"port": 9100}, "extraArgs": ["--aer-hold=5"],
-               "extraEnv": [{"name": "X", "value": "y"}]},
+    "driver": {"vfs": "on-demand", "shared": True, "log": {"format": "text", "level": "debug"}, "http": {"port": 9100},
+               "extraArgs": ["--aer-hold=5"], "extraEnv": [{"name": "X", "value": "y"}]},
     "placement": {"nodeSelector": {"accel": "yes"}, "tolerations": [{"operator": "Exists"}], "priorityClassName": "high",
                   "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
                       {"matchExpressions": [{"key": "accel", "operator": "Exists"}]}]}}}},
@@ -187,7 +187,7 @@ class ChartTest(unittest.TestCase):
         self.assertIn("/var/lib/mimic/tree/sys", [each["mountPath"] for each in container["volumeMounts"]])
         self.assertIn("/var/lib/k0s/kubelet/plugins/accel.example.org", [each["mountPath"] for each in container["volumeMounts"]])
         driver = self.rendered("driver")["DaemonSet", "mimic"]["spec"]["template"]["spec"]["containers"][0]
-        for option in ("--vfs=on-demand", "--log-format=text", "--log-level=debug", "--http=:9100", "--aer-hold=5"):
+        for option in ("--vfs=on-demand", "--shared", "--log-format=text", "--log-level=debug", "--http=:9100", "--aer-hold=5"):
             self.assertIn(option, driver["args"])
         self.assertIn({"name": "X", "value": "y"}, driver["env"])
         self.assertEqual(driver["readinessProbe"]["httpGet"], {"path": "/readyz", "port": 9100})

@@ -241,6 +241,25 @@ void share_functions(const std::vector<const FunctionView*>& functions, Pool* po
     }
 }
 
+// Claims ask for parts in whole MiB where the capacity is one of whole MiB, else in units.
+Capacity::RequestPolicy policy_for(uint64_t value) {
+    constexpr uint64_t kMebibyte = uint64_t{1} << 20;
+    const uint64_t step = value % kMebibyte == 0 && value >= 2 * kMebibyte ? kMebibyte : 1;
+    return {.default_value = value, .min = step, .max = value, .step = step};
+}
+
+// A PF with VFs is one or the other, never shared besides: those devices keep one claim each.
+void share_capacity(Pool* pool) {
+    for (Device& device : pool->devices) {
+        if (!device.consumes.empty()) continue;
+        for (auto& [name, capacity] : device.capacity) {
+            if (capacity.value < 2) continue;  // there are no parts of it
+            capacity.request_policy = policy_for(capacity.value);
+            device.allow_multiple_allocations = true;
+        }
+    }
+}
+
 }  // namespace
 
 std::span<const CommonAttribute> common_attributes() {
@@ -282,6 +301,7 @@ Pool make_pool(const DraFacts& facts, std::span<const FunctionView> functions,
         published.push_back(function);
     }
     share_functions(published, &pool);
+    if (options.shared) share_capacity(&pool);
     return pool;
 }
 

@@ -41,6 +41,9 @@ struct PoolOptions {
     /// Publish VFs that do not exist yet (a claim creates them): the caller lists them with
     /// exists = false.
     bool vfs_on_demand = false;
+    /// Devices that consume no counters may be given to several claims at once, each with a part of
+    /// the memory (KEP-5075, consumable capacity). A claim that asks for no part gets all of it.
+    bool shared = false;
 };
 
 /// An attribute that make_pool() gives to devices of every kind: for documents.

@@ -137,6 +137,33 @@ TEST(FunctionView, PfAndVfsConsumeTheSameCounter) {
     EXPECT_EQ(attributes.at("gpu.example.com/deviceType"), Attribute(std::string("vf")));
 }
 
+TEST(FunctionView, SharedDevicesAreGivenByParts) {
+    FunctionView odd = pf("gpu3");
+    odd.files["memory_size"] = "1000";
+    FunctionView none = pf("gpu4");
+    none.files["memory_size"] = "0";
+    const std::vector<FunctionView> functions = {pf("gpu0"), vf("gpu0", 0), pf("gpu2"), odd, none};
+    std::vector<std::string> problems;
+    const Pool pool = make_pool(kGpu, functions, {.node = "n1", .shared = true}, &problems);
+    ASSERT_TRUE(check(pool));
+    ASSERT_THAT(pool.devices, SizeIs(5));
+    const auto policy = [&](size_t device) {
+        return pool.devices[device].capacity.at("gpu.example.com/memory").request_policy;
+    };
+    constexpr uint64_t kMebibyte = 1 << 20;
+    EXPECT_TRUE(pool.devices[2].allow_multiple_allocations);
+    EXPECT_EQ(policy(2), (Capacity::RequestPolicy{.default_value = 17179869184,
+                                                  .min = kMebibyte,
+                                                  .max = 17179869184,
+                                                  .step = kMebibyte}));
+    EXPECT_EQ(policy(3), (Capacity::RequestPolicy{1000, 1, 1000, 1}));
+    // A PF with VFs and its VFs have counters instead; of nothing there are no parts.
+    for (const size_t alone : {0, 1, 4}) {
+        EXPECT_FALSE(pool.devices[alone].allow_multiple_allocations) << alone;
+        EXPECT_EQ(policy(alone), std::nullopt) << alone;
+    }
+}
+
 TEST(FunctionView, VfsThatDoNotExistArePublishedOnRequest) {
     FunctionView future;
     future.node = "gpu0_vf0";

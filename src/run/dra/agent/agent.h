@@ -37,6 +37,7 @@ struct AgentOptions {
     std::string pod_uid{};  // for two instances during a rolling update
     std::optional<HttpAddress> http{};
     bool vfs_on_demand = false;
+    bool shared = false;  // devices may be given to several claims, by parts of their memory
     std::chrono::milliseconds aer_hold = std::chrono::seconds(60);
     std::chrono::milliseconds cleanup_period = std::chrono::minutes(10);
     std::string boot_id{};

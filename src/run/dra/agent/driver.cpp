@@ -145,7 +145,9 @@ void Driver::on_registered(const std::string& error) {
 void Driver::on_inventory(const InventoryPtr& inventory) {
     std::vector<std::string> problems;
     publisher_->publish(pool_of(
-        *inventory, {.node = options_.node, .vfs_on_demand = options_.vfs_on_demand}, &problems));
+        *inventory,
+        {.node = options_.node, .vfs_on_demand = options_.vfs_on_demand, .shared = options_.shared},
+        &problems));
     std::string text;
     for (const auto& problem : problems) text += problem + "\n";
     if (text != last_problems_) {

@@ -19,8 +19,11 @@ Result<std::string> dry_run(std::span<const slices::DraFacts* const> kinds,
         Inventory inventory;
         inventory.facts = facts;
         inventory.devices = HealthJudge(*facts, {}).judge(found.devices, SteadyClock().now());
-        pools.push_back(pool_of(
-            inventory, {.node = options.node, .vfs_on_demand = options.vfs_on_demand}, problems));
+        pools.push_back(pool_of(inventory,
+                                {.node = options.node,
+                                 .vfs_on_demand = options.vfs_on_demand,
+                                 .shared = options.shared},
+                                problems));
     }
     MIMIC_ASSIGN_OR_RETURN(const nlohmann::json list, slices::slice_list(pools));
     return list.dump(2) + "\n";

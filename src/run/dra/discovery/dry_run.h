@@ -15,6 +15,7 @@ struct DryRunOptions {
     std::string root{};  // before /sys; empty: the machine's own
     std::string node{};
     bool vfs_on_demand = false;
+    bool shared = false;  // as slices::PoolOptions
 };
 
 /// A List of ResourceSlices of all `kinds`: JSON text, the same that `mimic plan --format slices`

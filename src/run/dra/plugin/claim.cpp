@@ -8,6 +8,7 @@
 #include "dra/plugin/names.h"
 #include "dra/plugin/parameters.h"
 #include "slices/names.h"
+#include "slices/slices.h"
 
 namespace mimic::dra {
 namespace {
@@ -65,11 +66,46 @@ Result<std::vector<Config>> parse_configs(const json& devices, const slices::Dra
     return out;
 }
 
+// Quantities as the API server writes them: digits, a suffix, an exponent
+// (apimachinery/pkg/api/resource/quantity.go).
+bool is_quantity(std::string_view text) {
+    return !text.empty() && text.size() <= slices::kMaxText &&
+           std::all_of(text.begin(), text.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                      c == '.' || c == '+' || c == '-';
+           });
+}
+
 bool is_for(const Config& config, const std::string& request) {
     return config.requests.empty() ||
            std::any_of(config.requests.begin(), config.requests.end(), [&](const auto& name) {
                return name == request || name == main_request(request);
            });
+}
+
+// What this share may use of a device that others have, too: "<PREFIX>_<DEVICE>_SHARE_MEMORY=4Gi".
+// Nothing but the container keeps to it, as nothing but it keeps to a vendor's.
+Status add_share(const json& result, const slices::DraFacts& facts, PreparedDevice& device) {
+    const auto* const consumed = member(result, "consumedCapacity");
+    if (consumed == nullptr || consumed->is_null()) return {};
+    if (!consumed->is_object() || consumed->size() > slices::kMaxAttributes)
+        return fail(std::errc::invalid_argument,
+                    "consumedCapacity of device {} is no map of at "
+                    "most {} quantities",
+                    device.device, slices::kMaxAttributes);
+    const std::string own = fmt::format("{}/", facts.driver);
+    for (const auto& [name, value] : consumed->items()) {
+        const std::string text = value.is_string() ? value.get<std::string>() : "";
+        if (!slices::is_qualified_name(name) || !is_quantity(text))
+            return fail(std::errc::invalid_argument,
+                        "consumedCapacity of device {}: '{}' is no capacity with a quantity",
+                        device.device, shown(name));
+        if (!name.starts_with(own)) continue;  // we publish no other
+        const std::string id = as_variable(name.substr(own.size()));
+        for (const auto& whose : {std::string(), as_variable(device.device) + "_"})
+            device.env[fmt::format("{}_{}SHARE_{}", facts.env_prefix, whose, id)] = text;
+    }
+    return {};
 }
 
 Result<PreparedDevice> parse_result(const json& result, const Ours& ours,
@@ -95,6 +131,7 @@ Result<PreparedDevice> parse_result(const json& result, const Ours& ours,
         if (!is_for(config, request)) continue;
         for (const auto& [name, value] : config.parameters.env) out.env[name] = value;
     }
+    if (!out.share_id.empty()) MIMIC_TRY(add_share(result, *ours.facts, out));
     return out;
 }
 

@@ -207,6 +207,30 @@ TEST_F(PreparerTest, GivesADeviceOnce) {
     EXPECT_EQ(rig_.status("gpu0"), "0x00000000");
 }
 
+TEST_F(PreparerTest, TellsTheContainerItsShare) {
+    const auto ref = rig_.claim(1, {"gpu0"});
+    const auto with = [&](const nlohmann::json& consumed) {
+        rig_.claim(1, {"gpu0"});
+        change(ref, [&](auto& devices) {
+            devices["results"][0]["shareID"] = "share-1";
+            devices["results"][0]["consumedCapacity"] = consumed;
+        });
+        return rig_.prepare(ref).error;
+    };
+    EXPECT_EQ(with({{"gpu.example.com/memory", "4Gi"}, {"other.example.com/memory", "1"}}), "");
+    const auto env = rig_.cdi(ref)["devices"][0]["containerEdits"]["env"];
+    EXPECT_THAT(env, ::testing::Contains("GPU_SHARE_MEMORY=4Gi"));
+    EXPECT_THAT(env, ::testing::Contains("GPU_GPU0_SHARE_MEMORY=4Gi"));
+    EXPECT_EQ(rig_.unprepare(ref), "");
+    for (const nlohmann::json& bad :
+         {nlohmann::json(7), nlohmann::json({{"gpu.example.com/memory", 4}}),
+          nlohmann::json({{"gpu.example.com/memory", "4\nX=1"}}),
+          nlohmann::json({{"gpu.example.com/memory", std::string(65, '1')}}),
+          nlohmann::json({{"gpu.example.com/a=b", "4"}})}) {
+        EXPECT_THAT(with(bad), HasSubstr("consumedCapacity")) << bad;
+    }
+}
+
 TEST_F(PreparerTest, RefusesADeviceThatDoesNotAnswer) {
     rig_.node_.taint("gpu0", "gpu.example.com/unreachable");
     EXPECT_THAT(rig_.prepare(rig_.claim(1, {"gpu0"})).error, HasSubstr("does not answer"));

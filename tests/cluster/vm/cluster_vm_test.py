@@ -4,7 +4,8 @@
 
 one: one node; a claim makes a pod run, a fault evicts it, another pod runs when the fault is gone; then the control plane is
 killed piece by piece, and `mimic cluster down` leaves nothing.
-two: two nodes with 12 functions, programs of Kubernetes by path; claims by topology, faults on one node, a node that is killed."""
+two: two nodes with 12 functions, programs of Kubernetes by path; claims by topology, faults on one node, a node that is killed.
+fabric: one node with native SR-IOV; a claim makes the VFs that it is for and its end removes them, a PCIe error evicts a pod."""
 import argparse
 import contextlib
 import json
@@ -40,15 +41,16 @@ def run(command, **options):
 class Cluster(Topology):
     """`mimic cluster up` on entry, `down` on exit with a look at what stayed. exec(), inject() and so on are Topology's."""
 
-    def __init__(self, mimic, *options):
+    def __init__(self, mimic, *options, file=FILE):
         super().__init__(mimic, "", "6.1", *options)
+        self.file = file
         self.kubectl_words = []
         self.kubeconfig = ""
         self.up = None
 
     def __enter__(self):
         try:
-            self.up = self.run("cluster", "up", str(FILE), "--timeout", "600", *self.options, timeout=900)
+            self.up = self.run("cluster", "up", str(self.file), "--timeout", "600", *self.options, timeout=900)
             check(self.up.status == 0, f"mimic cluster up failed: {self.up}")
             print(self.up.out, flush=True)
             self.kubectl_words = re.search(r"^  kubectl: (.*)$", self.up.out, re.MULTILINE)[1].split()
@@ -150,9 +152,12 @@ class Cluster(Topology):
         return {"supervisor": state["supervisor"]["pid"],
                 **{name: one["pid"] for name, one in state["processes"].items()}}
 
-    def deploy_driver(self, nodes, devices):
-        """The plain YAML, with room for a driver that was built with sanitizers; waits for its slices."""
+    def deploy_driver(self, nodes, devices, options=()):
+        """The plain YAML, with room for a driver that was built with sanitizers and other options; waits for its slices."""
         text = MANIFEST.read_text().replace("memory: 128Mi", "memory: 768Mi")
+        plain = "            - --vfs=existing\n"
+        check(plain in text, f"{MANIFEST} does not say {plain}")
+        text = text.replace(plain, "".join(f"            - {option}\n" for option in options) or plain)
         check(IMAGE in text, f"{MANIFEST} does not say {IMAGE}")
         file = pathlib.Path(self.folder) / "mimic.yaml"
         file.write_text(text)
@@ -259,7 +264,32 @@ def two(mimic, image):
             equal("machines", ["node1"], cluster.run("ps", "--names").out.split())
 
 
-SCENARIOS = {"one": one, "two": two}
+def fabric(mimic, image):
+    node, vfs = "fabric-sriov", 64
+    with Cluster(mimic, "--image", str(image), file=TREE / "examples/fabric-sriov.yaml") as cluster:
+        def enabled():
+            return int(cluster.shell(node, "cat /sys/class/mock-accel/mock0/device/sriov_numvfs").strip())
+
+        cluster.deploy_driver([node], 1 + vfs, ["--vfs=on-demand", "--aer-hold=5"])
+        equal("VFs before a claim", 0, enabled())
+        cluster.apply(EXAMPLES / "sriov-vf.yaml")
+        pod = cluster.running("sriov-vf")
+        [(_, device)] = cluster.devices_of(pod)
+        equal("VFs with a claim", vfs, enabled())
+        output = cluster.wait_until("the pod's output", lambda: cluster.kubectl("logs", "sriov-vf", checked=False).stdout)
+        check(re.search(r"^MOCK_ACCEL_UUID=FABRIC-VF-", output, re.MULTILINE), f"{device} is no VF of ours: {output}")
+        cluster.remove("sriov-vf")
+        cluster.wait_until("the VFs are gone", lambda: enabled() == 0)
+        # The whole card, and an error that its root port reports.
+        cluster.apply(EXAMPLES / "basic.yaml")
+        equal("device", [(node, "mock0")], cluster.devices_of(cluster.running("basic")))
+        cluster.inject(node, "gpu0", "completer-abort", "severity=nonfatal")
+        cluster.wait_until("the taint", lambda: f"{DRIVER}/aer" in cluster.taints(node, "mock0"))
+        cluster.gone("basic")
+        cluster.wait_until("the taint's end", lambda: cluster.taints(node, "mock0") == [])
+
+
+SCENARIOS = {"one": one, "two": two, "fabric": fabric}
 
 
 def main():

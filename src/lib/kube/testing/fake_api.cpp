@@ -260,6 +260,10 @@ void FakeApi::watch(const Target& target, PeerReply& reply) {
         std::string lines;
         lock.lock();
         changed_.wait_for(lock, std::chrono::milliseconds(20), [&] { return version_ > seen; });
+        if (seen < compacted_) {  // what it has missed is forgotten
+            lock.unlock();
+            return;
+        }
         for (const auto& event : events_)
             if (event.version > seen && event.plural == target.plural &&
                 selected(target, event.object))

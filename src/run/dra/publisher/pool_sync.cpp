@@ -61,8 +61,19 @@ void PoolSync::put(json object) {
     objects_.insert_or_assign(std::move(name), std::move(object));
 }
 
+// An answer may come after the watch has told of the object's end: then it is gone, and putting it
+// back would hide that until the next list.
+void PoolSync::put_answer(json object) {
+    const auto version = version_number(metadata_text(object, "resourceVersion"));
+    const auto seen = version_number(seen_);
+    if (version && seen && *version <= *seen && !objects_.contains(metadata_text(object, "name")))
+        return;
+    put(std::move(object));
+}
+
 void PoolSync::replaced(const std::string& resource_version, std::vector<json> objects) {
     const std::lock_guard lock(mutex_);
+    seen_ = resource_version;
     // What was written after that list is not in it and yet there.
     std::erase_if(objects_, [&](const auto& entry) {
         return !is_older(resource_version, metadata_text(entry.second, "resourceVersion"));
@@ -83,6 +94,7 @@ PoolSync::News PoolSync::changed(const kube::WatchEvent& event) {
     const auto name = metadata_text(event.object, "name");
     const auto version = metadata_text(event.object, "resourceVersion");
     const std::lock_guard lock(mutex_);
+    if (!version.empty()) seen_ = version;
     if (deleted_.contains(name)) {
         if (event.type == "DELETED") deleted_.erase(name);
         return News::kNone;
@@ -143,14 +155,14 @@ void PoolSync::written(const SyncAction& action, json stored, SyncStep& step) {
             adopted_.erase(action.index);
         }
     }
-    put(std::move(stored));
+    put_answer(std::move(stored));
 }
 
 void PoolSync::refresh(kube::Client& client, const std::string& name) {
     auto now = client.get(kube::kSlices, "", name);
     const std::lock_guard lock(mutex_);
     if (now)
-        put(std::move(*now));
+        put_answer(std::move(*now));
     else if (now.error().not_found())
         objects_.erase(name);
 }

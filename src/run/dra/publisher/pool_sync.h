@@ -58,8 +58,9 @@ public:
     void forget_adopted();
 
 private:
-    std::vector<SyncAction> plan() const;  // with mutex_ held
-    void put(nlohmann::json object);       // with mutex_ held: unless a newer one is known
+    std::vector<SyncAction> plan() const;    // with mutex_ held
+    void put(nlohmann::json object);         // with mutex_ held: unless a newer one is known
+    void put_answer(nlohmann::json object);  // with mutex_ held: unless the watch knows of its end
     std::optional<kube::ApiError> write(kube::Client& client, const SyncAction& action,
                                         SyncStep& step);
     void written(const SyncAction& action, nlohmann::json stored, SyncStep& step);
@@ -70,6 +71,7 @@ private:
     NodeOwner owner_;
     bool synced_ = false;                            // a list has been seen
     std::map<std::string, nlohmann::json> objects_;  // by name, without managedFields
+    std::string seen_;  // resourceVersion that `objects_` has been told of all before
     AdoptedSpecs adopted_;
     // Names of what we deleted, whose events are still to come: names are not used twice.
     std::set<std::string> deleted_;

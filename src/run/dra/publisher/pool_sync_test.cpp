@@ -76,6 +76,35 @@ TEST_F(PoolSyncTest, APoolThatBreaksTheRulesLeavesTheOneBefore) {
     EXPECT_THAT(published(), ElementsAre("a"));
 }
 
+// The kubelet wipes a slice before the answer to its creation has come.
+TEST_F(PoolSyncTest, ALateAnswerDoesNotBringBackWhatTheWatchSawEnd) {
+    const auto later = [](json object) {
+        const auto version = std::stoull(kube::metadata_text(object, "resourceVersion"));
+        object["metadata"]["resourceVersion"] = std::to_string(version + 1);
+        return object;
+    };
+    ASSERT_TRUE(sync_.want(small_pool({"a"})));
+    relist();
+    api_.set_change([&](json& object) {
+        sync_.changed({"ADDED", object});
+        sync_.changed({"DELETED", later(object)});
+    });
+    ASSERT_EQ(sync_.step(client_).writes, 1u);
+    EXPECT_EQ(sync_.slice_count(), 0u);
+    EXPECT_FALSE(sync_.settled());
+    // The same by a list, as after a watch that broke.
+    api_.set_change([&](json& object) {
+        sync_.replaced(kube::metadata_text(later(object), "resourceVersion"), {});
+    });
+    ASSERT_EQ(sync_.step(client_).writes, 1u);
+    EXPECT_FALSE(sync_.settled());
+    // An answer of which nobody has told yet counts.
+    api_.set_change({});
+    api_.compact();  // takes the version that was said above
+    ASSERT_EQ(sync_.step(client_).writes, 1u);
+    EXPECT_TRUE(sync_.settled());
+}
+
 TEST_F(PoolSyncTest, KnowsItsOwnWritesAmongTheEvents) {
     ASSERT_TRUE(sync_.want(small_pool({"a"})));
     relist();

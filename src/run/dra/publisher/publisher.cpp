@@ -99,6 +99,7 @@ private:
     bool synced_ = false;      // a list has been seen
     bool wanted_ = false;      // publish() has been called with something good
     bool owner_known_ = false;
+    bool acting_ = false;           // act() writes: what it did is not in `stats_` yet
     bool foreign_pending_ = false;  // a wait for the change of somebody else is under way
     SteadyTime last_foreign_{};
     SteadyTime next_adoption_{};
@@ -148,6 +149,8 @@ void Publisher::Impl::publish(const slices::Pool& pool) {
 
 PublisherStats Publisher::Impl::stats() const {
     PublisherStats copy;
+    // Before the counters: whoever sees that the slices are as they should be sees the writes, too.
+    const bool settled = sync_.settled();
     {
         const std::lock_guard lock(mutex_);
         copy = stats_;
@@ -156,8 +159,8 @@ PublisherStats Publisher::Impl::stats() const {
                           : !write_error_.empty() ? write_error_
                           : watch_fails           ? watch_error_
                                                   : "";
+        copy.settled = settled && !acting_;
     }
-    copy.settled = sync_.settled();
     copy.slices = sync_.slice_count();
     return copy;
 }
@@ -245,6 +248,7 @@ void Publisher::Impl::write(const std::stop_token& stop) {
             act();
         } catch (const std::exception& error) {
             const std::lock_guard lock(mutex_);
+            acting_ = false;
             write_error_ = std::string("The slices cannot be written: ") + error.what();
             note_error(write_log_, write_error_);
             not_before_ = now() + backoff_.next();
@@ -277,6 +281,10 @@ void Publisher::Impl::act() {
     }
     // Nothing to write: no reason to ask.
     if (owner_known && sync_.settled()) return finish({});
+    {
+        const std::lock_guard lock(mutex_);
+        acting_ = true;
+    }
     if (!owner_known) {
         if (auto error = find_owner()) {
             SyncStep step;
@@ -294,6 +302,7 @@ void Publisher::Impl::act() {
 void Publisher::Impl::finish(const SyncStep& step) {
     const bool settled = sync_.settled();
     const std::lock_guard lock(mutex_);
+    acting_ = false;
     stats_.writes += step.writes;
     stats_.conflicts += step.conflicts;
     if (step.errors > 1) stats_.errors += step.errors - 1;  // note_error() counts one

@@ -19,7 +19,7 @@ DEVICE = MEMORY | REG | {"pci"}
 MODEL = REG | {"model"}
 SERVICE = LOWEST | {"service"}
 PLAN = MODEL | {"topology", "outputs"}
-HOST = DEVICE | SERVICE | {"trace", "vfio_user", "control"}
+HOST = DEVICE | SERVICE | {"trace", "vfio_user", "virtio", "virtio_pci", "vhost_user", "control"}
 SERVING = HOST | MODEL | {"host", "devices", "topology", "outputs"}
 MAY_INCLUDE = {
     # lib: installed, for everybody.
@@ -29,6 +29,9 @@ MAY_INCLUDE = {
     "reg": LOWEST,
     "pci": MEMORY | REG,
     "trace": DEVICE,
+    # Virtio devices and their queues; simulators of accelerators. Neither knows PCI.
+    "virtio": MEMORY | REG,
+    "sim": LOWEST,
     # HTTP, events, metrics: for processes that have no devices, too.
     "service": LOWEST,
     # What Kubernetes is told of devices, as values and texts; and how to talk to its API.
@@ -36,10 +39,13 @@ MAY_INCLUDE = {
     "kube": LOWEST,
     # transports: how a device reaches a VMM.
     "vfio_user": DEVICE,
+    # A PCI function that owns a virtio device; a vhost-user backend.
+    "virtio_pci": DEVICE | {"virtio"},
+    "vhost_user": MEMORY | {"virtio"},
     # What a device says about itself: data.
     "model": REG,
     # A device knows neither its transport nor its process.
-    "devices": DEVICE | {"model", "slices"},
+    "devices": DEVICE | {"model", "slices", "virtio", "sim"},
     # plan: files in, texts out. No process, no socket, no device: models come from the caller.
     "topology": DEVICE | {"model"},
     "outputs": MODEL | {"pci", "topology"},
@@ -61,6 +67,8 @@ MAY_INCLUDE = {
     "replay": SERVING | {"device_host"},
     # The node agent of Kubernetes knows devices by their sysfs files alone (`dra.h` of their folders).
     "dra": SERVICE | {"slices", "kube"},
+    # mimic-sim: simulators on sockets. No device, no machine.
+    "sim_server": SERVICE | {"sim"},
     # A Kubernetes whose nodes are machines of ours.
     "cluster": SERVING | {"device_host", "guest_image", "guest_agent", "machine", "kube"},
     # Machines in pods, by the user's kubectl.
@@ -68,7 +76,8 @@ MAY_INCLUDE = {
     "commands": SERVING | {"device_host", "machine", "gateway", "replay", "page"},
     "cli": SERVING | {
         "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
-        "guest_agent", "verify", "slices", "kube", "dra", "cluster", "remote"},
+        "guest_agent", "verify", "slices", "kube", "dra", "cluster", "remote", "sim",
+        "sim_server"},
 }
 
 # What tests of folders below may include besides: the lists that programs hand to the parser and to Kubernetes.
@@ -140,7 +149,7 @@ MODEL = re.compile(r"^src/devices/(\w+)/model\.h$")
 NAME = re.compile(r"\.facts\s*=\s*\{\s*\.name = \"([\w-]+)\"")
 LANGUAGE = re.compile(r"Source::k(Images|External)|Part::kFabric")
 # Where a device may be named: its own folders, what is about all of Mimic, and tests.
-ANYWHERE = ("examples/", "docs/", "tests/", "bench/", "guest/", "kernel/", "web/", "deploy/")
+ANYWHERE = ("examples/", "integrations/", "docs/", "tests/", "bench/", "guest/", "kernel/", "web/", "deploy/")
 TEST_FILE = re.compile(r"(_test\.(cpp|py|sh)|/test_[^/]*|/testing/.*|/testdata/.*|/check_tree/.*|CMakeLists\.txt|\.md)$")
 
 

@@ -86,6 +86,7 @@ public:
     void post_delayed(Task task, Duration delay) override;
     TimePoint now() const override { return clock_.now(); }
     bool is_current() const override;
+    EventLoop* event_loop() override { return this; }
 
 private:
     struct Watch {

@@ -28,6 +28,8 @@ public:
     }
 };
 
+class EventLoop;
+
 /// Runs tasks one at a time, in order of their due time.
 class TaskRunner {
 public:
@@ -46,6 +48,10 @@ public:
 
     /// True on the thread (or in the simulated context) that runs the tasks. Thread-safe.
     virtual bool is_current() const = 0;
+
+    /// The loop that this is, for who must watch descriptors; nullptr where there is none
+    /// (simulated time). Thread-safe.
+    virtual EventLoop* event_loop() { return nullptr; }
 };
 
 }  // namespace mimic

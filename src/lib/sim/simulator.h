@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Simulator: who says what an accelerator answers and when. Built-in latency models, a SystemC module, a
-// process behind a socket (an SST, a Python function) are simulators; a device model is given one and does
-// not know which.
+// Simulator: who says what an accelerator answers and when. Built-in latency models, a SystemC
+// module, a process behind a socket (an SST, a Python function) are simulators; a device model is
+// given one and does not know which.
 #pragma once
 
 #include <cstddef>
@@ -51,23 +51,24 @@ public:
     struct Counters {
         uint64_t submitted = 0;
         uint64_t answered = 0;
-        uint64_t timeouts = 0;    // answered TIMEOUT by us
-        uint64_t late = 0;        // answers that came after that, and were dropped
-        uint64_t unknown = 0;     // answers whose id matches nothing
-        uint64_t lost = 0;        // answered NO_DEVICE: the simulator was away, or went
+        uint64_t timeouts = 0;     // answered TIMEOUT by us
+        uint64_t late = 0;         // answers that came after that, and were dropped
+        uint64_t unknown = 0;      // answers whose id matches nothing
+        uint64_t lost = 0;         // answered NO_DEVICE: the simulator was away, or went
         uint64_t connections = 0;  // times that it came (back)
     };
 
     virtual ~Simulator() = default;
 
-    /// Asks for `request`, whose bytes are copied before this returns. request.request_id is unique among
-    /// those in flight: the device sees to that. `guest_time` is the guest's clock, for kLockStep; other
-    /// paces ignore it. NO_DEVICE at once while the simulator is away; TIMEOUT when it does not answer in
-    /// its time. What a guest may ask is checked here: sizes, addresses, types (INVALID).
+    /// Asks for `request`, whose bytes are copied before this returns. request.request_id is unique
+    /// among those in flight: the device sees to that. `guest_time` is the guest's clock, for
+    /// kLockStep; other paces ignore it. NO_DEVICE at once while the simulator is away; TIMEOUT
+    /// when it does not answer in its time. What a guest may ask is checked here: sizes, addresses,
+    /// types (INVALID).
     virtual void submit(const SSTRequest& request, SimTime guest_time, Done done) = 0;
 
-    /// Forgets all requests in flight: their `done` never runs. Memory, parameters and simulated time go
-    /// back to what they are at start.
+    /// Forgets all requests in flight: their `done` never runs. Memory, parameters and simulated
+    /// time go back to what they are at start.
     virtual void reset() = 0;
 
     /// Requests whose `done` has not run.

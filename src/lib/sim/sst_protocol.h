@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR Apache-2.0 */
 /*
  * What an SST accelerator is asked and what it answers: the same bytes in the guest (write(2) and
- * read(2) of /dev/sstN), in the virtqueues, and on the socket of a simulator. C, for the kernel, for guests,
- * for element libraries of SST, and for C++. Little endian, packed.
+ * read(2) of /dev/sstN), in the virtqueues, and on the socket of a simulator. C, for the kernel,
+ * for guests, for element libraries of SST, and for C++. Little endian, packed.
  *
- * Sizes and names are those of seed 002 and of the QEMUs that carry its device; what Mimic adds is marked so
- * and never sent to a peer that has not said that it knows it.
+ * Sizes and names are those of seed 002 and of the QEMUs that carry its device; what Mimic adds is
+ * marked so and never sent to a peer that has not said that it knows it.
  */
-#ifndef SST_PROTOCOL_H
-#define SST_PROTOCOL_H
+#pragma once
 
 #ifdef __KERNEL__
 #include <linux/types.h>
@@ -23,7 +22,8 @@ typedef uint8_t sst_u8;
 #endif
 
 #define SST_MAX_DATA_SIZE 4080
-#define SST_REQUEST_HEADER_SIZE 24  /* least that a request can have; what is missing reads as zeros */
+#define SST_REQUEST_HEADER_SIZE \
+    24 /* least that a request can have; what is missing reads as zeros */
 #define SST_RESPONSE_HEADER_SIZE 32 /* least room for a response; what does not fit is left out */
 
 enum sst_request_type {
@@ -48,18 +48,19 @@ enum sst_status {
 
 /* SSTRequest.flags. Peers of the seed ignore them. All of Mimic's. */
 enum sst_request_flag {
-    SST_FLAG_EVENT = 1u << 0,      /* tell of the completion on the event queue, too */
-    SST_FLAG_PIPELINE = 1u << 16,  /* on a socket: I can have many requests in flight and match answers
-                                      by request_id. A peer that can, too, says so in
-                                      SSTResponse.reserved; until then one is in flight */
-    SST_FLAG_TIMED = 1u << 17,     /* on a socket, the same way: a struct sst_submit follows each request,
-                                      a struct sst_timing each response, from the next message on */
+    SST_FLAG_EVENT = 1u << 0,     /* tell of the completion on the event queue, too */
+    SST_FLAG_PIPELINE = 1u << 16, /* on a socket: I can have many requests in flight and match
+                                     answers by request_id. A peer that can, too, says so in
+                                     SSTResponse.reserved; until then one is in flight */
+    SST_FLAG_TIMED = 1u << 17,    /* on a socket, the same way: a struct sst_submit follows each
+                                     request,    a struct sst_timing each response, from the next
+                                     message    on */
 };
 
 /* Parameters of SST_REQ_CONFIGURE. Mimic's: the seed defines none. Values are u64. */
 enum sst_param {
-    SST_PARAM_CLOCK_HZ = 1,          /* of the device's cycles; 1 .. 10^12 */
-    SST_PARAM_LATENCY_MODEL = 2,     /* index of the model that a COMPUTE with latency_model 0 gets */
+    SST_PARAM_CLOCK_HZ = 1,      /* of the device's cycles; 1 .. 10^12 */
+    SST_PARAM_LATENCY_MODEL = 2, /* index of the model that a COMPUTE with latency_model 0 gets */
     SST_PARAM_LAUNCH_LATENCY_NS = 3, /* of each COMPUTE, before it begins */
     SST_PARAM_NS_PER_UNIT = 4,       /* of COMPUTE, in 1/1000 ns a unit */
     SST_PARAM_MEMORY_LATENCY_NS = 5, /* of each READ and WRITE */
@@ -92,15 +93,17 @@ enum sst_feature {
     SST_F_COMPUTE = 1,
     SST_F_MEMORY = 2,
     SST_F_EVENTS = 3,
-    SST_F_MULTI_QUEUE = 4, /* more than one queue pair: queues 3, 4; 5, 6; .. are request and response */
+    SST_F_MULTI_QUEUE = 4, /* more than one queue pair: queues 3, 4; 5, 6; .. are request and
+                              response */
     SST_F_RESET = 5,
     SST_F_TIMING = 6,    /* Mimic's: a struct sst_timing follows each response in its buffer */
-    SST_F_LOCK_STEP = 7, /* Mimic's, with TIMING: a struct sst_submit follows each request; answers are
-                            there once a read of the device that follows the kick is answered, without
-                            an interrupt, and the driver holds each until its latency is over */
+    SST_F_LOCK_STEP = 7, /* Mimic's, with TIMING: a struct sst_submit follows each request; answers
+                            are there once a read of the device that follows the kick is answered,
+                            without an interrupt, and the driver holds each until its latency is
+                            over */
 };
 
-#define SST_VIRTIO_ID 39          /* of all of Mimic's transports: QEMU accepts it, Linux has no driver */
+#define SST_VIRTIO_ID 39 /* of all of Mimic's transports: QEMU accepts it, Linux has no driver */
 #define SST_VIRTIO_ID_SEED 0x1042 /* of the seed's patched QEMU */
 #define SST_VERSION 0x00010000
 #define SST_REQUEST_QUEUE 0
@@ -124,7 +127,8 @@ struct SSTRequest {
         } compute;
         struct {
             sst_u64 addr; /* of device memory */
-            sst_u32 size; /* READ: at most SST_MAX_DATA_SIZE. WRITE: 16 less, its data follow here */
+            sst_u32 size; /* READ: at most SST_MAX_DATA_SIZE. WRITE: 16 less, its data follow here
+                           */
             sst_u32 reserved;
         } memory;
         struct {
@@ -184,5 +188,3 @@ struct sst_timing {
 };
 
 #pragma pack(pop)
-
-#endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chain: one buffer that a driver made available: a list of segments that the device may read, then of those
-// that it may write. Virtio 1.3, 2.6.
+// Chain: one buffer that a driver made available: a list of segments that the device may read, then
+// of those that it may write. Virtio 1.3, 2.6.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ struct Segment {
     uint32_t size = 0;
 };
 
-/// What Queue::pop() gives and Queue::push() takes back. Plain values: addresses, not pointers, so a chain may
-/// wait for a later turn of the loop. Moved, not copied.
+/// What Queue::pop() gives and Queue::push() takes back. Plain values: addresses, not pointers, so
+/// a chain may wait for a later turn of the loop. Moved, not copied.
 class Chain {
 public:
     Chain() = default;
@@ -31,7 +31,8 @@ public:
     uint32_t readable_bytes() const { return readable_bytes_; }
     uint32_t writable_bytes() const { return writable_bytes_; }
 
-    /// What the driver knows the buffer by: head of the descriptor chain, or buffer id of a packed ring.
+    /// What the driver knows the buffer by: head of the descriptor chain, or buffer id of a packed
+    /// ring.
     uint16_t id() const { return id_; }
 
 private:
@@ -42,7 +43,8 @@ private:
     uint32_t writable_bytes_ = 0;
     uint16_t id_ = 0;
     uint16_t descriptors_ = 0;  // ring entries that it takes, of a packed ring
-    uint32_t generation_ = 0;   // of the queue when it was popped: push() drops one from before a reset
+    uint32_t generation_ = 0;   // of the queue when it was popped: push() drops one from before a
+                                // reset
 };
 
 }  // namespace mimic::virtio

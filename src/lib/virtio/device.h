@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device: one virtio device. A model derives from it and knows neither its transport (slot.h) nor its process.
-// Virtio 1.3, chapters 2 and 3.
+// Device: one virtio device. A model derives from it and knows neither its transport (slot.h) nor
+// its process. Virtio 1.3, chapters 2 and 3.
 #pragma once
 
 #include <cstddef>
@@ -45,16 +45,17 @@ constexpr uint64_t feature(unsigned bit) {
 /// What is constant about a device.
 struct DeviceOptions {
     std::string name;
-    uint16_t virtio_id = 0;                  // 5
-    uint64_t features = 0;                   // bits 0..23 and 50..63; the queues' bits are ours
-    std::vector<uint16_t> queue_sizes;       // most entries of each queue, powers of two up to 32,768
-    uint32_t config_size = 0;                // bytes of configuration space
-    bool packed = true;                      // offers VIRTIO_F_RING_PACKED
-    bool in_order = false;                   // offers VIRTIO_F_IN_ORDER: the model pushes in order
+    uint16_t virtio_id = 0;             // 5
+    uint64_t features = 0;              // bits 0..23 and 50..63; the queues' bits are ours
+    std::vector<uint16_t> queue_sizes;  // most entries of each queue, powers of two up to 32,768
+    uint32_t config_size = 0;           // bytes of configuration space
+    bool packed = true;                 // offers VIRTIO_F_RING_PACKED
+    bool in_order = false;              // offers VIRTIO_F_IN_ORDER: the model pushes in order
 };
 
-/// One virtio device: status, features, queues, configuration. Thread-bound to the loop that owns it, from
-/// attach() to detach(). What a driver does wrong is answered as the specification says; no call here fails.
+/// One virtio device: status, features, queues, configuration. Thread-bound to the loop that owns
+/// it, from attach() to detach(). What a driver does wrong is answered as the specification says;
+/// no call here fails.
 class Device {
 public:
     virtual ~Device();
@@ -66,7 +67,8 @@ public:
     void attach(Slot& slot);  // borrowed until detach(), which resets the device
     void detach();
 
-    /// All that the device offers, VIRTIO_F_VERSION_1 among it; and what the driver accepted (FEATURES_OK).
+    /// All that the device offers, VIRTIO_F_VERSION_1 among it; and what the driver accepted
+    /// (FEATURES_OK).
     uint64_t offered_features() const;
     uint64_t driver_features() const;
     bool has(unsigned bit) const { return (driver_features() & feature(bit)) != 0; }
@@ -74,8 +76,8 @@ public:
     /// Writes of driver_feature: taken while FEATURES_OK is not set.
     void set_driver_features(uint64_t features);
 
-    /// Device status. Writing 0 resets. FEATURES_OK stays clear if the features are not those offered, or
-    /// lack VIRTIO_F_VERSION_1.
+    /// Device status. Writing 0 resets. FEATURES_OK stays clear if the features are not those
+    /// offered, or lack VIRTIO_F_VERSION_1.
     uint8_t status() const;
     void set_status(uint8_t status);
     void reset();
@@ -85,14 +87,15 @@ public:
     void config_write(uint32_t offset, std::span<const uint8_t> data);
     uint8_t config_generation() const;
 
-    /// Queues. `size` and `addresses` take effect with enable_queue(), which is ignored for what cannot be.
+    /// Queues. `size` and `addresses` take effect with enable_queue(), which is ignored for what
+    /// cannot be.
     uint16_t queue_count() const;
     uint16_t max_queue_size(uint16_t index) const;
     void enable_queue(uint16_t index, uint16_t size, const QueueAddresses& addresses,
                       uint16_t next_available = 0, uint16_t next_used = 0);
     bool queue_enabled(uint16_t index) const;
-    /// VIRTIO_F_RING_RESET, and the stop of a ring by vhost-user: after it the device uses none of the
-    /// queue's buffers.
+    /// VIRTIO_F_RING_RESET, and the stop of a ring by vhost-user: after it the device uses none of
+    /// the queue's buffers.
     void reset_queue(uint16_t index);
     const Queue& queue(uint16_t index) const;
 
@@ -111,19 +114,19 @@ protected:
     // --- For the model -----------------------------------------------------------------------
 
     Queue& queue(uint16_t index);
-    Slot* slot();              // nullptr while detached
-    memory::DmaSpace* dma();   // of the slot; nullptr while there is none
+    Slot* slot();             // nullptr while detached
+    memory::DmaSpace* dma();  // of the slot; nullptr while there is none
 
-    /// Returns `chain` and, at the end of this batch (end_batch(), or when the hook that runs returns),
-    /// interrupts if the driver wants that. Drops it while there is no memory.
+    /// Returns `chain` and, at the end of this batch (end_batch(), or when the hook that runs
+    /// returns), interrupts if the driver wants that. Drops it while there is no memory.
     void complete(uint16_t index, Chain&& chain, uint32_t written);
     void end_batch(uint16_t index);
 
     /// Configuration changed: a new generation, and an interrupt.
     void config_changed();
 
-    /// DEVICE_NEEDS_RESET, and tells the driver: nothing is popped any more. queue() that breaks does this by
-    /// itself when its model asks it.
+    /// DEVICE_NEEDS_RESET, and tells the driver: nothing is popped any more. queue() that breaks
+    /// does this by itself when its model asks it.
     void needs_reset(const char* why);
 
     // --- The model ---------------------------------------------------------------------------

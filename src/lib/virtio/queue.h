@@ -14,25 +14,27 @@
 
 namespace mimic::virtio {
 
-/// Where a driver put a queue. Guest-physical addresses; names are those of the packed ring's areas, too.
+/// Where a driver put a queue. Guest-physical addresses; names are those of the packed ring's
+/// areas, too.
 struct QueueAddresses {
     uint64_t descriptors = 0;
     uint64_t driver = 0;  // available ring, or driver event suppression
     uint64_t device = 0;  // used ring, or device event suppression
 };
 
-/// One virtqueue. Thread-bound to the device's loop. All that comes from guest memory is checked here: what
-/// a device gets is a Chain within bounds, or nothing and a queue that is broken().
+/// One virtqueue. Thread-bound to the device's loop. All that comes from guest memory is checked
+/// here: what a device gets is a Chain within bounds, or nothing and a queue that is broken().
 class Queue {
 public:
     struct Settings {
         uint16_t size = 0;  // entries; a power of two for a split ring
         QueueAddresses addresses{};
         bool packed = false;
-        bool event_index = false;  // VIRTIO_F_EVENT_IDX
-        bool indirect = false;     // VIRTIO_F_INDIRECT_DESC
-        bool in_order = false;     // VIRTIO_F_IN_ORDER: the device pushes in the order of pop()
-        uint16_t next_available = 0;  // where to go on: of a split ring an index, of a packed one with the wrap
+        bool event_index = false;     // VIRTIO_F_EVENT_IDX
+        bool indirect = false;        // VIRTIO_F_INDIRECT_DESC
+        bool in_order = false;        // VIRTIO_F_IN_ORDER: the device pushes in the order of pop()
+        uint16_t next_available = 0;  // where to go on: of a split ring an index, of a packed one
+                                      // with the wrap
         uint16_t next_used = 0;       // counter in bit 15
     };
 
@@ -41,8 +43,8 @@ public:
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
 
-    /// Begins with `settings`. Errors: invalid_argument for a size or an alignment that the specification
-    /// forbids. Memory is looked at when it is used.
+    /// Begins with `settings`. Errors: invalid_argument for a size or an alignment that the
+    /// specification forbids. Memory is looked at when it is used.
     Status start(const Settings& settings);
 
     /// Stops; chains that are out are dropped when they are pushed.
@@ -50,31 +52,33 @@ public:
 
     bool is_running() const;
 
-    /// True once the driver broke the rules so that the queue cannot go on (a loop, an index that ran ahead,
-    /// memory that is not there): pop() gives nothing until start(). why_broken() says what, for a log.
+    /// True once the driver broke the rules so that the queue cannot go on (a loop, an index that
+    /// ran ahead, memory that is not there): pop() gives nothing until start(). why_broken() says
+    /// what, for a log.
     bool broken() const;
     const char* why_broken() const;
 
     /// The next available buffer; nullopt: none, or broken. `dma` is that of this turn.
     std::optional<Chain> pop(memory::DmaSpace& dma);
 
-    /// Copies bytes [offset, offset + out.size()) of the readable part; returns how many there were and could
-    /// be read. The guest may change them at any time: copy once, check the copy.
+    /// Copies bytes [offset, offset + out.size()) of the readable part; returns how many there were
+    /// and could be read. The guest may change them at any time: copy once, check the copy.
     size_t read(memory::DmaSpace& dma, const Chain& chain, size_t offset, std::span<std::byte> out);
 
     /// The same for the writable part.
     size_t write(memory::DmaSpace& dma, const Chain& chain, size_t offset,
                  std::span<const std::byte> bytes);
 
-    /// Returns the buffer to the driver, with `written` bytes of its writable part filled from the start. Chains
-    /// from before stop() are dropped.
+    /// Returns the buffer to the driver, with `written` bytes of its writable part filled from the
+    /// start. Chains from before stop() are dropped.
     void push(memory::DmaSpace& dma, Chain&& chain, uint32_t written);
 
-    /// Whether the driver wants an interrupt for what was pushed since the last question. Ask once a batch.
+    /// Whether the driver wants an interrupt for what was pushed since the last question. Ask once
+    /// a batch.
     bool needs_interrupt(memory::DmaSpace& dma);
 
-    /// Asks the driver for kicks (true), or says that none is needed while the device looks by itself. After
-    /// enabling, look once more with pop(): a buffer may have come in between.
+    /// Asks the driver for kicks (true), or says that none is needed while the device looks by
+    /// itself. After enabling, look once more with pop(): a buffer may have come in between.
     void want_kicks(memory::DmaSpace& dma, bool wanted);
 
     /// Where the queue stands, to save it or to hand it to another backend: see Settings.

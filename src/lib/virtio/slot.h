@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Slot: what a virtio device is plugged into. Implemented by transports: virtio-pci over a PCI function,
-// vhost-user, and tests.
+// Slot: what a virtio device is plugged into. Implemented by transports: virtio-pci over a PCI
+// function, vhost-user, and tests.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@ class Slot {
 public:
     virtual ~Slot() = default;
 
-    /// Guest memory now, or nullptr while the device may not reach it (bus mastering off, no memory table,
-    /// detached). Ask again in each turn of the loop.
+    /// Guest memory now, or nullptr while the device may not reach it (bus mastering off, no memory
+    /// table, detached). Ask again in each turn of the loop.
     virtual memory::DmaSpace* dma() = 0;
 
-    /// Tells the driver that used buffers of queue `index` are there. The queue has checked that the driver
-    /// wants to know.
+    /// Tells the driver that used buffers of queue `index` are there. The queue has checked that
+    /// the driver wants to know.
     virtual void interrupt_queue(uint16_t index) = 0;
 
     /// Tells the driver that configuration space, or DEVICE_NEEDS_RESET of the status, has changed.

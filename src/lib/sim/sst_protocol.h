@@ -49,6 +49,7 @@ enum sst_status {
 /* SSTRequest.flags. Peers of the seed ignore them. All of Mimic's. */
 enum sst_request_flag {
     SST_FLAG_EVENT = 1u << 0,     /* tell of the completion on the event queue, too */
+    SST_FLAG_WORK = 1u << 1,      /* COMPUTE: a struct sst_work follows payload.compute */
     SST_FLAG_PIPELINE = 1u << 16, /* on a socket: I can have many requests in flight and match
                                      answers by request_id. A peer that can, too, says so in
                                      SSTResponse.reserved; until then one is in flight */
@@ -176,6 +177,21 @@ struct SSTConfig {
     sst_u32 max_queues; /* queue pairs */
     sst_u32 reserved;
 };
+
+/*
+ * Mimic's: what a COMPUTE with SST_FLAG_WORK works on, at offset 16 of its payload. What is 0 is
+ * derived: operations from 2 m n k, else from compute_units; bytes from the three matrices, else
+ * from compute_units; m, n, k from the model, once for each compute unit.
+ */
+struct sst_work {
+    sst_u64 operations; /* roofline */
+    sst_u64 bytes;      /* of memory moved: roofline, bandwidth */
+    sst_u32 m;          /* GEMM, C[m][n] = A[m][k] B[k][n]: systolic, roofline; 0 .. 2^20 */
+    sst_u32 n;
+    sst_u32 k;
+    sst_u32 reserved;
+};
+#define SST_WORK_OFFSET 16
 
 /* Mimic's. Times in ns of the clock that its sender keeps. */
 struct sst_submit {

@@ -218,16 +218,22 @@ function(mimic_fuzzer name)
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout} COST ${arg_SECONDS})
 endfunction()
 
-# mimic_device(NAME [MODEL_ONLY] [NAMESPACE name] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
+# mimic_device(NAME [MODEL_ONLY | VIRTIO] [NAMESPACE name] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
 # The device in the folder of the caller: a library mimic_NAME, and its place in the only list of devices there is, which
 # is generated from these calls (src/devices/CMakeLists.txt). model.h of the folder holds NAMESPACE::kModel (mimic::NAME
-# unless said) and, unless MODEL_ONLY, declares NAMESPACE::make_function(); a dra.h, if it has one, NAMESPACE::kDra.
+# unless said) and, unless MODEL_ONLY, declares NAMESPACE::make_function(), of a VIRTIO device NAMESPACE::make_device();
+# a dra.h, if it has one, NAMESPACE::kDra.
 function(mimic_device name)
-  cmake_parse_arguments(arg "MODEL_ONLY" "NAMESPACE" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "MODEL_ONLY;VIRTIO" "NAMESPACE" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   if(NOT arg_NAMESPACE)
     set(arg_NAMESPACE mimic::${name})
   endif()
-  mimic_library(${name} SOURCES ${arg_SOURCES} PUBLIC mimic::model mimic::pci mimic::reg ${arg_PUBLIC}
+  if(arg_VIRTIO)
+    list(APPEND arg_PUBLIC mimic::virtio)
+  else()
+    list(APPEND arg_PUBLIC mimic::pci)
+  endif()
+  mimic_library(${name} SOURCES ${arg_SOURCES} PUBLIC mimic::model mimic::reg ${arg_PUBLIC}
     PRIVATE ${arg_PRIVATE})
   # Below the tree where it can be, so that trees share what they compile.
   set(header ${CMAKE_CURRENT_SOURCE_DIR}/model.h)
@@ -243,8 +249,14 @@ function(mimic_device name)
   set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_MODEL_INCLUDES "#include \"${header}\"\n")
   set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_MODEL_LIST "    &${arg_NAMESPACE}::kModel,\n")
   if(NOT arg_MODEL_ONLY)
-    set_property(GLOBAL APPEND_STRING PROPERTY MIMIC_DEVICE_LIST
-      "    {&${arg_NAMESPACE}::kModel, &${arg_NAMESPACE}::make_function},\n")
+    if(arg_VIRTIO)
+      set(list MIMIC_VIRTIO_LIST)
+      set(make make_device)
+    else()
+      set(list MIMIC_DEVICE_LIST)
+      set(make make_function)
+    endif()
+    set_property(GLOBAL APPEND_STRING PROPERTY ${list} "    {&${arg_NAMESPACE}::kModel, &${arg_NAMESPACE}::${make}},\n")
     set_property(GLOBAL APPEND PROPERTY MIMIC_DEVICES mimic::${name})
   endif()
 endfunction()

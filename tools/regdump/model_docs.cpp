@@ -69,7 +69,7 @@ std::string models_table(model::Models models) {
         const std::string ids = facts.source != model::Source::kFacts
                                     ? std::string("as the file says")
                                     : fmt::format(
-                                          "{:04x}:{:04x}{}", facts.vendor_id, facts.pf_device_id,
+                                          "{:04x}:{:04x}{}", facts.vendor(), facts.device(),
                                           facts.vf_device_id == 0
                                               ? ""
                                               : fmt::format(", {:04x}:{:04x}", facts.vendor_id,

@@ -43,6 +43,28 @@ enum class Part : uint8_t {
     kFabric,  // the endpoint in front of a fabric: no file names it
 };
 
+/// What a virtio device says besides (virtio 1.3, chapter 5). Its ids on PCI follow from it, and
+/// its BARs are those of its transport. One MSI-X vector a queue and one for its configuration.
+struct VirtioFacts {
+    uint16_t id = 0;            // of chapter 5; 0: not a virtio device
+    unsigned queues = 0;        // without those of properties (Property::Meaning::kQueues)
+    uint16_t queue_size = 256;  // most entries of a queue: a power of two
+    uint32_t config_bytes = 0;  // of its configuration space
+};
+
+/// Ids that virtio has on PCI (4.1.2): the vendor, and the device id of a modern device.
+inline constexpr uint16_t kVirtioVendorId = 0x1af4;
+inline constexpr uint16_t kVirtioFirstDeviceId = 0x1040;
+inline constexpr uint16_t kMaxVirtioId = 0x3f;  // 0x1080 and up are no ids of virtio
+
+/// BARs of Mimic's virtio-pci: the virtio structures in BAR0, MSI-X in BAR1; and of QEMU's in front
+/// of a vhost-user backend, with its class (hw/virtio/virtio-pci.c).
+inline constexpr Bar kVirtioPciBars[] = {{.index = 0, .size = 16384}, {.index = 1, .size = 4096}};
+inline constexpr Bar kVhostUserPciBars[] = {
+    {.index = 1, .size = 4096},
+    {.index = 4, .size = 16384, .is_64bit = true, .prefetchable = true}};
+inline constexpr uint32_t kVhostUserClassCode = 0x078000;
+
 struct ModelFacts {
     std::string_view name;        // as a topology file writes it
     std::string_view old_name{};  // a name that files still may have; accepted with a note
@@ -60,6 +82,16 @@ struct ModelFacts {
     unsigned vectors = 0;            // MSI-X vectors, without those of properties
     /// Register by which a driver says how many static VFs it shows; empty: none.
     std::string_view static_vfs_register{};
+    /// A virtio device leaves out ids, BARs, VFs and vectors: they follow from this.
+    VirtioFacts virtio{};
+
+    constexpr bool is_virtio() const { return virtio.id != 0; }
+
+    /// Ids of the PF on PCI.
+    constexpr uint16_t vendor() const { return is_virtio() ? kVirtioVendorId : vendor_id; }
+    constexpr uint16_t device() const {
+        return is_virtio() ? static_cast<uint16_t>(kVirtioFirstDeviceId + virtio.id) : pf_device_id;
+    }
 };
 
 /// How a guest knows the device. All empty: Linux has no driver for it.
@@ -90,6 +122,7 @@ struct Property {
         kMemorySize,  // how much memory the device says that it has: shown in pictures
         kBar,      // a BAR of that size: `bar`, 64-bit, prefetchable. VFs of a native PF share it
         kVectors,  // as many MSI-X vectors
+        kQueues,   // `each` virtqueues for each
     };
 
     std::string_view key;
@@ -101,6 +134,7 @@ struct Property {
     std::string_view doc{};
     Meaning meaning = Meaning::kOwn;
     unsigned bar = 0;
+    unsigned each = 1;     // of kQueues
     bool in_tree = false;  // the expected tree has it under its key
 };
 

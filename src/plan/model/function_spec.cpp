@@ -59,7 +59,16 @@ uint64_t FunctionSpec::value(Property::Meaning meaning) const {
     return index < values.size() ? values[index] : 0;
 }
 
+unsigned FunctionSpec::queues() const {
+    if (model == nullptr || !model->facts.is_virtio()) return 0;
+    const size_t index = model->find_property(Property::Meaning::kQueues);
+    const unsigned each = index < model->properties.size() ? model->properties[index].each : 0;
+    return model->facts.virtio.queues +
+           each * static_cast<unsigned>(value(Property::Meaning::kQueues));
+}
+
 unsigned FunctionSpec::vectors() const {
+    if (const unsigned count = queues(); count != 0) return count + 1;
     return static_cast<unsigned>((model == nullptr ? 0 : model->facts.vectors) +
                                  value(Property::Meaning::kVectors));
 }

@@ -109,6 +109,9 @@ struct FunctionSpec {
     uint64_t memory_size() const { return value(Property::Meaning::kMemorySize); }
     uint64_t memory_bar() const { return value(Property::Meaning::kBar); }
 
+    /// Virtqueues; 0 unless the model is a virtio device.
+    unsigned queues() const;
+
     /// MSI-X vectors.
     unsigned vectors() const;
 
@@ -116,7 +119,7 @@ private:
     uint64_t value(Property::Meaning meaning) const;
 };
 
-/// What a device's folder gets to make a pci::Function.
+/// What a device's folder gets to make a pci::Function, or a virtio::Device.
 struct FunctionRequest {
     const FunctionSpec& function;
     /// VFs that the SR-IOV capability of this PF brings; empty without.

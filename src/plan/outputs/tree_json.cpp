@@ -108,6 +108,8 @@ Json device_json(const topology::Machine& machine, const topology::DeviceSpec& d
         {"isolation", device.isolation == topology::Isolation::kShared ? "shared" : "process"},
         {"attach", device.on_fabric ? "fabric" : "endpoint"},
     };
+    if (device.model->facts.is_virtio())
+        out["transport"] = device.is_vhost_user() ? "vhost-user" : "pci";
     if (device.fabric) {
         out["fabric"] = machine.fabrics.at(*device.fabric).name;
     } else {

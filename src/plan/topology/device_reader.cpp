@@ -68,6 +68,13 @@ void read_class(const Fields& fields, DeviceSpec& device) {
     if (device.on_fabric) pf.class_code = facts.fabric_class_code;
     const auto code = fields.number("class", {0, 0xffffff});
     if (!code) return;
+    if (device.is_vhost_user()) {
+        fields.problem(fields.where("class"),
+                       fmt::format("'class' with transport: vhost-user, where QEMU says the class "
+                                   "({:#08x}); expected transport: pci, or no 'class'",
+                                   model::kVhostUserClassCode));
+        return;
+    }
     pf.class_code = static_cast<uint32_t>(*code);
     constexpr uint32_t kUnclassified = 0x0000;
     constexpr uint32_t kHostBridge = 0x0600;
@@ -82,10 +89,12 @@ void read_class(const Fields& fields, DeviceSpec& device) {
 FunctionSpec make_function(const model::DeviceModel& model, bool is_vf) {
     FunctionSpec out;
     out.model = &model;
-    out.vendor_id = model.facts.vendor_id;
-    out.device_id = is_vf ? model.facts.vf_device_id : model.facts.pf_device_id;
+    out.vendor_id = model.facts.vendor();
+    out.device_id = is_vf ? model.facts.vf_device_id : model.facts.device();
     out.class_code = model.facts.class_code;
-    out.bars.assign(model.facts.bars.begin(), model.facts.bars.end());
+    const std::span<const BarSpec> bars = model.facts.is_virtio() ? model::kVirtioPciBars
+                                                                  : model.facts.bars;
+    out.bars.assign(bars.begin(), bars.end());
     for (const model::Property& property : model.properties)
         out.values.push_back(is_vf ? property.vf_default : property.pf_default);
     return out;
@@ -115,6 +124,30 @@ std::optional<uint64_t> read_property(const Fields& fields, const model::Propert
     return read_power(fields, property);
 }
 
+/// transport: of a virtio device. With vhost-user the PCI function is QEMU's: below a root port,
+/// and what it looks like is not ours to say.
+void read_transport(const Fields& fields, DeviceSpec& device) {
+    if (!device.model->facts.is_virtio()) {
+        const std::array<std::string_view, 1> key{"transport"};
+        refuse_keys(
+            fields, key,
+            fmt::format("of model {}, which is no virtio device", device.model->facts.name));
+        return;
+    }
+    const auto transport = fields.choice("transport", kTransports);
+    if (!transport) return;
+    device.transport = static_cast<Transport>(*transport);
+    if (!device.is_vhost_user()) return;
+    if (device.on_fabric) {
+        fields.problem(fields.where("transport"),
+                       "transport: vhost-user on a fabric, whose functions are all Mimic's; "
+                       "expected transport: pci, or attach: root-port");
+    }
+    FunctionSpec& pf = device.functions.front();
+    pf.class_code = model::kVhostUserClassCode;
+    pf.bars.assign(std::begin(model::kVhostUserPciBars), std::end(model::kVhostUserPciBars));
+}
+
 /// The keys that PF, `vfs:` and one VF share: those of the model.
 void read_properties(const Fields& fields, FunctionSpec& function, const ReadState& state) {
     const model::DeviceModel& model = *function.model;
@@ -140,6 +173,11 @@ void read_vfs(const YamlPtr& node, Scope scope, DeviceSpec& device, ReadState& s
     const bool is_list = node->kind == YamlNode::Kind::kSequence;
     const std::string_view kind = device.native_sriov ? "native" : "static";
     const unsigned most = device.native_sriov ? facts.max_native_vfs : facts.max_static_vfs;
+    if (most == 0) {
+        state.diagnostics.add(node->where,
+                              fmt::format("'vfs' of a {}, which has no {} VFs", facts.name, kind));
+        return;
+    }
     unsigned count = 0;
     if (is_list) {
         count = static_cast<unsigned>(std::min<size_t>(node->items.size(), 1000));
@@ -241,6 +279,7 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     }
     device.functions.push_back(std::move(pf));
     read_attachment(fields, machine, device);
+    read_transport(fields, device);
     if (is_clone) {
         read_clone(fields, scope, device, state);
     } else if (is_external) {

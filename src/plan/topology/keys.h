@@ -20,10 +20,10 @@ inline constexpr std::array<std::string_view, 3> kNumaKeys = {"cpus", "memory", 
 inline constexpr std::array<std::string_view, 9> kSwitchKeys = {
     "name", "count", "template", "numa_node", "parent", "link", "acs", "config", "port_config"};
 /// Of a device, whatever its model. device_keys.h adds those of the models.
-inline constexpr std::array<std::string_view, 20> kDeviceKeys = {
-    "name",   "count",     "template", "model", "uuid",      "class",      "numa_node",
-    "attach", "root_port", "switch",   "slot",  "link",      "hotplug",    "plugged",
-    "acs",    "ari",       "sriov",    "vfs",   "isolation", "port_config"};
+inline constexpr std::array<std::string_view, 21> kDeviceKeys = {
+    "name",   "count",     "template", "model", "uuid",      "class",       "numa_node",
+    "attach", "root_port", "switch",   "slot",  "link",      "hotplug",     "plugged",
+    "acs",    "ari",       "sriov",    "vfs",   "isolation", "port_config", "transport"};
 /// Of a device whose model has images (model::Source::kImages).
 inline constexpr std::array<std::string_view, 6> kImageKeys = {"config",  "bars",      "rom",
                                                                "vf_bars", "vf_config", "functions"};
@@ -44,6 +44,7 @@ inline constexpr std::array<std::string_view, 1> kArchs = {"x86_64"};
 inline constexpr std::array<std::string_view, 3> kAccels = {"auto", "tcg", "kvm"};
 inline constexpr std::array<std::string_view, 3> kKernels = {"6.1", "6.12", "newest"};
 inline constexpr std::array<std::string_view, 2> kIsolations = {"shared", "process"};
+inline constexpr std::array<std::string_view, 2> kTransports = {"pci", "vhost-user"};
 inline constexpr std::array<std::string_view, 2> kAttachments = {"root-port", "fabric"};
 inline constexpr std::array<std::string_view, 2> kSriovKinds = {"static", "native"};
 inline constexpr std::array<std::string_view, 3> kBarTypes = {"memory32", "memory64", "io"};

@@ -49,6 +49,10 @@ enum class Accel : uint8_t { kAuto, kTcg, kKvm };
 /// kShared: one device host serves it with others. kProcess: it has a process of its own.
 enum class Isolation : uint8_t { kShared, kProcess };
 
+/// How a virtio device reaches the VMM. kPci: as a PCI function over vfio-user, like all others.
+/// kVhostUser: QEMU has the PCI function, and the device is a vhost-user backend.
+enum class Transport : uint8_t { kPci, kVhostUser };
+
 /// What a guest boots. Exactly one of `release` and `image` is not empty.
 struct Kernel {
     std::string release;  // "6.1", "6.12" or "newest": Debian's kernel with Mimic's initramfs
@@ -63,7 +67,8 @@ struct DeviceSpec {
     std::optional<unsigned> numa_node;
     Link link;
     Isolation isolation = Isolation::kShared;
-    std::vector<FunctionSpec> functions;  // PF first, then VFs by index; never empty
+    Transport transport = Transport::kPci;  // the other one of virtio devices only
+    std::vector<FunctionSpec> functions;    // PF first, then VFs by index; never empty
 
     bool on_fabric = false;
     std::optional<size_t> parent_switch;  // index into Machine::switches
@@ -91,6 +96,7 @@ struct DeviceSpec {
 
     bool is_clone() const { return functions.front().clone.has_value(); }
     bool is_external() const { return functions.front().external.has_value(); }
+    bool is_vhost_user() const { return transport == Transport::kVhostUser; }
 
     /// Buses besides that of the device which its VFs need on a fabric.
     unsigned vf_buses() const;

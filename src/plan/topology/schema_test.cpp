@@ -86,6 +86,7 @@ TEST(Schema, HasTheParsersWords) {
     EXPECT_EQ(words("machine", "accel"), strings(kAccels));
     EXPECT_EQ(words("machine", "kernel"), strings(kKernels));
     EXPECT_EQ(words("device", "isolation"), strings(kIsolations));
+    EXPECT_EQ(words("device", "transport"), strings(kTransports));
     // Old words are accepted, too.
     EXPECT_THAT(words("device", "attach"),
                 testing::UnorderedElementsAre("root-port", "fabric", "endpoint"));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace mimic::virtio {
@@ -19,8 +20,18 @@ struct Segment {
 class Chain {
 public:
     Chain() = default;
-    Chain(Chain&&) = default;
-    Chain& operator=(Chain&&) = default;
+    // What was moved from belongs to no queue: pushing it again does nothing.
+    Chain(Chain&& other) noexcept { *this = std::move(other); }
+    Chain& operator=(Chain&& other) noexcept {
+        readable_ = std::move(other.readable_);
+        writable_ = std::move(other.writable_);
+        readable_bytes_ = std::exchange(other.readable_bytes_, 0);
+        writable_bytes_ = std::exchange(other.writable_bytes_, 0);
+        id_ = other.id_;
+        descriptors_ = other.descriptors_;
+        generation_ = std::exchange(other.generation_, 0);
+        return *this;
+    }
     Chain(const Chain&) = delete;
     Chain& operator=(const Chain&) = delete;
 
@@ -42,9 +53,9 @@ private:
     uint32_t readable_bytes_ = 0;
     uint32_t writable_bytes_ = 0;
     uint16_t id_ = 0;
-    uint16_t descriptors_ = 0;  // ring entries that it takes, of a packed ring
-    uint32_t generation_ = 0;   // of the queue when it was popped: push() drops one from before a
-                                // reset
+    uint16_t descriptors_ = 0;  // entries of the ring that it takes
+    uint32_t generation_ = 0;   // of the queue when it was popped, from 1: push() drops one from
+                                // before a reset
 };
 
 }  // namespace mimic::virtio

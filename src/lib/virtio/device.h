@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,7 +66,7 @@ public:
     // --- Called by the transport -------------------------------------------------------------
 
     void attach(Slot& slot);  // borrowed until detach(), which resets the device
-    void detach();
+    void detach();            // before the device is destroyed
 
     /// All that the device offers, VIRTIO_F_VERSION_1 among it; and what the driver accepted
     /// (FEATURES_OK).
@@ -87,12 +88,15 @@ public:
     void config_write(uint32_t offset, std::span<const uint8_t> data);
     uint8_t config_generation() const;
 
-    /// Queues. `size` and `addresses` take effect with enable_queue(), which is ignored for what
-    /// cannot be.
+    /// Queues. enable_queue() begins one: after FEATURES_OK, which say how it looks. Ignored, with
+    /// a line in the log, for what cannot be (a size or an alignment that the specification
+    /// forbids, more entries than the device has, a queue that is enabled). The second form goes on
+    /// with one that somebody has used: see Queue::Settings.
     uint16_t queue_count() const;
     uint16_t max_queue_size(uint16_t index) const;
+    void enable_queue(uint16_t index, uint16_t size, const QueueAddresses& addresses);
     void enable_queue(uint16_t index, uint16_t size, const QueueAddresses& addresses,
-                      uint16_t next_available = 0, uint16_t next_used = 0);
+                      std::optional<uint16_t> next_available, std::optional<uint16_t> next_used);
     bool queue_enabled(uint16_t index) const;
     /// VIRTIO_F_RING_RESET, and the stop of a ring by vhost-user: after it the device uses none of
     /// the queue's buffers.
@@ -113,20 +117,35 @@ protected:
 
     // --- For the model -----------------------------------------------------------------------
 
+    /// A turn of the device: while one lives, rings are translated once, and at its end the driver
+    /// gets the interrupts of what was completed, one a queue. Hooks run in one. A model's own task
+    /// that pops or completes makes one on its stack: it must end before the task returns to the
+    /// loop. They nest; the outermost counts.
+    class Turn {
+    public:
+        explicit Turn(Device& device) : device_(device) { device_.begin_turn(); }
+        ~Turn() { device_.end_turn(); }
+        Turn(const Turn&) = delete;
+        Turn& operator=(const Turn&) = delete;
+
+    private:
+        Device& device_;
+    };
+
     Queue& queue(uint16_t index);
     Slot* slot();             // nullptr while detached
     memory::DmaSpace* dma();  // of the slot; nullptr while there is none
 
-    /// Returns `chain` and, at the end of this batch (end_batch(), or when the hook that runs
-    /// returns), interrupts if the driver wants that. Drops it while there is no memory.
+    /// Returns `chain` and, at the end of this batch (end_batch(), or the end of the Turn),
+    /// interrupts if the driver wants that. Drops it while there is no memory.
     void complete(uint16_t index, Chain&& chain, uint32_t written);
     void end_batch(uint16_t index);
 
     /// Configuration changed: a new generation, and an interrupt.
     void config_changed();
 
-    /// DEVICE_NEEDS_RESET, and tells the driver: nothing is popped any more. queue() that breaks
-    /// does this by itself when its model asks it.
+    /// DEVICE_NEEDS_RESET, and tells the driver: no hook for kicks runs any more. A queue that is
+    /// broken does this by itself at the end of the turn or batch.
     void needs_reset(const char* why);
 
     // --- The model ---------------------------------------------------------------------------
@@ -144,6 +163,12 @@ protected:
 
 private:
     struct State;
+
+    void begin_turn();
+    void end_turn();
+    void settle(uint16_t index);
+    uint8_t allowed(uint8_t status) const;
+
     std::unique_ptr<State> state_;
     ThreadBound thread_;
 };

@@ -30,18 +30,25 @@ public:
         uint16_t size = 0;  // entries; a power of two for a split ring
         QueueAddresses addresses{};
         bool packed = false;
-        bool event_index = false;     // VIRTIO_F_EVENT_IDX
-        bool indirect = false;        // VIRTIO_F_INDIRECT_DESC
-        bool in_order = false;        // VIRTIO_F_IN_ORDER: the device pushes in the order of pop()
-        uint16_t next_available = 0;  // where to go on: of a split ring an index, of a packed one
-                                      // with the wrap
-        uint16_t next_used = 0;       // counter in bit 15
+        bool event_index = false;  // VIRTIO_F_EVENT_IDX
+        bool indirect = false;     // VIRTIO_F_INDIRECT_DESC
+        bool in_order = false;     // VIRTIO_F_IN_ORDER: the device pushes in the order of pop()
+        // Where to go on: of a split ring an index, of a packed one with the wrap counter in bit
+        // 15. Left out: a ring that nobody has used. Without next_used alone, a split ring goes on
+        // where its used ring says, a packed one as if nothing were out.
+        std::optional<uint16_t> next_available{};
+        std::optional<uint16_t> next_used{};
     };
 
     Queue();
     ~Queue();
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
+
+    /// Where the ring lies is translated once for each value of `*turn` that is not 0, and
+    /// otherwise for each use: memory may move whenever the caller has returned to its loop. Device
+    /// does this for its queues (Device::Turn). `turn` is borrowed.
+    void share_turn(const uint64_t* turn);
 
     /// Begins with `settings`. Errors: invalid_argument for a size or an alignment that the
     /// specification forbids. Memory is looked at when it is used.
@@ -53,8 +60,8 @@ public:
     bool is_running() const;
 
     /// True once the driver broke the rules so that the queue cannot go on (a loop, an index that
-    /// ran ahead, memory that is not there): pop() gives nothing until start(). why_broken() says
-    /// what, for a log.
+    /// ran ahead, memory that is not there): pop() gives nothing until start(). What was popped
+    /// before can still be pushed. why_broken() says what, for a log.
     bool broken() const;
     const char* why_broken() const;
 
@@ -62,7 +69,8 @@ public:
     std::optional<Chain> pop(memory::DmaSpace& dma);
 
     /// Copies bytes [offset, offset + out.size()) of the readable part; returns how many there were
-    /// and could be read. The guest may change them at any time: copy once, check the copy.
+    /// and could be read: fewer than the chain has if a part is no memory, which breaks the queue.
+    /// The guest may change them at any time: copy once, check the copy.
     size_t read(memory::DmaSpace& dma, const Chain& chain, size_t offset, std::span<std::byte> out);
 
     /// The same for the writable part.
@@ -72,6 +80,9 @@ public:
     /// Returns the buffer to the driver, with `written` bytes of its writable part filled from the
     /// start. Chains from before stop() are dropped.
     void push(memory::DmaSpace& dma, Chain&& chain, uint32_t written);
+
+    /// Ends a chain that cannot be returned: there is no memory.
+    void drop(Chain&& chain);
 
     /// Whether the driver wants an interrupt for what was pushed since the last question. Ask once
     /// a batch.

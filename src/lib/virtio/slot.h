@@ -19,6 +19,10 @@ public:
     /// table, detached). Ask again in each turn of the loop.
     virtual memory::DmaSpace* dma() = 0;
 
+    /// Feature bits that the transport adds to the device's (VIRTIO_F_ACCESS_PLATFORM where a guest
+    /// may have an IOMMU, for instance). The same all the time.
+    virtual uint64_t features() const { return 0; }
+
     /// Tells the driver that used buffers of queue `index` are there. The queue has checked that
     /// the driver wants to know.
     virtual void interrupt_queue(uint16_t index) = 0;

@@ -147,6 +147,8 @@ debs nonsense >/dev/null && same 'unknown command' refused accepted
 holds 'unknown command is explained' has "unknown command 'nonsense'" "$work/err"
 debs kernel 9.9 >/dev/null && same 'unknown series' refused accepted
 holds 'unknown series is explained' has '6.1, 6.12, 7.2' "$work/err"
+debs qemu sparc >/dev/null && same 'unknown architecture' refused accepted
+holds 'unknown architecture is explained' has "unknown architecture 'sparc'" "$work/err"
 printf '' >"$etc/sources.list"
 MIMIC_APT_ETC=$etc debs guest >/dev/null && same 'no mirror' refused accepted
 holds 'no mirror is explained' has 'not configured with a mirror' "$work/err"
@@ -168,7 +170,8 @@ printf '#!/bin/sh\necho called >>%s/apt-called\nexit 1\n' "$work" >"$work/bin/ap
 chmod +x "$work/bin/apt-get"
 cp "$work/bin/apt-get" "$work/bin/apt-cache"
 ready() { ( . "$tools/lib/qemu.sh"; . "$tools/lib/guest.sh"; . "$tools/lib/kernel.sh"
-    printf '%s\n' "$QEMU_RECIPE" "$GUEST_RECIPE" "kernel-6.1-$KERNEL_RECIPE" "kernel-newest-$KERNEL_RECIPE"); }
+    printf '%s\n' "$QEMU_RECIPE" "$GUEST_RECIPE" "kernel-6.1-$KERNEL_RECIPE" "kernel-newest-$KERNEL_RECIPE" \
+        "$QEMU_RECIPE-riscv64" "$GUEST_RECIPE-riscv64" "kernel-6.12-riscv64-$KERNEL_RECIPE"); }
 for name in $(ready); do
     mkdir -p "$MIMIC_CACHE/store/$name"
     : >"$MIMIC_CACHE/store/$name/.complete"
@@ -182,10 +185,30 @@ same 'finished newest kernel' "$MIMIC_CACHE/kernels/7.2" "$(offline kernel 7.2)"
 holds 'both names of the newest kernel' test -d "$MIMIC_CACHE/kernels/newest"
 took=$((($(date +%s%N) - start) / 1000000))
 holds "four finished folders in under 1 s (took $took ms)" test "$took" -lt 1000
+same 'finished qemu of riscv64' "$MIMIC_CACHE/qemu-riscv64" "$(offline qemu riscv64)"
+same 'finished guest of riscv64' "$MIMIC_CACHE/guest-riscv64" "$(offline guest riscv64)"
+same 'finished kernel of riscv64' "$MIMIC_CACHE/kernels/6.12-riscv64" "$(offline kernel 6.12-riscv64)"
 holds 'apt was not called' test ! -e "$work/apt-called"
 rm -f "$MIMIC_CACHE/store/kernel-6.1"*/.complete
 offline kernel 6.1 >/dev/null && same 'an unfinished folder' refused accepted
 holds 'an unfinished folder is built again' test -e "$work/apt-called"
+
+# --- programs that this machine cannot run ------------------------------------------------------------------------
+# shellcheck source=/dev/null
+. "$tools/lib/arch.sh"
+mkdir -p "$work/foreign/usr/lib/x86_64-linux-gnu" "$work/foreign/usr/bin"
+# A table of texts as busybox has it, behind another one.
+printf 'x\0[[\0\0junk [\0[[\0ar\0sh\0zcat\0\0more\0' >"$work/foreign/usr/bin/box"
+same 'applets of a busybox' ar,sh,zcat "$(applets_of_busybox "$work/foreign/usr/bin/box" | paste -sd,)"
+use_arch
+for library in libc.so.6 ld-linux-x86-64.so.2; do cp -L "/lib/x86_64-linux-gnu/$library" "$work/foreign/usr/lib/x86_64-linux-gnu/"; done
+cp /bin/true "$work/foreign/usr/bin/"
+(copy_foreign_programs "$work/foreign" "$work/foreign-root" bin/true=bin/true:usr/bin/true)
+same 'a program, its libraries and its loader' \
+    'bin/true lib64/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2 usr/lib/x86_64-linux-gnu/libc.so.6' \
+    "$(cd "$work/foreign-root" && find . -type f -printf '%P\n' | LC_ALL=C sort | paste -sd' ')"
+(copy_foreign_programs "$work/foreign" "$work/none-root" bin/none=bin/none) 2>"$work/err" && same 'no such program' refused accepted
+holds 'no such program is explained' has 'holds bin/none' "$work/err"
 
 # --- a system's QEMU ---------------------------------------------------------------------------------------------
 cat >"$work/bin/qemu-system-x86_64" <<'TEXT'

@@ -7,6 +7,8 @@
 
 APT_LISTS_MAX_AGE_S=21600 # Arbitrary: six hours; a vanished file forces a refresh earlier.
 
+APT_ARCH=amd64 # Of the packages; whoever wants those of another architecture sets it before apt_configure.
+
 # Writes the configuration for the suites given as arguments and sets APT_SUITES. Needs the lock "apt".
 apt_configure() {
     local dir=$CACHE/apt uri keyring suite
@@ -39,8 +41,8 @@ Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
 Dir::Etc::trusted "/dev/null";
 Dir::Etc::trustedparts "/dev/null";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
+APT::Architecture "$APT_ARCH";
+APT::Architectures { "$APT_ARCH"; };
 APT::Install-Recommends "false";
 APT::Install-Suggests "false";
 APT::Get::List-Cleanup "false";
@@ -69,7 +71,7 @@ apt_use_mirror() {
     IFS=$'\t' read -r uri keyring <<<"${APT_MIRRORS[$1]}"
     [ -r "$keyring" ] || die "Debian's keyring $keyring is missing" "Install it: apt-get install debian-archive-keyring"
     for suite in "${APT_SUITES[@]}"; do
-        printf 'deb [arch=amd64 signed-by=%s] %s %s main\n' "$keyring" "$uri" "$suite"
+        printf 'deb [arch=%s signed-by=%s] %s %s main\n' "$APT_ARCH" "$keyring" "$uri" "$suite"
     done >"$CACHE/apt/etc/sources.list"
 }
 
@@ -78,13 +80,13 @@ own_apt_cache() { APT_CONFIG=$CACHE/apt/apt.conf LC_ALL=C apt-cache -q "$@"; }
 
 # Refreshes the package lists of the configured suites if they are old, or always if $1 is "force".
 apt_refresh() {
-    local stamp=$CACHE/apt/lists/.fresh-${APT_SUITES[*]} age i
+    local stamp=$CACHE/apt/lists/.fresh-$APT_ARCH-${APT_SUITES[*]} age i
     stamp=${stamp// /+}
     age=$(($(date +%s) - $(stat -c %Y "$stamp" 2>/dev/null || echo 0)))
     [ "${1:-}" != force ] && [ "$age" -lt "$APT_LISTS_MAX_AGE_S" ] && return
     for i in "${!APT_MIRRORS[@]}"; do
         apt_use_mirror "$i"
-        if run_step "reading the package lists of ${APT_SUITES[*]}" own_apt update; then
+        if run_step "reading the package lists of ${APT_SUITES[*]} for $APT_ARCH" own_apt update; then
             : >"$stamp"
             return
         fi

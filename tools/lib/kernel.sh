@@ -3,17 +3,21 @@
 #
 # tools/debs kernel: Debian's stock kernel of a series with its modules and a build tree (KDIR) that needs nothing in
 # /usr/src. A series from a newer suite brings that suite's compiler along, and its build tools (modpost, objtool) are
-# wrapped, because they ask for a newer glibc than this system has.
+# wrapped, because they ask for a newer glibc than this system has. One of another architecture is built for with the system's
+# cross compiler and the build tools of the same version for this machine.
 
 KERNEL_RECIPE=2 # Raise when the content of the folders changes.
 
-# Sets SERIES (canonical name) and KERNEL_SUITES for the name that the user gave.
+# Sets SERIES (canonical name), KERNEL_SUITES and the architecture for the name that the user gave.
 kernel_suites() {
+    use_arch
     case ${1:-} in
         6.1) SERIES=6.1 KERNEL_SUITES=(bookworm) ;;
         6.12) SERIES=6.12 KERNEL_SUITES=(bookworm-backports bookworm) ;;
         7.2 | newest) SERIES=newest KERNEL_SUITES=(trixie-backports trixie) ;;
-        *) die "unknown kernel series '${1:-}'" "Known: 6.1, 6.12, 7.2 (or 'newest')" ;;
+        # riscv64 is in no older suite, and the index of trixie-backports for it did not match its signature.
+        6.12-riscv64) SERIES=6.12-riscv64 KERNEL_SUITES=(trixie); use_arch riscv64 ;;
+        *) die "unknown kernel series '${1:-}'" "Known: 6.1, 6.12, 7.2 (or 'newest'), 6.12-riscv64" ;;
     esac
 }
 
@@ -41,10 +45,11 @@ cmd_kernel() {
 }
 
 build_kernel() {
-    local name=$1 later=$STORE/$1 tree packages=(linux-image-amd64 linux-headers-amd64)
+    local name=$1 later=$STORE/$1 tree packages=("linux-image-$APT_ARCH" "linux-headers-$APT_ARCH")
     local keep='^linux-(image|binary|modules|headers|kbuild|base)-[0-9]'
     local need=1000
     [ "$SERIES" = newest ] && need=1800
+    [ -z "$ARCH_SUFFIX" ] || keep='^linux-(image|binary|modules|headers|base)-[0-9]'
     say "preparing kernel $2 of ${KERNEL_SUITES[0]}; once, 100 to 200 MiB to download"
     need_mib "$need" "kernel $2"
     command -v depmod >/dev/null || die "depmod is missing" "Install it: tools/setup build (or apt-get install kmod)"
@@ -59,18 +64,30 @@ build_kernel() {
     fi
     UNPACK_KEEP=$keep UNPACK_DROP='^(lib(perl|pam|systemd|kmod|cryptsetup|argon|devmapper|klibc)|gcc-[0-9]+-base)' \
         apt_unpack "$tree" "${packages[@]}"
-    drop_lock
     printf '%s\n' "$UNPACKED" >"$SCRATCH/packages"
+    [ -z "$ARCH_SUFFIX" ] || unpack_build_tools "$tree"
+    drop_lock
     kernel_image "$tree"
     kernel_modules "$tree"
     kernel_build_tree "$tree" "$later"
     publish "$name" "kernels/$2"
 }
 
+# The build tools of this machine's architecture in the version of the headers in tree $1, with the libraries that they need.
+unpack_build_tools() {
+    local tree=$1 kbuild
+    kbuild=$(sed -n 's/^linux-headers-\([0-9.]*+[a-z0-9]*\)-common=.*/linux-kbuild-\1/p' "$SCRATCH/packages")
+    [ -n "$kbuild" ] || die "the packages do not say which build tools they need"
+    APT_ARCH=amd64
+    apt_configure "${KERNEL_SUITES[@]}"
+    UNPACK_KEEP="^${kbuild//+/[+]}=|^lib|^zlib1g=" UNPACK_DROP='^(lib(perl|pam|systemd)|gcc-[0-9]+-base)' apt_unpack "$tree" "$kbuild"
+    printf '%s\n' "$UNPACKED" >>"$SCRATCH/packages"
+}
+
 # vmlinuz and release.
 kernel_image() {
     local image
-    image=$(find "$1/boot" "$1/usr/lib" -name 'vmlinuz*' -type f 2>/dev/null | head -n 1)
+    image=$(find "$1/boot" "$1/usr/lib" -name 'vmlinu[xz]*' -type f 2>/dev/null | head -n 1)
     [ -n "$image" ] || die "the packages hold no kernel image"
     mv -- "$image" "$SCRATCH/vmlinuz" || fail_world "cannot move the kernel image"
     image=$(find "$1/lib/modules" "$1/usr/lib/modules" -mindepth 1 -maxdepth 1 -type d 2>/dev/null | head -n 1)
@@ -89,6 +106,7 @@ kernel_modules() {
     mkdir -p "$base/lib/modules"
     mv -- "$from" "$base/lib/modules/" || fail_world "cannot move the modules"
     from=$base/lib/modules/$KERNEL_RELEASE
+    [ -z "$ARCH_SUFFIX" ] || drop_hardware_modules "$from/kernel"
     run_step "unpacking the modules of $KERNEL_RELEASE" decompress_modules "$from" ||
         fail_world "cannot unpack the kernel modules" "$STEP_LOG"
     run_step "listing the modules of $KERNEL_RELEASE" depmod -b "$base" "$KERNEL_RELEASE" ||
@@ -96,6 +114,17 @@ kernel_modules() {
     mv -- "$from" "$SCRATCH/modules" || fail_world "cannot move the modules"
     rm -rf -- "$base"
     [ -s "$SCRATCH/modules/modules.dep" ] || fail_world "depmod wrote no modules.dep"
+}
+
+# Leaves out drivers for hardware that QEMU's virt machine of another architecture cannot have: three quarters of the disk and
+# of the time that unpacking takes.
+drop_hardware_modules() {
+    local dir
+    for dir in gpu media net/ethernet net/wireless net/phy staging iio hwmon input usb scsi infiniband bluetooth mtd mmc isdn \
+        power leds video platform; do
+        rm -rf -- "${1:?}/drivers/$dir"
+    done
+    rm -rf -- "${1:?}/sound"
 }
 
 decompress_modules() {
@@ -120,6 +149,10 @@ kernel_build_tree() {
     printf '%s\n' CONFIG_DEBUG_INFO_BTF_MODULES= CONFIG_PAHOLE_VERSION=0 >"$SCRATCH/make-args"
     if [ "$SERIES" = newest ]; then
         wrap_toolchain "$tree" "$later/tree"
+    elif [ -n "$ARCH_SUFFIX" ]; then
+        for file in "$tree"/usr/lib/linux-kbuild-*; do wrap_programs "$tree" "$later/tree" "${file#"$tree"/}"; done
+        # What the headers name as compiler is a newer one than Debian 12 has for riscv64.
+        printf '%s\n' ARCH=riscv CROSS_COMPILE=riscv64-linux-gnu- CC=riscv64-linux-gnu-gcc-12 >>"$SCRATCH/make-args"
     else
         # The linker and friends are the system's; so is the compiler that the headers name.
         file=$(sed -n 's/^CC = .*(CROSS_COMPILE)\([a-z0-9-]*\)$/\1/p' "$tree/$headers/.kernelvariables")

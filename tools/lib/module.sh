@@ -17,6 +17,7 @@ cmd_module() {
     key=$(module_key "$CACHE/kernels/$series" "$source" "$@")
     result=$CACHE/modules/$key
     if [ ! -f "$result/.complete" ]; then
+        [ -z "$ARCH_SUFFIX" ] || need_cross_compiler
         mkdir -p "$CACHE/modules" || fail_world "cannot create $CACHE/modules"
         take_lock "module-${key:0:16}"
         [ -f "$result/.complete" ] || build_module "$result" "$CACHE/kernels/$series" "$source" "$@"

@@ -1,121 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vfio_user/guest_memory.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
-#include "memory/process_limits.h"
 #include "vfio_user/protocol.h"
 
 namespace mimic::vfio_user {
-namespace {
-
-bool permits(memory::DmaAccess have, memory::DmaAccess want) {
-    return (static_cast<unsigned>(have) & static_cast<unsigned>(want)) ==
-           static_cast<unsigned>(want);
-}
-
-}  // namespace
 
 // NOLINTNEXTLINE(readability-function-size): the fields of DMA_MAP
 Status GuestMemory::map(uint64_t iova, uint64_t size, uint64_t fd_offset, memory::DmaAccess access,
                         UniqueFd fd) {
     thread_.check();
-    if (size == 0 || iova + (size - 1) < iova)
-        return fail(std::errc::invalid_argument, "DMA region of {:#x} bytes at {:#x}", size, iova);
-    const auto next = regions_.lower_bound(iova);
-    const bool hits_next = next != regions_.end() && next->first - iova < size;
-    const bool hits_previous = next != regions_.begin() &&
-                               iova - std::prev(next)->first < std::prev(next)->second.size;
-    if (hits_next || hits_previous)
-        return fail(std::errc::file_exists, "DMA region {:#x}+{:#x} overlaps another", iova, size);
-    if (regions_.size() >= kMaxDmaMaps)
-        return fail(std::errc::no_space_on_device, "{} DMA regions", regions_.size());
-    Mapping mapping;
-    if (fd && may_map(size)) {
-        int protection = 0;
-        if (permits(access, memory::DmaAccess::kRead)) protection |= PROT_READ;
-        if (permits(access, memory::DmaAccess::kWrite)) protection |= PROT_WRITE;
-        MIMIC_ASSIGN_OR_RETURN(mapping, Mapping::map(fd.get(), fd_offset, size, protection));
-        ++mapped_regions_;
-        mapped_bytes_ += size;
-    }
-    regions_.emplace_hint(next, iova, Region{size, access, std::move(mapping)});
-    return {};
-}
-
-bool GuestMemory::may_map(uint64_t size) const {
-    if (size > kMaxMappedBytes - mapped_bytes_) return false;
-    return mapped_regions_ < (mappings_scarce() ? kAssuredMappedRegions : kMaxMappedRegions);
+    return regions_.add(iova, size, fd_offset, access, fd);
 }
 
 Status GuestMemory::unmap(uint64_t iova, uint64_t size) {
-    const auto region = regions_.find(iova);
-    if (region == regions_.end() || region->second.size != size)
-        return fail(std::errc::no_such_file_or_directory, "no DMA region {:#x}+{:#x}", iova, size);
-    erase(region);
-    return {};
-}
-
-void GuestMemory::erase(Regions::iterator region) {
-    if (region->second.mapping) {
-        --mapped_regions_;
-        mapped_bytes_ -= region->second.size;
-    }
-    regions_.erase(region);
-    last_hit_ = nullptr;
-}
-
-bool GuestMemory::unmap_some(size_t most) {
-    for (; most != 0 && !regions_.empty(); --most) erase(regions_.begin());
-    return regions_.empty();
-}
-
-std::function<bool(size_t)> GuestMemory::abandon_all() {
-    const auto dead = std::make_shared<Regions>(std::exchange(regions_, {}));
-    mapped_regions_ = 0;
-    mapped_bytes_ = 0;
-    last_hit_ = nullptr;
-    return [dead](size_t most) {
-        for (; most != 0 && !dead->empty(); --most) dead->erase(dead->begin());
-        return dead->empty();
-    };
-}
-
-GuestMemory::Regions::value_type* GuestMemory::find(uint64_t iova) {
-    // A device works in one region at a time, mostly.
-    if (last_hit_ != nullptr && iova - last_hit_->first < last_hit_->second.size) return last_hit_;
-    const auto after = regions_.upper_bound(iova);
-    if (after == regions_.begin()) return nullptr;
-    auto& region = *std::prev(after);
-    if (iova - region.first >= region.second.size) return nullptr;
-    last_hit_ = &region;
-    return &region;
+    return regions_.remove(iova, size);
 }
 
 std::optional<std::span<std::byte>> GuestMemory::span(uint64_t iova, uint64_t size,
                                                       memory::DmaAccess access) {
-    const auto* region = find(iova);
-    if (region == nullptr || !region->second.mapping || !permits(region->second.access, access))
-        return std::nullopt;
-    const uint64_t offset = iova - region->first;
-    if (size == 0 || size > region->second.size - offset) return std::nullopt;
-    if (lost(*region, iova, size)) return std::nullopt;
-    return region->second.mapping.bytes().subspan(offset, size);
+    const auto bytes = regions_.span(iova, size, access);
+    if (!bytes || lost(*regions_.find(iova), iova, size)) return std::nullopt;
+    return bytes;
 }
 
 // Whether the owner of the file has taken away some of [iova, iova + size), which lies in `region`.
-bool GuestMemory::lost(const Regions::value_type& region, uint64_t iova, uint64_t size) {
-    if (!region.second.mapping.lost(iova - region.first, size)) return false;
+bool GuestMemory::lost(const memory::GuestRegions::Entry& region, uint64_t iova, uint64_t size) {
+    if (!region.second.lost(iova - region.first, size)) return false;
     messenger_.on_memory_lost(iova);
     return true;
 }
 
 bool GuestMemory::intact(uint64_t iova, uint64_t size) {
-    const auto* region = find(iova);
+    const auto* region = regions_.find(iova);
     return region == nullptr || !lost(*region, iova, size);
 }
 
@@ -130,8 +50,8 @@ Status GuestMemory::check(uint64_t iova, uint64_t size, memory::DmaAccess access
     const uint64_t bytes = size;
     messages = 0;
     while (size != 0) {
-        const auto* region = find(iova);
-        if (region == nullptr || !permits(region->second.access, access))
+        const auto* region = regions_.find(iova);
+        if (region == nullptr || !memory::permits(region->second.access, access))
             return fail(std::errc::bad_address, "no DMA region permits this at {:#x}", iova);
         const uint64_t part = std::min(size, region->second.size - (iova - region->first));
         if (lost(*region, iova, part))
@@ -185,7 +105,7 @@ void GuestMemory::start(uint64_t iova, const std::shared_ptr<Transfer>& transfer
     const size_t size = transfer->bytes.size();
     bytes_in_flight_ += size;
     for (size_t offset = 0; offset < size;) {
-        const auto* region = find(iova + offset);
+        const auto* region = regions_.find(iova + offset);
         MIMIC_CHECK(region != nullptr);  // check() has walked the same range
         const uint64_t in_region = iova + offset - region->first;
         size_t part = std::min<uint64_t>(size - offset, region->second.size - in_region);

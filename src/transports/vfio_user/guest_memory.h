@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
@@ -15,7 +14,8 @@
 #include "base/thread_bound.h"
 #include "base/unique_fd.h"
 #include "memory/dma_space.h"
-#include "memory/mapping.h"
+#include "memory/guest_regions.h"
+#include "vfio_user/protocol.h"
 
 namespace mimic::vfio_user {
 
@@ -31,18 +31,10 @@ inline constexpr size_t kMaxDmaInFlight = 1024;
 /// largest transfers.
 inline constexpr uint64_t kMaxDmaBytesInFlight = 4 * kMaxDmaTransfer;
 
-/// Regions of one client that are mapped; further ones are reached by messages. A process may have
-/// 65,530 mappings (vm.max_map_count), and one client must not take those of the other devices.
-/// Arbitrary: QEMU has tens.
-inline constexpr size_t kMaxMappedRegions = 2048;
-
-/// Regions of one client that are mapped even if the process has few mappings left
-/// (mappings_scarce()). Arbitrary, and as many as QEMU needs.
-inline constexpr size_t kAssuredMappedRegions = 64;
-
-/// Address space that the mapped regions of one client may take in all, for the same reason.
-/// Arbitrary, and more than the memory of any guest.
-inline constexpr uint64_t kMaxMappedBytes = uint64_t{8} << 40;
+// Regions beyond these limits are reached by messages.
+using memory::kAssuredMappedRegions;
+using memory::kMaxMappedBytes;
+using memory::kMaxMappedRegions;
 
 /// Regions of one client. Thread-bound.
 class GuestMemory final : public memory::DmaSpace {
@@ -80,18 +72,18 @@ public:
     Status unmap(uint64_t iova, uint64_t size);
 
     /// Removes all regions.
-    void unmap_all() { (void)unmap_some(SIZE_MAX); }
+    void unmap_all() { (void)regions_.remove_some(SIZE_MAX); }
 
     /// Removes up to `most` regions; true when none is left. Unmapping 65,535 takes many turns of a
     /// loop.
-    bool unmap_some(size_t most);
+    bool unmap_some(size_t most) { return regions_.remove_some(most); }
 
     /// Forgets all regions at once. The caller frees them: each call of what is returned unmaps up
     /// to `most`, and is true when none is left.
-    std::function<bool(size_t most)> abandon_all();
+    std::function<bool(size_t most)> abandon_all() { return regions_.abandon_all(); }
 
-    size_t region_count() const { return regions_.size(); }
-    size_t mapped_region_count() const { return mapped_regions_; }
+    size_t region_count() const { return regions_.count(); }
+    size_t mapped_region_count() const { return regions_.mapped_count(); }
 
     std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
                                              memory::DmaAccess access) override;
@@ -108,12 +100,6 @@ public:
     void shut_down();
 
 private:
-    struct Region {
-        uint64_t size;
-        memory::DmaAccess access;
-        Mapping mapping;  // empty: by message
-    };
-
     // One read() or write() that needs messages. Shared by its messages, which may be answered in
     // any order.
     struct Transfer {
@@ -131,22 +117,14 @@ private:
         bool is_read;
     };
 
-    using Regions = std::map<uint64_t, Region>;  // by iova; disjoint
-
-    Regions::value_type* find(uint64_t iova);
-    bool may_map(uint64_t size) const;
-    bool lost(const Regions::value_type& region, uint64_t iova, uint64_t size);
-    void erase(Regions::iterator region);
+    bool lost(const memory::GuestRegions::Entry& region, uint64_t iova, uint64_t size);
     uint16_t new_id();
     Status check(uint64_t iova, uint64_t size, memory::DmaAccess access, size_t& messages);
     void start(uint64_t iova, const std::shared_ptr<Transfer>& transfer, bool is_read);
     void finish(const std::shared_ptr<Transfer>& transfer);
 
     Messenger& messenger_;
-    Regions regions_;
-    Regions::value_type* last_hit_ = nullptr;
-    size_t mapped_regions_ = 0;
-    uint64_t mapped_bytes_ = 0;
+    memory::GuestRegions regions_{kMaxDmaMaps};
     std::unordered_map<uint16_t, InFlight> in_flight_;
     uint64_t bytes_in_flight_ = 0;
     uint16_t next_id_ = 0;

@@ -1,34 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vfio_user/interrupts.h"
 
-#include <poll.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
+#include "base/peer_eventfd.h"
 #include "memory/process_limits.h"
 
 namespace mimic::vfio_user {
-namespace {
-
-// The descriptor comes from the peer: writing 8 bytes to a file or a socket would do harm, so only
-// an eventfd is taken. Its flags stay as they are: they are the peer's too, which may block in its
-// own reads and can change them back.
-Status check_eventfd(int fd) {
-    std::array<char, 64> target{};
-    const auto link = fmt::format("/proc/self/fd/{}", fd);
-    const ssize_t n = ::readlink(link.c_str(), target.data(), target.size() - 1);
-    if (n < 0) return fail_errno("readlink {}", link);
-    if (std::string_view(target.data(), static_cast<size_t>(n)) != "anon_inode:[eventfd]")
-        return fail(std::errc::invalid_argument, "interrupt descriptor is no eventfd: {}",
-                    target.data());
-    return {};
-}
-
-}  // namespace
 
 Interrupts::Interrupts(EventLoop& loop, std::array<uint32_t, kIrqCount> counts)
     : loop_(loop), counts_(counts) {}
@@ -90,7 +71,7 @@ Status Interrupts::check(const SetIrqsBody& request, std::span<const uint8_t> da
     // cannot be. Nothing would come of it here.
     if (action != kIrqActionTrigger && request.index != kIrqIntx)
         return fail(std::errc::invalid_argument, "SET_IRQS masks index {}", request.index);
-    for (const UniqueFd& fd : fds) MIMIC_TRY(check_eventfd(fd.get()));
+    for (const UniqueFd& fd : fds) MIMIC_TRY(check_peer_eventfd(fd.get()));
     return check_share(fds);
 }
 
@@ -178,12 +159,7 @@ void Interrupts::apply_mask(uint32_t index, uint32_t number, bool mask) {
 void Interrupts::signal(Vector& v) {
     v.pending = false;
     ++signalled_;
-    // A counter at its limit would block us, for as long as the client likes; it has an unread
-    // interrupt anyway.
-    pollfd room{v.fd.get(), POLLOUT, 0};
-    if (::poll(&room, 1, 0) != 1) return;
-    const uint64_t one = 1;
-    [[maybe_unused]] const auto n = ::write(v.fd.get(), &one, sizeof one);
+    signal_peer_eventfd(v.fd.get());
 }
 
 void Interrupts::trigger(uint32_t index, uint32_t number) {

@@ -9,9 +9,9 @@
 #include <string>
 
 #include "base/event_loop.h"
+#include "base/socket_acceptor.h"
 #include "base/thread_bound.h"
 #include "base/timer.h"
-#include "base/unix_socket.h"
 #include "pci/function/function.h"
 #include "vfio_user/session.h"
 
@@ -35,40 +35,37 @@ struct ServerOptions {
 ///
 /// A second client is turned away while one is connected. When a client goes, its memory is
 /// unmapped, its interrupts are dropped and the function is reset; then the next one may come.
-class Server final : private FdHandler, private Session::Owner {
+class Server final : private SocketAcceptor::Owner, private Session::Owner {
 public:
     /// `context` and `function` are borrowed and outlive the server. Errors: those of
-    /// UnixListener::listen().
+    /// SocketAcceptor::create().
     static Result<std::unique_ptr<Server>> create(LoopContext& context, pci::Function& function,
                                                   ServerOptions options);
     ~Server();
 
     bool connected() const { return session_ != nullptr; }
     const Counters& counters() const { return counters_; }
-    const std::string& socket_path() const { return listener_.path(); }
+    const std::string& socket_path() const { return acceptor_->path(); }
 
 private:
-    Server(LoopContext& context, pci::Function& function, ServerOptions options,
-           UnixListener listener);
+    Server(LoopContext& context, pci::Function& function, ServerOptions options);
 
-    void on_fd_ready(uint32_t events) override;
+    void on_client(UniqueFd socket) override;
+    void on_accept_failed(const Error& error) override;
     void on_session_closed() override;
     log::RateLimit& log_limit(Complaint about) override {
         return log_limits_[static_cast<size_t>(about)];
     }
-    void accept_later();
-    void adopt(UniqueFd socket);
 
     LoopContext& context_;
     pci::Function& function_;
     ServerOptions options_;
-    UnixListener listener_;
     Counters counters_;
     std::array<log::RateLimit, static_cast<size_t>(Complaint::kCount)> log_limits_;
+    std::unique_ptr<SocketAcceptor> acceptor_;
     std::unique_ptr<Session> session_;
     std::unique_ptr<Session> dead_;  // closed inside one of its own calls; freed by `burial_`
     Timer burial_;
-    Timer accept_again_;
     ThreadBound thread_;
 };
 

@@ -106,6 +106,10 @@ void add_serve(CLI::App& app, Action& action) {
     serve->add_option("--device", options->devices, "Only this device; may be repeated")
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    serve->add_option("--folder", options->folder,
+                      "Where relative paths in FILE begin (its own folder)");
+    serve->add_flag("--allow-commands", options->allow_commands,
+                    "Start programs that devices of FILE name");
     serve->add_option("--run-dir", options->run_dir, "Folder of the sockets <function>.sock (.)");
     serve->add_option("--threads", options->threads, "Event loops (0: by CPUs and devices)")
         ->check(CLI::Range(0u, 256u));

@@ -61,6 +61,28 @@ std::string properties_table(model::Models models, bool of_vf) {
     return out;
 }
 
+void add_settings(const model::Settings settings, const std::string& path, std::string_view model,
+                  std::string& out) {
+    using Kind = model::Setting::Kind;
+    for (const model::Setting& setting : settings) {
+        const std::string key = path + std::string(setting.key);
+        std::string value = expected_text(setting);
+        if (setting.kind == Kind::kChoice)
+            value = fmt::format("`{}`", fmt::join(setting.words, "`, `"));
+        out += fmt::format("| `{}` | `{}` | {}: {} | {} |\n", key, model, value, setting.doc,
+                           setting.fallback.empty() ? "" : fmt::format("`{}`", setting.fallback));
+        add_settings(setting.settings, key + (setting.kind == Kind::kList ? "[]." : "."), model,
+                     out);
+    }
+}
+
+std::string settings_table(model::Models models) {
+    std::string out = "| key | model | value | default |\n|---|---|---|---|\n";
+    for (const DeviceModel* model : models)
+        add_settings(model->settings, "", model->facts.name, out);
+    return out;
+}
+
 std::string models_table(model::Models models) {
     std::string out = "| model | what | ids of PF and VF | VFs at most |\n|---|---|---|---|\n";
     for (const DeviceModel* model : models) {
@@ -103,6 +125,68 @@ Json property_schema(const Property& property, bool of_vf) {
     return out;
 }
 
+Json setting_schema(const model::Setting& setting);
+
+/// A mapping of `settings`.
+Json group_schema(const model::Settings settings) {
+    Json out = {
+        {"type", "object"}, {"additionalProperties", false}, {"properties", Json::object()}};
+    for (const model::Setting& setting : settings)
+        out["properties"][std::string(setting.key)] = setting_schema(setting);
+    return out;
+}
+
+Json number_schema(const model::Setting& setting) {
+    Json number = {{"type", "integer"}, {"minimum", setting.min}};
+    if (setting.max != UINT64_MAX) number["maximum"] = setting.max;
+    return number;
+}
+
+Json setting_schema(const model::Setting& setting) {
+    using Kind = model::Setting::Kind;
+    Json out = Json::object();
+    switch (setting.kind) {
+        case Kind::kNumber:
+            out["anyOf"] = {number_schema(setting), {{"$ref", "#/$defs/numberText"}}};
+            break;
+        case Kind::kReal:
+            out["anyOf"] = {
+                {{"type", "number"}, {"minimum", setting.least}, {"maximum", setting.most}},
+                {{"type", "string"}, {"pattern", "^[0-9.]+([eE][-+]?[0-9]+)?$"}}};
+            break;
+        case Kind::kSize:
+            out["$ref"] = "#/$defs/size";
+            break;
+        case Kind::kDuration:
+            out = {{"type", "string"}, {"pattern", "^[0-9]+([.][0-9]+)?(ps|ns|us|ms|s)$"}};
+            break;
+        case Kind::kFrequency:
+            out = {{"type", "string"}, {"pattern", "^[0-9]+([.][0-9]+)?[kMGT]?Hz$"}};
+            break;
+        case Kind::kChoice:
+            for (const std::string_view word : setting.words) out["enum"].push_back(word);
+            break;
+        case Kind::kText:
+        case Kind::kPath:
+            out["$ref"] = "#/$defs/text";
+            break;
+        case Kind::kCommand:
+            out = {{"type", "array"}, {"minItems", 1}, {"items", {{"$ref", "#/$defs/text"}}}};
+            break;
+        case Kind::kGroup:
+            out = group_schema(setting.settings);
+            break;
+        case Kind::kList:
+            out = {{"type", "array"},
+                   {"minItems", setting.min},
+                   {"items", group_schema(setting.settings)}};
+            if (setting.max != UINT64_MAX) out["maxItems"] = setting.max;
+            break;
+    }
+    out["description"] = fmt::format("{}.", setting.doc);
+    return out;
+}
+
 }  // namespace
 
 Result<std::string> with_section(const std::string& text, const std::string& name,
@@ -120,6 +204,7 @@ Result<std::string> with_models(const std::string& page, model::Models models) {
     MIMIC_ASSIGN_OR_RETURN(std::string text, with_section(page, "models", models_table(models)));
     MIMIC_ASSIGN_OR_RETURN(
         text, with_section(text, "device-properties", properties_table(models, false)));
+    MIMIC_ASSIGN_OR_RETURN(text, with_section(text, "device-settings", settings_table(models)));
     return with_section(text, "vf-properties", properties_table(models, true));
 }
 
@@ -138,13 +223,21 @@ Result<std::string> schema_with_models(const std::string& schema, model::Models 
         if (!model->facts.old_name.empty()) names.push_back(model->facts.old_name);
     definitions["device"]["properties"]["model"]["enum"] = names;
     Json& fields = definitions["templateFields"]["propertyNames"]["enum"];
+    const auto allow_in_template = [&](const std::string& key) {
+        if (std::find(fields.begin(), fields.end(), key) == fields.end()) fields.push_back(key);
+    };
     for (const DeviceModel* model : models) {
+        for (const model::Setting& setting : model->settings) {
+            const std::string key(setting.key);
+            definitions["device"]["properties"][key] = setting_schema(setting);
+            allow_in_template(key);
+        }
         for (const Property& property : model->properties) {
             const std::string key(property.key);
             definitions["device"]["properties"][key] = property_schema(property, false);
             definitions["vfs"]["properties"][key] = property_schema(property, true);
             definitions["vf"]["properties"][key] = property_schema(property, true);
-            if (std::find(fields.begin(), fields.end(), key) == fields.end()) fields.push_back(key);
+            allow_in_template(key);
         }
     }
     return json.dump(2) + "\n";

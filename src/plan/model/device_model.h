@@ -15,9 +15,12 @@
 #include <string_view>
 #include <vector>
 
+#include "model/setting.h"
 #include "reg/map_view.h"
 
 namespace mimic::model {
+
+struct FunctionSpec;
 
 /// A base address register of a function.
 struct Bar {
@@ -195,6 +198,9 @@ struct DeviceModel {
     std::span<const Property> properties{};
     std::span<const Expectation> expects{};
     const reg::MapView* map = nullptr;  // registers of BAR 0; nullptr: none that are known
+    Settings settings{};                // keys of a device, not of VFs
+    /// What is wrong with a function whose keys are each right; nullptr: nothing can be. Pure.
+    std::vector<SettingProblem> (*check)(const FunctionSpec& function) = nullptr;
 
     /// Index of the property called `key`, or properties.size().
     size_t find_property(std::string_view key) const;

@@ -23,11 +23,26 @@ std::vector<std::string_view> property_keys(model::Models models) {
     return out;
 }
 
+/// Without `others`.
+std::vector<std::string_view> setting_keys(model::Models models, Words others) {
+    std::vector<std::string_view> out;
+    for (const model::DeviceModel* model : models) {
+        for (const model::Setting& setting : model->settings) {
+            const bool is_known = std::find(others.begin(), others.end(), setting.key) !=
+                                      others.end() ||
+                                  std::find(out.begin(), out.end(), setting.key) != out.end();
+            if (!is_known) out.push_back(setting.key);
+        }
+    }
+    return out;
+}
+
 }  // namespace
 
 DeviceKeys::DeviceKeys(model::Models models)
     : properties_(property_keys(models)),
-      device_(joined({kDeviceKeys, kImageKeys, kExternalKeys, properties_})),
+      settings_(setting_keys(models, properties_)),
+      device_(joined({kDeviceKeys, kImageKeys, kExternalKeys, properties_, settings_})),
       vfs_(joined({kVfsKeys, properties_})),
       vf_(joined({kVfKeys, properties_})) {}
 

@@ -23,8 +23,12 @@ public:
     /// Keys that properties of any model have.
     Words properties() const { return properties_; }
 
+    /// Keys that settings of any model have.
+    Words settings() const { return settings_; }
+
 private:
     std::vector<std::string_view> properties_;
+    std::vector<std::string_view> settings_;
     std::vector<std::string_view> device_;
     std::vector<std::string_view> vfs_;
     std::vector<std::string_view> vf_;

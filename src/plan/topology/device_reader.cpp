@@ -162,6 +162,7 @@ void read_properties(const Fields& fields, FunctionSpec& function, const ReadSta
     }
     for (const std::string_view key : state.keys.properties()) {
         if (model.find_property(key) != model.properties.size()) continue;
+        if (!function.is_vf() && model.settings.find(key) != nullptr) continue;
         const std::array one{key};
         refuse_keys(fields, one, fmt::format("of a {}, which has none", model.facts.name));
     }
@@ -250,6 +251,7 @@ const model::DeviceModel* any_model(const ReadState& state) {
 /// number.
 void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& state) {
     DeviceSpec device;
+    const size_t before = state.problem_count();
     const Fields fields(node, "device", state.keys.device(), scope, state.diagnostics);
     fields.require("name", "a name of a-z, 0-9 and '-'");
     const auto names = model::model_names(state.models);
@@ -273,6 +275,7 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     const bool is_external = source == model::Source::kExternal;
     if (!is_clone && !is_external) {
         read_properties(fields, pf, state);
+        read_settings(fields, scope, pf, state);
         if (is_label(device.name)) {  // else it was reported, and the default would be nonsense
             read_identifier(fields, fmt::format("{}-{}", scope.machine, device.name), pf, state);
         }
@@ -289,6 +292,7 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
         read_class(fields, device);
         refuse_image_keys(fields);
     }
+    if (is_clone || is_external) refuse_keys(fields, state.keys.settings(), "of such a device");
     if (!is_external) refuse_external_keys(fields);
     if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
     if (const auto isolation = fields.choice("isolation", kIsolations)) {
@@ -296,6 +300,7 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     }
     const YamlPtr vfs = fields.share("vfs");
     if (vfs && !is_clone && !is_external) read_vfs(vfs, scope, device, state);
+    for (const FunctionSpec& function : device.functions) check_function(function, before, state);
     state.functions += device.functions.size();
     machine.devices.push_back(std::move(device));
 }

@@ -60,6 +60,14 @@ void read_external(const Fields& fields, const Scope& scope, DeviceSpec& device,
 /// Reports those keys in a device that is not external.
 void refuse_external_keys(const Fields& fields);
 
+/// Reads the settings of `function`'s model, and reports those of other models.
+void read_settings(const Fields& fields, const Scope& scope, FunctionSpec& function,
+                   ReadState& state);
+
+/// Reports what the model finds wrong with `function`, unless its keys have problems already
+/// (`before`: how many problems there were when its device began).
+void check_function(const FunctionSpec& function, size_t before, ReadState& state);
+
 /// A list of BARs under `key`; empty without, or after a problem.
 std::vector<BarSpec> read_bar_list(const Fields& fields, const Scope& scope, std::string_view key,
                                    ReadState& state);

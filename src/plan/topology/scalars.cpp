@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <vector>
 
 #include <fmt/format.h>
@@ -60,7 +61,62 @@ std::optional<std::string> expand_one(std::string_view body, const Scope& scope,
                        : fmt::format("{:{}}", *number + offset, std::max(width, 1u));
 }
 
+struct Unit {
+    std::string_view name;
+    uint64_t factor = 1;
+};
+
+/// "1.5us" in units[i].factor; exact.
+std::optional<uint64_t> parse_quantity(std::string_view text, std::span<const Unit> units) {
+    const size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
+    const auto unit = std::find_if(units.begin(), units.end(), [&](const Unit& one) {
+        return one.name == text.substr(digits);
+    });
+    if (unit == units.end()) return std::nullopt;
+    const size_t point = std::min(text.find('.'), digits);
+    std::string_view fraction = point == digits ? std::string_view("0")
+                                                : text.substr(point + 1, digits - point - 1);
+    const auto whole = parse_number(text.substr(0, point));
+    if (!whole || fraction.empty()) return std::nullopt;
+    uint64_t value = 0;
+    if (__builtin_mul_overflow(*whole, unit->factor, &value)) return std::nullopt;
+    uint64_t place = unit->factor;
+    for (const char digit : fraction) {
+        if (digit == '.' || (place % 10 != 0 && digit != '0')) return std::nullopt;
+        place /= 10;
+        if (__builtin_add_overflow(value, place * static_cast<uint64_t>(digit - '0'), &value))
+            return std::nullopt;
+    }
+    return value;
+}
+
 }  // namespace
+
+std::optional<uint64_t> parse_duration(std::string_view text) {
+    constexpr Unit kUnits[] = {{"ps", 1},
+                               {"ns", 1'000},
+                               {"us", 1'000'000},
+                               {"ms", 1'000'000'000},
+                               {"s", 1'000'000'000'000}};
+    return parse_quantity(text, kUnits);
+}
+
+std::optional<uint64_t> parse_frequency(std::string_view text) {
+    constexpr Unit kUnits[] = {{"Hz", 1},
+                               {"kHz", 1'000},
+                               {"MHz", 1'000'000},
+                               {"GHz", 1'000'000'000},
+                               {"THz", 1'000'000'000'000}};
+    return parse_quantity(text, kUnits);
+}
+
+std::optional<double> parse_real(std::string_view text) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
+        return std::nullopt;
+    return value;
+}
 
 std::optional<uint64_t> parse_number(std::string_view text) {
     int base = 10;

@@ -19,6 +19,16 @@ std::optional<uint64_t> parse_number(std::string_view text);
 /// nullopt: not a size, or above 2^64 - 1.
 std::optional<uint64_t> parse_size(std::string_view text);
 
+/// "10us", "1.5ms": picoseconds; ps, ns, us, ms or s. nullopt: no duration, not
+/// a whole number of picoseconds, or above 2^64 - 1.
+std::optional<uint64_t> parse_duration(std::string_view text);
+
+/// "1GHz", "1.5MHz": hertz; Hz, kHz, MHz, GHz or THz. nullopt: the same.
+std::optional<uint64_t> parse_frequency(std::string_view text);
+
+/// "2", "0.5", "1e9". nullopt: no finite number.
+std::optional<double> parse_real(std::string_view text);
+
 /// A size as people write it: "2G", "512M", "4097".
 std::string format_size(uint64_t bytes);
 

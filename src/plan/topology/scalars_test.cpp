@@ -31,6 +31,35 @@ TEST(Scalars, Sizes) {
     EXPECT_EQ(format_size(4097), "4097");
 }
 
+TEST(Scalars, Durations) {
+    EXPECT_EQ(parse_duration("10us"), 10'000'000u);
+    EXPECT_EQ(parse_duration("1.5ns"), 1500u);
+    EXPECT_EQ(parse_duration("1.250ns"), 1250u);
+    EXPECT_EQ(parse_duration("1.5000ns"), 1500u);
+    EXPECT_EQ(parse_duration("0s"), 0u);
+    EXPECT_EQ(parse_duration("18446744s"), 18446744'000'000'000'000u);
+    for (const char* bad : {"", "us", "1", "1 us", "-1us", "1.us", ".5us", "1.2.3us", "0.5ps",
+                            "1.0001ns", "18446745s", "0x1us", "1US", "1e3us"}) {
+        EXPECT_FALSE(parse_duration(bad)) << bad;
+    }
+}
+
+TEST(Scalars, Frequencies) {
+    EXPECT_EQ(parse_frequency("1GHz"), 1'000'000'000u);
+    EXPECT_EQ(parse_frequency("2.4GHz"), 2'400'000'000u);
+    EXPECT_EQ(parse_frequency("50Hz"), 50u);
+    for (const char* bad : {"", "1", "1G", "1ghz", "0.5Hz", "Hz", "18446745THz"})
+        EXPECT_FALSE(parse_frequency(bad)) << bad;
+}
+
+TEST(Scalars, Reals) {
+    EXPECT_EQ(parse_real("0.5"), 0.5);
+    EXPECT_EQ(parse_real("2"), 2.0);
+    EXPECT_EQ(parse_real("1e3"), 1000.0);
+    for (const char* bad : {"", "nan", "inf", "1e999", "1x", " 1", "0x1p3", "+1"})
+        EXPECT_FALSE(parse_real(bad)) << bad;
+}
+
 TEST(Scalars, Labels) {
     for (const char* good : {"a", "0", "a-b", "node1"}) EXPECT_TRUE(is_label(good)) << good;
     for (const char* bad : {"", "-", "a-", "-a", "A", "a_b", "a.b", "a/b"}) {

@@ -15,6 +15,8 @@ namespace mimic::device_host {
 
 struct ServeOptions {
     std::string file;
+    std::string folder{};              // where relative paths in it begin; empty: the file's own
+    bool allow_commands = false;       // devices may start programs that it names
     std::string machine;               // may be empty if the file has one
     std::vector<std::string> devices;  // names of devices; empty: all
     std::string run_dir = ".";         // sockets are <run_dir>/<function>.sock

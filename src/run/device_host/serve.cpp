@@ -114,8 +114,33 @@ Status make_run_dir(const std::string& path) {
     }
 }
 
+// Paths that devices' settings name, as seen from the file's folder. A file is not believed enough
+// to start programs: its user must say so.
+Status place_settings(topology::Model& model, const ServeOptions& options) {
+    const size_t slash = options.file.rfind('/');
+    const std::string folder = !options.folder.empty()      ? options.folder
+                               : slash == std::string::npos ? "."
+                                                            : options.file.substr(0, slash);
+    for (topology::Machine& machine : model.machines) {
+        for (topology::DeviceSpec& device : machine.devices) {
+            for (topology::FunctionSpec& function : device.functions) {
+                const std::string program = model::named_program(function.settings);
+                if (!program.empty() && !options.allow_commands) {
+                    return fail(std::errc::operation_not_permitted,
+                                "{}: the file starts the program {}; if you trust it: "
+                                "--allow-commands",
+                                device.name, program);
+                }
+                model::place_paths(function.settings, folder);
+            }
+        }
+    }
+    return {};
+}
+
 Status serve(const ServeOptions& options) {
-    MIMIC_ASSIGN_OR_RETURN(const auto model, topology::load(options.file, devices::all_models()));
+    MIMIC_ASSIGN_OR_RETURN(auto model, topology::load(options.file, devices::all_models()));
+    MIMIC_TRY(place_settings(model, options));
     MIMIC_ASSIGN_OR_RETURN(const auto* machine, choose_machine(model, options.machine));
     MIMIC_ASSIGN_OR_RETURN(auto endpoints, make_endpoints(*machine, options));
     MIMIC_TRY(make_run_dir(options.run_dir));

@@ -20,8 +20,10 @@
 namespace mimic::machine {
 
 struct BootOptions {
-    std::string topology_text;  // the file's bytes, copied into the run directory
-    std::string file;           // its absolute path, for people
+    std::string topology_text;    // the file's bytes, copied into the run directory
+    std::string file;             // its absolute path, for people
+    std::string folder{};         // where relative paths in it begin
+    bool allow_commands = false;  // devices may start programs that it names
     Qemu qemu;
     topology::Accel accel = topology::Accel::kTcg;
     guest_image::GuestImage image;       // of a direct boot

@@ -174,9 +174,11 @@ Status BootPlanner::prepare_disk() {
 }
 
 std::vector<DeviceHostPlan> BootPlanner::device_hosts() const {
-    const std::vector<std::string> base{self_path(), "serve",       run_dir_ + "/topology.yaml",
-                                        "--machine", machine_.name, "--run-dir",
-                                        run_dir_};
+    std::vector<std::string> base{self_path(), "serve",       run_dir_ + "/topology.yaml",
+                                  "--machine", machine_.name, "--run-dir",
+                                  run_dir_};
+    if (!options_.folder.empty()) base.insert(base.end(), {"--folder", options_.folder});
+    if (options_.allow_commands) base.emplace_back("--allow-commands");
     std::vector<DeviceHostPlan> hosts;
     std::vector<std::string> shared;
     size_t sharing = 0;

@@ -121,6 +121,8 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     BootOptions options;
     options.topology_text = source_.text;
     options.file = source_.path;
+    options.folder = source_.folder;
+    options.allow_commands = options_.allow_commands;
     options.qemu = qemu_;
     options.qemu_args = options_.qemu_args;
     std::string probe_kernel;

@@ -47,6 +47,13 @@ Status keep_machine_number(topology::Model& model, unsigned number) {
     return {};
 }
 
+Status refuse(const std::string& device, const std::string& program) {
+    return fail(std::errc::operation_not_permitted,
+                "mimic: error: {}: the file starts the program {}; if you trust it: "
+                "mimic up --allow-commands",
+                device, program);
+}
+
 /// Paths of external servers as seen from the file's folder. A file is not believed enough to start
 /// programs: its user must say so.
 Status place_servers(UpSource& source, const UpOptions& options) {
@@ -56,17 +63,14 @@ Status place_servers(UpSource& source, const UpOptions& options) {
     };
     for (topology::Machine& machine : source.model.machines) {
         for (topology::DeviceSpec& device : machine.devices) {
+            const std::string program = model::named_program(device.functions.front().settings);
+            if (!program.empty() && !options.allow_commands) return refuse(device.name, program);
             if (!device.is_external()) continue;
             model::ExternalSpec& external = *device.functions.front().external;
             if (!external.socket.empty() && !external.socket.starts_with('/'))
                 external.socket = source.folder + "/" + external.socket;
             if (external.command.empty()) continue;
-            if (!options.allow_commands) {
-                return fail(std::errc::operation_not_permitted,
-                            "mimic: error: {}: the file starts the program {}; if you trust it: "
-                            "mimic up --allow-commands",
-                            device.name, external.command.front());
-            }
+            if (!options.allow_commands) return refuse(device.name, external.command.front());
             below(external.command.front());
         }
     }

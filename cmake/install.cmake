@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `cmake --install` puts where:
-#   include/mimic/{base,memory,reg,pci,vfio_user}/*.h, lib/libmimic_*.a, lib/cmake/mimic, lib/pkgconfig/mimic.pc (devel)
+#   include/mimic/{base,memory,reg,pci,virtio,sim,vfio_user,virtio_pci,vhost_user}/*.h (devel)
+#   lib/libmimic_*.a, lib/cmake/mimic, lib/pkgconfig/mimic.pc (devel)
 #   include/mimic/*/testing/*.h (devel): a slot, memory and time for tests of devices
 #   include/mimic/{host/*.h,trace/{event,file}.h}, lib/pkgconfig/mimic-host.pc (devel): what a program needs that serves
 #   devices with the control API
@@ -8,7 +9,7 @@
 #   bin/, libexec/mimic/{debs,setup,image} (runtime), share/mimic/{kernel,guest,examples,grafana,deploy}, share/doc/mimic (data)
 
 # The public libraries, lowest first: what a device outside this tree needs.
-set(public_libraries base memory reg pci vfio_user)
+set(public_libraries base memory reg pci virtio sim sim_socket vfio_user virtio_pci vhost_user)
 
 # --- devel ---------------------------------------------------------------------------------------------------------
 set(MIMIC_PC_LIBS "")
@@ -19,8 +20,11 @@ foreach(library ${public_libraries})
   install(TARGETS mimic_${library} EXPORT mimicTargets
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT devel)
   get_target_property(folder mimic_${library} SOURCE_DIR)
+  # Below its group, as an #include has it: src/lib/sim/socket is sim/socket.
+  file(RELATIVE_PATH place ${PROJECT_SOURCE_DIR}/src ${folder})
+  string(REGEX REPLACE "^[^/]+/" "" place ${place})
   install(DIRECTORY ${folder}/
-    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${library} COMPONENT devel
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${place} COMPONENT devel
     FILES_MATCHING PATTERN "*.h" PATTERN "test_*.h" EXCLUDE)
   get_target_property(type mimic_${library} TYPE)
   if(type STREQUAL STATIC_LIBRARY)

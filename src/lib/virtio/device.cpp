@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "reg/bank.h"
 
 namespace mimic::virtio {
 namespace {
@@ -46,6 +47,9 @@ struct Device::State {
     std::deque<OneQueue> queues;    // they do not move
     std::vector<uint16_t> touched;  // queues that the model used in this turn
 
+    RequestObserver* request_observer = nullptr;
+    BackendFaults* backend_faults = nullptr;
+
     log::RateLimit broken_limit;
     log::RateLimit enable_limit;
 };
@@ -67,14 +71,33 @@ void Device::attach(Slot& slot) {
     thread_.bind();
     MIMIC_CHECK(state_->slot == nullptr);
     state_->slot = &slot;
+    on_attach();
 }
 
 void Device::detach() {
     thread_.check();
     if (state_->slot == nullptr) return;
     reset();
+    on_detach();
     state_->slot = nullptr;
     thread_.release();
+}
+
+Status Device::restore_registers(std::span<const reg::Snapshot> /*snapshots*/) {
+    return fail(std::errc::not_supported, "{}: its model cannot be restored", name());
+}
+
+void Device::set_request_observer(RequestObserver* observer) {
+    state_->request_observer = observer;
+}
+void Device::set_backend_faults(BackendFaults* faults) {
+    state_->backend_faults = faults;
+}
+RequestObserver* Device::request_observer() const {
+    return state_->request_observer;
+}
+BackendFaults* Device::backend_faults() const {
+    return state_->backend_faults;
 }
 
 // --- Features and status -----------------------------------------------------------------------

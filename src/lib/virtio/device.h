@@ -13,8 +13,13 @@
 
 #include "base/result.h"
 #include "base/thread_bound.h"
+#include "virtio/instruments.h"
 #include "virtio/queue.h"
 #include "virtio/slot.h"
+
+namespace mimic::reg {
+struct Snapshot;
+}
 
 namespace mimic::virtio {
 
@@ -112,6 +117,32 @@ public:
     const std::string& name() const { return options().name; }
     bool is_live() const;  // DRIVER_OK, without NEEDS_RESET
 
+    // --- Instruments, for the transport ------------------------------------------------------
+
+    /// Registers by name, and counts; empty for a model that has none. The pointers live as long
+    /// as the device.
+    virtual std::vector<RegisterBlock> register_blocks() const { return {}; }
+    virtual std::vector<Counter> counters() const { return {}; }
+
+    /// Makes the registers, block by block, what they were in another device of the kind, so that
+    /// the model goes on from there. Queues and status are the transport's to restore. Errors:
+    /// not_supported for a model that cannot; invalid_argument for what does not fit.
+    virtual Status restore_registers(std::span<const reg::Snapshot> snapshots);
+
+    /// Whether the model is in the middle of something that its registers do not tell.
+    virtual bool at_work() const { return false; }
+
+    /// Whether there is something behind the device that BackendFaults can break.
+    virtual bool has_backend() const { return false; }
+
+    /// Who hears of requests, and who breaks what is behind the device; nullptr: nobody. Borrowed:
+    /// they outlive the device or are taken away first.
+    void set_request_observer(RequestObserver* observer);
+    void set_backend_faults(BackendFaults* faults);
+
+    /// BackendFaults::is_dead() is another now.
+    virtual void backend_changed() {}
+
 protected:
     explicit Device(DeviceOptions options);
 
@@ -141,6 +172,9 @@ protected:
     void complete(uint16_t index, Chain&& chain, uint32_t written);
     void end_batch(uint16_t index);
 
+    RequestObserver* request_observer() const;
+    BackendFaults* backend_faults() const;
+
     /// Configuration changed: a new generation, and an interrupt.
     void config_changed();
 
@@ -150,6 +184,9 @@ protected:
 
     // --- The model ---------------------------------------------------------------------------
 
+    /// The device was plugged in: slot() is there from now until on_detach() has returned.
+    virtual void on_attach() {}
+    virtual void on_detach() {}
     /// The driver has set DRIVER_OK: queues may be used.
     virtual void on_start() {}
     /// Back to the state of a device that nobody has touched: chains that are out are gone.

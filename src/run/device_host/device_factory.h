@@ -14,7 +14,8 @@ namespace mimic::device_host {
 
 /// Makes the PCI function that `function` (part of `device`) describes. Nothing is shared between
 /// the results, so each may go to its own loop. Errors: those of
-/// devices::make_function(). Thread-safe.
+/// devices::make_function(), of virtio devices those of make_virtio() and virtio_pci::create().
+/// Thread-safe.
 Result<std::unique_ptr<pci::Function>> make_function(const topology::DeviceSpec& device,
                                                      const topology::FunctionSpec& function);
 

@@ -47,7 +47,10 @@ void Function::config_read(uint32_t offset, std::span<uint8_t> data) {
     Tracer* const tracer = tracer_;
     const int64_t begun = tracer != nullptr ? tracer->ticks() : 0;
     const bool faulted = faults_ && faults_->read(FunctionFaults::kConfigSpace, offset, data);
-    if (!faulted) config_.read(offset, data);
+    if (!faulted) {
+        if (config_read_hook_.meets(offset, data.size())) config_read_hook_.call();
+        config_.read(offset, data);
+    }
     if (tracer == nullptr || tracer != tracer_) return;
     trace({.kind = TraceKind::kConfigRead,
            .flags = faulted ? kTraceFaulted : uint8_t{0},

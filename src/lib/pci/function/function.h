@@ -5,10 +5,12 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "base/task_runner.h"
@@ -192,6 +194,13 @@ public:
 protected:
     explicit Function(FunctionOptions options);
 
+    /// Calls `hook` before a guest's read of [offset, offset + size) of config space, of any part
+    /// of it: for registers whose reads have side effects. One hook a function. It may set config
+    /// space and access BARs; reads that a fault answers do not run it.
+    void set_config_read_hook(uint32_t offset, uint32_t size, std::function<void()> hook) {
+        config_read_hook_ = {offset, size, std::move(hook)};
+    }
+
     /// Gives the mappable areas of `bar` another file of the same size (borrowed), or none (-1):
     /// then clients that attach now have to trap. Clients that have the old one keep it.
     void set_bar_file(unsigned bar, int fd) { options_.bars[bar].fd = fd; }
@@ -270,8 +279,18 @@ private:
     void interrupt_control_written();
     void update_intx();
 
+    struct ConfigReadHook {
+        uint32_t offset = 0;
+        uint32_t size = 0;  // 0: none
+        std::function<void()> call{};
+        bool meets(uint32_t at, size_t bytes) const {
+            return size > 0 && at < offset + size && uint64_t{at} + bytes > offset;
+        }
+    };
+
     FunctionOptions options_;
     ConfigSpace config_;
+    ConfigReadHook config_read_hook_;
     MsixPlaces msix_places_;  // those of msix_, looked at in each access
     Slot* slot_ = nullptr;    // outlives the attachment: detach() comes first
 

@@ -128,7 +128,8 @@ private:
         return static_cast<uint16_t>((offset - kNotifyOffset) / kNotifyMultiplier);
     }
     bool msix_on() const {
-        return (config().u16(msix_ + pci::regs::MSIX_CONTROL) & pci::regs::MSIX_CONTROL_ENABLE) != 0;
+        const uint16_t control = config().u16(msix_ + pci::regs::MSIX_CONTROL);
+        return (control & pci::regs::MSIX_CONTROL_ENABLE) != 0;
     }
     void interrupt(uint16_t vector, uint8_t cause);
     void clear_isr() {

@@ -192,6 +192,7 @@ struct sst_work {
     sst_u32 reserved;
 };
 #define SST_WORK_OFFSET 16
+#define SST_MAX_GEMM_SIDE (1u << 20)
 
 /* Mimic's. Times in ns of the clock that its sender keeps. */
 struct sst_submit {

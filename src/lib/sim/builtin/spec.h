@@ -63,7 +63,7 @@ struct TablePoint {
 /// kind does not use are ignored.
 struct ModelSpec {
     ModelKind kind = ModelKind::kLinear;                 // kind
-    std::string name;                                    // name: for people
+    std::string name = {};                               // name: for people
     SimTime latency = 0;                                 // latency: of every request
     SimTime per_unit = 100 * kPicosecondsPerNanosecond;  // per-unit: linear, contention
     uint64_t bandwidth = 0;                              // bandwidth: bytes a second
@@ -79,8 +79,8 @@ struct ModelSpec {
     uint32_t n = 0;                                      // n
     uint32_t k = 0;                                      // k
     uint32_t element_bytes = 4;                          // element-bytes: GEMM on a roofline
-    std::vector<TablePoint> points;                      // points: in order of units
-    std::string file;                                    // file: points of a file
+    std::vector<TablePoint> points = {};                 // points: in order of units
+    std::string file = {};                               // file: points of a file
     Lookup lookup = Lookup::kUnits;                      // lookup
     double jitter = 0;  // jitter: 0 .. 1; each time is multiplied by 1 - jitter .. 1 + jitter
 };
@@ -89,7 +89,7 @@ struct ModelSpec {
 struct BuiltinSpec {
     /// Their index is SSTRequest.payload.compute.latency_model; 0 means the one that CONFIGURE has
     /// chosen, the first at start. None: one ModelSpec as it is made.
-    std::vector<ModelSpec> models;         // models
+    std::vector<ModelSpec> models = {};    // models
     Pace pace = Pace::kFast;               // pace
     double scale = 1;                      // scale: wall time is simulated time times this
     uint64_t seed = 1;                     // seed: of all jitter

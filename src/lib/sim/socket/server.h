@@ -21,10 +21,10 @@ struct Ticket {
     uint64_t user_data = 0;
 };
 
-/// A request as it came. Valid during the call that brings it.
+/// A request as it came. Valid during the call that brings it, whose own it is to change.
 struct Asked {
     Ticket ticket;
-    const SSTRequest& request;
+    SSTRequest& request;
     uint64_t submitted = 0;  // ns of the client's clock, from a client that sends times; else 0
 };
 

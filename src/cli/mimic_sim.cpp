@@ -272,7 +272,7 @@ int serve(const ServeWords& words) {
     return 0;
 }
 
-int ping(const sim_server::PingOptions& options) {
+int run_ping(const sim_server::PingOptions& options) {
     const auto lines = sim_server::ping(options);
     if (!lines) return complain(kFailure, lines.error().message());
     bool good = true;
@@ -316,5 +316,5 @@ int main(int argc, char** argv) {
     }
     if (serve_command->parsed()) return serve(words);
     options.timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(timeout));
-    return ping(options);
+    return run_ping(options);
 }

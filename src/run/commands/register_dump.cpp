@@ -75,6 +75,8 @@ public:
             MIMIC_TRY(read_config(*config));
         if (const Json* const bars = service::find_member(json, "bars"); bars != nullptr)
             MIMIC_TRY(read_bars(*bars));
+        if (const Json* const state = service::find_member(json, "state"); state != nullptr)
+            MIMIC_TRY(read_state(*state));
         return std::move(out_);
     }
 
@@ -156,6 +158,16 @@ private:
                                {}},
                               map));
             }
+        }
+        return {};
+    }
+
+    // Of a device that is no PCI function here.
+    Status read_state(const Json& state) {
+        if (!state.is_array()) return bad("state");
+        for (const auto& map : state) {
+            const std::string name = printable(map, "name");
+            MIMIC_TRY(read_part({name, name + ".", {}}, map));
         }
         return {};
     }

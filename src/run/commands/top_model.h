@@ -14,7 +14,7 @@ namespace mimic::commands {
 
 /// Counters that rates are made of; they only grow while a device lives.
 struct TopCounters {
-    uint64_t accesses = 0;  // configuration space and BARs
+    uint64_t accesses = 0;  // configuration space and BARs; kicks of a vhost-user device
     uint64_t interrupts = 0;
     uint64_t dma_bytes = 0;
 };
@@ -22,7 +22,7 @@ struct TopCounters {
 /// One device at one time. Text is fit for terminals.
 struct TopDevice {
     std::string name;
-    std::string kind;  // "endpoint", "fabric", "port", "function", "virtual-function"
+    std::string kind;  // "endpoint", "fabric", "port", "function", "virtual-function", "vhost-user"
     std::string pf;    // of a VF
     std::string bdf;
     std::string state;  // "D0", "D3hot", "empty", "link down", "off"

@@ -26,6 +26,7 @@ struct Capture {
     int64_t time_ns = 0;
     std::vector<uint8_t> config;
     std::vector<pci::BarRegisters> bars;
+    std::vector<pci::RegisterMap> state;
 };
 
 int64_t monotonic_ns() {
@@ -89,21 +90,25 @@ Json config_json(const std::vector<uint8_t>& bytes) {
             {"hex", std::move(text)}};
 }
 
+Json maps_json(const std::vector<pci::RegisterMap>& maps) {
+    Json list = Json::array();
+    for (const auto& map : maps) {
+        list.push_back({{"name", map.name},
+                        {"offset", hex(map.offset)},
+                        {"registers", registers_json(map.registers)}});
+    }
+    return list;
+}
+
 Json bars_json(const std::vector<pci::BarRegisters>& bars) {
     Json list = Json::array();
     for (const auto& bar : bars) {
-        Json maps = Json::array();
-        for (const auto& map : bar.maps) {
-            maps.push_back({{"name", map.name},
-                            {"offset", hex(map.offset)},
-                            {"registers", registers_json(map.registers)}});
-        }
         list.push_back({{"bar", bar.bar},
                         {"type", type_name(bar.type)},
                         {"prefetchable", bar.prefetchable},
                         {"size", bar.size},
                         {"address", bar.address ? Json(hex(*bar.address)) : Json()},
-                        {"maps", std::move(maps)}});
+                        {"maps", maps_json(bar.maps)}});
     }
     return list;
 }
@@ -128,9 +133,13 @@ service::ApiResult<View> wanted(const service::HttpRequest& request) {
 service::HttpResponse capture(Target& target, const View& view, Capture& out) {
     pci::Function* const function = target.function();
     out.device = target.info().name;
-    if (function == nullptr)
-        return service::refuse({409, "not_possible", out.device + " has no registers", {}});
     out.time_ns = monotonic_ns();
+    if (function == nullptr) {
+        if (view.config && view.bars) out.state = target.state();
+        if (!out.state.empty()) return {};
+        return service::refuse(
+            {409, "not_possible", out.device + " has no configuration space and no BARs here", {}});
+    }
     if (view.config) out.config = pci::config_bytes(*function);
     if (view.bars) out.bars = pci::bar_registers(*function, view.bar);
     if (view.bar && out.bars.empty()) {
@@ -150,6 +159,10 @@ service::HttpResponse registers(Targets& targets, const std::string& name,
         name, [copy, view = *view](Target& target) { return capture(target, view, *copy); });
     if (response.status != 200) return response;
     Json json{{"device", copy->device}, {"time_ns", copy->time_ns}};
+    if (!copy->state.empty()) {
+        json["state"] = maps_json(copy->state);
+        return service::answer(json);
+    }
     if (view->config) json["config"] = config_json(copy->config);
     if (view->bars) json["bars"] = bars_json(copy->bars);
     return service::answer(json);

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/task_runner.h"
+#include "pci/describe/function_registers.h"
 #include "pci/faults/function_faults.h"
 
 namespace mimic::pci {
@@ -28,7 +29,8 @@ class TraceTarget;
 /// What GET /v1/devices says of a target.
 struct TargetInfo {
     std::string name;
-    std::string kind;  // "endpoint", "fabric", "port", "function", "virtual-function"
+    std::string kind;  // "endpoint", "fabric", "port", "function", "virtual-function",
+                       // "vhost-user"
     bool connected = false;
     std::optional<unsigned> numa_node{};
     std::string parent{};  // the port, PF or fabric above; empty: none
@@ -68,6 +70,9 @@ public:
     /// The function itself, for what only reads it (registers); nullptr if there is none behind the
     /// name.
     virtual pci::Function* function() = 0;
+
+    /// What there is to see where function() is nullptr; empty: nothing.
+    virtual std::vector<pci::RegisterMap> state() { return {}; }
 
     /// Errors: those of pci::FunctionFaults::arm().
     virtual Status inject(const pci::Fault& fault) = 0;

@@ -2,10 +2,8 @@
 #include "host/control_targets.h"
 
 #include <initializer_list>
-#include <thread>
 #include <utility>
 
-#include "base/log.h"
 #include "pci/function/sriov.h"
 
 namespace mimic::host {
@@ -36,13 +34,6 @@ Status change_slot(pci::Fabric& fabric, const std::string& name, pci::FaultKind 
         default:
             return fabric.set_link(name, true);
     }
-}
-
-// Keeps the loop from running, which is what host-hang is.
-void hang(const std::string& name, Duration time) {
-    MIMIC_LOG("control", kWarn, "{}: the loop stops for {} ms, as an injected fault asks", name,
-              time / std::chrono::milliseconds(1));
-    std::this_thread::sleep_for(time);
 }
 
 const char* kind_in_fabric(pci::Function& function) {
@@ -105,7 +96,7 @@ public:
 private:
     pci::FunctionFaults::Hooks hooks() const {
         auto hooks = function_.fault_hooks();
-        hooks.hang = [name = name()](Duration time) { hang(name, time); };
+        hooks.hang = [name = name()](Duration time) { hang_loop(name, time); };
         hooks.crash = owner_.crash_;
         const bool in_fabric = source_.fabric != nullptr && &function_ != source_.function;
         // An attached function knows that from its upstream; this one may have none now.
@@ -217,6 +208,11 @@ void ControlTargets::add(pci::Function& function, const vfio_user::Server& serve
     sources_.push_back({&function, &server, fabric, std::move(place)});
 }
 
+void ControlTargets::add(virtio::Device& device, const vhost_user::Server& server, Place place) {
+    virtio_.push_back({&device, &server, std::move(place),
+                       VirtioTarget::make_faults(device.name(), runner_, crash_)});
+}
+
 void ControlTargets::for_each(const std::function<void(Handle& target)>& visit) {
     for (const auto& source : sources_) for_each(*this, source, visit);
 }
@@ -235,6 +231,7 @@ void ControlTargets::for_each(ControlTargets& owner, const Source& source,
 std::vector<std::string> ControlTargets::names() {
     std::vector<std::string> names;
     for_each([&names](const Handle& target) { names.push_back(target.name()); });
+    for (const auto& source : virtio_) names.push_back(source.device->name());
     return names;
 }
 
@@ -243,12 +240,15 @@ std::unique_ptr<control::Target> ControlTargets::find(const std::string& name) {
     for_each([&](const Handle& target) {
         if (!found && target.name() == name) found = std::make_unique<Handle>(target);
     });
+    for (auto& source : virtio_)
+        if (!found && source.device->name() == name) found = std::make_unique<VirtioTarget>(source);
     return found;
 }
 
 std::vector<control::TargetInfo> ControlTargets::infos() {
     std::vector<control::TargetInfo> infos;
     for_each([&infos](const Handle& target) { infos.push_back(target.info()); });
+    for (auto& source : virtio_) infos.push_back(VirtioTarget(source).info());
     return infos;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ControlTargets: what the control API of a device host can name on one loop: endpoints, and the
-// ports, functions and virtual functions of the fabrics behind them.
+// ControlTargets: what the control API of a device host can name on one loop: endpoints, the ports,
+// functions and virtual functions of the fabrics behind them, and vhost-user devices.
 #pragma once
 
 #include <functional>
@@ -10,6 +10,7 @@
 
 #include "control/target.h"
 #include "host/endpoint.h"
+#include "host/virtio_target.h"
 #include "pci/fabric/fabric.h"
 #include "pci/function/function.h"
 #include "vfio_user/server.h"
@@ -27,7 +28,13 @@ public:
     /// for. All are borrowed until clear().
     void add(pci::Function& function, const vfio_user::Server& server, pci::Fabric* fabric,
              Place place);
-    void clear() { sources_.clear(); }
+    /// Names `device`, borrowed likewise.
+    void add(virtio::Device& device, const vhost_user::Server& server, Place place);
+
+    void clear() {
+        sources_.clear();
+        virtio_.clear();
+    }
 
     /// What trace() gives from now on; borrowed.
     void set_trace(control::TraceTarget* trace) { trace_ = trace; }
@@ -55,6 +62,7 @@ private:
     TaskRunner& runner_;
     std::function<void()> crash_;
     std::vector<Source> sources_;
+    std::vector<VirtioSource> virtio_;
     control::TraceTarget* trace_ = nullptr;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Endpoint: one function, or a fabric of them, and the socket that serves it.
+// Endpoint: one function, a fabric of them, or a virtio device, and the socket that serves it.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "pci/function/function.h"
+#include "virtio/device.h"
 
 namespace mimic::pci {
 class Fabric;
@@ -22,9 +23,10 @@ struct Place {
     uint32_t domain = 0;  // of the functions of its fabric
 };
 
-/// What one socket serves.
+/// What one socket serves: `function` by vfio-user, or `device` by vhost-user. The other is empty.
 struct Endpoint {
     std::unique_ptr<pci::Function> function;
+    std::unique_ptr<virtio::Device> device{};
     std::string socket_path;
     pci::Fabric* fabric = nullptr;  // behind `function`, which owns it; nullptr: none
     Place place{};

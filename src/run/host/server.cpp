@@ -18,6 +18,7 @@
 #include "host/trace_dump.h"
 #include "service/process_context.h"
 #include "vfio_user/server.h"
+#include "vhost_user/server.h"
 
 namespace mimic::host {
 namespace {
@@ -48,6 +49,7 @@ struct Server::Shard {
     std::unique_ptr<LoopTrace> trace;
     std::vector<Endpoint> endpoints;
     std::vector<std::unique_ptr<vfio_user::Server>> servers;
+    std::vector<std::unique_ptr<vhost_user::Server>> vhost_servers;
 };
 
 struct Server::State {
@@ -59,6 +61,8 @@ struct Server::State {
     Status start_loops(const Options& options);
     void start_traces(const Options& options);
     Status serve_all(const Options& options);
+    static Status serve(Shard& shard, Endpoint& endpoint, const Options& options);
+    static Status serve_vhost(Shard& shard, Endpoint& endpoint, const Options& options);
     Status serve_control(const std::string& socket_path);
 
     service::ProcessContext process;
@@ -135,21 +139,37 @@ Status Server::State::serve_all(const Options& options) {
         LoopPool::run_on(shard->context.loop, [&] {
             shard->context.loop.set_spin(options.spin);
             for (auto& endpoint : shard->endpoints) {
-                auto server = vfio_user::Server::create(shard->context, *endpoint.function,
-                                                        {endpoint.socket_path, options.session});
-                if (!server) {
-                    first = tl::unexpected(std::move(server).error());
-                    return;
-                }
-                shard->targets.add(*endpoint.function, **server, endpoint.fabric, endpoint.place);
-                shard->observer.watch(*endpoint.function, endpoint.fabric);
-                shard->trace->add(*endpoint.function, endpoint.fabric);
-                shard->servers.push_back(std::move(*server));
+                first = endpoint.device != nullptr ? serve_vhost(*shard, endpoint, options)
+                                                   : serve(*shard, endpoint, options);
+                if (!first) return;
             }
         });
         if (!first) break;
     }
     return first;
+}
+
+Status Server::State::serve(Shard& shard, Endpoint& endpoint, const Options& options) {
+    MIMIC_ASSIGN_OR_RETURN(auto server,
+                           vfio_user::Server::create(shard.context, *endpoint.function,
+                                                     {endpoint.socket_path, options.session}));
+    shard.targets.add(*endpoint.function, *server, endpoint.fabric, endpoint.place);
+    shard.observer.watch(*endpoint.function, endpoint.fabric);
+    shard.trace->add(*endpoint.function, endpoint.fabric);
+    shard.servers.push_back(std::move(server));
+    return {};
+}
+
+Status Server::State::serve_vhost(Shard& shard, Endpoint& endpoint, const Options& options) {
+    MIMIC_ASSIGN_OR_RETURN(
+        auto server,
+        vhost_user::Server::create(shard.context.loop, *endpoint.device,
+                                   {endpoint.socket_path,
+                                    {.handshake_timeout = options.session.handshake_timeout,
+                                     .message_timeout = options.session.message_timeout}}));
+    shard.targets.add(*endpoint.device, *server, endpoint.place);
+    shard.vhost_servers.push_back(std::move(server));
+    return {};
 }
 
 Status Server::State::serve_control(const std::string& socket_path) {
@@ -167,6 +187,7 @@ Server::State::~State() {
             shard->targets.clear();
             if (shard->trace) shard->trace->clear();
             shard->servers.clear();
+            shard->vhost_servers.clear();
             shard->endpoints.clear();
         });
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Server: PCI functions in one process, each on a vfio-user socket of its own, sharded over the
-// loops of a pool, with the control API of all of them: devices, registers, faults, traces, events
-// and metrics (docs/openapi/control-v1.json). `mimic serve` is one; a program of your own may be
-// another (docs/add-a-device.md).
+// Server: PCI functions in one process, each on a vfio-user socket of its own, and virtio devices
+// on vhost-user sockets, sharded over the loops of a pool, with the control API of all of them:
+// devices, registers, faults, traces, events and metrics (docs/openapi/control-v1.json). `mimic
+// serve` is one; a program of your own may be another (docs/add-a-device.md).
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ public:
         unsigned threads = 1;          // event loops; 0 counts as 1
         Duration spin = kDefaultSpin;  // EventLoop::set_spin()
 
-        vfio_user::Session::Options session{};  // what every client gets
+        vfio_user::Session::Options session{};  // what every client gets; of vhost-user, its times
 
         std::string machine{};         // its name, for events; empty: none
         std::string control_socket{};  // the control API; empty: none
@@ -42,8 +42,8 @@ public:
     };
 
     /// Starts the loops and serves all endpoints and the control API. Errors: those of
-    /// vfio_user::Server::create(), for the first endpoint that fails, and of
-    /// service::HttpServer::create(); then none is served and no socket file is left.
+    /// vfio_user::Server::create() and vhost_user::Server::create(), for the first endpoint that
+    /// fails, and of service::HttpServer::create(); then none is served and no socket file is left.
     static Result<std::unique_ptr<Server>> create(std::vector<Endpoint> endpoints,
                                                   const Options& options);
 

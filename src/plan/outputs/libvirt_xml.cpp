@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // libvirt_xml(): a domain for libvirt >= 8.2 with QEMU >= 10.1. libvirt has no element for
-// vfio-user, so the devices are in qemu:commandline, plugged into root ports that libvirt made; it
-// calls the bus of PCI controller N "pci.N".
+// vfio-user, and none for a vhost-user device of any kind, so the devices are in qemu:commandline,
+// plugged into root ports that libvirt made; it calls the bus of PCI controller N "pci.N".
 #include <fmt/format.h>
 
 #include "outputs/qemu_args.h"
@@ -117,8 +117,8 @@ std::string controllers(const topology::Machine& machine, const ControllerIndexe
         out += fmt::format(
             "    <controller type='pci' index='{}' model='pcie-root-port'>\n"
             "      <model name='pcie-root-port'/>\n"
-            "      <target chassis='{}' port='0x{:x}' hotplug='off'/>\n",
-            indexes.port(i), port.chassis, port.chassis & 0xff);
+            "      <target chassis='{}' port='0x{:x}' hotplug='{}'/>\n",
+            indexes.port(i), port.chassis, port.chassis & 0xff, ports[i].hotplug ? "on" : "off");
         out += address(port.bdf, indexes.bus(port.host_bus)) + "    </controller>\n";
     }
     return out;
@@ -175,8 +175,11 @@ std::string qemu_parts(const topology::Machine& machine, const RunContext& conte
     for (size_t i = 0; i < ports.size(); ++i) {
         const std::string port_id = fmt::format("pci.{}", indexes.port(i));
         for (const QemuFunction& function : ports[i].functions) {
-            const std::string json = function_device_json(port_id, function,
-                                                          context.device_sockets.at(function.name));
+            const std::string& socket = context.device_sockets.at(function.name);
+            if (function.vhost)
+                out += fmt::format("    <qemu:arg value='-chardev'/>\n    <qemu:arg value='{}'/>\n",
+                                   escape_xml(vhost_chardev(function, socket)));
+            const std::string json = function_device_json(port_id, function, socket);
             out += fmt::format("    <qemu:arg value='-device'/>\n    <qemu:arg value='{}'/>\n",
                                escape_xml(json));
         }

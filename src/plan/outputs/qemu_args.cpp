@@ -210,7 +210,8 @@ void add_host_buses(const topology::Machine& machine, Args& args) {
 }
 
 /// hotplug=off: QEMU 11.1 aborts when a vfio-user device with MSI-X is unplugged, and without it
-/// firmware reserves no I/O windows, of which there are only 15 or so.
+/// firmware reserves no I/O windows, of which there are only 15 or so: io-reserve=0 keeps it from
+/// that where something can be unplugged.
 void add_root_ports(const topology::Machine& machine, const std::vector<QemuPort>& ports,
                     Args& args) {
     for (const QemuPort& one : ports) {
@@ -221,15 +222,27 @@ void add_root_ports(const topology::Machine& machine, const std::vector<QemuPort
                        other.port.bdf.device == port.bdf.device && other.port.bdf.function > 0;
             });
         add(args, "-device",
-            fmt::format("pcie-root-port,id={},bus={},addr={:#x}.{},chassis={},slot={},hotplug=off,"
+            fmt::format("pcie-root-port,id={},bus={},addr={:#x}.{},chassis={},slot={},hotplug={},"
                         "x-speed={},x-width={}{}",
                         port.id, machine.host_buses[port.host_bus].id, port.bdf.device,
-                        port.bdf.function, port.chassis, port.slot, root_port_speed(one.link),
+                        port.bdf.function, port.chassis, port.slot,
+                        one.hotplug ? "on,io-reserve=0" : "off", root_port_speed(one.link),
                         one.link.width, shares_slot ? ",multifunction=on" : ""));
     }
 }
 
+std::optional<QemuVhost> vhost_of(const topology::DeviceSpec& device,
+                                  const topology::FunctionSpec& function) {
+    if (!device.is_vhost_user()) return std::nullopt;
+    const model::VirtioFacts& facts = device.model->facts.virtio;
+    return QemuVhost{facts.id, function.queues(), facts.queue_size, facts.config_bytes};
+}
+
 }  // namespace
+
+std::string vhost_chardev(const QemuFunction& function, const std::string& socket_path) {
+    return fmt::format("socket,id=vhost-{},path={}", function.name, escaped(socket_path));
+}
 
 CpuTopology cpu_topology(const topology::Machine& machine) {
     constexpr unsigned kApicIds = 255;  // 8-bit APIC ids, but broadcast
@@ -247,12 +260,16 @@ std::vector<QemuPort> qemu_ports(const topology::Machine& machine) {
     std::vector<QemuPort> out;
     for (const topology::DeviceSpec& device : machine.devices) {
         if (device.on_fabric) continue;
-        QemuPort one{.port = device.port, .link = device.link, .functions = {}};
+        QemuPort one{.port = device.port,
+                     .link = device.link,
+                     .functions = {},
+                     .hotplug = device.is_vhost_user()};
         for (const topology::FunctionSpec& function : device.functions) {
             one.functions.push_back(
                 {.name = function.name,
                  .bdf = function.bdf,
-                 .multifunction = function.bdf.function == 0 && device.functions.size() > 1});
+                 .multifunction = function.bdf.function == 0 && device.functions.size() > 1,
+                 .vhost = vhost_of(device, function)});
         }
         out.push_back(std::move(one));
     }
@@ -286,12 +303,21 @@ Status check_sockets(const topology::Machine& machine, const RunContext& context
 std::string function_device_json(const std::string& port_id, const QemuFunction& function,
                                  const std::string& socket_path) {
     nlohmann::ordered_json json;
-    json["driver"] = "vfio-user-pci";
+    json["driver"] = function.vhost ? "vhost-user-test-device-pci" : "vfio-user-pci";
     json["id"] = "dev-" + function.name;
     json["bus"] = port_id;
     json["addr"] = fmt::format("{}.{}", function.bdf.device, function.bdf.function);
     if (function.multifunction) json["multifunction"] = true;
-    json["socket"] = {{"type", "unix"}, {"path", socket_path}};
+    if (!function.vhost) {
+        json["socket"] = {{"type", "unix"}, {"path", socket_path}};
+    } else {
+        // Feature bits, among them packed and in_order, are the backend's to offer.
+        json["chardev"] = "vhost-" + function.name;
+        json["virtio-id"] = function.vhost->virtio_id;
+        json["num_vqs"] = function.vhost->queues;
+        json["vq_size"] = function.vhost->queue_size;
+        json["config_size"] = function.vhost->config_bytes;
+    }
     return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -330,9 +356,9 @@ Result<std::vector<std::string>> qemu_args(const topology::Machine& machine,
     add_root_ports(machine, ports, args);
     for (const QemuPort& port : ports) {
         for (const QemuFunction& function : port.functions) {
-            add(args, "-device",
-                function_device_json(port.port.id, function,
-                                     context.device_sockets.at(function.name)));
+            const std::string& socket = context.device_sockets.at(function.name);
+            if (function.vhost) add(args, "-chardev", vhost_chardev(function, socket));
+            add(args, "-device", function_device_json(port.port.id, function, socket));
         }
     }
     args.insert(args.end(), context.extra_qemu_args.begin(), context.extra_qemu_args.end());

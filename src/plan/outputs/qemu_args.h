@@ -2,6 +2,7 @@
 // Pieces of QEMU's command line that the libvirt domain needs too.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,12 +18,21 @@ struct CpuTopology {
 };
 CpuTopology cpu_topology(const topology::Machine& machine);
 
-/// A function that QEMU sees, with a vfio-user socket of its own: one of an endpoint, or the VMD
-/// endpoint of a fabric.
+/// What QEMU must know to be the PCI function in front of a vhost-user backend.
+struct QemuVhost {
+    uint16_t virtio_id = 0;
+    unsigned queues = 0;
+    uint16_t queue_size = 0;
+    uint32_t config_bytes = 0;
+};
+
+/// A function that QEMU sees, with a socket of its own: one of an endpoint, or the VMD endpoint of
+/// a fabric; by vfio-user, or with `vhost` by vhost-user.
 struct QemuFunction {
     std::string name;  // its key in RunContext::device_sockets
     topology::Bdf bdf;
     bool multifunction = false;  // function 0 of several
+    std::optional<QemuVhost> vhost{};
 };
 
 /// A root port of QEMU's and what is plugged into it.
@@ -30,6 +40,7 @@ struct QemuPort {
     topology::DeviceSpec::RootPort port;
     topology::Link link;
     std::vector<QemuFunction> functions;
+    bool hotplug = false;  // device_del and device_add work
 };
 
 /// All root ports: endpoints' in file order, then fabrics'.
@@ -38,7 +49,14 @@ std::vector<QemuPort> qemu_ports(const topology::Machine& machine);
 /// The socket of each QEMU function exists in `context` and fits into sockaddr_un.
 Status check_sockets(const topology::Machine& machine, const RunContext& context);
 
-/// `-device` JSON of one function that is plugged into the root port called `port_id`.
+/// `-chardev` of a function with `vhost`. Without reconnect: QEMU 11.1's generic vhost-user device
+/// asks its socket when it is made, before a chardev that reconnects has connected, and aborts when
+/// such a chardev does reconnect (vhost_dev_start() of what vhost_dev_cleanup() has emptied).
+/// Whoever starts a backend anew unplugs the device, and plugs it with another chardev.
+std::string vhost_chardev(const QemuFunction& function, const std::string& socket_path);
+
+/// `-device` JSON of one function that is plugged into the root port called `port_id`; one with
+/// `vhost` needs its vhost_chardev() before it.
 std::string function_device_json(const std::string& port_id, const QemuFunction& function,
                                  const std::string& socket_path);
 

@@ -124,6 +124,27 @@ std::optional<uint64_t> read_property(const Fields& fields, const model::Propert
     return read_power(fields, property);
 }
 
+/// What ends QEMU 11.1 instead of an error message (hw/virtio/virtio.c: virtio_id_to_name() knows
+/// no other ids, virtio_add_queue() no larger queue). Empty: nothing.
+std::string what_qemu_cannot(const FunctionSpec& function) {
+    constexpr uint16_t kLargestQueue = 1024;
+    constexpr unsigned kMostQueues = 1024;
+    constexpr uint32_t kMostConfig = 256;  // of the vhost-user protocol
+    const model::VirtioFacts& facts = function.model->facts.virtio;
+    const uint16_t id = facts.id;
+    if (id == 14 || id == 15 || (id >= 42 && id != 45))
+        return fmt::format("its virtio id {} has no name in QEMU, which ends there", id);
+    if (facts.queue_size > kLargestQueue)
+        return fmt::format("its queues have {} entries, QEMU's at most {}", facts.queue_size,
+                           kLargestQueue);
+    if (function.queues() > kMostQueues)
+        return fmt::format("it has {} queues, QEMU's at most {}", function.queues(), kMostQueues);
+    if (facts.config_bytes > kMostConfig)
+        return fmt::format("its configuration has {} bytes, vhost-user at most {}",
+                           facts.config_bytes, kMostConfig);
+    return "";
+}
+
 /// transport: of a virtio device. With vhost-user the PCI function is QEMU's: below a root port,
 /// and what it looks like is not ours to say.
 void read_transport(const Fields& fields, DeviceSpec& device) {
@@ -144,6 +165,10 @@ void read_transport(const Fields& fields, DeviceSpec& device) {
                        "expected transport: pci, or attach: root-port");
     }
     FunctionSpec& pf = device.functions.front();
+    if (const std::string why = what_qemu_cannot(pf); !why.empty())
+        fields.problem(fields.where("transport"),
+                       fmt::format("transport: vhost-user of a {}: {}; expected transport: pci",
+                                   device.model->facts.name, why));
     pf.class_code = model::kVhostUserClassCode;
     pf.bars.assign(std::begin(model::kVhostUserPciBars), std::end(model::kVhostUserPciBars));
 }

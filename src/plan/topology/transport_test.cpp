@@ -22,8 +22,13 @@ constexpr model::DeviceModel kVirtio{.facts = {.name = "virtio-toy",
                                                .fabric_class_code = 0x120000,
                                                .virtio = {.id = 39, .queues = 1}},
                                      .properties = kProperties};
+constexpr model::DeviceModel kNameless{
+    .facts = {.name = "virtio-nameless", .virtio = {.id = 42, .queues = 1}}};
+constexpr model::DeviceModel kLarge{
+    .facts = {.name = "virtio-large", .virtio = {.id = 39, .queues = 1, .queue_size = 2048}}};
 constexpr model::DeviceModel kPlain{.facts = {.name = "plain", .vendor_id = 0x1de5}};
-constexpr std::array<const model::DeviceModel*, 2> kModels = {&kPlain, &kVirtio};
+constexpr std::array<const model::DeviceModel*, 4> kModels = {&kPlain, &kVirtio, &kNameless,
+                                                              &kLarge};
 
 tl::expected<Model, Diagnostics> parse_device(std::string_view keys) {
     return parse(
@@ -79,6 +84,14 @@ TEST(Transport, UnknownWordsAreReported) {
 TEST(Transport, VhostUserIsNotForFabrics) {
     EXPECT_THAT(problems("model: virtio-toy, transport: vhost-user, attach: fabric"),
                 testing::HasSubstr("transport: vhost-user on a fabric"));
+}
+
+TEST(Transport, WhatEndsQemuIsReported) {
+    EXPECT_THAT(problems("model: virtio-nameless, transport: vhost-user"),
+                testing::HasSubstr("virtio id 42 has no name in QEMU"));
+    EXPECT_THAT(problems("model: virtio-large, transport: vhost-user"),
+                testing::HasSubstr("2048 entries, QEMU's at most 1024"));
+    EXPECT_EQ(problems("model: virtio-nameless"), "");
 }
 
 TEST(Transport, VhostUserHasTheClassThatQemuGives) {

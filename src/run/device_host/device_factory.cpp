@@ -41,4 +41,8 @@ Result<std::unique_ptr<pci::Function>> make_function(const topology::DeviceSpec&
                                            : devices::make_function(request);
 }
 
+Result<std::unique_ptr<virtio::Device>> make_virtio(const topology::DeviceSpec& device) {
+    return devices::make_virtio({.function = device.functions.front(), .link = device.link});
+}
+
 }  // namespace mimic::device_host

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a device of a topology to a PCI function: src/devices makes it.
+// From a device of a topology to a PCI function, or to a virtio device behind vhost-user:
+// src/devices makes it.
 #pragma once
 
 #include <memory>
@@ -9,6 +10,7 @@
 #include "base/result.h"
 #include "pci/function/function.h"
 #include "topology/model.h"
+#include "virtio/device.h"
 
 namespace mimic::device_host {
 
@@ -18,5 +20,9 @@ namespace mimic::device_host {
 /// Thread-safe.
 Result<std::unique_ptr<pci::Function>> make_function(const topology::DeviceSpec& device,
                                                      const topology::FunctionSpec& function);
+
+/// Makes the virtio device that `device`, with transport: vhost-user, describes. Errors: those of
+/// devices::make_virtio(). Thread-safe.
+Result<std::unique_ptr<virtio::Device>> make_virtio(const topology::DeviceSpec& device);
 
 }  // namespace mimic::device_host

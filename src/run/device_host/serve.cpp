@@ -75,7 +75,11 @@ Result<std::vector<host::Endpoint>> make_endpoints(const topology::Machine& mach
         if (device.on_fabric || device.is_external() || !is_wanted(device.name)) continue;
         for (const auto& function : device.functions) {
             host::Endpoint endpoint;
-            MIMIC_ASSIGN_OR_RETURN(endpoint.function, make_function(device, function));
+            if (device.is_vhost_user()) {
+                MIMIC_ASSIGN_OR_RETURN(endpoint.device, make_virtio(device));
+            } else {
+                MIMIC_ASSIGN_OR_RETURN(endpoint.function, make_function(device, function));
+            }
             endpoint.place = {device.numa_node, function.bdf.str(), 0};
             endpoint.socket_path = options.run_dir + "/" + function.name + ".sock";
             endpoints.push_back(std::move(endpoint));

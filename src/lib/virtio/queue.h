@@ -34,8 +34,7 @@ public:
         bool indirect = false;     // VIRTIO_F_INDIRECT_DESC
         bool in_order = false;     // VIRTIO_F_IN_ORDER: the device pushes in the order of pop()
         // Where to go on: of a split ring an index, of a packed one with the wrap counter in bit
-        // 15. Left out: a ring that nobody has used. Without next_used alone, a split ring goes on
-        // where its used ring says, a packed one as if nothing were out.
+        // 15. Left out: a ring that nobody has used; next_used alone: one of which nothing is out.
         std::optional<uint16_t> next_available{};
         std::optional<uint16_t> next_used{};
     };

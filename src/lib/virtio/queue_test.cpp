@@ -194,7 +194,7 @@ TEST_P(QueueTest, GoesOnWhereAnotherStood) {
     const auto id = add({{kBuffers, 4}}, {});
     other.push(memory, std::move(other.pop(memory).value()), 0);
     EXPECT_THAT(take_all(), ElementsAre(GuestQueue::Used{*id, 0}));
-    // Without next_used: from the ring, and where nothing is out.
+    // Without next_used: nothing is out.
     settings.next_available = other.next_available();
     settings.next_used.reset();
     ASSERT_TRUE(queue.start(settings));

@@ -23,9 +23,7 @@ SplitRing::SplitRing(const Queue::Settings& settings)
     : Ring(settings),
       next_available_(settings.next_available.value_or(0)),
       known_available_(next_available_),
-      next_used_(settings.next_used.value_or(0)),
-      // Who goes on with a ring and knows no more than where to pop (vhost) finds the rest there.
-      finds_used_(settings.next_available && !settings.next_used) {
+      next_used_(settings.next_used.value_or(next_available_)) {
     const uint64_t entries = settings.size;
     const uint64_t event = settings.event_index ? 2 : 0;
     memory_.set(RingMemory::kDescriptors, settings.addresses.descriptors,
@@ -34,13 +32,6 @@ SplitRing::SplitRing(const Queue::Settings& settings)
                 memory::DmaAccess::kRead);
     memory_.set(RingMemory::kDevice, settings.addresses.device,
                 kEntries + entries * sizeof(UsedEntry) + event, memory::DmaAccess::kReadWrite);
-}
-
-bool SplitRing::ready(memory::DmaSpace& dma) {
-    if (!map(dma)) return false;
-    if (finds_used_) next_used_ = load<uint16_t>(used(kIndex));
-    finds_used_ = false;
-    return true;
 }
 
 // Whether the driver has made anything available that was not popped.
@@ -62,7 +53,7 @@ void SplitRing::publish_event() {
 }
 
 bool SplitRing::pop(memory::DmaSpace& dma, Chain& chain) {
-    if (!ready(dma)) return false;
+    if (!map(dma)) return false;
     if (known_available_ == next_available_) {
         if (!look()) {
             if (!settings_.event_index || !wants_kicks_) return false;
@@ -133,7 +124,7 @@ bool SplitRing::walk_indirect(memory::DmaSpace& dma, const SplitDescriptor& tabl
 }
 
 void SplitRing::push(memory::DmaSpace& dma, const Chain& chain, uint32_t written) {
-    if (!ready(dma)) return;
+    if (!map(dma)) return;
     const UsedEntry entry{chain.id(), written};
     std::memcpy(used(kEntries + slot(next_used_) * sizeof entry), &entry, sizeof entry);
     ++next_used_;
@@ -142,7 +133,7 @@ void SplitRing::push(memory::DmaSpace& dma, const Chain& chain, uint32_t written
 }
 
 bool SplitRing::needs_interrupt(memory::DmaSpace& dma) {
-    if (unannounced_ == 0 || !ready(dma)) return false;
+    if (unannounced_ == 0 || !map(dma)) return false;
     if (!memory_.intact(dma)) return stop_with("the ring's memory was taken away");
     const uint32_t count = std::exchange(unannounced_, 0);
     // The driver asks, then looks once more for what is used; we use, then look what it asks.
@@ -155,7 +146,7 @@ bool SplitRing::needs_interrupt(memory::DmaSpace& dma) {
 
 void SplitRing::want_kicks(memory::DmaSpace& dma, bool wanted) {
     wants_kicks_ = wanted;
-    if (!ready(dma)) return;
+    if (!map(dma)) return;
     if (settings_.event_index) {
         if (wanted) publish_event();
         return;  // the driver passes the old event once, and then kicks no more

@@ -24,7 +24,6 @@ private:
     std::byte* used(size_t offset) const { return memory_.bytes(RingMemory::kDevice) + offset; }
     uint32_t slot(uint16_t index) const { return index & (size() - 1); }
 
-    bool ready(memory::DmaSpace& dma);
     bool look();
     void publish_event();
     bool walk(memory::DmaSpace& dma, uint16_t head, Chain& chain);
@@ -33,7 +32,6 @@ private:
     uint16_t next_available_ = 0;   // index of the next entry of the available ring
     uint16_t known_available_ = 0;  // up to which the driver had filled it
     uint16_t next_used_ = 0;
-    bool finds_used_ = false;   // next_used_ is what the used ring says, not yet read
     uint32_t unannounced_ = 0;  // pushed since needs_interrupt()
     uint16_t event_ = 0;        // what we last asked to be kicked for
     bool event_is_known_ = false;

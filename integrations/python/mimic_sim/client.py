@@ -18,13 +18,16 @@ class Client:
     def __init__(self, path, timeout=10.0, flags=protocol.FLAG_PIPELINE | protocol.FLAG_TIMED):
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._sock.settimeout(timeout)
-        self._sock.connect(path)
         self._ids = 0
         self._waiting = deque()
         self.agreed = 0
-        if flags:
-            response = self._ask(Request(Type.NOOP, flags=flags))
-            self.agreed = response.reserved & flags
+        try:
+            self._sock.connect(path)
+            if flags:
+                self.agreed = self._ask(Request(Type.NOOP, flags=flags)).reserved & flags
+        except BaseException:
+            self._sock.close()
+            raise
 
     def close(self):
         self._sock.close()

@@ -19,6 +19,7 @@ import kernel_scenarios
 import regs_scenarios
 import scale_scenarios
 import trace_scenarios
+import virtio_scenarios
 import web_scenarios
 from guest import Failure, Topology, check, equal
 from passed import Passed
@@ -222,6 +223,7 @@ SCENARIOS = {
     **regs_scenarios.SCENARIOS,
     **scale_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
+    **virtio_scenarios.SCENARIOS,
     **web_scenarios.SCENARIOS,
 }
 

@@ -105,6 +105,9 @@ struct DriverFacts {
     /// A program of the image: `<tool> regs BDF` prints registers, `<tool> info /dev/<class>N` what
     /// the driver's ioctl says, both as name=value lines.
     std::string_view tool{};
+    /// Modules of the guest's own kernel that are (or belong to) its driver: loaded at boot, where
+    /// that kernel has them.
+    std::span<const std::string_view> kernel_modules{};
     std::string_view module_folder{};               // below the source tree; built for each kernel
     std::string_view module{};                      // file name without ".ko"
     std::span<const std::string_view> tools{};      // folders of guest/ with programs for the image

@@ -149,6 +149,8 @@ Status gather_models(model::Models models, Ingredients& in) {
             MIMIC_ASSIGN_OR_RETURN(auto folder, find_support_file(fmt::format("guest/{}", name)));
             in.libraries.push_back(std::move(folder));
         }
+        for (const std::string_view name : model->driver.kernel_modules)
+            in.modules.push_back(fmt::format("{}?", name));
         if (model->driver.module_folder.empty()) continue;
         MIMIC_ASSIGN_OR_RETURN(auto folder,
                                find_support_file(std::string(model->driver.module_folder)));
@@ -193,7 +195,7 @@ Result<Ingredients> gather(const topology::Kernel& kernel, model::Models models,
                                   sha256_hex(in.fake_sriov), sha256_hex(setup));
     for (const Driver& driver : in.drivers)
         all += fmt::format("driver {} {}\n", driver.name, sha256_hex(driver.module));
-    for (const std::string& name : modules) all += fmt::format("module {}\n", name);
+    for (const std::string& name : in.modules) all += fmt::format("module {}\n", name);
     for (const auto& [name, text] : init)
         all += fmt::format("init {} {}\n", name, sha256_hex(text));
     for (const std::string& folder : source_folders) {

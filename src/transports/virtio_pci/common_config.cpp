@@ -122,6 +122,34 @@ void CommonConfig::show_queue() {
     bank_.set_value<QUEUE_RESET>(0);
 }
 
+// --- Saved state -------------------------------------------------------------------------------
+
+void CommonConfig::capture(DeviceState& state) const {
+    state.store_features();
+    for (uint16_t i = 0; i < queues_.size(); ++i)
+        state.store_queue(i, queues_[i].size, queues_[i].vector, queues_[i].addresses);
+}
+
+Status CommonConfig::restore(const reg::Snapshot& registers, const DeviceState& state) {
+    MIMIC_TRY(bank_.restore(registers));
+    const auto status = static_cast<uint8_t>(bank_.value<DEVICE_STATUS>());
+    driver_features_ = state.features();
+    device_.set_driver_features(driver_features_);
+    device_.set_status(status & (virtio::kAcknowledge | virtio::kDriver | virtio::kFeaturesOk));
+    for (uint16_t i = 0; i < queues_.size(); ++i) {
+        const QueueState queue = state.queue(i);
+        queues_[i] = {queue.size, valid_vector(queue.vector), queue.addresses};
+        if (queue.enabled)
+            device_.enable_queue(i, queue.size, queue.addresses, queue.next_available,
+                                 queue.next_used);
+    }
+    device_.set_status(status);
+    show_features();
+    show_queue();
+    refresh();
+    return {};
+}
+
 // --- What a driver writes ----------------------------------------------------------------------
 
 void CommonConfig::driver_feature_written(uint64_t value) {

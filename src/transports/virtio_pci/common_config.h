@@ -10,8 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "reg/bank.h"
 #include "virtio/device.h"
+#include "virtio_pci/device_state.h"
 #include "virtio_pci/registers.h"
 
 namespace mimic::virtio_pci {
@@ -32,6 +34,13 @@ public:
     /// Shows in the registers what the device has changed by itself. A guest's reads do not need
     /// it: it is for tools that look.
     void refresh();
+
+    /// What a driver has agreed on and said of each queue, for tools.
+    void capture(DeviceState& state) const;
+
+    /// Goes on from what another device's registers and capture() were. The device was reset.
+    /// Errors: those of BankCore::restore().
+    Status restore(const reg::Snapshot& registers, const DeviceState& state);
 
     /// MSI-X vector, or kNoVector.
     uint16_t config_vector() const;

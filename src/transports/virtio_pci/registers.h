@@ -30,7 +30,7 @@ inline constexpr Register DEVICE_FEATURE{
     .offset = 0x04,
     .doc = "Features that the device offers.",
     .spec = kCommonSpec,
-    .fields = {{"VALUE", 31, 0, Access::kRo, 0, "The bits selected; else zero.", kPerDevice}}};
+    .fields = {{"VALUE", 31, 0, Access::kRo, 0, "The bits selected; else zero."}}};
 
 inline constexpr Register DRIVER_FEATURE_SELECT{
     .name = "DRIVER_FEATURE_SELECT",
@@ -105,8 +105,7 @@ inline constexpr Register QUEUE_SIZE{
     .spec = kCommonSpec,
     .hooks = kWrite,
     .fields = {{"VALUE", 15, 0, Access::kRw, 0,
-                "After a reset the most that there can be; 0: there is no such queue.",
-                reg::ResetBy::kTable}}};
+                "After a reset the most that there can be; 0: there is no such queue."}}};
 
 inline constexpr Register QUEUE_MSIX_VECTOR{
     .name = "QUEUE_MSIX_VECTOR",

@@ -10,6 +10,7 @@
 #include "pci/function/capabilities.h"
 #include "virtio_pci/common_config.h"
 #include "virtio_pci/config_window.h"
+#include "virtio_pci/device_state.h"
 #include "virtio_pci/layout.h"
 
 namespace mimic::virtio_pci {
@@ -55,6 +56,46 @@ void append(std::vector<uint8_t>& body, uint32_t value) {
     for (unsigned i = 0; i < 4; ++i) body.push_back(static_cast<uint8_t>(value >> (8 * i)));
 }
 
+/// Guest memory for queues, which work on memory that is mapped and nothing else: where a function
+/// gives none, to answer by message (for faults of DMA, or a trace that keeps its bytes), this
+/// gives what the slot has. Such a trace shows what was mapped, not the bytes.
+class QueueMemory final : public memory::DmaSpace {
+public:
+    QueueMemory& refresh(memory::DmaSpace& space, memory::DmaSpace& slot, pci::Function& function) {
+        space_ = &space;
+        slot_ = &slot;
+        function_ = &function;
+        return *this;
+    }
+
+    std::optional<std::span<std::byte>> span(uint64_t iova, uint64_t size,
+                                             memory::DmaAccess access) override {
+        if (const auto bytes = space_->span(iova, size, access)) return bytes;
+        const auto bytes = slot_->span(iova, size, access);
+        pci::Tracer* const tracer = function_->tracer();
+        if (bytes && tracer != nullptr) {
+            tracer->record(tracer->source(function_->name()), {.kind = pci::TraceKind::kDmaMap,
+                                                               .bar = static_cast<uint8_t>(access),
+                                                               .address = iova,
+                                                               .size = size});
+        }
+        return bytes;
+    }
+    bool intact(uint64_t iova, uint64_t size) override { return slot_->intact(iova, size); }
+    void read(uint64_t iova, uint64_t size, ReadDone done) override {
+        space_->read(iova, size, std::move(done));
+    }
+    void write(uint64_t iova, std::span<const std::byte> data, WriteDone done) override {
+        space_->write(iova, data, std::move(done));
+    }
+
+private:
+    // Borrowed for the turn of the loop that asked.
+    memory::DmaSpace* space_ = nullptr;
+    memory::DmaSpace* slot_ = nullptr;
+    pci::Function* function_ = nullptr;
+};
+
 /// See virtio_pci.h. Thread-bound as all functions.
 class VirtioFunction final : public pci::Function {
 public:
@@ -63,6 +104,7 @@ public:
           device_(std::move(device)),
           upstream_(*this),
           common_(*device_, device_->queue_count() + 1u, [this] { clear_isr(); }),
+          state_(*device_),
           isr_(device_->name()) {
         isr_.on_read<ISR_STATUS>([this](const reg::ReadEvent& event) {
             set_intx(false);
@@ -75,14 +117,7 @@ public:
 
     Status add_capabilities(const Options& options);
 
-    std::vector<pci::RegisterBlock> register_blocks() const override {
-        return {
-            {.bar = kBar,
-             .offset = kCommonOffset,
-             .name = kCommonMap.options.name,
-             .registers = &common_.bank()},
-            {.bar = kBar, .offset = kIsrOffset, .name = kIsrMap.options.name, .registers = &isr_}};
-    }
+    std::vector<pci::RegisterBlock> register_blocks() const override;
     std::optional<uint32_t> doorbell_interrupt(unsigned bar, uint64_t offset) const override {
         if (!is_doorbell(bar, offset)) return std::nullopt;
         const uint16_t vector = common_.queue_vector(queue_at(offset));
@@ -90,6 +125,7 @@ public:
     }
     Status restore_registers(std::span<const reg::Snapshot> snapshots) override;
     bool at_work() const override {
+        if (device_->at_work()) return true;
         for (uint16_t i = 0; i < device_->queue_count(); ++i)
             if (std::as_const(*device_).queue(i).outstanding() > 0) return true;
         return false;
@@ -103,14 +139,18 @@ protected:
     bool is_doorbell(unsigned bar, uint64_t offset) const override {
         return bar == kBar && offset >= kNotifyOffset && queue_at(offset) < device_->queue_count();
     }
-    Habits habits() const override { return {.doorbells = true}; }
+    Habits habits() const override { return {.dma = false, .doorbells = true}; }
 
 private:
     /// What the device is plugged into.
     class Upstream final : public virtio::Slot {
     public:
         explicit Upstream(VirtioFunction& owner) : owner_(owner) {}
-        memory::DmaSpace* dma() override { return owner_.dma(); }
+        memory::DmaSpace* dma() override {
+            memory::DmaSpace* const space = owner_.dma();
+            if (space == nullptr) return nullptr;
+            return &memory_.refresh(*space, owner_.slot()->dma(), owner_);
+        }
         void interrupt_queue(uint16_t index) override {
             owner_.interrupt(owner_.common_.queue_vector(index), kIsrQueue);
         }
@@ -122,6 +162,7 @@ private:
 
     private:
         VirtioFunction& owner_;
+        QueueMemory memory_;
     };
 
     static uint16_t queue_at(uint64_t offset) {
@@ -130,6 +171,11 @@ private:
     bool msix_on() const {
         const uint16_t control = config().u16(msix_ + pci::regs::MSIX_CONTROL);
         return (control & pci::regs::MSIX_CONTROL_ENABLE) != 0;
+    }
+    void reset_device() {
+        device_->reset();
+        common_.reset();
+        isr_.reset();
     }
     void interrupt(uint16_t vector, uint8_t cause);
     void clear_isr() {
@@ -143,6 +189,7 @@ private:
     std::unique_ptr<virtio::Device> device_;
     Upstream upstream_;
     CommonConfig common_;
+    mutable DeviceState state_;  // what tools see: brought up to date when they look
     reg::Bank<kIsrMap> isr_;
     std::optional<ConfigWindow> window_;
     uint32_t msix_ = 0;  // offset of the capability
@@ -196,9 +243,8 @@ void VirtioFunction::on_write(unsigned bar, uint64_t offset, std::span<const uin
 }
 
 void VirtioFunction::on_reset(pci::ResetKind kind) {
-    kind == pci::ResetKind::kDetach ? device_->detach() : device_->reset();
-    common_.reset();
-    isr_.reset();  // the pin is down already
+    if (kind == pci::ResetKind::kDetach) device_->detach();
+    reset_device();  // the pin is down already
 }
 
 // --- Interrupts --------------------------------------------------------------------------------
@@ -249,9 +295,39 @@ void VirtioFunction::window_written() {
     write_bar(access->bar, access->offset, std::span(bytes).first(access->size));
 }
 
-Status VirtioFunction::restore_registers(std::span<const reg::Snapshot>) {
-    return fail(std::errc::not_supported,
-                "{}: what a virtio device does is in its queues, not in its registers", name());
+// --- Tools -------------------------------------------------------------------------------------
+
+// Blocks of the device lie where its configuration does; the state of the queues lies behind the
+// BAR, out of every guest's reach.
+std::vector<pci::RegisterBlock> VirtioFunction::register_blocks() const {
+    common_.capture(state_);
+    std::vector<pci::RegisterBlock> blocks = {
+        {.bar = kBar, .offset = kCommonOffset, .name = "virtio_pci", .registers = &common_.bank()},
+        {.bar = kBar, .offset = kIsrOffset, .name = "virtio_isr", .registers = &isr_},
+        {.bar = kBar, .offset = kBarBytes, .name = "virtio_state", .registers = &state_.bank()}};
+    for (virtio::RegisterBlock& one : device_->register_blocks()) {
+        blocks.push_back({.bar = kBar,
+                          .offset = kDeviceOffset,
+                          .name = std::move(one.name),
+                          .registers = one.registers});
+    }
+    return blocks;
+}
+
+Status VirtioFunction::restore_registers(std::span<const reg::Snapshot> snapshots) {
+    constexpr size_t kOwn = 3;
+    if (snapshots.size() < kOwn) {
+        return fail(std::errc::invalid_argument, "{}: {} blocks of registers, want {} and its own",
+                    name(), snapshots.size(), kOwn);
+    }
+    DeviceState saved(*device_);
+    MIMIC_TRY(saved.bank().restore(snapshots[2]));
+    reset_device();
+    MIMIC_TRY(isr_.restore(snapshots[1]));
+    if (snapshots.size() > kOwn) MIMIC_TRY(device_->restore_registers(snapshots.subspan(kOwn)));
+    MIMIC_TRY(common_.restore(snapshots[0], saved));
+    set_intx(isr_.value<ISR_STATUS>() != 0);
+    return {};
 }
 
 }  // namespace

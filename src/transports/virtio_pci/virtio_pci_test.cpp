@@ -5,13 +5,16 @@
 
 #include <gmock/gmock.h>
 
+#include "pci/trace/trace_ring.h"
 #include "reg/map_test.h"
 #include "virtio_pci/registers.h"
+#include "virtio_pci/state_map.h"
 #include "virtio_pci/testing/echo_device.h"
 #include "virtio_pci/testing/pci_guest.h"
 
 MIMIC_MAP_TEST(VirtioPciCommon, mimic::virtio_pci::kCommonMap);
 MIMIC_MAP_TEST(VirtioPciIsr, mimic::virtio_pci::kIsrMap);
+MIMIC_MAP_TEST(VirtioPciState, mimic::virtio_pci::kStateMap<2>);
 
 namespace mimic::virtio_pci {
 namespace {
@@ -291,11 +294,66 @@ TEST(VirtioPci, ToolsSeeTheRegistersByName) {
     Rig rig;
     ASSERT_TRUE(rig.guest->start());
     const auto blocks = rig.function->register_blocks();
-    ASSERT_EQ(blocks.size(), 2u);
+    ASSERT_EQ(blocks.size(), 3u);
     const auto values = blocks[0].registers->snapshot().values;
     EXPECT_EQ(values.at("NUM_QUEUES"), 3u);
     EXPECT_EQ(values.at("DEVICE_STATUS"), 0xfu);
     EXPECT_EQ(values.at("QUEUE_ENABLE"), 1u);
+    ASSERT_TRUE(rig.guest->request(1, kHello));
+    rig.function->register_blocks();
+    const auto state = blocks[2].registers->snapshot().values;
+    EXPECT_EQ(state.at("DRIVER_FEATURES"), rig.device->driver_features());
+    EXPECT_EQ(state.at("QUEUE[1].SIZE"), 16u);
+    EXPECT_EQ(state.at("QUEUE[1].VECTOR"), 2u);
+    EXPECT_EQ(state.at("QUEUE[1].NEXT_AVAILABLE"), 1u);
+    EXPECT_EQ(state.at("QUEUE[0].NEXT_AVAILABLE"), 0u);
+    EXPECT_EQ(state.at("QUEUE[1].DESC"), rig.guest->queue(1).addresses().descriptors);
+}
+
+TEST(VirtioPci, AnotherFunctionGoesOnFromASavedState) {
+    for (const bool packed : {false, true}) {
+        Rig rig;
+        ASSERT_TRUE(rig.guest->start({.packed = packed}));
+        for (int i = 0; i < 20; ++i) ASSERT_TRUE(rig.guest->request(1, kHello));
+        std::vector<reg::Snapshot> saved;
+        for (const auto& block : rig.function->register_blocks())
+            saved.push_back(block.registers->snapshot());
+        rig.device->reset();
+        EXPECT_EQ(rig.guest->request(1, kHello), std::nullopt);
+        rig.guest->slot().take_vectors();
+
+        ASSERT_TRUE(rig.function->restore_registers(saved));
+        EXPECT_EQ(rig.guest->status(), 0xf);
+        EXPECT_TRUE(rig.device->is_live());
+        rig.guest->kick(1);  // the buffer from before
+        EXPECT_TRUE(rig.guest->queue(1).take());
+        EXPECT_THAT(rig.guest->request(1, kHello), testing::Optional(kHello));
+        EXPECT_THAT(rig.guest->slot().take_vectors(), ElementsAre(2, 2));
+    }
+}
+
+TEST(VirtioPci, ASavedStateThatDoesNotFitIsRefused) {
+    Rig rig;
+    std::vector<reg::Snapshot> saved;
+    for (const auto& block : rig.function->register_blocks())
+        saved.push_back(block.registers->snapshot());
+    EXPECT_FALSE(rig.function->restore_registers(std::span(saved).first(2)));
+    auto options = EchoDevice::default_options();
+    options.queue_sizes = {64, 64, 16, 16, 16};
+    Rig other(options);
+    EXPECT_FALSE(other.function->restore_registers(saved));
+}
+
+TEST(VirtioPci, QueuesWorkWhileATraceKeepsTheBytesOfDma) {
+    Rig rig;
+    const VirtualTime clock;
+    pci::TraceRing ring(pci::kMinTraceBytes, clock);
+    ring.set_dma_bytes(64);
+    rig.function->set_tracer(&ring);
+    ASSERT_TRUE(rig.guest->start());
+    EXPECT_THAT(rig.guest->request(0, kHello), testing::Optional(kHello));
+    EXPECT_EQ(rig.guest->status() & virtio::kNeedsReset, 0);
+    rig.function->set_tracer(nullptr);
 }
 
 TEST(VirtioPci, WhatDoesNotFitIsRefused) {

@@ -76,7 +76,7 @@ std::string Function::why_never(const Fault& fault) const {
         case FaultKind::kDmaSlow:
         case FaultKind::kDmaFail:
         case FaultKind::kDmaCorrupt:
-            return does.dma ? "" : "the device does no DMA";
+            return does.dma ? "" : "the device does no DMA that a fault reaches";
         default:
             return "";
     }

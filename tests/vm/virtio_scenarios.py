@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Virtio devices driven by Linux' own virtio_pci and virtio_rng: below a root port, on a fabric, and without MSI."""
+from guest import check, equal
+
+MACHINE = "virtio"
+DRIVER = "/sys/bus/virtio/drivers/virtio_rng"
+RNG = "/sys/class/misc/hw_random"
+
+
+def function_of(verdict, name):
+    for function in verdict["functions"]:
+        if function["name"] == name:
+            return function["bdf"]
+    return check(False, f"no function {name} in {verdict}")
+
+
+def virtio_name(vm, bdf):
+    """virtioN of a PCI function, once its driver has it."""
+    folder = f"/sys/bus/pci/devices/{bdf}"
+    vm.wait_for(MACHINE, f"[ -e {folder}/virtio*/driver ]")
+    return vm.shell(MACHINE, f"basename {folder}/virtio*")
+
+
+def random_bytes(vm, bdf):
+    """Reads /dev/hwrng with the device of that function as the source: numbers that are not the same."""
+    name = virtio_name(vm, bdf)
+    sources = vm.shell(MACHINE, f"cat {RNG}/rng_available").split()
+    # virtio_rng.N: N is that of the driver, in the order of its probes.
+    mine = [one for one in sources if one.startswith("virtio_rng")]
+    check(mine, f"no virtio_rng in {sources}")
+    script = f"""
+        set -e
+        count() {{ grep -E "{name}-(input|virtqueues)|{name}$" /proc/interrupts |
+                   awk '{{ for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) n += $i }} END {{ print n + 0 }}'; }}
+        total=0
+        for source in {" ".join(mine)}; do
+            echo $source >{RNG}/rng_current
+            before=$(count)
+            dd if=/dev/hwrng of=/tmp/random bs=32 count=16 2>/dev/null
+            after=$(count)
+            [ "$(wc -c </tmp/random)" = 512 ]
+            [ "$(hexdump -v -e '32/1 "%02x" "\\n"' /tmp/random | sort | uniq -d | wc -l)" = 0 ]
+            [ $before = $after ] || total=$((total + 1))
+        done
+        echo $total
+    """
+    equal(f"sources whose reads interrupt by {name}", "1", vm.shell(MACHINE, script))
+
+
+def vectors(vm, bdf):
+    """Names in /proc/interrupts of the function's virtio device."""
+    name = virtio_name(vm, bdf)
+    lines = vm.shell(MACHINE, "cat /proc/interrupts").splitlines()
+    return sorted(line.split()[-1] for line in lines if line.split()[-1].startswith(name))
+
+
+def driver_comes_and_goes(vm, bdf):
+    """Unbind and bind of the virtio driver, of the PCI driver, and a reset of the function between them."""
+    name = virtio_name(vm, bdf)
+    vm.shell(MACHINE, f"echo {name} >{DRIVER}/unbind && ! [ -e {DRIVER}/{name} ] && echo {name} >{DRIVER}/bind")
+    random_bytes(vm, bdf)
+    folder = f"/sys/bus/pci/devices/{bdf}"
+    pci = "/sys/bus/pci/drivers/virtio-pci"
+    vm.shell(MACHINE, f"echo {bdf} >{pci}/unbind && ! [ -e {folder}/virtio* ]")
+    vm.shell(MACHINE, f"echo 1 >{folder}/reset && echo {bdf} >{pci}/bind")
+    random_bytes(vm, bdf)
+
+
+def registers_show_it(vm, name, entries):
+    """`mimic regs` and the counters know the device while the driver has it."""
+    done = vm.run("regs", MACHINE, name)
+    check(done.status == 0, f"regs: {done}")
+    for word in ("DEVICE_STATUS", "QUEUE[0].SIZE", "DRIVER_FEATURES"):
+        check(word in done.out, f"regs has no {word}: {done.out}")
+    check(vm.counters(MACHINE, name)["bar_writes"] > entries, "kicks are not counted")
+
+
+def unplugs(vm, bdf):
+    """The device leaves its slot as a person would take it out, while a reader waits, and comes back."""
+    slot = "/sys/bus/pci/slots/7"
+    vm.shell(MACHINE, f"echo 0 >{slot}/power && ! [ -e /sys/bus/pci/devices/{bdf} ]")
+    vm.inject(MACHINE, "rng1", "remove")
+    equal("sources left", 1, vm.shell(MACHINE, f"cat {RNG}/rng_available").count("virtio_rng"))
+    vm.inject(MACHINE, "rng1", "add")
+    vm.wait_for(MACHINE, f"[ -e /sys/bus/pci/devices/{bdf}/virtio*/driver ]")
+    random_bytes(vm, bdf)
+
+
+def virtio(vm):
+    verdict = vm.verify(MACHINE)
+    bdfs = {name: function_of(verdict, name) for name in ("rng0", "rng1")}
+    for name, bdf in bdfs.items():
+        check("1af4:1044" in vm.shell(MACHINE, f"lspci -n -s {bdf}"), f"lspci does not show {name}")
+        device = virtio_name(vm, bdf)
+        equal(f"vectors of {name}", [f"{device}-config", f"{device}-input"], vectors(vm, bdf))
+        random_bytes(vm, bdf)
+        registers_show_it(vm, name, 16)
+        driver_comes_and_goes(vm, bdf)
+    unplugs(vm, bdfs["rng1"])
+    vm.verify(MACHINE)
+    vm.check_dmesg(MACHINE)
+
+
+def virtio_intx(vm):
+    bdf = function_of(vm.verify(MACHINE), "rng0")
+    names = vectors(vm, bdf)
+    equal("vectors", [virtio_name(vm, bdf)], names)
+    random_bytes(vm, bdf)
+    driver_comes_and_goes(vm, bdf)
+    vm.check_dmesg(MACHINE)
+
+
+SCENARIOS = {
+    "virtio": (virtio, "../tests/vm/virtio.yaml"),
+    "virtio-intx": (virtio_intx, "../tests/vm/virtio-intx.yaml"),
+}

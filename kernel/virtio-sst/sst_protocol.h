@@ -1,0 +1,1 @@
+../../src/lib/sim/sst_protocol.h

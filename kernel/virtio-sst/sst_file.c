@@ -12,11 +12,13 @@
 
 static unsigned int timeout_ms = 5000;
 module_param(timeout_ms, uint, 0644);
-MODULE_PARM_DESC(timeout_ms, "time that a request may take, of files opened later (0: any)");
+MODULE_PARM_DESC(timeout_ms,
+		 "time that a request may take, of files opened later (0: any)");
 
 static unsigned int max_in_flight = 1024;
 module_param(max_in_flight, uint, 0644);
-MODULE_PARM_DESC(max_in_flight, "requests of a file, unread answers among them; of files opened later");
+MODULE_PARM_DESC(max_in_flight,
+		 "requests of a file, with unread answers; of files opened later");
 
 static void sst_file_wake(struct sst_ledger *ledger)
 {

@@ -88,6 +88,17 @@ for wanted in '"SOURCE"' '"enabled": *true' 'dma-fail' '"kind": *"fault' '^mimic
     grep -Eq -- "$wanted" "$scratch/adder/out" || { cat "$scratch/adder/out"; fail "nothing like $wanted is in this"; }
 done
 
+echo "--- the virtio device: find_package(mimic)"
+"$scratch/cmake/virtio-$name" --version
+"$scratch/cmake/virtio-$name" "$scratch/adder/virtio" >"$scratch/adder/out" 2>&1 &
+virtio_server=$!
+until grep -q '^Serving on' "$scratch/adder/out"; do
+    kill -0 $virtio_server 2>/dev/null || { cat "$scratch/adder/out"; fail "virtio-$name does not serve"; }
+    sleep 0.1
+done
+kill $virtio_server
+wait $virtio_server || { cat "$scratch/adder/out"; fail "virtio-$name ended with an error"; }
+
 # The test of the device, with the installed slot, memory and time.
 if pkg-config --exists gtest_main; then
     echo "--- the unit test of $name"
@@ -96,6 +107,9 @@ if pkg-config --exists gtest_main; then
     "$cxx" -std=c++20 "${flag_words[@]}" -I"$consumer" "$consumer"/test/*.cpp "${units[@]}" -o "$scratch/unit_test" \
         "${test_flags[@]}"
     "$scratch/unit_test"
+    "$cxx" -std=c++20 "${flag_words[@]}" -I"$consumer/virtio" "$consumer"/virtio/test/*.cpp \
+        "$consumer"/virtio/virtio_adder.cpp -o "$scratch/virtio_unit_test" "${test_flags[@]}"
+    "$scratch/virtio_unit_test"
 else
     echo "SKIP: the unit test of $name: pkg-config knows no gtest_main"
 fi

@@ -169,7 +169,7 @@ static __poll_t sst_cdev_poll(struct file *filp, poll_table *wait)
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLPRI;
 	if (sst_device_is_gone(dev))
 		return mask | EPOLLERR | EPOLLHUP;
-	if (sst_submit_has_room(dev) && !sst_ledger_is_full(&file->ledger))
+	if (sst_submit_has_room(dev, SST_ANY_QUEUE) && !sst_ledger_is_full(&file->ledger))
 		mask |= EPOLLOUT | EPOLLWRNORM;
 	return mask;
 }

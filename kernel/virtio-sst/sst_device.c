@@ -293,7 +293,11 @@ int sst_device_restore(struct virtio_device *vdev)
 	int ret;
 
 	down_write(&dev->base.access);
-	ret = dev->base.gone ? -ENODEV : sst_device_start(dev);
+	if (dev->base.gone)
+		ret = -ENODEV;
+	else
+		/* Two reasons may stop a device; one start undoes both. */
+		ret = dev->running ? 0 : sst_device_start(dev);
 	WRITE_ONCE(dev->failed, ret);
 	wake_up_all(&dev->base.waitq);
 	up_write(&dev->base.access);

@@ -51,8 +51,9 @@ void sst_submit_forget(struct sst_call *call)
 /**
  * sst_submit_has_room() - whether it is worth trying
  * @dev: the device
+ * @queue: a queue's number, or SST_ANY_QUEUE
  */
-bool sst_submit_has_room(const struct sst_device *dev)
+bool sst_submit_has_room(const struct sst_device *dev, u32 queue)
 {
 	u32 i;
 
@@ -61,7 +62,8 @@ bool sst_submit_has_room(const struct sst_device *dev)
 	if (!READ_ONCE(dev->running))
 		return false;
 	for (i = 0; i < dev->queue_count; i++)
-		if (!READ_ONCE(dev->queues[i].full))
+		if ((queue == SST_ANY_QUEUE || queue == i) &&
+		    !READ_ONCE(dev->queues[i].full))
 			return true;
 	return false;
 }
@@ -122,7 +124,7 @@ int sst_submit_calls(struct sst_file *file, struct list_head *calls, u32 queue,
 		if (nonblock)
 			return -EAGAIN;
 		ret = wait_event_interruptible(dev->base.waitq,
-					       sst_submit_has_room(dev) ||
+					       sst_submit_has_room(dev, queue) ||
 						       sst_device_is_gone(dev));
 		if (ret)
 			return ret;

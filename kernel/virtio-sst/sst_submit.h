@@ -11,7 +11,7 @@ int sst_submit_prepare(struct sst_file *file, struct sst_call *call);
 int sst_submit_calls(struct sst_file *file, struct list_head *calls, u32 queue,
 		     bool nonblock);
 void sst_submit_forget(struct sst_call *call);
-bool sst_submit_has_room(const struct sst_device *dev);
+bool sst_submit_has_room(const struct sst_device *dev, u32 queue);
 int sst_submit_batch(struct sst_file *file, struct sst_batch *batch,
 		     bool nonblock);
 

@@ -156,7 +156,7 @@ int sst_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return -ENOTTY;
 	/* Once it can be cancelled it can not be tried again. */
 	if (nonblock && !sst_device_is_gone(file->dev) &&
-	    !sst_submit_has_room(file->dev))
+	    !sst_submit_has_room(file->dev, SST_ANY_QUEUE))
 		return -EAGAIN;
 	argument = sst_uring_argument(cmd);
 	call = sst_call_new(file);

@@ -46,6 +46,7 @@ static const struct {
 } tests[] = {
 	{ "types", test_types, "each request type, right and wrong" },
 	{ "beyond", test_beyond, "poll, batches, shared memory, events, timeouts" },
+	{ "uring", test_uring, "commands of io_uring" },
 	{ "stress", test_stress, "COUNT requests, write() and read()" },
 	{ "batch", test_batch, "COUNT requests, many in flight" },
 	{ "concurrent", test_concurrent, "COUNT requests from PROCESSES, both ways" },

@@ -53,5 +53,7 @@ void test_batch(const struct options *options);
 void test_concurrent(const struct options *options);
 /* What Mimic's driver has beyond the seed's: poll, shared memory, events. */
 void test_beyond(const struct options *options);
+/* Commands of io_uring. */
+void test_uring(const struct options *options);
 
 #endif /* SST_TEST_H */

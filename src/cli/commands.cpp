@@ -167,9 +167,13 @@ Result<std::string> plan_text(const PlanArguments& arguments, const topology::Mo
     }
     MIMIC_ASSIGN_OR_RETURN(const outputs::Format format, outputs::parse_format(arguments.format));
     // The one that mimic up would take: not every QEMU in a PATH has vfio-user-pci.
-    std::string qemu;
+    outputs::QemuPrograms qemu;
     if (format == outputs::Format::kQemu || format == outputs::Format::kLibvirt) {
-        if (const auto found = machine::find_qemu()) qemu = found->program;
+        for (const topology::Machine& machine : model.machines) {
+            if (qemu.contains(machine.arch)) continue;
+            if (const auto found = machine::find_qemu(machine.arch))
+                qemu[machine.arch] = found->program;
+        }
     }
     return outputs::render(model, format, machine::run_root_path(), qemu);
 }

@@ -16,6 +16,8 @@ namespace mimic::cli {
 namespace {
 
 constexpr auto kKernels = {"6.1", "6.12", "newest"};
+constexpr const char* kForeignKernel = "6.12-riscv64";
+constexpr auto kPreparedKernels = {"6.1", "6.12", "newest", kForeignKernel};
 
 struct UpArguments {
     machine::RunOptions run;
@@ -110,9 +112,12 @@ void add_run(CLI::App& app, Action& action) {
 int prepare(const std::vector<std::string>& kernels, const std::string& folder) {
     guest_image::StderrProgress progress;
     for (const std::string& series : kernels) {
+        const bool foreign = series == kForeignKernel;
+        const auto arch = foreign ? topology::Arch::kRiscv64 : topology::Arch::kX86_64;
         topology::Kernel kernel;
-        kernel.release = series;
-        const auto image = guest_image::build_guest_image(kernel, devices::all_models(), progress);
+        kernel.release = series.substr(0, series.find('-'));
+        const auto image = guest_image::build_guest_image(kernel, arch, devices::all_models(),
+                                                          progress);
         const Status stored = image ? guest_image::store_prepared_image(*image, series, folder)
                                     : Status(tl::unexpected(image.error()));
         if (stored) continue;
@@ -135,7 +140,7 @@ void add_prepare(CLI::App& app, Action& action) {
         ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
 
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->check(CLI::IsMember(kKernels));
+        ->check(CLI::IsMember(kPreparedKernels));
     command->callback([folder, kernels, &action] {
         action = [folder, kernels] { return prepare(*kernels, *folder); };
     });

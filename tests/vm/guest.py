@@ -74,10 +74,18 @@ class Topology:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         return Result(done)
 
+    def up(self):
+        up = self.run("up", str(TREE / "examples" / self.example), "--kernel", self.kernel, *self.options)
+        check(up.status == 0, f"mimic up failed: {up}")
+
+    def down(self):
+        """Takes all machines down. What outlives them can still be read."""
+        down = self.run("down")
+        check(down.status == 0, f"mimic down failed: {down}")
+
     def __enter__(self):
         try:
-            up = self.run("up", str(TREE / "examples" / self.example), "--kernel", self.kernel, *self.options)
-            check(up.status == 0, f"mimic up failed: {up}")
+            self.up()
             return self
         except BaseException:
             self.close()
@@ -126,6 +134,15 @@ class Topology:
     def state_file(self, machine, name):
         """What outlives a machine: its logs and the reason of its end."""
         return (pathlib.Path(self.environment["XDG_STATE_HOME"]) / "mimic" / machine / name).read_text()
+
+    def run_output(self, machine):
+        """What the command under `run:` of a machine printed: its console between two markers."""
+        console = self.state_file(machine, "console.log").replace("\r", "")
+        _, begun, rest = console.partition("mimic: run begins\n")
+        out, ended, rest = rest.partition("mimic: run ended with status ")
+        check(begun and ended, f"{machine} has not run its command: {console[-2000:]}")
+        check(rest.startswith("0\n"), f"the command of {machine} failed: {out[-2000:]} {rest[:10]}")
+        return out
 
     def print_logs(self):
         for path in sorted(pathlib.Path(self.folder).rglob("*.log")):

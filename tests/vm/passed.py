@@ -33,7 +33,7 @@ def key(mimic, arguments):
     for path in [pathlib.Path(mimic), *input_files()]:
         digest.update(str(path).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     # What was downloaded is in folders that are named by versions.
-    for folder in ("kernels", "qemu", "guest"):
+    for folder in ("kernels", "qemu", "guest", "qemu-riscv64", "guest-riscv64"):
         for path in sorted((cache_root() / folder).glob("*")):
             digest.update(os.path.realpath(path).encode() + b"\0")
     return digest.hexdigest()

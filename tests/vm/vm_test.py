@@ -16,7 +16,9 @@ import fault_scenarios
 import kernel_bus_scenarios
 import kernel_qemu_scenarios
 import kernel_scenarios
+import lock_step_scenarios
 import regs_scenarios
+import riscv_scenarios
 import scale_scenarios
 import trace_scenarios
 import virtio_scenarios
@@ -220,7 +222,9 @@ SCENARIOS = {
     **kernel_bus_scenarios.SCENARIOS,
     **kernel_qemu_scenarios.SCENARIOS,
     **kernel_scenarios.SCENARIOS,
+    **lock_step_scenarios.SCENARIOS,
     **regs_scenarios.SCENARIOS,
+    **riscv_scenarios.SCENARIOS,
     **scale_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
     **virtio_scenarios.SCENARIOS,

@@ -164,7 +164,7 @@ struct Expectation {
         kVfIndex,          // of a VF; all ones of a PF
         kIsVf,             // 1 of a VF
         kNumaNode,         // -1: none
-        kInterrupts,       // 1: the driver has its interrupts
+        kInterrupts,       // 1: the driver has its MSIs
         kState,       // changes while it runs; 0 after a reset. Layers with the same `key` agree
         kEnabledVfs,  // state, too: VFs that the driver enabled, at most those of the PF
     };

@@ -32,7 +32,7 @@ uint64_t number_of(const Expectation& expectation, const FunctionSpec& function)
         case From::kIsVf:
             return function.is_vf() ? 1 : 0;
         case From::kInterrupts:
-            return 1;
+            return function.has_messages ? 1 : 0;
         default:
             return expectation.constant;
     }

@@ -101,6 +101,8 @@ struct FunctionSpec {
 
     std::optional<ExternalSpec> external{};  // of an external device
 
+    bool has_messages = true;  // the machine has an interrupt controller that takes MSIs
+
     bool is_vf() const { return vf_index.has_value(); }
 
     /// Value of the model's property called `key`; 0 if it has none.

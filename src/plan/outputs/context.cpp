@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // default_context(): the layout of a machine's run directory.
+#include <fmt/format.h>
+
 #include "outputs/outputs.h"
+#include "topology/arch.h"
 
 namespace mimic::outputs {
 
 RunContext default_context(const topology::Machine& machine, const std::string& run_dir) {
     RunContext out;
     out.accel = machine.accel;
+    out.qemu = fmt::format("qemu-system-{}", topology::facts_of(machine.arch).name);
     for (const topology::FabricSpec& fabric : machine.fabrics) {
         out.device_sockets[fabric.name] = run_dir + "/" + fabric.name + ".sock";
     }

@@ -65,7 +65,7 @@ TEST(Libvirt, EveryDocumentIsADomainOfItsSchema) {
         for (const auto& machine : model->machines) {
             const auto path = folder / (file.stem().string() + "." + machine.name + ".xml");
             const auto xml = render(only(*model, machine.name), Format::kLibvirt, "/run/mimic",
-                                    "/opt/qemu/bin/qemu-system-x86_64");
+                                    {{machine.arch, "/opt/qemu/bin/qemu"}});
             ASSERT_TRUE(xml) << file << xml.error().message();
             EXPECT_THAT(*xml, testing::HasSubstr("<emulator>/opt/qemu/bin/"));
             EXPECT_THAT(*xml, testing::Not(testing::HasSubstr("<kernel>")));

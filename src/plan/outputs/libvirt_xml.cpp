@@ -7,6 +7,7 @@
 #include "outputs/qemu_args.h"
 #include "outputs/shell_text.h"
 #include "outputs/xml_text.h"
+#include "topology/arch.h"
 
 namespace mimic::outputs {
 namespace {
@@ -86,7 +87,9 @@ std::string memory_and_cpus(const topology::Machine& machine) {
 }
 
 std::string os(const topology::Machine& machine, const RunContext& context) {
-    std::string out = "  <os>\n    <type arch='x86_64' machine='q35'>hvm</type>\n";
+    const topology::ArchFacts& facts = topology::facts_of(machine.arch);
+    std::string out = fmt::format("  <os>\n    <type arch='{}' machine='{}'>hvm</type>\n",
+                                  facts.name, facts.machine);
     if (machine.kernel.image.empty() && !context.kernel.empty()) {
         out += fmt::format("    <kernel>{}</kernel>\n", escape_xml(context.kernel));
         if (!context.initrd.empty()) {
@@ -94,9 +97,17 @@ std::string os(const topology::Machine& machine, const RunContext& context) {
         }
         out += fmt::format("    <cmdline>{}</cmdline>\n", escape_xml(kernel_command_line(machine)));
     }
-    return out +
-           "  </os>\n  <features>\n    <acpi/>\n    <apic/>\n  </features>\n"
-           "  <on_reboot>destroy</on_reboot>\n  <on_crash>destroy</on_crash>\n";
+    out += "  </os>\n";
+    // riscv64 needs firmware of its own for ACPI, and has no APIC.
+    if (machine.arch == topology::Arch::kX86_64)
+        out += "  <features>\n    <acpi/>\n    <apic/>\n  </features>\n";
+    if (machine.time == topology::GuestTime::kLockStep) {
+        out += fmt::format(
+            "  <clock offset='absolute' start='{}'>\n    <timer name='rtc' track='guest'/>\n"
+            "  </clock>\n",
+            kLockStepStartSeconds);
+    }
+    return out + "  <on_reboot>destroy</on_reboot>\n  <on_crash>destroy</on_crash>\n";
 }
 
 std::string controllers(const topology::Machine& machine, const ControllerIndexes& indexes) {
@@ -144,7 +155,7 @@ std::string disks(const topology::Machine& machine, const RunContext& context) {
     return out + address({0, 0, 2, 0}, 0) + "    </interface>\n";
 }
 
-std::string channels(const RunContext& context) {
+std::string channels(const topology::Machine& machine, const RunContext& context) {
     std::string out;
     if (!context.console_socket.empty()) {
         out += fmt::format("    <serial type='unix'>\n      <source mode='bind' path='{}'/>\n",
@@ -153,7 +164,9 @@ std::string channels(const RunContext& context) {
             out += fmt::format("      <log file='{}' append='off'/>\n",
                                escape_xml(context.console_log));
         }
-        out += "      <target type='isa-serial' port='0'/>\n    </serial>\n";
+        out += fmt::format(
+            "      <target type='{}' port='0'/>\n    </serial>\n",
+            machine.arch == topology::Arch::kX86_64 ? "isa-serial" : "system-serial");
     }
     if (!context.qga_socket.empty()) {
         out += "    <controller type='virtio-serial' index='0'>\n" + address({0, 0, 1, 0}, 0) +
@@ -166,12 +179,27 @@ std::string channels(const RunContext& context) {
     return out;
 }
 
+/// Options of QEMU's that libvirt has no element for.
+std::vector<std::string> bare_options(const topology::Machine& machine) {
+    std::vector<std::string> out;
+    if (machine.arch == topology::Arch::kRiscv64)
+        out.insert(out.end(), {"-machine", fmt::format("aia={}", aia(machine))});
+    if (machine.time == topology::GuestTime::kLockStep) {
+        out.insert(out.end(),
+                   {"-icount", std::string(kLockStepClock), "-seed", std::to_string(machine.seed)});
+    }
+    return out;
+}
+
 /// The vfio-user devices, and link speed and width, for which libvirt has no attribute.
 std::string qemu_parts(const topology::Machine& machine, const RunContext& context,
                        const ControllerIndexes& indexes) {
     const std::vector<QemuPort> ports = qemu_ports(machine);
-    if (ports.empty()) return {};
+    const std::vector<std::string> options = bare_options(machine);
+    if (ports.empty() && options.empty()) return {};
     std::string out = "  <qemu:commandline>\n";
+    for (const std::string& option : options)
+        out += fmt::format("    <qemu:arg value='{}'/>\n", escape_xml(option));
     for (size_t i = 0; i < ports.size(); ++i) {
         const std::string port_id = fmt::format("pci.{}", indexes.port(i));
         for (const QemuFunction& function : ports[i].functions) {
@@ -184,7 +212,16 @@ std::string qemu_parts(const topology::Machine& machine, const RunContext& conte
                                escape_xml(json));
         }
     }
-    out += "  </qemu:commandline>\n  <qemu:override>\n";
+    out += "  </qemu:commandline>\n";
+    const bool exact = machine.time == topology::GuestTime::kLockStep;
+    if (ports.empty() && !exact) return out;
+    out += "  <qemu:override>\n";
+    if (exact) {
+        out +=
+            "    <qemu:device alias='virtio-serial0'>\n      <qemu:frontend>\n"
+            "        <qemu:property name='ioeventfd' type='bool' value='false'/>\n"
+            "      </qemu:frontend>\n    </qemu:device>\n";
+    }
     for (size_t i = 0; i < ports.size(); ++i) {
         const topology::Link& link = ports[i].link;
         out += fmt::format(
@@ -210,7 +247,7 @@ Result<std::string> libvirt_xml(const topology::Machine& machine, const RunConte
     if (context.qemu.starts_with('/')) {
         out += fmt::format("    <emulator>{}</emulator>\n", escape_xml(context.qemu));
     }
-    out += controllers(machine, indexes) + disks(machine, context) + channels(context);
+    out += controllers(machine, indexes) + disks(machine, context) + channels(machine, context);
     out +=
         "    <memballoon model='none'/>\n    <video>\n      <model type='none'/>\n    </video>\n"
         "  </devices>\n";

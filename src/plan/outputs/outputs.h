@@ -93,13 +93,16 @@ enum class Format : uint8_t { kQemu, kLibvirt, kTree, kSvg };
 /// "qemu", "libvirt", "tree" or "svg"; fails with the list of names.
 Result<Format> parse_format(std::string_view name);
 
+/// QEMU's program for guests of each architecture.
+using QemuPrograms = std::map<topology::Arch, std::string>;
+
 /// `mimic plan`: the model in one format. kQemu and kLibvirt use default_context() below `run_root`
-/// (`<run_root>/<machine>`) and the program `qemu` (empty: the one in PATH). kQemu is shell syntax,
-/// one option a line, and several machines are printed one after another, each under a comment with
-/// its name; the kernel and the disk are those of `mimic up`. kLibvirt is one domain without what
-/// nobody writes for libvirt: kernel, initrd, cloud-init seed. Errors: those of qemu_args();
-/// invalid_argument for kLibvirt and several machines.
+/// (`<run_root>/<machine>`) and the programs `qemu` by architecture (none: the one in PATH). kQemu
+/// is shell syntax, one option a line, and several machines are printed one after another, each
+/// under a comment with its name; the kernel and the disk are those of `mimic up`. kLibvirt is one
+/// domain without what nobody writes for libvirt: kernel, initrd, cloud-init seed. Errors: those of
+/// qemu_args(); invalid_argument for kLibvirt and several machines.
 Result<std::string> render(const topology::Model& model, Format format, const std::string& run_root,
-                           const std::string& qemu = "");
+                           const QemuPrograms& qemu = {});
 
 }  // namespace mimic::outputs

@@ -10,6 +10,7 @@
 #include "outputs/outputs.h"
 #include "outputs/picture_parts.h"
 #include "outputs/xml_text.h"
+#include "topology/arch.h"
 #include "topology/scalars.h"
 
 namespace mimic::outputs {
@@ -157,11 +158,11 @@ std::string draw_machine(const topology::Machine& machine, unsigned columns, uns
     const unsigned width = columns * (kBoxWidth + kGap) + kGap;
     std::string out = rect(kMargin, y, width, row - y, "panel");
     out += text_at(kMargin + kGap, y + 33, "title", shortened(machine.name, 48));
-    out += text_at(
-        kMargin + width - kGap, y + 33, "dim end",
-        fmt::format(
-            "x86_64, {} CPUs, {}, {}", machine.cpus, topology::format_size(machine.memory),
-            machine.kernel.image.empty() ? "Linux " + machine.kernel.release : "cloud image"));
+    out += text_at(kMargin + width - kGap, y + 33, "dim end",
+                   fmt::format("{}, {} CPUs, {}, {}", topology::facts_of(machine.arch).name,
+                               machine.cpus, topology::format_size(machine.memory),
+                               machine.kernel.image.empty() ? "Linux " + machine.kernel.release
+                                                            : "cloud image"));
     y = row + kGap;
     return out + body;
 }

@@ -5,9 +5,12 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "topology/arch.h"
 
 namespace mimic::outputs {
 namespace {
@@ -32,7 +35,8 @@ void add(Args& args, std::string option, std::string value) {
 }
 
 void add_machine(const topology::Machine& machine, const RunContext& context, Args& args) {
-    std::string type = "q35";
+    std::string type(topology::facts_of(machine.arch).machine);
+    if (machine.arch == topology::Arch::kRiscv64) type += ",aia=" + std::string(aia(machine));
     switch (context.accel) {
         case topology::Accel::kAuto:
             type += ",accel=kvm:tcg";
@@ -52,6 +56,10 @@ void add_machine(const topology::Machine& machine, const RunContext& context, Ar
     add(args, "-machine", type);
     add(args, "-cpu", "max");
     if (!context.pid_file.empty()) add(args, "-pidfile", context.pid_file);
+    if (machine.time == topology::GuestTime::kHost) return;
+    add(args, "-icount", std::string(kLockStepClock));
+    add(args, "-seed", std::to_string(machine.seed));
+    add(args, "-rtc", fmt::format("base={},clock=vm", kLockStepStart));
 }
 
 /// Memory is memfd with share=on: the vfio-user server maps it, so that DMA needs no messages.
@@ -133,6 +141,22 @@ void add_network(const GuestNetwork& network, Args& args) {
     add(args, "-device", "virtio-net-pci,id=mimic-net,netdev=net,bus=pcie.0,addr=0x2,romfile=");
 }
 
+/// A shell command as one word of the kernel's command line: guest/init/init reads it with printf
+/// %b.
+std::string one_word(std::string_view command) {
+    std::string out;
+    for (const char c : command) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                           (c >= '0' && c <= '9') || (c != 0 && std::strchr("-_./,:;+@", c));
+        if (plain) {
+            out += c;
+        } else {
+            out += fmt::format("\\0{:03o}", static_cast<unsigned char>(c));
+        }
+    }
+    return out;
+}
+
 /// What guest/init/init does with disks and network.
 std::string init_arguments(const RunContext& context) {
     std::string out;
@@ -170,7 +194,7 @@ void add_boot(const topology::Machine& machine, const RunContext& context, Args&
 }
 
 /// Serial port 0 (socket and log, either or both), guest agent, QMP.
-void add_channels(const RunContext& context, Args& args) {
+void add_channels(const topology::Machine& machine, const RunContext& context, Args& args) {
     const std::string log = context.console_log.empty()
                                 ? ""
                                 : fmt::format(",logfile={}{}", escaped(context.console_log),
@@ -185,7 +209,11 @@ void add_channels(const RunContext& context, Args& args) {
     add(args, "-serial", "chardev:console");
     add(args, "-monitor", "none");
     if (!context.qga_socket.empty()) {
-        add(args, "-device", "virtio-serial-pci,id=mimic-serial,bus=pcie.0,addr=0x1");
+        // An eventfd is looked at when the host's scheduler lets QEMU's main loop run, which is not
+        // the same time of the guest's in each run.
+        add(args, "-device",
+            fmt::format("virtio-serial-pci,id=mimic-serial,bus=pcie.0,addr=0x1{}",
+                        machine.time == topology::GuestTime::kLockStep ? ",ioeventfd=off" : ""));
         add(args, "-chardev",
             fmt::format("socket,id=qga,path={},server=on,wait=off", escaped(context.qga_socket)));
         add(args, "-device",
@@ -242,6 +270,12 @@ std::optional<QemuVhost> vhost_of(const topology::DeviceSpec& device,
 
 std::string vhost_chardev(const QemuFunction& function, const std::string& socket_path) {
     return fmt::format("socket,id=vhost-{},path={}", function.name, escaped(socket_path));
+}
+
+/// APLIC and IMSIC are RISC-V's advanced interrupt architecture; without it the machine has a PLIC,
+/// which knows no messages.
+std::string_view aia(const topology::Machine& machine) {
+    return machine.interrupts == topology::Interrupts::kMsi ? "aplic-imsic" : "none";
 }
 
 CpuTopology cpu_topology(const topology::Machine& machine) {
@@ -335,11 +369,11 @@ std::string root_port_speed(const topology::Link& link) {
 /// firmware hands the ports of a fabric to Linux, which then would leave AER and hot-plug alone.
 std::string kernel_command_line(const topology::Machine& machine) {
     std::string out = fmt::format(
-        "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests no_timer_check "
-        "mimic.hostname={}",
-        machine.name);
+        "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests {}mimic.hostname={}",
+        machine.arch == topology::Arch::kX86_64 ? "no_timer_check " : "", machine.name);
     if (!machine.fabrics.empty()) out += " pcie_ports=native";
     if (!machine.kernel.args.empty()) out += " " + machine.kernel.args;
+    if (!machine.kernel.run.empty()) out += " mimic.run=" + one_word(machine.kernel.run);
     return out;
 }
 
@@ -350,7 +384,7 @@ Result<std::vector<std::string>> qemu_args(const topology::Machine& machine,
     add_machine(machine, context, args);
     add_cpus_and_memory(machine, args);
     add_boot(machine, context, args);
-    add_channels(context, args);
+    add_channels(machine, context, args);
     add_host_buses(machine, args);
     const std::vector<QemuPort> ports = qemu_ports(machine);
     add_root_ports(machine, ports, args);

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "outputs/outputs.h"
@@ -17,6 +18,16 @@ struct CpuTopology {
     unsigned cores = 1;
 };
 CpuTopology cpu_topology(const topology::Machine& machine);
+
+/// Value of `aia` of a riscv64 machine: whether it has an interrupt controller that takes messages.
+std::string_view aia(const topology::Machine& machine);
+
+/// Of a guest in lock-step. An instruction takes 4 ns (arbitrary), and a clock that has nothing to
+/// wait for jumps to its next timer.
+inline constexpr std::string_view kLockStepClock = "shift=2,sleep=off";
+/// The time of day at which it starts, always the same.
+inline constexpr std::string_view kLockStepStart = "2026-01-01T00:00:00";
+inline constexpr long kLockStepStartSeconds = 1767225600;  // the same as Unix time
 
 /// What QEMU must know to be the PCI function in front of a vhost-user backend.
 struct QemuVhost {

@@ -104,6 +104,42 @@ TEST(QemuArgs, DirectBootMayHaveADiskFilesAndANetwork) {
                 testing::ElementsAre(testing::EndsWith(" mimic.net=10.0.7")));
 }
 
+TEST(QemuArgs, Riscv64HasTheVirtMachineAndItsInterruptController) {
+    const std::string start = "version: 1\nmachine: {name: m, arch: riscv64, ";
+    const auto machine_of = [&](const std::string& keys) {
+        const topology::Model model = parsed(start + keys + "}");
+        const topology::Machine& machine = model.machines[0];
+        const auto args = qemu_args(machine, default_context(machine, "/r"));
+        EXPECT_TRUE(args);
+        return values(*args, "-machine").front();
+    };
+    EXPECT_EQ(machine_of("cpus: 2"), "virt,aia=aplic-imsic,accel=tcg,memory-backend=mem0");
+    EXPECT_EQ(machine_of("interrupts: intx"), "virt,aia=none,accel=tcg,memory-backend=mem0");
+    const topology::Model model = parsed(start + "cpus: 2}");
+    EXPECT_EQ(default_context(model.machines[0], "/r").qemu, "qemu-system-riscv64");
+    EXPECT_EQ(kernel_command_line(model.machines[0]).find("no_timer_check"), std::string::npos);
+}
+
+TEST(QemuArgs, LockStepCountsInstructions) {
+    const topology::Model model = parsed(
+        "version: 1\nmachine: {name: m, cpus: 1, time: lock-step, seed: 42, run: \"a 'b' | c\"}");
+    const topology::Machine& machine = model.machines[0];
+    const auto args = qemu_args(machine, default_context(machine, "/r"));
+    ASSERT_TRUE(args);
+    EXPECT_THAT(values(*args, "-icount"), testing::ElementsAre("shift=2,sleep=off"));
+    EXPECT_THAT(values(*args, "-seed"), testing::ElementsAre("42"));
+    EXPECT_THAT(values(*args, "-rtc"), testing::ElementsAre("base=2026-01-01T00:00:00,clock=vm"));
+    EXPECT_THAT(values(*args, "-machine"), testing::ElementsAre(HasSubstr("accel=tcg")));
+    EXPECT_THAT(values(*args, "-device"),
+                Contains("virtio-serial-pci,id=mimic-serial,bus=pcie.0,addr=0x1,ioeventfd=off"));
+    EXPECT_THAT(kernel_command_line(machine),
+                testing::EndsWith(" mimic.run=a\\0040\\0047b\\0047\\0040\\0174\\0040c"));
+    const topology::Model plain = parsed("version: 1\nmachine: {name: m}");
+    const auto without = qemu_args(plain.machines[0], default_context(plain.machines[0], "/r"));
+    ASSERT_TRUE(without);
+    EXPECT_THAT(values(*without, "-icount"), testing::IsEmpty());
+}
+
 TEST(QemuArgs, IdsAreUniqueAndBusesExistBeforeUse) {
     for (const auto& file : topology::good_files()) {
         const auto model = topology::load(file.string(), devices::all_models());

@@ -37,7 +37,7 @@ Result<Format> parse_format(std::string_view name) {
 }
 
 Result<std::string> render(const topology::Model& model, Format format, const std::string& run_root,
-                           const std::string& qemu) {
+                           const QemuPrograms& qemu) {
     if (format == Format::kTree) return tree_json(model);
     if (format == Format::kSvg) return picture_svg(model);
     const bool several = model.machines.size() > 1;
@@ -49,7 +49,8 @@ Result<std::string> render(const topology::Model& model, Format format, const st
     std::string out;
     for (const topology::Machine& machine : model.machines) {
         RunContext context = default_context(machine, run_root + "/" + machine.name);
-        if (!qemu.empty()) context.qemu = qemu;
+        if (const auto program = qemu.find(machine.arch); program != qemu.end())
+            context.qemu = program->second;
         if (format == Format::kQemu) {
             MIMIC_ASSIGN_OR_RETURN(const auto args, qemu_args(machine, context));
             if (several) out += fmt::format("{}# {}\n", out.empty() ? "" : "\n", machine.name);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "outputs/outputs.h"
+#include "topology/arch.h"
 #include "topology/topology.h"
 
 namespace mimic::outputs {
@@ -189,7 +190,7 @@ Json machine_json(const topology::Machine& machine) {
     for (const topology::FabricSpec& fabric : machine.fabrics)
         fabrics.push_back(fabric_json(fabric));
     return {
-        {"name", machine.name},           {"arch", "x86_64"},
+        {"name", machine.name},           {"arch", topology::facts_of(machine.arch).name},
         {"cpus", machine.cpus},           {"memory", machine.memory},
         {"numa_nodes", std::move(nodes)}, {"fabrics", std::move(fabrics)},
         {"devices", std::move(devices)},

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/identifier.h"
+#include "topology/arch.h"
 #include "topology/reader.h"
 
 namespace mimic::topology {
@@ -323,6 +324,7 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     if (const auto isolation = fields.choice("isolation", kIsolations)) {
         device.isolation = static_cast<Isolation>(*isolation);
     }
+    check_arch_of_device(fields, machine, device);
     const YamlPtr vfs = fields.share("vfs");
     if (vfs && !is_clone && !is_external) read_vfs(vfs, scope, device, state);
     for (const FunctionSpec& function : device.functions) check_function(function, before, state);

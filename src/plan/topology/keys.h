@@ -13,9 +13,9 @@ using Words = std::span<const std::string_view>;
 
 inline constexpr std::array<std::string_view, 4> kFileKeys = {"version", "machine", "machines",
                                                               "templates"};
-inline constexpr std::array<std::string_view, 13> kMachineKeys = {
-    "name",   "count", "template",    "arch",  "cpus",     "memory", "numa",
-    "kernel", "image", "kernel_args", "accel", "switches", "devices"};
+inline constexpr std::array<std::string_view, 17> kMachineKeys = {
+    "name",  "count", "template",    "arch", "interrupts", "cpus",  "memory",   "numa",   "kernel",
+    "image", "run",   "kernel_args", "time", "seed",       "accel", "switches", "devices"};
 inline constexpr std::array<std::string_view, 3> kNumaKeys = {"cpus", "memory", "distances"};
 inline constexpr std::array<std::string_view, 9> kSwitchKeys = {
     "name", "count", "template", "numa_node", "parent", "link", "acs", "config", "port_config"};
@@ -40,7 +40,9 @@ inline constexpr std::array<std::string_view, 2> kLinkKeys = {"speed", "width"};
 inline constexpr std::array<std::string_view, 2> kVfsKeys = {"count", "uuid"};
 inline constexpr std::array<std::string_view, 1> kVfKeys = {"uuid"};
 
-inline constexpr std::array<std::string_view, 1> kArchs = {"x86_64"};
+inline constexpr std::array<std::string_view, 2> kArchs = {"x86_64", "riscv64"};
+inline constexpr std::array<std::string_view, 2> kInterrupts = {"msi", "intx"};
+inline constexpr std::array<std::string_view, 2> kTimes = {"host", "lock-step"};
 inline constexpr std::array<std::string_view, 3> kAccels = {"auto", "tcg", "kvm"};
 inline constexpr std::array<std::string_view, 3> kKernels = {"6.1", "6.12", "newest"};
 inline constexpr std::array<std::string_view, 2> kIsolations = {"shared", "process"};

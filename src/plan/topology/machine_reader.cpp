@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "topology/arch.h"
 #include "topology/placement.h"
 #include "topology/reader.h"
 
@@ -16,7 +17,6 @@ constexpr uint64_t kNodeMiB = 1ull << 20;
 constexpr Range kNodeMemoryRange{64 * kNodeMiB, kMaxMachineMemory};  // arbitrary
 constexpr Range kMachineMemoryRange{kMinMachineMemory, kMaxMachineMemory};
 constexpr uint64_t kDefaultNodeMemory = 256 * kNodeMiB;
-constexpr size_t kMaxKernelArgs = 1024;  // arbitrary; COMMAND_LINE_SIZE of x86 is 2048
 
 /// `distances:` of node `self`: SLIT values (ACPI 6.5, 5.2.17): 10 to itself, 11..254 to others.
 std::vector<unsigned> read_distances(const Fields& fields, size_t self, size_t node_count) {
@@ -63,7 +63,8 @@ void read_numa(const Fields& fields, const Scope& scope, Machine& machine, ReadS
         const Fields item(list->items[i], "NUMA node", kNumaKeys, scope, state.diagnostics);
         NumaNode node;
         node.first_cpu = machine.cpus;
-        node.cpus = static_cast<unsigned>(item.number("cpus", {0, kMaxCpus}).value_or(1));
+        const uint64_t least = facts_of(machine.arch).least_node_cpus;
+        node.cpus = static_cast<unsigned>(item.number("cpus", {least, kMaxCpus}).value_or(1));
         node.memory = item.size("memory", kNodeMemoryRange, kNodeMiB).value_or(kDefaultNodeMemory);
         node.distances = read_distances(item, i, count);
         if (item.find("distances")) ++with_distances;
@@ -108,35 +109,6 @@ void read_totals(const Fields& fields, Machine& machine) {
                        fmt::format("memory is {} but the NUMA nodes have {}; expected the same, or "
                                    "no 'memory' here",
                                    format_size(*memory), format_size(machine.memory)));
-    }
-}
-
-void read_kernel(const Fields& fields, Machine& machine) {
-    if (fields.find("kernel") && fields.find("image")) {
-        fields.problem(fields.where("image"), "both 'kernel' and 'image'; expected one of them");
-    }
-    if (const auto image = fields.pattern("image", "the path of a qcow2 file")) {
-        const bool good = !image->empty() && image->size() < 4096 &&
-                          std::none_of(image->begin(), image->end(),
-                                       [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; });
-        if (!good) fields.problem(fields.where("image"), "image is no path; expected a qcow2 file");
-        machine.kernel.image = *image;
-        if (fields.find("kernel_args")) {
-            fields.problem(fields.where("kernel_args"),
-                           "'kernel_args' with 'image'; expected them in the image's boot loader");
-        }
-        return;
-    }
-    machine.kernel.release = kKernels[fields.choice("kernel", kKernels).value_or(0)];
-    if (const auto args = fields.text("kernel_args", "kernel parameters in one string")) {
-        if (!is_printable_ascii(*args) || args->size() > kMaxKernelArgs) {
-            fields.problem(
-                fields.where("kernel_args"),
-                fmt::format("kernel_args; expected at most {} printable ASCII characters",
-                            kMaxKernelArgs));
-            return;
-        }
-        machine.kernel.args = *args;
     }
 }
 
@@ -228,15 +200,15 @@ void read_machine(const YamlPtr& node, Scope scope, Model& model, ReadState& sta
         }
         scope.machine = *name;
     }
-    fields.choice("arch", kArchs);
-    if (const auto accel = fields.choice("accel", kAccels)) {
-        machine.accel = static_cast<Accel>(*accel);
-    }
+    read_arch(fields, machine);
     read_numa(fields, scope, machine, state);
     read_totals(fields, machine);
-    read_kernel(fields, machine);
+    read_boot(fields, machine);
+    read_time(fields, machine);
     read_switches(fields, scope, machine, state);
     read_devices(fields, scope, machine, state);
+    settle_interrupts(machine);
+    settle_lock_step(fields, machine);
     check_names(fields, machine);
     check_slots(fields, machine);
     if (state.problem_count() == before) {

@@ -40,7 +40,15 @@ inline constexpr uint64_t kMinMemoryBar = 4096;
 inline constexpr uint32_t kFirstFabricDomain = 0x10000;  // Linux's vmd driver: above all of ACPI
 
 // NOLINTNEXTLINE(readability-identifier-naming): the name of the architecture.
-enum class Arch : uint8_t { kX86_64 };
+enum class Arch : uint8_t { kX86_64, kRiscv64 };
+
+/// kMsi: devices may send messages. kIntx: the machine has no controller for those, and every
+/// device interrupts through its INTx line.
+enum class Interrupts : uint8_t { kMsi, kIntx };
+
+/// How time passes in a guest. kHost: as here. kLockStep: by instructions alone, the same in each
+/// run (QEMU's icount), with a clock that stands while a device answers.
+enum class GuestTime : uint8_t { kHost, kLockStep };
 
 /// kAuto: the caller probes whether a guest really runs under KVM, and says kTcg or kKvm in the
 /// RunContext.
@@ -58,6 +66,7 @@ struct Kernel {
     std::string release;  // "6.1", "6.12" or "newest": Debian's kernel with Mimic's initramfs
     std::string image;    // path of a qcow2 cloud image, absolute or relative to the topology file
     std::string args;     // appended to the kernel command line (direct boot only); printable ASCII
+    std::string run;      // shell command that the guest runs before it is ready; direct boot only
 };
 
 /// A device: on a root port of QEMU's of its own (an endpoint), or below a port of a fabric.
@@ -176,7 +185,10 @@ struct HostBus {
 struct Machine {
     std::string name;  // RFC 1123 label, unique in the file
     Arch arch = Arch::kX86_64;
-    Accel accel = Accel::kAuto;
+    Interrupts interrupts = Interrupts::kMsi;
+    Accel accel = Accel::kAuto;  // kTcg for an architecture that is always emulated
+    GuestTime time = GuestTime::kHost;
+    uint64_t seed = 1;               // of what is random in a guest whose time is kLockStep
     unsigned cpus = 2;               // sum over nodes
     uint64_t memory = 512ull << 20;  // sum over nodes
     std::vector<NumaNode> nodes;     // never empty; one node for a machine without `numa:`

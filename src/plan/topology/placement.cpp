@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/text_table.h"
+#include "topology/arch.h"
 #include "topology/fabric_placement.h"
 #include "topology/scalars.h"
 
@@ -184,9 +185,10 @@ std::optional<std::string> check_addresses(const Machine& machine) {
             "{}: fewer devices, or fewer nodes with a fabric",
             machine.fabrics.size(), format_size(low), format_size(kMaxLowAddresses));
     }
-    if (high <= kMaxMemoryBars) return std::nullopt;
+    const uint64_t most = facts_of(machine.arch).max_memory_bars;
+    if (high <= most) return std::nullopt;
     return fmt::format("the machine needs {} of addresses for 'memory_bar'; expected at most {}",
-                       format_size(high), format_size(kMaxMemoryBars));
+                       format_size(high), format_size(most));
 }
 
 }  // namespace

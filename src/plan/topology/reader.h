@@ -34,6 +34,17 @@ struct ReadState {
 /// Reads a `link:` mapping.
 Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state);
 
+/// Reads what `machine` boots: kernel, image, kernel_args, run. Its architecture is known.
+void read_boot(const Fields& fields, Machine& machine);
+
+/// Reads time and seed. What it boots, its CPUs and its accel are known.
+void read_time(const Fields& fields, Machine& machine);
+
+/// What time: lock-step means for the devices of `machine`, which are all read. Each has a process
+/// of its own, for the guest waits for it: one that is slow would hold up the answers of the others
+/// beyond what QEMU waits for. Reports those that a guest does not wait for.
+void settle_lock_step(const Fields& fields, Machine& machine);
+
 /// `numa_node` of an object of `machine`.
 std::optional<unsigned> read_numa_node(const Fields& fields, const Machine& machine);
 

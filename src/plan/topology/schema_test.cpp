@@ -83,6 +83,8 @@ TEST(Schema, HasTheParsersWords) {
         return out;
     };
     EXPECT_EQ(words("machine", "arch"), strings(kArchs));
+    EXPECT_EQ(words("machine", "interrupts"), strings(kInterrupts));
+    EXPECT_EQ(words("machine", "time"), strings(kTimes));
     EXPECT_EQ(words("machine", "accel"), strings(kAccels));
     EXPECT_EQ(words("machine", "kernel"), strings(kKernels));
     EXPECT_EQ(words("device", "isolation"), strings(kIsolations));

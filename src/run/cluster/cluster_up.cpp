@@ -109,11 +109,21 @@ Status ClusterUp::check_machines() const {
     const auto& machines = source_.model.machines;
     if (machines.size() > kMaxNodes)
         return fail(std::errc::invalid_argument, "a cluster has at most {} nodes", kMaxNodes);
-    for (const topology::Machine& machine : machines)
+    for (const topology::Machine& machine : machines) {
         if (!machine.kernel.image.empty())
             return fail(std::errc::not_supported,
                         "machine {} boots an image; a node boots Mimic's kernel (leave out image:)",
                         machine.name);
+        if (machine.arch != topology::Arch::kX86_64)
+            return fail(std::errc::not_supported,
+                        "machine {}: a node runs programs for x86_64 (leave out arch:)",
+                        machine.name);
+        if (machine.time != topology::GuestTime::kHost)
+            return fail(std::errc::not_supported,
+                        "machine {}: a node talks to the world outside, whose time is not that of "
+                        "time: lock-step (leave it out)",
+                        machine.name);
+    }
     return {};
 }
 

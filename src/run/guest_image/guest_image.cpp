@@ -14,6 +14,7 @@
 #include "guest_image/initramfs.h"
 #include "guest_image/kernel_files.h"
 #include "guest_image/prepared_image.h"
+#include "topology/arch.h"
 
 namespace mimic::guest_image {
 namespace {
@@ -28,12 +29,13 @@ constexpr int kKeepDays = 14;  // arbitrary
 /// Programs that every image has, each built by the Makefile of guest/NAME. Drivers bring more.
 constexpr const char* kTools[] = {"pci-peek"};
 
-/// Modules that are loaded at boot, besides our drivers. vmd serves fabrics; its file is loaded
-/// only if one is there.
-constexpr const char* kWantedModules[] = {"virtio_pci", "virtio_console", "vmd"};
+/// Modules that are loaded at boot, besides our drivers. The one of fabrics, where Linux has it, is
+/// loaded only if one is there.
+constexpr const char* kWantedModules[] = {"virtio_pci", "virtio_console"};
+constexpr const char* kFabricModule = "vmd";
 
-/// Modules that are there but not loaded: fake-sriov-vgpu needs the first, who opens its functions
-/// the others.
+/// Modules that are there but not loaded, if the kernel has them: fake-sriov-vgpu needs the first,
+/// who opens its functions the others.
 constexpr const char* kSpareModules[] = {"configfs", "vfio_pci", "vfio_iommu_type1"};
 
 /// A driver of a model.
@@ -45,6 +47,7 @@ struct Driver {
 
 /// Where the ingredients are, and what they are.
 struct Ingredients {
+    topology::Arch arch = topology::Arch::kX86_64;
     std::string kernel_dir;
     std::string guest_dir;
     std::string init_dir;                      // guest/init
@@ -126,15 +129,22 @@ bool is_source(const std::string& name) {
     return name.ends_with(".c") || name.ends_with(".h") || name == "Makefile";
 }
 
+/// The compiler or a tool of binutils for guests of an architecture.
+std::string cross_tool(topology::Arch arch, const std::string& name) {
+    return arch == topology::Arch::kX86_64
+               ? name
+               : fmt::format("{}-linux-gnu-{}", topology::facts_of(arch).name, name);
+}
+
 /// Content of FOLDER/NAME.ko, built for the kernel, where `folder` is kernel/NAME.
-Result<std::string> build_module(const std::string& series, const std::string& folder,
+Result<std::string> build_module(const Ingredients& in, const std::string& folder,
                                  const std::string& debs, const std::string& images) {
     MIMIC_ASSIGN_OR_RETURN(const Scratch scratch, Scratch::create(images));
-    MIMIC_TRY(run_tool({debs, "module", series, folder, scratch.path()}, true));
+    MIMIC_TRY(run_tool({debs, "module", in.series, folder, scratch.path()}, true));
     const std::string path = fmt::format("{}/{}.ko", scratch.path(),
                                          fs::path(folder).filename().string());
     // Debug information is four fifths of the file, and the guest copies all of it.
-    MIMIC_TRY(run_tool({"strip", "--strip-debug", path}, false));
+    MIMIC_TRY(run_tool({cross_tool(in.arch, "strip"), "--strip-debug", path}, false));
     return read_host_file(path, kMaxSmallFile);
 }
 
@@ -159,26 +169,31 @@ Status gather_models(model::Models models, Ingredients& in) {
     return {};
 }
 
-Result<Ingredients> gather(const topology::Kernel& kernel, model::Models models,
-                           const std::string& images, const std::vector<std::string>& modules,
-                           Progress& progress) {
-    Ingredients in;
-    in.modules = modules;
-    in.series = kernel.release;
+/// The packages and the modules of ours that are built for them.
+Status gather_packages(const std::string& images, Ingredients& in, Progress& progress) {
     MIMIC_ASSIGN_OR_RETURN(const std::string debs, find_support_file("tools/debs"));
+    progress.step("");  // tools/debs says itself what takes long
+    MIMIC_ASSIGN_OR_RETURN(in.kernel_dir, run_tool({debs, "kernel", in.series}, true));
+    std::vector<std::string> guest{debs, "guest"};
+    if (in.arch != topology::Arch::kX86_64) guest.emplace_back(topology::facts_of(in.arch).name);
+    MIMIC_ASSIGN_OR_RETURN(in.guest_dir, run_tool(guest, true));
+    for (Driver& driver : in.drivers) {
+        MIMIC_ASSIGN_OR_RETURN(driver.module, build_module(in, driver.folder, debs, images));
+    }
+    MIMIC_ASSIGN_OR_RETURN(in.fake_sriov, build_module(in, in.fake_sriov_dir, debs, images));
+    return {};
+}
+
+/// `in` has its architecture, series and modules.
+Status gather(model::Models models, const std::string& images, Ingredients& in,
+              Progress& progress) {
     MIMIC_ASSIGN_OR_RETURN(in.init_dir, find_support_file("guest/init"));
     for (const char* name : kTools) {
         MIMIC_ASSIGN_OR_RETURN(in.tools[name], find_support_file(fmt::format("guest/{}", name)));
     }
     MIMIC_TRY(gather_models(models, in));
     MIMIC_ASSIGN_OR_RETURN(in.fake_sriov_dir, find_support_file("kernel/fake-sriov-vgpu"));
-    progress.step("");  // tools/debs says itself what takes long
-    MIMIC_ASSIGN_OR_RETURN(in.kernel_dir, run_tool({debs, "kernel", in.series}, true));
-    MIMIC_ASSIGN_OR_RETURN(in.guest_dir, run_tool({debs, "guest"}, true));
-    for (Driver& driver : in.drivers) {
-        MIMIC_ASSIGN_OR_RETURN(driver.module, build_module(in.series, driver.folder, debs, images));
-    }
-    MIMIC_ASSIGN_OR_RETURN(in.fake_sriov, build_module(in.series, in.fake_sriov_dir, debs, images));
+    MIMIC_TRY(gather_packages(images, in, progress));
     MIMIC_ASSIGN_OR_RETURN(
         const std::string setup,
         read_host_file(in.fake_sriov_dir + "/setup-fake-sriov.sh", kMaxSmallFile));
@@ -206,12 +221,13 @@ Result<Ingredients> gather(const topology::Kernel& kernel, model::Models models,
     }
     in.kernel_key = sha256_hex(fmt::format("{}\n{}", kRecipe, kernel_identity));
     in.initrd_key = sha256_hex(all);
-    return in;
+    return {};
 }
 
 /// The modules that are loaded at boot, ours and the caller's, with those that they need.
 Result<std::vector<std::string>> wanted_modules(const Ingredients& in, const ModuleIndex& index) {
     std::vector<std::string> wanted{std::begin(kWantedModules), std::end(kWantedModules)};
+    if (topology::facts_of(in.arch).has_vmd) wanted.emplace_back(kFabricModule);
     for (const std::string& name : in.modules) {
         const bool optional = name.ends_with('?');
         wanted.push_back(optional ? name.substr(0, name.size() - 1) : name);
@@ -257,8 +273,10 @@ Status add_modules(const Ingredients& in, Initramfs& root) {
     MIMIC_ASSIGN_OR_RETURN(index.builtin,
                            read_host_file(folder + "modules.builtin", kMaxSmallFile));
     MIMIC_ASSIGN_OR_RETURN(const auto paths, wanted_modules(in, index));
-    MIMIC_ASSIGN_OR_RETURN(const auto spare, resolve_modules(index, {std::begin(kSpareModules),
-                                                                     std::end(kSpareModules)}));
+    std::vector<std::string> wanted_spare;
+    for (const char* name : kSpareModules)
+        if (resolve_modules(index, {name})) wanted_spare.emplace_back(name);
+    MIMIC_ASSIGN_OR_RETURN(const auto spare, resolve_modules(index, wanted_spare));
     std::string list;
     std::string spare_list;
     const auto add = [&](const std::string& path, std::string& names) -> Status {
@@ -298,10 +316,13 @@ Status add_modules(const Ingredients& in, Initramfs& root) {
 
 Status add_programs(const Ingredients& in, Initramfs& root, const std::string& scratch) {
     MIMIC_TRY(root.add_host_tree("", in.guest_dir + "/root"));
-    // The guest's busybox is static and runs here as well; installing links at boot would cost time
-    // in each guest.
+    const bool foreign = in.arch != topology::Arch::kX86_64;
+    // The guest's busybox is static and may run here as well; installing links at boot would cost
+    // time in each guest.
     MIMIC_ASSIGN_OR_RETURN(std::string applets,
-                           run_tool({in.guest_dir + "/root/bin/busybox", "--list"}, false));
+                           foreign
+                               ? read_host_file(in.guest_dir + "/applets", kMaxSmallFile)
+                               : run_tool({in.guest_dir + "/root/bin/busybox", "--list"}, false));
     applets += "\n";
     for (size_t from = 0, to; (to = applets.find('\n', from)) != std::string::npos; from = to + 1) {
         const std::string name = applets.substr(from, to - from);
@@ -313,8 +334,13 @@ Status add_programs(const Ingredients& in, Initramfs& root, const std::string& s
     }
     for (const auto& [name, folder] : in.tools) {
         const std::string program = scratch + "/" + name;
-        MIMIC_TRY(run_tool({"make", "-s", "-C", folder, "OUT=" + scratch}, false));
-        MIMIC_TRY(run_tool({"strip", program}, false));
+        std::vector<std::string> make{"make", "-s", "-C", folder, "OUT=" + scratch};
+        if (foreign) {
+            make.push_back("CC=" + cross_tool(in.arch, "gcc-12"));
+            make.push_back("AR=" + cross_tool(in.arch, "ar"));
+        }
+        MIMIC_TRY(run_tool(make, false));
+        MIMIC_TRY(run_tool({cross_tool(in.arch, "strip"), program}, false));
         MIMIC_TRY(root.add_host_file("usr/bin/" + name, program));
     }
     return {};
@@ -371,14 +397,19 @@ Result<std::string> provide_kernel(const Ingredients& in, const std::string& ima
 
 }  // namespace
 
-Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Models models,
-                                     Progress& progress, const std::vector<std::string>& modules) {
+Result<GuestImage> build_guest_image(const topology::Kernel& kernel, topology::Arch arch,
+                                     model::Models models, Progress& progress,
+                                     const std::vector<std::string>& modules) {
     if (kernel.release.empty()) {
         return fail(std::errc::invalid_argument,
                     "a machine that boots an image needs no guest image");
     }
+    Ingredients in;
+    in.arch = arch;
+    in.series = topology::kernel_series(arch, kernel.release);
+    in.modules = modules;
     if (modules.empty()) {  // prepared images load what all do
-        MIMIC_ASSIGN_OR_RETURN(const auto prepared, prepared_image(kernel.release));
+        MIMIC_ASSIGN_OR_RETURN(const auto prepared, prepared_image(in.series));
         if (prepared) return *prepared;
     }
     MIMIC_ASSIGN_OR_RETURN(const std::string cache, cache_root());
@@ -388,16 +419,21 @@ Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Mode
     // is 0.1 s.
     progress.step("waiting for another mimic that makes a guest image");
     MIMIC_ASSIGN_OR_RETURN(const FileLock lock, FileLock::take(images + "/lock"));
-    MIMIC_ASSIGN_OR_RETURN(const Ingredients in, gather(kernel, models, images, modules, progress));
+    MIMIC_TRY(gather(models, images, in, progress));
     GuestImage image;
     image.initrd = fmt::format("{}/initrd-{}-{}", images, in.series, in.initrd_key.substr(0, 16));
-    image.kernel = fmt::format("{}/vmlinux-{}-{}", images, in.series, in.kernel_key.substr(0, 16));
+    image.kernel = arch == topology::Arch::kX86_64
+                       ? fmt::format("{}/vmlinux-{}-{}", images, in.series,
+                                     in.kernel_key.substr(0, 16))
+                       : in.kernel_dir + "/vmlinuz";
     if (mark_used(image.initrd) && mark_used(image.kernel)) return image;
 
     progress.step(fmt::format("making the guest image for kernel {}", in.series));
     tidy_folder(images, fmt::format("initrd-{}-", in.series), kKeepDays);
     tidy_folder(images, fmt::format("vmlinux-{}-", in.series), kKeepDays);
-    MIMIC_ASSIGN_OR_RETURN(image.kernel, provide_kernel(in, images));
+    if (arch == topology::Arch::kX86_64) {
+        MIMIC_ASSIGN_OR_RETURN(image.kernel, provide_kernel(in, images));
+    }
     if (!mark_used(image.initrd)) {
         MIMIC_TRY(build_initrd(in, images, image.initrd));
     }

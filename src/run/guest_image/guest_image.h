@@ -17,7 +17,7 @@ namespace mimic::guest_image {
 /// Files in the cache. They are never written again, so many machines share them; `tools/debs
 /// clean` and a person may delete them, which makes the next build_guest_image() build them anew.
 struct GuestImage {
-    std::string kernel;  // ELF with a PVH entry; the bzImage of a kernel that has none
+    std::string kernel;  // ELF with a PVH entry; the package's own file of a kernel without
     std::string initrd;  // newc cpio
 };
 
@@ -29,10 +29,12 @@ struct GuestImage {
 /// (a tool failed; the message ends with what it printed). Nothing half-made is left. Thread-safe;
 /// blocks.
 ///
+/// A guest of another architecture needs the compiler for it (tools/setup riscv64).
+///
 /// `modules`: of the kernel package, loaded at boot with those that they need, in this order; a
 /// name that ends in '?' may be missing from the kernel.
-Result<GuestImage> build_guest_image(const topology::Kernel& kernel, model::Models models,
-                                     Progress& progress,
+Result<GuestImage> build_guest_image(const topology::Kernel& kernel, topology::Arch arch,
+                                     model::Models models, Progress& progress,
                                      const std::vector<std::string>& modules = {});
 
 /// ${MIMIC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mimic}. Errors: no_such_file_or_directory if none

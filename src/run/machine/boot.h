@@ -82,7 +82,9 @@ private:
     Status fill_folder(const BootOptions& options);
     Status check_control();
     Status check_console() const;
+    Status wait_until_ready(TimePoint deadline);
     Status wait_for_agent(TimePoint deadline);
+    Error not_booted() const;
     Status wait_for_drivers(TimePoint deadline);
     Status wait_for_driver(const std::string& folder, unsigned expected, TimePoint end);
     Error with_console(Error error) const;

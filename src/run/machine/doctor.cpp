@@ -69,6 +69,15 @@ void look_for_tools(Examination& e) {
         e.add("Programs", Health::kMissing, "not in PATH: " + missing, e.setup + " build");
 }
 
+void look_for_cross_compiler(Examination& e) {
+    if (is_in_path("riscv64-linux-gnu-gcc-12"))
+        e.add("Compiler for riscv64", Health::kOk, "riscv64-linux-gnu-gcc-12");
+    else
+        e.add("Compiler for riscv64", Health::kNote,
+              "missing; machines with arch: riscv64 need it for their modules and programs",
+              e.setup + " riscv64");
+}
+
 void look_for_go(Examination& e) {
     if (is_in_path("go"))
         e.add("Go", Health::kOk, "in PATH; the Kubernetes of the tests is built with it");
@@ -100,7 +109,7 @@ void look_for_qemu(Examination& e) {
 }
 
 void look_for_kernels(Examination& e) {
-    for (const char* series : {"6.1", "6.12"}) {
+    for (const char* series : {"6.1", "6.12", "6.12-riscv64"}) {
         const std::string dir = e.cache + "/kernels/" + series;
         const auto release = read_small_file(dir + "/release");
         const std::string subject = fmt::format("Guest kernel {}", series);
@@ -200,6 +209,7 @@ std::vector<Finding> examine() {
         e.add("Cache", Health::kMissing, cache.error().message(), "export HOME=<your home>");
     }
     look_for_tools(e);
+    look_for_cross_compiler(e);
     look_for_go(e);
     look_for_qemu(e);
     look_for_kvm(e);

@@ -8,6 +8,7 @@
 
 #include "guest_image/guest_image.h"
 #include "machine/process.h"
+#include "topology/arch.h"
 
 namespace mimic::machine {
 namespace {
@@ -30,6 +31,23 @@ std::string in_path(const std::string& name) {
         if (!folder.empty() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
     }
     return "";
+}
+
+// Behind names of the cache and of programs: nothing for the architecture that Mimic began with.
+std::string suffix(topology::Arch arch) {
+    return arch == topology::Arch::kX86_64 ? "" : fmt::format("-{}", topology::facts_of(arch).name);
+}
+
+std::string program_name(topology::Arch arch) {
+    return fmt::format("qemu-system-{}", topology::facts_of(arch).name);
+}
+
+// The user's own choice, or nullptr.
+const char* chosen_qemu(topology::Arch arch) {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here calls setenv(3)
+    const char* const chosen = std::getenv(arch == topology::Arch::kX86_64 ? "MIMIC_QEMU"
+                                                                           : "MIMIC_QEMU_RISCV64");
+    return chosen != nullptr && *chosen != '\0' ? chosen : nullptr;
 }
 
 std::string sibling_img(const std::string& program) {
@@ -68,33 +86,36 @@ Result<Qemu> check_qemu(const std::string& program) {
     return qemu;
 }
 
-Result<Qemu> find_qemu() {
-    if (const char* chosen = std::getenv("MIMIC_QEMU"); chosen != nullptr && *chosen != '\0')
-        return check_qemu(chosen);
+Result<Qemu> find_qemu(topology::Arch arch) {
+    if (const char* chosen = chosen_qemu(arch)) return check_qemu(chosen);
     const char* own_only = std::getenv("MIMIC_QEMU_PRIVATE");
     const bool use_system = own_only == nullptr || std::string_view(own_only) != "1";
-    if (const auto system = in_path("qemu-system-x86_64"); use_system && !system.empty())
+    if (const auto system = in_path(program_name(arch)); use_system && !system.empty())
         if (auto qemu = check_qemu(system)) return qemu;
     MIMIC_ASSIGN_OR_RETURN(const auto cache, guest_image::cache_root());
-    const std::string own = cache + "/qemu/qemu-system-x86_64";
+    const std::string own = fmt::format("{}/qemu{}/{}", cache, suffix(arch), program_name(arch));
     if (::access(own.c_str(), X_OK) == 0) return check_qemu(own);
     return fail(std::errc::no_such_file_or_directory,
-                "no QEMU with vfio-user-pci (10.1 or newer) is here. Run: tools/debs qemu");
+                "no QEMU with vfio-user-pci (10.1 or newer) is here{}. Run: tools/debs qemu{}",
+                arch == topology::Arch::kX86_64 ? "" : " for riscv64",
+                arch == topology::Arch::kX86_64 ? "" : " riscv64");
 }
 
-Result<Qemu> locate_qemu(guest_image::Progress& progress) {
+Result<Qemu> locate_qemu(guest_image::Progress& progress, topology::Arch arch) {
     progress.step("looking for QEMU");
-    auto found = find_qemu();
+    auto found = find_qemu(arch);
     if (found || found.error().code() != std::errc::no_such_file_or_directory ||
-        std::getenv("MIMIC_QEMU") != nullptr)
+        chosen_qemu(arch) != nullptr)
         return found;
     MIMIC_ASSIGN_OR_RETURN(const auto tool, guest_image::find_support_file("tools/debs"));
     progress.step("preparing a QEMU with vfio-user-pci (once)");
-    MIMIC_ASSIGN_OR_RETURN(const auto made, run_capture({tool, "qemu"}, kDownloadTimeout));
+    std::vector<std::string> command{tool, "qemu"};
+    if (arch != topology::Arch::kX86_64) command.emplace_back(topology::facts_of(arch).name);
+    MIMIC_ASSIGN_OR_RETURN(const auto made, run_capture(command, kDownloadTimeout));
     if (!made.exit.ok())
         return fail(std::errc::io_error, "tools/debs qemu {}:\n{}", made.exit.str(),
                     trimmed(made.err));
-    return check_qemu(trimmed(made.out) + "/qemu-system-x86_64");
+    return check_qemu(trimmed(made.out) + "/" + program_name(arch));
 }
 
 }  // namespace mimic::machine

@@ -18,6 +18,7 @@
 #include "machine/kvm_probe.h"
 #include "machine/log_printer.h"
 #include "machine/up_source.h"
+#include "topology/arch.h"
 
 namespace mimic::machine {
 namespace {
@@ -82,7 +83,7 @@ private:
     const UpOptions& options_;
     const UpSource source_;
     guest_image::StderrProgress progress_;
-    Qemu qemu_;
+    std::map<topology::Arch, Qemu> qemus_;
     std::optional<KvmVerdict> verdict_;
     std::vector<Outcome> outcomes_;
 };
@@ -105,8 +106,16 @@ Accel Up::wished_accel(const topology::Machine& machine) const {
 Result<Accel> Up::choose_accel(const topology::Machine& machine, const std::string& kernel) {
     const Accel wish = wished_accel(machine);
     if (wish == Accel::kTcg) return wish;
+    if (machine.accel == Accel::kTcg && (machine.arch != topology::Arch::kX86_64 ||
+                                         machine.time == topology::GuestTime::kLockStep)) {
+        return fail(std::errc::not_supported,
+                    "machine {} cannot run under KVM: {}; leave out --accel kvm", machine.name,
+                    machine.arch != topology::Arch::kX86_64
+                        ? "its CPU is emulated"
+                        : "nobody would count its instructions (time: lock-step)");
+    }
     if (!verdict_) {
-        verdict_ = probe_kvm(qemu_, kernel, progress_);
+        verdict_ = probe_kvm(qemus_.at(machine.arch), kernel, progress_);
         if (!verdict_->usable && wish == Accel::kAuto)
             say(fmt::format("no KVM, guests run on TCG and slower: {}", verdict_->reason));
     }
@@ -123,15 +132,15 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     options.file = source_.path;
     options.folder = source_.folder;
     options.allow_commands = options_.allow_commands;
-    options.qemu = qemu_;
+    options.qemu = qemus_.at(machine.arch);
     options.qemu_args = options_.qemu_args;
     std::string probe_kernel;
     if (machine.kernel.image.empty()) {
-        auto& image = images[machine.kernel.release];
+        auto& image = images[topology::kernel_series(machine.arch, machine.kernel.release)];
         if (image.kernel.empty()) {
-            MIMIC_ASSIGN_OR_RETURN(
-                image, guest_image::build_guest_image(machine.kernel, devices::all_models(),
-                                                      progress_, options_.guest_modules));
+            MIMIC_ASSIGN_OR_RETURN(image, guest_image::build_guest_image(
+                                              machine.kernel, machine.arch, devices::all_models(),
+                                              progress_, options_.guest_modules));
         }
         options.image = image;
         probe_kernel = image.kernel;
@@ -142,8 +151,9 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         if (wished_accel(machine) != Accel::kTcg) {
             topology::Kernel stock;
             stock.release = "6.1";
-            MIMIC_ASSIGN_OR_RETURN(const auto image, guest_image::build_guest_image(
-                                                         stock, devices::all_models(), progress_));
+            MIMIC_ASSIGN_OR_RETURN(
+                const auto image, guest_image::build_guest_image(stock, machine.arch,
+                                                                 devices::all_models(), progress_));
             probe_kernel = image.kernel;
         }
     }
@@ -158,7 +168,10 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
 
 Status Up::prepare() {
     MIMIC_TRY(check_not_running());
-    MIMIC_ASSIGN_OR_RETURN(qemu_, locate_qemu(progress_));
+    for (const auto& machine : source_.model.machines) {
+        if (qemus_.contains(machine.arch)) continue;
+        MIMIC_ASSIGN_OR_RETURN(qemus_[machine.arch], locate_qemu(progress_, machine.arch));
+    }
     MIMIC_ASSIGN_OR_RETURN(const auto root, RunRoot::open());
     std::map<std::string, guest_image::GuestImage> images;
     for (const auto& machine : source_.model.machines) {

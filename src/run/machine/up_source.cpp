@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/private_files.h"
+#include "topology/arch.h"
 #include "topology/topology.h"
 
 namespace mimic::machine {
@@ -17,6 +18,9 @@ Status override_kernel(topology::Model& model, const std::string& kernel) {
             return fail(std::errc::invalid_argument,
                         "mimic: error: machine {} boots an image; --kernel does not apply",
                         machine.name);
+        if (const auto problem = topology::kernel_problem(machine.arch, kernel))
+            return fail(std::errc::invalid_argument, "mimic: error: machine {}: {}", machine.name,
+                        *problem);
         machine.kernel.release = kernel;
     }
     return {};

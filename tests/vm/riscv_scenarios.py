@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests of another architecture: what riscv64 machines show, and that their devices work."""
+from fabric_scenarios import bench_verifies
+from guest import check, equal
+
+CLASS = "/sys/class/mock-accel"
+
+
+def interrupts(vm, machine):
+    """The lines of /proc/interrupts that are those of PCI functions."""
+    return [line for line in vm.shell(machine, "cat /proc/interrupts").splitlines() if "PCI-MSI" in line]
+
+
+def riscv64(vm):
+    for machine, functions in (("msi", ["0000:01:00.0", "0000:01:00.1", "0000:02:00.0"]), ("intx", ["0000:01:00.0"])):
+        equal("architecture", "riscv64", vm.shell(machine, "uname -m"))
+        verdict = vm.verify(machine)
+        # The VF is there once the driver is told so.
+        equal("functions", functions, [f["bdf"] for f in verdict["functions"]])
+    equal("distances of the nodes", ["10 17", "17 10"],
+          vm.shell("msi", "cat /sys/devices/system/node/node*/distance").splitlines())
+    vm.shell("msi", f"echo 1 >{CLASS}/mock0/sriov_numvfs")
+    vm.verify("msi")
+    # DMA both ways, compared by the guest: of a PF, a VF, and a function with device memory.
+    for name in ("mock-accel0", "mock-accel0_vf0", "mock-accel1"):
+        bench_verifies(vm, "msi", f"/dev/{name}")
+    check(interrupts(vm, "msi"), "no function has an MSI")
+    equal("MSIs of a machine without", [], interrupts(vm, "intx"))
+    equal("interrupts of the device there", "has_irq=0",
+          vm.shell("intx", "mock-accel-ctl info /dev/mock-accel0 | grep has_irq"))
+    # DMA needs no interrupt: the bench polls.
+    bench_verifies(vm, "intx", "/dev/mock-accel0")
+    equal("output of run", "riscv64 'as sh'\n", vm.run_output("intx"))
+    for machine in ("msi", "intx"):
+        done = vm.run("cp", f"{machine}:/etc/inittab", "/dev/null")
+        check(done.status == 0, f"cp: {done}")
+        vm.check_dmesg(machine)
+
+
+SCENARIOS = {
+    "riscv64": (riscv64, "../tests/vm/riscv64.yaml"),
+}

@@ -57,12 +57,13 @@ void PackedRing::publish_event(bool force) {
 
 bool PackedRing::pop(memory::DmaSpace& dma, Chain& chain) {
     if (!map(dma)) return false;
-    if (!look()) {
-        if (!settings_.event_index || !wants_kicks_) return false;
-        publish_event(false);
-        if (!look()) return false;
-    }
-    return walk(dma, chain);
+    if (look()) return walk(dma, chain);
+    // Memory that was taken away reads as zeros, which are available in no round: asked here, once
+    // a batch, it need not be asked for each chain.
+    if (!memory_.intact(dma)) return stop_with("the ring's memory was taken away");
+    if (!settings_.event_index || !wants_kicks_) return false;
+    publish_event(false);
+    return look() && walk(dma, chain);
 }
 
 bool PackedRing::walk(memory::DmaSpace& dma, Chain& chain) {
@@ -88,8 +89,6 @@ bool PackedRing::walk(memory::DmaSpace& dma, Chain& chain) {
             return stop_with(why);
         }
     } while ((element.flags & kNext) != 0);
-    // Asked last: what was copied from memory that was taken away is not used.
-    if (!memory_.intact(dma)) return stop_with("the ring's memory was taken away");
     if (!taken(chain, entries)) return false;
     available_ = at;
     ChainBuilder::set_id(chain, element.id);  // 2.8.6: that of the last one counts

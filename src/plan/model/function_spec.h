@@ -94,6 +94,7 @@ struct FunctionSpec {
     IdentifierSpec identifier{};
     std::vector<uint64_t> values{};      // of the model's properties, in their order
     SettingValue settings{};             // of the model's settings: a group of them
+    bool lock_step = false;              // its machine has time: lock-step
     uint32_t total_vfs = 0;              // of a PF; 0 for a VF
     std::optional<uint32_t> vf_index{};  // of a VF, from 0
     uint8_t number = 0;                  // of a clone: its function number in the device

@@ -102,6 +102,7 @@ void settle_lock_step(const Fields& fields, Machine& machine) {
     if (machine.time != GuestTime::kLockStep) return;
     for (DeviceSpec& device : machine.devices) {
         device.isolation = Isolation::kProcess;
+        for (FunctionSpec& function : device.functions) function.lock_step = true;
         if (!device.is_vhost_user()) continue;
         fields.problem(fields.where("devices"),
                        fmt::format("device '{}' with transport: vhost-user on a machine with time: "

@@ -40,7 +40,7 @@ protected:
         auto made = make_socket_simulator(options, *loop_);
         ASSERT_TRUE(made) << made.error().message();
         simulator_ = std::move(*made);
-        ASSERT_TRUE(until([&] { return simulator_->ready(); }));
+        ASSERT_TRUE(until([&] { return simulator_->ready(); })) << "the program does not serve";
     }
     template <typename Condition>
     bool until(Condition condition) {
@@ -58,6 +58,7 @@ protected:
         });
     }
     Told ask(const SSTRequest& request, SimTime guest_time = 0) {
+        if (HasFatalFailure()) return {};
         submit(request, guest_time);
         EXPECT_TRUE(until([&] { return told_.count(ids_) != 0; }));
         return told_[ids_];

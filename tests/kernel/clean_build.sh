@@ -13,7 +13,11 @@ command -v sparse >/dev/null || { echo "SKIP: sparse is not installed (tools/set
 out=$(mktemp -d "${TMPDIR:-/tmp}/mimic-kernel.XXXXXX")
 trap 'rm -rf "$out"' EXIT
 
-"$tools/debs" module "$series" "$source" "$out" modules C=2 >"$out/path" 2>"$out/log" ||
+check=(C=2)
+# sparse 0.6.4 stops at the -march of a riscv64 kernel; what it would say of these sources it says on x86-64.
+[[ $series != *-riscv64 ]] || check=()
+
+"$tools/debs" module "$series" "$source" "$out" modules "${check[@]}" >"$out/path" 2>"$out/log" ||
     { cat "$out/log"; echo "$series: the module does not build"; exit 1; }
 # Progress is on stderr too; what compilers and sparse say names a place in a source.
 if grep -E '(warning|error):' "$out/log"; then
@@ -21,4 +25,4 @@ if grep -E '(warning|error):' "$out/log"; then
     exit 1
 fi
 [ -n "$(find "$out" -name '*.ko')" ] || { echo "$series: no module came out"; exit 1; }
-echo "$series: $(basename "$source") builds without warnings (W=1, sparse)"
+echo "$series: $(basename "$source") builds without warnings (W=1${check:+, sparse})"

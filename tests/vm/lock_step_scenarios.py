@@ -12,7 +12,7 @@ RUN = "cat /proc/sys/kernel/random/boot_id; date; cat /proc/uptime /proc/interru
 def write_file(arch, seed=42, run=RUN, devices=()):
     """A topology with one machine, `exact`, whose time is in lock-step; `devices` are lines of YAML."""
     lines = ["version: 1", "machine:", "  name: exact", f"  arch: {arch}", "  cpus: 1", "  memory: 256M",
-             "  time: lock-step", f"  seed: {seed}", f"  run: {run}", "  devices:" if devices else "", *devices]
+             "  time: lock-step", f"  seed: {seed}", f'  run: "{run}"', "  devices:" if devices else "", *devices]
     return "\n".join(lines) + "\n"
 
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "virtio_pci/device_state.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace mimic::virtio_pci {
@@ -23,26 +25,48 @@ constexpr uint64_t kEnabled = 1;
 constexpr uint64_t kBroken = 2;
 
 template <size_t kIndex>
-const reg::MapView& view_at() {
+const reg::MapView& state_at() {
     static constexpr reg::MapView kView = kStateMap<kStateSizes[kIndex]>.view();
     static_assert(kStateMap<kStateSizes[kIndex]>.valid());
     return kView;
 }
 
-template <size_t... kIndexes>
-const reg::MapView& find_view(uint32_t queues, std::index_sequence<kIndexes...>) {
-    const reg::MapView* found = nullptr;
-    ((found == nullptr && queues <= kStateSizes[kIndexes] ? void(found = &view_at<kIndexes>())
-                                                          : void()),
-     ...);
-    MIMIC_CHECK(found != nullptr);
-    return *found;
+template <size_t kIndex>
+const reg::MapView& notify_at() {
+    static constexpr reg::MapView kView = kNotifyMap<kStateSizes[kIndex]>.view();
+    static_assert(kNotifyMap<kStateSizes[kIndex]>.valid());
+    return kView;
 }
+
+/// The index of the map for that many queues.
+size_t map_index(uint32_t queues) {
+    const auto* const found = std::ranges::lower_bound(kStateSizes, queues);
+    MIMIC_CHECK(found != kStateSizes.end());
+    return static_cast<size_t>(found - kStateSizes.begin());
+}
+
+template <size_t... kIndexes>
+const reg::MapView& state_of(size_t index, std::index_sequence<kIndexes...>) {
+    constexpr std::array kViews = {&state_at<kIndexes>...};
+    return kViews[index]();
+}
+
+template <size_t... kIndexes>
+const reg::MapView& notify_of(size_t index, std::index_sequence<kIndexes...>) {
+    constexpr std::array kViews = {&notify_at<kIndexes>...};
+    return kViews[index]();
+}
+
+using Indexes = std::make_index_sequence<kStateSizes.size()>;
 
 }  // namespace
 
 const reg::MapView& state_view(uint32_t queues) {
-    return find_view(queues, std::make_index_sequence<kStateSizes.size()>());
+    return state_of(map_index(queues), Indexes());
+}
+
+const reg::MapView& notify_view(uint32_t queues) {
+    return notify_of(map_index(queues), Indexes());
 }
 
 DeviceState::DeviceState(const virtio::Device& device)

@@ -110,10 +110,31 @@ inline constexpr auto kStateMap = reg::make_map<DRIVER_FEATURES, kQueueBlock<kQu
      .bar = kBar,
      .bar_size_bytes = 0x2000});
 
+/// The notification addresses, for their names: no value is stored there.
+template <uint32_t kQueues>
+inline constexpr reg::Register kQueueNotify{
+    .name = "QUEUE_NOTIFY",
+    .offset = 0x00,
+    .width = 16,
+    .count = kQueues,
+    .stride = kQueues > 1 ? kNotifyMultiplier : 0,
+    .doc = "A write kicks the queue.",
+    .spec = "Virtio 1.3, 4.1.4.4",
+    .fields = {{"INDEX", 15, 0, reg::Access::kWo, 0, "Of the queue, as its place says, too."}}};
+
+template <uint32_t kQueues>
+inline constexpr auto kNotifyMap =
+    reg::make_map<kQueueNotify<kQueues>>({.name = "virtio_notify",
+                                          .doc = "Notification addresses.",
+                                          .spec = "Virtio 1.3, 4.1.4.4",
+                                          .bar = kBar,
+                                          .bar_size_bytes = 0x200});
+
 /// Numbers of queues for which there is a map, each with its index in the list of views.
 inline constexpr std::array<uint32_t, 8> kStateSizes = {1, 2, 4, 8, 16, 32, 64, kMaxQueues};
 
-/// The smallest map with room for `queues` (at most kMaxQueues).
+/// The smallest maps with room for `queues` (at most kMaxQueues).
 const reg::MapView& state_view(uint32_t queues);
+const reg::MapView& notify_view(uint32_t queues);
 
 }  // namespace mimic::virtio_pci

@@ -104,6 +104,7 @@ public:
           device_(std::move(device)),
           upstream_(*this),
           common_(*device_, device_->queue_count() + 1u, [this] { clear_isr(); }),
+          notify_(notify_view(device_->queue_count()), device_->name()),
           state_(*device_),
           isr_(device_->name()) {
         isr_.on_read<ISR_STATUS>([this](const reg::ReadEvent& event) {
@@ -189,6 +190,7 @@ private:
     std::unique_ptr<virtio::Device> device_;
     Upstream upstream_;
     CommonConfig common_;
+    reg::BankCore notify_;       // for the names: kicks do not pass it
     mutable DeviceState state_;  // what tools see: brought up to date when they look
     reg::Bank<kIsrMap> isr_;
     std::optional<ConfigWindow> window_;
@@ -304,6 +306,7 @@ std::vector<pci::RegisterBlock> VirtioFunction::register_blocks() const {
     std::vector<pci::RegisterBlock> blocks = {
         {.bar = kBar, .offset = kCommonOffset, .name = "virtio_pci", .registers = &common_.bank()},
         {.bar = kBar, .offset = kIsrOffset, .name = "virtio_isr", .registers = &isr_},
+        {.bar = kBar, .offset = kNotifyOffset, .name = "virtio_notify", .registers = &notify_},
         {.bar = kBar, .offset = kBarBytes, .name = "virtio_state", .registers = &state_.bank()}};
     for (virtio::RegisterBlock& one : device_->register_blocks()) {
         blocks.push_back({.bar = kBar,
@@ -315,13 +318,13 @@ std::vector<pci::RegisterBlock> VirtioFunction::register_blocks() const {
 }
 
 Status VirtioFunction::restore_registers(std::span<const reg::Snapshot> snapshots) {
-    constexpr size_t kOwn = 3;
+    constexpr size_t kOwn = 4;
     if (snapshots.size() < kOwn) {
         return fail(std::errc::invalid_argument, "{}: {} blocks of registers, want {} and its own",
                     name(), snapshots.size(), kOwn);
     }
     DeviceState saved(*device_);
-    MIMIC_TRY(saved.bank().restore(snapshots[2]));
+    MIMIC_TRY(saved.bank().restore(snapshots[3]));
     reset_device();
     MIMIC_TRY(isr_.restore(snapshots[1]));
     if (snapshots.size() > kOwn) MIMIC_TRY(device_->restore_registers(snapshots.subspan(kOwn)));

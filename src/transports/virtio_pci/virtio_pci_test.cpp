@@ -14,6 +14,7 @@
 
 MIMIC_MAP_TEST(VirtioPciCommon, mimic::virtio_pci::kCommonMap);
 MIMIC_MAP_TEST(VirtioPciIsr, mimic::virtio_pci::kIsrMap);
+MIMIC_MAP_TEST(VirtioPciNotify, mimic::virtio_pci::kNotifyMap<4>);
 MIMIC_MAP_TEST(VirtioPciState, mimic::virtio_pci::kStateMap<2>);
 
 namespace mimic::virtio_pci {
@@ -288,20 +289,23 @@ TEST(VirtioPci, KicksAreDoorbells) {
     EXPECT_EQ(rig.function->doorbell_interrupt(0, kNotifyOffset + 8), 3u);
     EXPECT_EQ(rig.function->doorbell_interrupt(0, kNotifyOffset + 12), std::nullopt);
     EXPECT_EQ(rig.function->doorbell_interrupt(0, kCommonOffset), std::nullopt);
+    const auto blocks = rig.function->register_blocks();
+    EXPECT_EQ(blocks[2].offset, kNotifyOffset);
+    EXPECT_TRUE(blocks[2].registers->snapshot().values.contains("QUEUE_NOTIFY[2]"));
 }
 
 TEST(VirtioPci, ToolsSeeTheRegistersByName) {
     Rig rig;
     ASSERT_TRUE(rig.guest->start());
     const auto blocks = rig.function->register_blocks();
-    ASSERT_EQ(blocks.size(), 3u);
+    ASSERT_EQ(blocks.size(), 4u);
     const auto values = blocks[0].registers->snapshot().values;
     EXPECT_EQ(values.at("NUM_QUEUES"), 3u);
     EXPECT_EQ(values.at("DEVICE_STATUS"), 0xfu);
     EXPECT_EQ(values.at("QUEUE_ENABLE"), 1u);
     ASSERT_TRUE(rig.guest->request(1, kHello));
     rig.function->register_blocks();
-    const auto state = blocks[2].registers->snapshot().values;
+    const auto state = blocks[3].registers->snapshot().values;
     EXPECT_EQ(state.at("DRIVER_FEATURES"), rig.device->driver_features());
     EXPECT_EQ(state.at("QUEUE[1].SIZE"), 16u);
     EXPECT_EQ(state.at("QUEUE[1].VECTOR"), 2u);
@@ -337,7 +341,7 @@ TEST(VirtioPci, ASavedStateThatDoesNotFitIsRefused) {
     std::vector<reg::Snapshot> saved;
     for (const auto& block : rig.function->register_blocks())
         saved.push_back(block.registers->snapshot());
-    EXPECT_FALSE(rig.function->restore_registers(std::span(saved).first(2)));
+    EXPECT_FALSE(rig.function->restore_registers(std::span(saved).first(3)));
     auto options = EchoDevice::default_options();
     options.queue_sizes = {64, 64, 16, 16, 16};
     Rig other(options);

@@ -22,29 +22,24 @@ def virtio_name(vm, bdf):
 
 
 def random_bytes(vm, bdf):
-    """Reads /dev/hwrng with the device of that function as the source: numbers that are not the same."""
+    """Reads /dev/hwrng from each virtio source: numbers that differ, and the function's device has interrupted for some."""
     name = virtio_name(vm, bdf)
-    sources = vm.shell(MACHINE, f"cat {RNG}/rng_available").split()
-    # virtio_rng.N: N is that of the driver, in the order of its probes.
-    mine = [one for one in sources if one.startswith("virtio_rng")]
-    check(mine, f"no virtio_rng in {sources}")
+    sources = [one for one in vm.shell(MACHINE, f"cat {RNG}/rng_available").split() if one.startswith("virtio_rng")]
+    check(sources, "no virtio_rng is available")
     script = f"""
         set -e
-        count() {{ grep -E "{name}-(input|virtqueues)|{name}$" /proc/interrupts |
+        count() {{ grep -E "{name}(-input)?$" /proc/interrupts |
                    awk '{{ for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) n += $i }} END {{ print n + 0 }}'; }}
-        total=0
-        for source in {" ".join(mine)}; do
+        before=$(count)
+        for source in {" ".join(sources)}; do
             echo $source >{RNG}/rng_current
-            before=$(count)
             dd if=/dev/hwrng of=/tmp/random bs=32 count=16 2>/dev/null
-            after=$(count)
             [ "$(wc -c </tmp/random)" = 512 ]
-            [ "$(hexdump -v -e '32/1 "%02x" "\\n"' /tmp/random | sort | uniq -d | wc -l)" = 0 ]
-            [ $before = $after ] || total=$((total + 1))
+            [ "$(hexdump -v -e '32/1 "%02x" "\\n"' /tmp/random | sort -u | wc -l)" = 16 ]
         done
-        echo $total
+        [ $(count) -gt $before ]
     """
-    equal(f"sources whose reads interrupt by {name}", "1", vm.shell(MACHINE, script))
+    vm.shell(MACHINE, script)
 
 
 def vectors(vm, bdf):

@@ -52,8 +52,9 @@ std::string probe_settings(const topology::Machine& machine) {
             drivers.insert(fmt::format("{} {} {}", model.driver.sysfs_class,
                                        model.driver.node_prefix, model.driver.tool));
         }
-        if (model.facts.vendor() != 0)
-            vendors.insert(fmt::format("0x{:04x}", model.facts.vendor()));
+        // Functions of these that no plan has are strays. QEMU's own virtio devices are none.
+        if (model.facts.vendor_id != 0)
+            vendors.insert(fmt::format("0x{:04x}", model.facts.vendor_id));
         const std::string registers = model.driver.tool.empty() ? peeks_of(model) : "";
         for (const topology::FunctionSpec& function : device.functions) {
             bdfs += " " + function.bdf.str();

@@ -110,5 +110,21 @@ TEST(ProbeSettings, NameDriversOfTheModels) {
     EXPECT_THAT(text, Not(HasSubstr("ID:"))) << "its tool prints the registers";
 }
 
+// QEMU's own virtio devices have the same vendor and are no strays.
+TEST(ProbeSettings, DoNotLookForStraysOfVirtio) {
+    unsigned found = 0;
+    for (const model::DeviceModel* one : devices::all_models()) {
+        if (!one->facts.is_virtio()) continue;
+        ++found;
+        const auto model = topology::parse(
+            fmt::format("version: 1\nmachine:\n  name: m\n  devices: [{{ name: a, model: {} }}]\n",
+                        one->facts.name),
+            "test.yaml", devices::all_models());
+        ASSERT_TRUE(model) << model.error().str();
+        EXPECT_THAT(probe_settings(model->machines.at(0)), HasSubstr("mimic_vendors=''\n"));
+    }
+    EXPECT_GT(found, 0u);
+}
+
 }  // namespace
 }  // namespace mimic::verify

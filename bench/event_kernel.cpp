@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <systemc>
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -76,7 +77,7 @@ struct Method : sc_core::sc_module {
     Methods& all;
 
     SC_HAS_PROCESS(Method);
-    Method(sc_core::sc_module_name name, Methods& methods) : sc_module(name), all(methods) {
+    Method(const sc_core::sc_module_name& name, Methods& methods) : sc_module(name), all(methods) {
         SC_METHOD(run);
     }
     void run() {
@@ -101,7 +102,7 @@ double systemc(unsigned chains, uint64_t events) {
 double apart(const std::function<double()>& measure) {
     int ends[2];
     std::fflush(nullptr);
-    if (::pipe(ends) != 0) std::abort();
+    if (::pipe2(ends, O_CLOEXEC) != 0) std::abort();
     const pid_t child = ::fork();
     if (child < 0) std::abort();
     if (child == 0) {

@@ -72,6 +72,12 @@ Status Adapter::serve() {
     return {};
 }
 
+uint64_t Adapter::cycles(uint64_t simulated_ticks) const {
+    __extension__ using Wide = unsigned __int128;
+    return static_cast<uint64_t>(Wide{simulated_ticks} * options_.clock_hz /
+                                 (Wide{ticks_per_ns_} * 1'000'000'000));
+}
+
 // Simulated time that may have passed by now, at kScaled.
 sc_time Adapter::allowed() const {
     const double ns = static_cast<double>((SteadyClock().now() - epoch_).count());
@@ -87,8 +93,9 @@ void Adapter::take_requests() {
         if (options_.pace == sim::Pace::kScaled) begin = std::max(begin, allowed());
         slot.submitted = ticks(begin) / ticks_per_ns_;
         if (options_.pace == sim::Pace::kLockStep) {
-            slot.submitted = slot.asked.submitted;
-            begin = std::max(begin, sc_time(static_cast<double>(slot.submitted), sc_core::SC_NS));
+            // Half of SystemC's 64 bits: what a client says must not make time wrap.
+            slot.submitted = std::min(slot.asked.submitted, (uint64_t{1} << 63) / ticks_per_ns_);
+            begin = std::max(begin, sc_time::from_value(slot.submitted * ticks_per_ns_));
         }
         slot.start.notify(begin - sc_core::sc_time_stamp());
     }
@@ -134,7 +141,7 @@ void Adapter::work(Slot& slot) {
 
 void Adapter::perform(Slot& slot) {
     SSTResponse response{};
-    const sc_time begin = sc_core::sc_time_stamp();
+    const uint64_t begin = ticks(sc_core::sc_time_stamp());
     try {
         response.status = transact(slot, response);
     } catch (const sc_core::sc_unwind_exception&) {
@@ -143,15 +150,12 @@ void Adapter::perform(Slot& slot) {
         std::cerr << name() << ": the target has failed: " << error.what() << '\n';
         response.status = SST_STATUS_ERROR;
     }
-    const uint64_t finished = ticks(sc_core::sc_time_stamp()) / ticks_per_ns_;
+    const uint64_t end = ticks(sc_core::sc_time_stamp());
+    const uint64_t finished = end / ticks_per_ns_;
     if (slot.asked.request.type == SST_REQ_COMPUTE && response.status == SST_STATUS_OK) {
-        const auto cycles = [&](const sc_time& time) {
-            return static_cast<uint64_t>(
-                time.to_seconds() * static_cast<double>(options_.clock_hz) + 0.5);
-        };
-        if (response.result == 0) response.result = cycles(sc_core::sc_time_stamp() - begin);
-        response.payload.compute.cycles = cycles(sc_core::sc_time_stamp() - begin);
-        response.payload.compute.timestamp = cycles(sc_core::sc_time_stamp());
+        response.payload.compute.cycles = cycles(end - begin);
+        response.payload.compute.timestamp = cycles(end);
+        if (response.result == 0) response.result = response.payload.compute.cycles;
     }
     server_->answer(
         slot.asked.ticket, response,
@@ -174,9 +178,9 @@ sst_status Adapter::transact(Slot& slot, SSTResponse& response) {
             return compute(request, response);
         case SST_REQ_CONFIGURE:
             if (!options_.configure_window) return SST_STATUS_INVALID;
-            return transport(tlm::TLM_WRITE_COMMAND, *options_.configure_window,
-                             request.payload.data, sizeof request.payload.config, request,
-                             response);
+            return transport({tlm::TLM_WRITE_COMMAND, *options_.configure_window,
+                              request.payload.data, sizeof request.payload.config},
+                             request, response);
         case SST_REQ_RESET:
             if (options_.reset) options_.reset();
             return SST_STATUS_OK;
@@ -204,8 +208,9 @@ sst_status Adapter::memory(SSTRequest& request, SSTResponse& response) {
     response.result = size;
     if (size == 0) return SST_STATUS_OK;  // no transaction of TLM is that short
     uint8_t* const data = read ? response.payload.data : request.payload.data + kWriteOffset;
-    return transport(read ? tlm::TLM_READ_COMMAND : tlm::TLM_WRITE_COMMAND,
-                     options_.memory_base + address, data, size, request, response);
+    return transport({read ? tlm::TLM_READ_COMMAND : tlm::TLM_WRITE_COMMAND,
+                      options_.memory_base + address, data, size},
+                     request, response);
 }
 
 sst_status Adapter::compute(SSTRequest& request, SSTResponse& response) {
@@ -213,18 +218,18 @@ sst_status Adapter::compute(SSTRequest& request, SSTResponse& response) {
     if (!options_.compute_window || request.payload.compute.compute_units > SST_MAX_COMPUTE_UNITS) {
         return SST_STATUS_INVALID;
     }
-    return transport(tlm::TLM_WRITE_COMMAND, *options_.compute_window, request.payload.data,
-                     SST_WORK_OFFSET + (work ? sizeof(sst_work) : 0), request, response);
+    const auto size = static_cast<uint32_t>(SST_WORK_OFFSET + (work ? sizeof(sst_work) : 0));
+    return transport({tlm::TLM_WRITE_COMMAND, *options_.compute_window, request.payload.data, size},
+                     request, response);
 }
 
-sst_status Adapter::transport(tlm::tlm_command command, uint64_t address, uint8_t* data,
-                              uint32_t size, const SSTRequest& request, SSTResponse& response) {
+sst_status Adapter::transport(Transfer transfer, const SSTRequest& request, SSTResponse& response) {
     tlm::tlm_generic_payload payload;
-    payload.set_command(command);
-    payload.set_address(address);
-    payload.set_data_ptr(data);
-    payload.set_data_length(size);
-    payload.set_streaming_width(size);
+    payload.set_command(transfer.command);
+    payload.set_address(transfer.address);
+    payload.set_data_ptr(transfer.data);
+    payload.set_data_length(transfer.size);
+    payload.set_streaming_width(transfer.size);
     RequestExtension extension;
     extension.request = &request;
     extension.response = &response;

@@ -83,13 +83,21 @@ private:
         uint64_t submitted = 0;  // simulated ns
     };
 
+    // The bytes of a transaction.
+    struct Transfer {
+        tlm::tlm_command command;
+        uint64_t address;
+        uint8_t* data;
+        uint32_t size;
+    };
+
     void work(Slot& slot);
     void perform(Slot& slot);
     sst_status transact(Slot& slot, SSTResponse& response);
     sst_status memory(SSTRequest& request, SSTResponse& response);
     sst_status compute(SSTRequest& request, SSTResponse& response);
-    sst_status transport(tlm::tlm_command command, uint64_t address, uint8_t* data, uint32_t size,
-                         const SSTRequest& request, SSTResponse& response);
+    sst_status transport(Transfer transfer, const SSTRequest& request, SSTResponse& response);
+    uint64_t cycles(uint64_t simulated_ticks) const;
     void take_requests();
     void step();
     void rest(Duration limit);

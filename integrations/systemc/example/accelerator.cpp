@@ -33,7 +33,7 @@ void Accelerator::b_transport(tlm::tlm_generic_payload& payload, sc_core::sc_tim
         std::memcpy(at, payload.get_data_ptr(), size);
     }
     // Left to the initiator: loosely timed.
-    delay += sc_core::sc_time(20.0 + (size + 7) / 8, sc_core::SC_NS);
+    delay += sc_core::sc_time(20 + (size + 7) / 8, sc_core::SC_NS);
     payload.set_response_status(tlm::TLM_OK_RESPONSE);
 }
 

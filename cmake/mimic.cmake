@@ -218,13 +218,14 @@ function(mimic_fuzzer name)
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout} COST ${arg_SECONDS})
 endfunction()
 
-# mimic_device(NAME [MODEL_ONLY | VIRTIO] [NAMESPACE name] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
+# mimic_device(NAME [MODEL_ONLY | VIRTIO] [NAMESPACE name] [MODEL lib] SOURCES a.cpp ... [PUBLIC deps ...] [PRIVATE deps ...])
 # The device in the folder of the caller: a library mimic_NAME, and its place in the only list of devices there is, which
 # is generated from these calls (src/devices/CMakeLists.txt). model.h of the folder holds NAMESPACE::kModel (mimic::NAME
 # unless said) and, unless MODEL_ONLY, declares NAMESPACE::make_function(), of a VIRTIO device NAMESPACE::make_device();
-# a dra.h, if it has one, NAMESPACE::kDra.
+# a dra.h, if it has one, NAMESPACE::kDra. MODEL: the library with the functions that kModel points to, if it does: programs
+# that only read topologies link that and not the device.
 function(mimic_device name)
-  cmake_parse_arguments(arg "MODEL_ONLY;VIRTIO" "NAMESPACE" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  cmake_parse_arguments(arg "MODEL_ONLY;VIRTIO" "NAMESPACE;MODEL" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   if(NOT arg_NAMESPACE)
     set(arg_NAMESPACE mimic::${name})
   endif()
@@ -232,6 +233,10 @@ function(mimic_device name)
     list(APPEND arg_PUBLIC mimic::virtio)
   else()
     list(APPEND arg_PUBLIC mimic::pci)
+  endif()
+  if(arg_MODEL)
+    list(APPEND arg_PUBLIC ${arg_MODEL})
+    set_property(GLOBAL APPEND PROPERTY MIMIC_MODEL_LIBRARIES ${arg_MODEL})
   endif()
   mimic_library(${name} SOURCES ${arg_SOURCES} PUBLIC mimic::model mimic::reg ${arg_PUBLIC}
     PRIVATE ${arg_PRIVATE})

@@ -38,12 +38,13 @@ struct Device {
 std::vector<Device> devices_of(const std::filesystem::path& root) {
     std::vector<Device> out;
     for (const model::DeviceModel* model : devices::all_models()) {
-        if (model->map == nullptr) continue;
-        const std::string folder = model->map->options.name;
-        Device device{*model->map, fmt::format("src/devices/{}/README.md", folder), ""};
+        const reg::MapView* const map = model->map != nullptr ? model->map : model->config_map;
+        if (map == nullptr) continue;
+        const std::string folder = map->options.name;
+        Device device{*map, fmt::format("src/devices/{}/README.md", folder), ""};
         // A folder outside of src/devices (MIMIC_DEVICE_FOLDERS) keeps its own documents.
         if (!root.empty() && !std::filesystem::exists(root / device.readme)) continue;
-        if (!model->driver.module_folder.empty()) {
+        if (model->map != nullptr && !model->driver.module_folder.empty()) {
             device.header = fmt::format("{}/{}_regs.h", model->driver.module_folder, folder);
         }
         out.push_back(std::move(device));

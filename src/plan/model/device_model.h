@@ -200,8 +200,9 @@ struct DeviceModel {
     DriverFacts driver{};
     std::span<const Property> properties{};
     std::span<const Expectation> expects{};
-    const reg::MapView* map = nullptr;  // registers of BAR 0; nullptr: none that are known
-    Settings settings{};                // keys of a device, not of VFs
+    const reg::MapView* map = nullptr;         // registers of BAR 0; nullptr: none that are known
+    const reg::MapView* config_map = nullptr;  // registers of a virtio device's configuration space
+    Settings settings{};                       // keys of a device, not of VFs
     /// What is wrong with a function whose keys are each right; nullptr: nothing can be. Pure.
     std::vector<SettingProblem> (*check)(const FunctionSpec& function) = nullptr;
 

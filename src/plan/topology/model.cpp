@@ -69,15 +69,18 @@ const Machine* Model::find_machine(std::string_view machine_name) const {
 
 namespace {
 
-/// Empty for a device that a test made without a model.
-std::string_view driver_of(const DeviceSpec& device) {
-    return device.model == nullptr ? "" : device.model->driver.name;
+/// Where the names of its kind are counted; empty for a device that a test made without a model.
+/// Virtio devices have one driver on PCI, and a class for each kind.
+std::string_view names_of(const DeviceSpec& device) {
+    if (device.model == nullptr) return "";
+    const model::DriverFacts& driver = device.model->driver;
+    return driver.sysfs_class.empty() ? driver.name : driver.sysfs_class;
 }
 
 /// True if `other` is probed before `device`: devices that are there at boot come first, each kind
 /// in order of addresses.
 bool is_probed_before(const DeviceSpec& other, const DeviceSpec& device) {
-    if (driver_of(other) != driver_of(device)) return false;
+    if (names_of(other) != names_of(device)) return false;
     if (other.plugged != device.plugged) return other.plugged;
     return other.functions.front().bdf < device.functions.front().bdf;
 }

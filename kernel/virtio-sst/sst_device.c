@@ -55,6 +55,20 @@ static u32 sst_device_queue_count(struct virtio_device *vdev,
 	return min_t(u32, count, num_possible_cpus());
 }
 
+/* Whether a reason is left: one reset is enough for several. */
+static bool sst_device_needs_reset(struct sst_device *dev,
+				   struct virtio_device *vdev)
+{
+	u32 i;
+
+	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return true;
+	for (i = 0; i < dev->queue_count; i++)
+		if (sst_queue_is_stuck(&dev->queues[i]))
+			return true;
+	return false;
+}
+
 /* A device that says so, or has lost all of its room, begins anew. */
 static void sst_device_recover(struct work_struct *work)
 {
@@ -62,7 +76,7 @@ static void sst_device_recover(struct work_struct *work)
 	/* Removal waits for this work before it lets go of the device. */
 	struct virtio_device *vdev = dev->vdev;
 
-	if (READ_ONCE(dev->removing))
+	if (READ_ONCE(dev->removing) || !sst_device_needs_reset(dev, vdev))
 		return;
 	dev_warn(&dev->base.dev, "resetting the device; requests in flight are cancelled\n");
 #ifdef CONFIG_PM_SLEEP
@@ -256,7 +270,7 @@ static void sst_device_drain(struct sst_device *dev)
 
 	do {
 		for (i = count = 0; i < dev->queue_count; i++)
-			count += sst_queue_outstanding(&dev->queues[i]);
+			count += sst_queue_wanted(&dev->queues[i]);
 		if (!count)
 			return;
 		msleep(1);

@@ -206,11 +206,17 @@ static void sst_queue_expire_list(struct sst_queue *queue,
 	}
 }
 
-/* Whether all of its room is taken by what nobody waits for: a reset helps. */
+/* Whether all of its room is taken by what nobody waits for. */
+static bool sst_queue_has_only_zombies(const struct sst_queue *queue)
+{
+	return queue->full && list_empty(&queue->in_flight) &&
+	       !list_empty(&queue->zombies);
+}
+
+/* A reset helps then. */
 static void sst_queue_unstick(struct sst_queue *queue)
 {
-	if (queue->full && list_empty(&queue->in_flight) &&
-	    !list_empty(&queue->zombies))
+	if (sst_queue_has_only_zombies(queue))
 		queue_work(system_freezable_wq, &queue->dev->recover);
 }
 
@@ -377,22 +383,58 @@ int sst_queue_submit(struct sst_queue *queue, struct list_head *calls)
 }
 
 /**
- * sst_queue_outstanding() - how many calls the device has, or their latency
+ * sst_queue_is_stuck() - whether only a reset helps
+ * @queue: the queue
+ */
+bool sst_queue_is_stuck(struct sst_queue *queue)
+{
+	unsigned long flags;
+	bool stuck;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	stuck = sst_queue_has_only_zombies(queue);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return stuck;
+}
+
+static u32 sst_queue_count(const struct list_head *list)
+{
+	struct list_head *item;
+	u32 count = 0;
+
+	list_for_each(item, list)
+		count++;
+	return count;
+}
+
+/**
+ * sst_queue_wanted() - how many calls wait for an answer, or their latency
+ * @queue: the queue
+ */
+u32 sst_queue_wanted(struct sst_queue *queue)
+{
+	unsigned long flags;
+	u32 count;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	count = sst_queue_count(&queue->in_flight) +
+		sst_queue_count(&queue->delayed);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return count;
+}
+
+/**
+ * sst_queue_outstanding() - the same, with those whose time is over
  * @queue: the queue
  */
 u32 sst_queue_outstanding(struct sst_queue *queue)
 {
-	struct list_head *item;
+	const u32 wanted = sst_queue_wanted(queue);
 	unsigned long flags;
-	u32 count = 0;
+	u32 count;
 
 	spin_lock_irqsave(&queue->lock, flags);
-	list_for_each(item, &queue->in_flight)
-		count++;
-	list_for_each(item, &queue->zombies)
-		count++;
-	list_for_each(item, &queue->delayed)
-		count++;
+	count = sst_queue_count(&queue->zombies);
 	spin_unlock_irqrestore(&queue->lock, flags);
-	return count;
+	return wanted + count;
 }

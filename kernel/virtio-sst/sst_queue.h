@@ -11,5 +11,7 @@ int sst_queue_submit(struct sst_queue *queue, struct list_head *calls);
 void sst_queue_collect(struct sst_queue *queue);
 void sst_queue_interrupt(struct virtqueue *vq);
 u32 sst_queue_outstanding(struct sst_queue *queue);
+u32 sst_queue_wanted(struct sst_queue *queue);
+bool sst_queue_is_stuck(struct sst_queue *queue);
 
 #endif /* SST_QUEUE_H */

@@ -191,9 +191,7 @@ int sst_reap_many(struct sst_file *file, struct sst_reap *reap, bool nonblock)
 		done += !ret;
 	}
 	reap->reaped = done;
-	if (done)
-		return 0;
-	return ret == -ERESTARTSYS ? -EINTR : ret;
+	return done ? 0 : ret;
 }
 
 /* Waits until an event is there. */
@@ -205,7 +203,7 @@ static int sst_reap_wait_event(struct sst_file *file)
 
 	if (!ret && !sst_events_are_there(file))
 		ret = -ENODEV;
-	return ret == -ERESTARTSYS ? -EINTR : ret;
+	return ret;
 }
 
 static int sst_reap_take_events(struct sst_file *file,

@@ -244,7 +244,5 @@ int sst_submit_batch(struct sst_file *file, struct sst_batch *batch,
 	}
 	kvfree(entries);
 	batch->submitted = done;
-	if (done)
-		return 0;
-	return ret == -ERESTARTSYS ? -EINTR : ret;
+	return done ? 0 : ret;
 }

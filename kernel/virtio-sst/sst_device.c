@@ -59,9 +59,16 @@ static u32 sst_device_queue_count(struct virtio_device *vdev,
 static bool sst_device_needs_reset(struct sst_device *dev,
 				   struct virtio_device *vdev)
 {
+	const u8 status = vdev->config->get_status(vdev);
 	u32 i;
 
-	if (vdev->config->get_status(vdev) & VIRTIO_CONFIG_S_NEEDS_RESET)
+	/* Stopped, or pulled out. */
+	if (!READ_ONCE(dev->running) || status == 0xff)
+		return false;
+	/* Reset by its bus; before Linux 7 nobody tells of that. */
+	if (!(status & VIRTIO_CONFIG_S_DRIVER_OK))
+		return true;
+	if (status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return true;
 	for (i = 0; i < dev->queue_count; i++)
 		if (sst_queue_is_stuck(&dev->queues[i]))

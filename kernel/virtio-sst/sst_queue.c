@@ -213,16 +213,16 @@ static bool sst_queue_has_only_zombies(const struct sst_queue *queue)
 	       !list_empty(&queue->zombies);
 }
 
-/* A reset helps then. */
-static void sst_queue_unstick(struct sst_queue *queue)
+/* Lets the device be reset if it needs that. */
+static void sst_queue_recover(struct sst_queue *queue)
 {
-	if (sst_queue_has_only_zombies(queue))
-		queue_work(system_freezable_wq, &queue->dev->recover);
+	queue_work(system_freezable_wq, &queue->dev->recover);
 }
 
 static void sst_queue_expire(struct timer_list *timer)
 {
 	struct sst_queue *queue = container_of(timer, struct sst_queue, expiry);
+	const u64 before = queue->counters.timeouts;
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
@@ -231,7 +231,8 @@ static void sst_queue_expire(struct timer_list *timer)
 		sst_queue_take_used(queue);
 		sst_queue_expire_list(queue, &queue->in_flight, true);
 		sst_queue_expire_list(queue, &queue->delayed, false);
-		sst_queue_unstick(queue);
+		if (queue->counters.timeouts != before)
+			sst_queue_recover(queue);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
@@ -322,7 +323,8 @@ static int sst_queue_add(struct sst_queue *queue, struct list_head *calls)
 		if (ret == -ENOSPC) {
 			WRITE_ONCE(queue->full, true);
 			queue->counters.full++;
-			sst_queue_unstick(queue);
+			if (sst_queue_has_only_zombies(queue))
+				sst_queue_recover(queue);
 		}
 		if (ret)
 			return count ? count : ret;

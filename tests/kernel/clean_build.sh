@@ -15,7 +15,8 @@ trap 'rm -rf "$out"' EXIT
 
 check=(C=2)
 # sparse 0.6.4 stops at the -march of a riscv64 kernel; what it would say of these sources it says on x86-64.
-[[ $series != *-riscv64 ]] || check=()
+# Nor can it parse the newest kernel's own headers.
+[[ $series != *-riscv64 && $series != newest ]] || check=()
 
 "$tools/debs" module "$series" "$source" "$out" modules "${check[@]}" >"$out/path" 2>"$out/log" ||
     { cat "$out/log"; echo "$series: the module does not build"; exit 1; }

@@ -240,9 +240,10 @@ private:
         if (queue_.outstanding() > 0) return;
         auto settings = guest_->settings();
         settings.indirect = agrees_indirect_;
-        settings.next_available = honest_ ? queue_.next_available() : input_.take<uint16_t>();
+        settings.position.next_available = honest_ ? queue_.next_available()
+                                                   : input_.take<uint16_t>();
         if ((turn_ & 1) != 0) {
-            settings.next_used = honest_ ? queue_.next_used() : input_.take<uint16_t>();
+            settings.position.next_used = honest_ ? queue_.next_used() : input_.take<uint16_t>();
         }
         FUZZ_REQUIRE(queue_.start(settings));
         ++turn_;

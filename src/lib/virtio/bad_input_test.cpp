@@ -209,7 +209,7 @@ std::string ring_name(const testing::TestParamInfo<bool>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Rings, BothRings, testing::Bool(), ring_name);
 
-// --- What only one layout has ------------------------------------------------------------------
+// --- What only one layout has ----------------------------------------------------------------
 
 class BadSplit : public testing::Test, public BadInput {
 protected:
@@ -347,8 +347,8 @@ TEST_F(BadPacked, ATableInATableIsABufferLikeAnother) {
 
 TEST_F(BadPacked, APlaceToGoOnBeyondTheRing) {
     auto settings = guest->settings();
-    settings.next_available = 0xffff;
-    settings.next_used = 0x7fff;
+    settings.position.next_available = 0xffff;
+    settings.position.next_used = 0x7fff;
     ASSERT_TRUE(queue.start(settings));
     guest->add_elements({{kBuffer, 4}});
     EXPECT_TRUE(queue.pop(memory));

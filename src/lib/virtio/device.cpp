@@ -100,7 +100,7 @@ BackendFaults* Device::backend_faults() const {
     return state_->backend_faults;
 }
 
-// --- Features and status -----------------------------------------------------------------------
+// --- Features and status ---------------------------------------------------------------------
 
 uint64_t Device::offered_features() const {
     const DeviceOptions& options = state_->options;
@@ -174,7 +174,7 @@ void Device::needs_reset(const char* why) {
     }
 }
 
-// --- Configuration -----------------------------------------------------------------------------
+// --- Configuration ---------------------------------------------------------------------------
 
 void Device::config_read(uint32_t offset, std::span<uint8_t> data) {
     thread_.check();
@@ -202,7 +202,7 @@ void Device::config_changed() {
     if (is_live() && state_->slot != nullptr) state_->slot->interrupt_config();
 }
 
-// --- Queues ------------------------------------------------------------------------------------
+// --- Queues ----------------------------------------------------------------------------------
 
 uint16_t Device::queue_count() const {
     return static_cast<uint16_t>(state_->queues.size());
@@ -214,13 +214,8 @@ bool Device::queue_enabled(uint16_t index) const {
     return index < queue_count() && state_->queues[index].queue.is_running();
 }
 
-void Device::enable_queue(uint16_t index, uint16_t size, const QueueAddresses& addresses) {
-    enable_queue(index, size, addresses, std::nullopt, std::nullopt);
-}
-
 void Device::enable_queue(uint16_t index, uint16_t size, const QueueAddresses& addresses,
-                          std::optional<uint16_t> next_available,
-                          std::optional<uint16_t> next_used) {
+                          const QueuePosition& position) {
     thread_.check();
     if (index >= queue_count() || queue_enabled(index)) return;
     Status status;
@@ -236,8 +231,7 @@ void Device::enable_queue(uint16_t index, uint16_t size, const QueueAddresses& a
                                                     .event_index = has(kEventIndex),
                                                     .indirect = has(kIndirectDesc),
                                                     .in_order = has(kInOrder),
-                                                    .next_available = next_available,
-                                                    .next_used = next_used});
+                                                    .position = position});
     }
     uint64_t suppressed = 0;
     if (!status && state_->slot != nullptr &&
@@ -277,7 +271,7 @@ void Device::kick(uint16_t index) {
     on_kick(index);
 }
 
-// --- Turns and batches -------------------------------------------------------------------------
+// --- Turns and batches -----------------------------------------------------------------------
 
 void Device::begin_turn() {
     thread_.check();

@@ -95,13 +95,11 @@ public:
 
     /// Queues. enable_queue() begins one: after FEATURES_OK, which say how it looks. Ignored, with
     /// a line in the log, for what cannot be (a size or an alignment that the specification
-    /// forbids, more entries than the device has, a queue that is enabled). The second form goes on
-    /// with one that somebody has used: see Queue::Settings.
+    /// forbids, more entries than the device has, a queue that is enabled).
     uint16_t queue_count() const;
     uint16_t max_queue_size(uint16_t index) const;
-    void enable_queue(uint16_t index, uint16_t size, const QueueAddresses& addresses);
     void enable_queue(uint16_t index, uint16_t size, const QueueAddresses& addresses,
-                      std::optional<uint16_t> next_available, std::optional<uint16_t> next_used);
+                      const QueuePosition& position = {});
     bool queue_enabled(uint16_t index) const;
     /// VIRTIO_F_RING_RESET, and the stop of a ring by vhost-user: after it the device uses none of
     /// the queue's buffers.

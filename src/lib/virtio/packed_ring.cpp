@@ -25,8 +25,9 @@ PackedRing::Position PackedRing::position(uint16_t value, uint32_t size) {
 
 PackedRing::PackedRing(const Queue::Settings& settings) : Ring(settings) {
     constexpr uint16_t kUnused = 1U << 15;  // 2.8.1: both counters start with 1
-    available_ = position(settings.next_available.value_or(kUnused), size());
-    used_ = settings.next_used ? position(*settings.next_used, size()) : available_;
+    available_ = position(settings.position.next_available.value_or(kUnused), size());
+    used_ = settings.position.next_used ? position(*settings.position.next_used, size())
+                                        : available_;
     memory_.set(RingMemory::kDescriptors, settings.addresses.descriptors,
                 uint64_t{settings.size} * sizeof(PackedDescriptor), memory::DmaAccess::kReadWrite);
     memory_.set(RingMemory::kDriver, settings.addresses.driver, kEventSize,

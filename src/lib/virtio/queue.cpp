@@ -38,14 +38,19 @@ Status check_settings(const Queue::Settings& settings) {
     return {};
 }
 
-// Moves `size` bytes between guest memory at `address` and `copy(guest bytes, how many are done)`,
-// in one piece where the memory is one. Returns how many could be moved.
+// Guest memory of a transfer, and which way it goes.
+struct Memory {
+    memory::DmaSpace& dma;
+    memory::DmaAccess access;
+};
+
+// Calls `copy(guest bytes, how many are done)` for `size` bytes at `address`, once where the memory
+// is one piece. Returns how many could be moved.
 template <typename Copy>
-size_t each_piece(memory::DmaSpace& dma, uint64_t address, size_t size, memory::DmaAccess access,
-                  Copy copy) {
-    if (const auto whole = dma.span(address, size, access)) {
+size_t each_piece(const Memory& memory, uint64_t address, size_t size, Copy copy) {
+    if (const auto whole = memory.dma.span(address, size, memory.access)) {
         copy(*whole, 0);
-        return dma.intact(address, size) ? size : 0;
+        return memory.dma.intact(address, size) ? size : 0;
     }
     // Two regions may meet within a buffer, at a page.
     size_t done = 0;
@@ -53,36 +58,46 @@ size_t each_piece(memory::DmaSpace& dma, uint64_t address, size_t size, memory::
         const uint64_t at = address + done;
         const auto piece = static_cast<size_t>(
             std::min<uint64_t>(size - done, kSmallPiece - at % kSmallPiece));
-        const auto bytes = dma.span(at, piece, access);
+        const auto bytes = memory.dma.span(at, piece, memory.access);
         if (!bytes) break;
         copy(*bytes, done);
-        if (!dma.intact(at, piece)) break;
+        if (!memory.dma.intact(at, piece)) break;
         done += piece;
     }
     return done;
 }
 
-// The same for bytes [offset, offset + size) of `segments`. `missing` gets whether memory was.
+// A part of `segments`, by bytes.
+struct Part {
+    const std::vector<Segment>& segments;
+    size_t offset;
+    size_t size;
+};
+struct Moved {
+    size_t bytes = 0;
+    bool missing = false;  // the segments had more, but it is no memory
+};
+
 template <typename Copy>
-size_t each_segment(memory::DmaSpace& dma, const std::vector<Segment>& segments, size_t offset,
-                    size_t size, memory::DmaAccess access, bool& missing, Copy copy) {
-    size_t done = 0;
-    for (const Segment& segment : segments) {
-        if (done == size) break;
+Moved each_segment(const Memory& memory, const Part& part, Copy copy) {
+    Moved moved;
+    size_t offset = part.offset;
+    for (const Segment& segment : part.segments) {
+        if (moved.bytes == part.size) break;
         if (offset >= segment.size) {
             offset -= segment.size;
             continue;
         }
-        const size_t part = std::min<size_t>(size - done, segment.size - offset);
-        const size_t moved = each_piece(
-            dma, segment.address + offset, part, access,
-            [&](std::span<std::byte> bytes, size_t within) { copy(bytes, done + within); });
-        done += moved;
+        const size_t size = std::min<size_t>(part.size - moved.bytes, segment.size - offset);
+        const size_t done = each_piece(
+            memory, segment.address + offset, size,
+            [&](std::span<std::byte> bytes, size_t within) { copy(bytes, moved.bytes + within); });
+        moved.bytes += done;
+        moved.missing = done != size;
+        if (moved.missing) break;
         offset = 0;
-        missing = moved != part;
-        if (missing) break;
     }
-    return done;
+    return moved;
 }
 
 }  // namespace
@@ -160,30 +175,28 @@ std::optional<Chain> Queue::pop(memory::DmaSpace& dma) {
 
 size_t Queue::read(memory::DmaSpace& dma, const Chain& chain, size_t offset,
                    std::span<std::byte> out) {
-    bool missing = false;
-    const size_t done = each_segment(dma, chain.readable(), offset, out.size(),
-                                     memory::DmaAccess::kRead, missing,
+    const Moved moved = each_segment({dma, memory::DmaAccess::kRead},
+                                     {chain.readable(), offset, out.size()},
                                      [&](std::span<std::byte> bytes, size_t at) {
                                          std::memcpy(out.data() + at, bytes.data(), bytes.size());
                                      });
-    if (missing && state_->is_ours(chain)) {
+    if (moved.missing && state_->is_ours(chain)) {
         state_->ring->break_queue("a readable buffer where no memory is");
     }
-    return done;
+    return moved.bytes;
 }
 
 size_t Queue::write(memory::DmaSpace& dma, const Chain& chain, size_t offset,
                     std::span<const std::byte> bytes) {
-    bool missing = false;
-    const size_t done = each_segment(dma, chain.writable(), offset, bytes.size(),
-                                     memory::DmaAccess::kWrite, missing,
+    const Moved moved = each_segment({dma, memory::DmaAccess::kWrite},
+                                     {chain.writable(), offset, bytes.size()},
                                      [&](std::span<std::byte> to, size_t at) {
                                          std::memcpy(to.data(), bytes.data() + at, to.size());
                                      });
-    if (missing && state_->is_ours(chain)) {
+    if (moved.missing && state_->is_ours(chain)) {
         state_->ring->break_queue("a writable buffer where no memory is");
     }
-    return done;
+    return moved.bytes;
 }
 
 void Queue::push(memory::DmaSpace& dma, Chain&& chain, uint32_t written) {

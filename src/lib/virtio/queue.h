@@ -22,6 +22,14 @@ struct QueueAddresses {
     uint64_t device = 0;  // used ring, or device event suppression
 };
 
+/// Where to go on with a queue that somebody has used: of a split ring indexes, of a packed one
+/// with the wrap counter in bit 15. Left out: a ring that nobody has used; next_used alone: one of
+/// which nothing is out.
+struct QueuePosition {
+    std::optional<uint16_t> next_available{};
+    std::optional<uint16_t> next_used{};
+};
+
 /// One virtqueue. Thread-bound to the device's loop. All that comes from guest memory is checked
 /// here: what a device gets is a Chain within bounds, or nothing and a queue that is broken().
 class Queue {
@@ -33,10 +41,7 @@ public:
         bool event_index = false;  // VIRTIO_F_EVENT_IDX
         bool indirect = false;     // VIRTIO_F_INDIRECT_DESC
         bool in_order = false;     // VIRTIO_F_IN_ORDER: the device pushes in the order of pop()
-        // Where to go on: of a split ring an index, of a packed one with the wrap counter in bit
-        // 15. Left out: a ring that nobody has used; next_used alone: one of which nothing is out.
-        std::optional<uint16_t> next_available{};
-        std::optional<uint16_t> next_used{};
+        QueuePosition position{};
     };
 
     Queue();

@@ -187,16 +187,16 @@ TEST_P(QueueTest, GoesOnWhereAnotherStood) {
     for (int i = 0; i < 3; ++i) queue.push(memory, std::move(queue.pop(memory).value()), 0);
     EXPECT_EQ(take_all().size(), 3U);
     auto settings = guest->settings();
-    settings.next_available = queue.next_available();
-    settings.next_used = queue.next_used();
+    settings.position.next_available = queue.next_available();
+    settings.position.next_used = queue.next_used();
     Queue other;
     ASSERT_TRUE(other.start(settings));
     const auto id = add({{kBuffers, 4}}, {});
     other.push(memory, std::move(other.pop(memory).value()), 0);
     EXPECT_THAT(take_all(), ElementsAre(GuestQueue::Used{*id, 0}));
     // Without next_used: nothing is out.
-    settings.next_available = other.next_available();
-    settings.next_used.reset();
+    settings.position.next_available = other.next_available();
+    settings.position.next_used.reset();
     ASSERT_TRUE(queue.start(settings));
     const auto last = add({{kBuffers, 4}}, {});
     queue.push(memory, std::move(queue.pop(memory).value()), 0);

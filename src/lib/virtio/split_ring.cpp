@@ -21,9 +21,9 @@ struct UsedEntry {
 
 SplitRing::SplitRing(const Queue::Settings& settings)
     : Ring(settings),
-      next_available_(settings.next_available.value_or(0)),
+      next_available_(settings.position.next_available.value_or(0)),
       known_available_(next_available_),
-      next_used_(settings.next_used.value_or(next_available_)) {
+      next_used_(settings.position.next_used.value_or(next_available_)) {
     const uint64_t entries = settings.size;
     const uint64_t event = settings.event_index ? 2 : 0;
     memory_.set(RingMemory::kDescriptors, settings.addresses.descriptors,

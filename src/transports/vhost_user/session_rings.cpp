@@ -236,7 +236,7 @@ Status Session::start_ring(Ring& ring) {
         std::memcpy(&ring.next_used, index->data(), sizeof ring.next_used);
     }
     device_.enable_queue(ring.index(), ring.size, {*descriptors, *driver, *used},
-                         ring.next_available, ring.next_used);
+                         {ring.next_available, ring.next_used});
     if (!device_.queue_enabled(ring.index()))
         return fail(std::errc::invalid_argument, "ring {} of {} entries at {:#x}, {:#x}, {:#x}",
                     ring.index(), ring.size, *descriptors, *driver, *used);

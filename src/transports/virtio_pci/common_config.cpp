@@ -140,8 +140,8 @@ Status CommonConfig::restore(const reg::Snapshot& registers, const DeviceState& 
         const QueueState queue = state.queue(i);
         queues_[i] = {queue.size, valid_vector(queue.vector), queue.addresses};
         if (queue.enabled)
-            device_.enable_queue(i, queue.size, queue.addresses, queue.next_available,
-                                 queue.next_used);
+            device_.enable_queue(i, queue.size, queue.addresses,
+                                 {queue.next_available, queue.next_used});
     }
     device_.set_status(status);
     show_features();

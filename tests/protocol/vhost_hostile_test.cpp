@@ -104,6 +104,7 @@ TEST_F(VhostHostileTest, RingsThatAreNotThereAreRefused) {
 
 TEST_F(VhostHostileTest, FeaturesThatWereNotOfferedAreRefused) {
     refused(Request::kSetFeatures, ~uint64_t{0});
+    EXPECT_EQ(client.ask(Request::kSetProtocolFeatures, uint64_t{1} << 12), 1u) << "INFLIGHT_SHMFD";
     refused(Request::kSetFeatures, client.features | virtio::feature(virtio::kRingReset));
 }
 

@@ -65,7 +65,7 @@ inline constexpr uint16_t kMaxVirtioId = 0x3f;  // 0x1080 and up are no ids of v
 inline constexpr Bar kVirtioPciBars[] = {{.index = 0, .size = 16384}, {.index = 1, .size = 4096}};
 inline constexpr Bar kVhostUserPciBars[] = {
     {.index = 1, .size = 4096},
-    {.index = 4, .size = 16384, .is_64bit = true, .prefetchable = true}};
+    {.index = 2, .size = 16384, .is_64bit = true, .prefetchable = true}};
 inline constexpr uint32_t kVhostUserClassCode = 0x078000;
 
 struct ModelFacts {

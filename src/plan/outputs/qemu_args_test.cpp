@@ -56,6 +56,40 @@ TEST(QemuArgs, EveryFunctionNeedsASocketThatFits) {
     EXPECT_FALSE(libvirt_xml(machine, context));
 }
 
+TEST(QemuArgs, AVhostUserDeviceIsQemusOwnBehindASocketThatDoesNotReconnect) {
+    const topology::Model model = parsed(
+        "version: 1\nmachine: {name: m, devices: [{name: rng0, model: virtio-rng, "
+        "transport: vhost-user}, {name: rng1, model: virtio-rng}]}");
+    const auto args = qemu_args(model.machines[0], default_context(model.machines[0], "/run/m"));
+    ASSERT_TRUE(args);
+    EXPECT_THAT(values(*args, "-chardev"), Contains("socket,id=vhost-rng0,path=/run/m/rng0.sock"));
+    std::vector<nlohmann::json> devices;
+    std::vector<std::string> ports;
+    for (const std::string& value : values(*args, "-device")) {
+        if (value.starts_with('{')) devices.push_back(nlohmann::json::parse(value));
+        if (value.starts_with("pcie-root-port")) ports.push_back(value);
+    }
+    ASSERT_EQ(devices.size(), 2u);
+    const nlohmann::json expected = {{"driver", "vhost-user-test-device-pci"},
+                                     {"id", "dev-rng0"},
+                                     {"bus", devices[0]["bus"]},
+                                     {"addr", "0.0"},
+                                     {"chardev", "vhost-rng0"},
+                                     {"virtio-id", 4},
+                                     {"num_vqs", 1},
+                                     {"vq_size", 8},
+                                     {"config_size", 0}};
+    EXPECT_EQ(devices[0], expected);
+    EXPECT_EQ(devices[1]["driver"], "vfio-user-pci");
+    ASSERT_EQ(ports.size(), 2u);
+    EXPECT_THAT(ports[0], HasSubstr(",hotplug=on,io-reserve=0,"));
+    EXPECT_THAT(ports[1], HasSubstr(",hotplug=off,"));
+    const auto xml = libvirt_xml(model.machines[0], default_context(model.machines[0], "/run/m"));
+    ASSERT_TRUE(xml);
+    EXPECT_THAT(*xml, HasSubstr("socket,id=vhost-rng0,path=/run/m/rng0.sock"));
+    EXPECT_THAT(*xml, HasSubstr("hotplug='on'"));
+}
+
 TEST(QemuArgs, HostilePathsStayInTheirPlace) {
     const topology::Model model = parsed(kOne);
     const topology::Machine& machine = model.machines[0];

@@ -321,6 +321,12 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     if (is_clone || is_external) refuse_keys(fields, state.keys.settings(), "of such a device");
     if (!is_external) refuse_external_keys(fields);
     if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
+    if (device.is_vhost_user()) {
+        const std::array<std::string_view, 1> key{"link"};
+        refuse_keys(fields, key,
+                    "with transport: vhost-user, where QEMU's function has 2.5 GT/s x1");
+        device.link = {.generation = 1, .width = 1};
+    }
     if (const auto isolation = fields.choice("isolation", kIsolations)) {
         device.isolation = static_cast<Isolation>(*isolation);
     }

@@ -69,6 +69,9 @@ TEST(Transport, VhostUserLooksLikeQemu) {
     EXPECT_EQ(device.functions.front().class_code, 0x078000u);
     EXPECT_EQ(device.functions.front().device_id, 0x1067);
     EXPECT_THAT(device.functions.front().bars, testing::ElementsAreArray(model::kVhostUserPciBars));
+    EXPECT_EQ(device.link, (Link{.generation = 1, .width = 1}));
+    EXPECT_THAT(problems("model: virtio-toy, transport: vhost-user, link: {speed: gen3}"),
+                testing::HasSubstr("'link' with transport: vhost-user"));
 }
 
 TEST(Transport, IsOfVirtioDevicesOnly) {

@@ -52,7 +52,8 @@ TopDevice read_device(const Json& json) {
     }
     const Json* const counters = service::find_member(json, "counters");
     if (counters == nullptr) return out;
-    for (const char* key : {"config_reads", "config_writes", "bar_reads", "bar_writes"})
+    for (const char* key :
+         {"config_reads", "config_writes", "bar_reads", "bar_writes", "virtio_kicks"})
         out.counters.accesses += service::uint_member(*counters, key).value_or(0);
     out.counters.interrupts = service::uint_member(*counters, "interrupts").value_or(0);
     for (const char* key : {"dma_read_bytes", "dma_write_bytes"})

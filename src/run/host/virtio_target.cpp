@@ -74,7 +74,8 @@ RegisterMap queue_map(const virtio::Device& device, uint16_t index, uint64_t off
     return map;
 }
 
-// A model that reads its configuration for us reads it without effect: virtio 1.3, 2.5 knows none.
+// Of a model without named registers. One that reads its configuration for us reads it without
+// effect: virtio 1.3, 2.5 knows none.
 RegisterMap config_map(virtio::Device& device, uint64_t offset) {
     RegisterMap map{"configuration", offset, {}};
     constexpr uint32_t kWord = 4;
@@ -146,6 +147,8 @@ control::TargetInfo VirtioTarget::info() const {
                      {"session_interrupts", session.interrupts},
                      {"session_errors", session.errors},
                      {"session_protocol_faults", session.protocol_faults}};
+    for (const virtio::Counter& one : device.counters())
+        info.counters.emplace_back(one.name, one.value);
     return info;
 }
 
@@ -157,7 +160,11 @@ std::vector<RegisterMap> VirtioTarget::state() {
     std::vector<RegisterMap> maps{common(device)};
     for (uint16_t i = 0; i < device.queue_count(); ++i)
         maps.push_back(queue_map(device, i, kQueuesAt + i * kQueueBytes));
-    if (device.options().config_size != 0) maps.push_back(config_map(device, kConfigAt));
+    const auto blocks = device.register_blocks();
+    for (const virtio::RegisterBlock& block : blocks)
+        maps.push_back(pci::bank_map(block.name, kConfigAt, *block.registers));
+    if (blocks.empty() && device.options().config_size != 0)
+        maps.push_back(config_map(device, kConfigAt));
     return maps;
 }
 

@@ -128,10 +128,7 @@ Session::Outcome Session::carry_out(Request request) {
             stop_all_rings();
             return no_fds();
         case Request::kGetProtocolFeatures:
-            return on_get_u64(protocol(kProtocolMq) | protocol(kProtocolReplyAck) |
-                              protocol(kProtocolBackendReq) | protocol(kProtocolConfig) |
-                              protocol(kProtocolResetDevice) |
-                              protocol(kProtocolConfigureMemSlots) | protocol(kProtocolStatus));
+            return on_get_u64(offered_protocol());
         case Request::kSetProtocolFeatures:
             return on_set_protocol_features();
         case Request::kGetQueueNum:

@@ -157,6 +157,7 @@ private:
         return (protocol_features_ & protocol(protocol_feature)) != 0;
     }
     uint64_t offered_features() const;
+    uint64_t offered_protocol() const;
     void unmap(std::function<bool(size_t)> unmap_some);
     void watch_again();
     void watch_half_message();

@@ -50,6 +50,14 @@ uint64_t Session::offered_features() const {
     return (device_.offered_features() & ~kNotByVhostUser) | feature(kProtocolFeaturesBit);
 }
 
+// QEMU warns of CONFIG where it expects no configuration.
+uint64_t Session::offered_protocol() const {
+    const uint64_t config = device_.options().config_size != 0 ? protocol(kProtocolConfig) : 0;
+    return config | protocol(kProtocolMq) | protocol(kProtocolReplyAck) |
+           protocol(kProtocolBackendReq) | protocol(kProtocolResetDevice) |
+           protocol(kProtocolConfigureMemSlots) | protocol(kProtocolStatus);
+}
+
 Result<uint64_t> Session::u64() {
     return body_of<uint64_t>(channel_);
 }
@@ -84,7 +92,11 @@ Session::Outcome Session::on_set_features() {
 
 Session::Outcome Session::on_set_protocol_features() {
     MIMIC_TRY(no_fds());
-    MIMIC_ASSIGN_OR_RETURN(protocol_features_, u64());
+    MIMIC_ASSIGN_OR_RETURN(const uint64_t features, u64());
+    if ((features & ~offered_protocol()) != 0)
+        return fail(std::errc::invalid_argument, "protocol features {:#x} that were not offered",
+                    features & ~offered_protocol());
+    protocol_features_ = features;
     return {};
 }
 

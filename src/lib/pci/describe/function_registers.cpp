@@ -64,23 +64,6 @@ RegisterMap msix_pending(const MsixTable& table, uint64_t offset) {
     return map;
 }
 
-RegisterMap block_map(const RegisterBlock& block) {
-    RegisterMap map{block.name, block.offset, {}};
-    for (reg::RegisterValue& value : reg::dump(*block.registers)) {
-        DescribedRegister one;
-        one.name = std::move(value.name);
-        one.offset = block.offset + value.offset;
-        one.width = value.width;
-        one.value = value.value;
-        one.doc = value.doc;
-        one.fields.reserve(value.fields.size());
-        for (reg::FieldValue& field : value.fields)
-            one.fields.push_back({std::move(field.name), field.hi, field.lo, field.value, ""});
-        map.registers.push_back(std::move(one));
-    }
-    return map;
-}
-
 void add_msix(Function& function, std::vector<BarRegisters>& bars) {
     const MsixTable* const table = function.msix_table();
     const uint32_t cap = function.config().find_capability(regs::CAP_ID_MSIX);
@@ -106,6 +89,23 @@ std::optional<uint64_t> address_of(const Function& function, unsigned bar) {
 
 }  // namespace
 
+RegisterMap bank_map(std::string name, uint64_t offset, const reg::BankCore& bank) {
+    RegisterMap map{std::move(name), offset, {}};
+    for (reg::RegisterValue& value : reg::dump(bank)) {
+        DescribedRegister one;
+        one.name = std::move(value.name);
+        one.offset = offset + value.offset;
+        one.width = value.width;
+        one.value = value.value;
+        one.doc = value.doc;
+        one.fields.reserve(value.fields.size());
+        for (reg::FieldValue& field : value.fields)
+            one.fields.push_back({std::move(field.name), field.hi, field.lo, field.value, ""});
+        map.registers.push_back(std::move(one));
+    }
+    return map;
+}
+
 std::vector<uint8_t> config_bytes(const Function& function) {
     std::vector<uint8_t> bytes(function.config().size());
     function.config().read(0, bytes);
@@ -122,7 +122,7 @@ std::vector<BarRegisters> bar_registers(Function& function, std::optional<unsign
     for (const RegisterBlock& block : function.register_blocks()) {
         for (BarRegisters& one : bars)
             if (one.bar == block.bar && block.registers != nullptr)
-                one.maps.push_back(block_map(block));
+                one.maps.push_back(bank_map(block.name, block.offset, *block.registers));
     }
     add_msix(function, bars);
     for (BarRegisters& one : bars) {

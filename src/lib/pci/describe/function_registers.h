@@ -10,6 +10,7 @@
 
 #include "pci/describe/config_describe.h"
 #include "pci/function/function.h"
+#include "reg/bank.h"
 
 namespace mimic::pci {
 
@@ -28,6 +29,9 @@ struct BarRegisters {
     std::optional<uint64_t> address;  // on the bus, if the guest gave it one
     std::vector<RegisterMap> maps;    // in the order of their offsets
 };
+
+/// The registers of a bank, from `offset` on.
+RegisterMap bank_map(std::string name, uint64_t offset, const reg::BankCore& bank);
 
 /// Configuration space as it is stored, for describe_config(). On the loop of `function`.
 std::vector<uint8_t> config_bytes(const Function& function);

@@ -146,11 +146,10 @@ void SocketSimulator::write(const SSTRequest& request, uint64_t id, uint32_t fla
     if (owed_ == 0) last_sign_ = loop_.now();
 }
 
-// A request alone leaves at once; of more than that, the turn's leave together.
+// All requests of a turn leave together: a kick brings many.
 void SocketSimulator::flush_soon() {
-    if (taking_) return;
-    if (owed_ <= 1) return flush_now();
-    if (!flush_timer_.is_pending()) flush_timer_.post(loop_, [this] { flush_now(); });
+    if (taking_ || flush_timer_.is_pending()) return;
+    flush_timer_.post(loop_, [this] { flush_now(); });
 }
 
 void SocketSimulator::flush_now() {

@@ -15,6 +15,8 @@
 namespace mimic::outputs {
 namespace {
 
+/// That a device may take for an answer; QEMU's own 5 s are little for a simulator on a busy host.
+constexpr unsigned kLockStepPatienceMs = 60'000;
 constexpr size_t kMaxSocketPath = 107;  // sun_path is 108 bytes with its NUL
 
 using Args = std::vector<std::string>;
@@ -303,7 +305,8 @@ std::vector<QemuPort> qemu_ports(const topology::Machine& machine) {
                 {.name = function.name,
                  .bdf = function.bdf,
                  .multifunction = function.bdf.function == 0 && device.functions.size() > 1,
-                 .vhost = vhost_of(device, function)});
+                 .vhost = vhost_of(device, function),
+                 .lock_step = function.lock_step});
         }
         out.push_back(std::move(one));
     }
@@ -344,6 +347,7 @@ std::string function_device_json(const std::string& port_id, const QemuFunction&
     if (function.multifunction) json["multifunction"] = true;
     if (!function.vhost) {
         json["socket"] = {{"type", "unix"}, {"path", socket_path}};
+        if (function.lock_step) json["x-msg-timeout"] = kLockStepPatienceMs;
     } else {
         // Feature bits, among them packed and in_order, are the backend's to offer.
         json["chardev"] = "vhost-" + function.name;

@@ -174,6 +174,20 @@ TEST(QemuArgs, LockStepCountsInstructions) {
     EXPECT_THAT(values(*without, "-icount"), testing::IsEmpty());
 }
 
+TEST(QemuArgs, AGuestInLockStepHasPatienceWithItsDevices) {
+    const std::string start = "version: 1\nmachine: {name: m, cpus: 1, ";
+    const std::string end = "devices: [{name: gpu0, model: mock-accel}]}";
+    const auto patient = [&](const std::string& keys) {
+        const topology::Model model = parsed(start + keys + end);
+        const auto args = qemu_args(model.machines[0], default_context(model.machines[0], "/r"));
+        EXPECT_TRUE(args);
+        const auto devices = values(*args, "-device");
+        return devices.back().find("\"x-msg-timeout\":60000") != std::string::npos;
+    };
+    EXPECT_TRUE(patient("time: lock-step, "));
+    EXPECT_FALSE(patient(""));
+}
+
 TEST(QemuArgs, IdsAreUniqueAndBusesExistBeforeUse) {
     for (const auto& file : topology::good_files()) {
         const auto model = topology::load(file.string(), devices::all_models());

@@ -104,7 +104,7 @@ foreach(pc ${pc_files})
 endforeach()
 
 # --- runtime -------------------------------------------------------------------------------------------------------
-foreach(program mimic mimic-dra mock-accel-server)
+foreach(program mimic mimic-dra mimic-sim mock-accel-server)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
   endif()
@@ -125,6 +125,9 @@ foreach(folder kernel guest examples)
       PATTERN "modules.order" EXCLUDE PATTERN ".tmp_*" EXCLUDE PATTERN "__pycache__" EXCLUDE)
   endif()
 endforeach()
+# Where examples/simulators looks for it.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/integrations/python DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic/integrations
+  COMPONENT data PATTERN "__pycache__" EXCLUDE)
 # The pages that `mimic --help` names, and what they show. Their links to the sources lead nowhere there.
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
   DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT data)

@@ -22,7 +22,7 @@ foreach(library ${public_libraries})
   get_target_property(folder mimic_${library} SOURCE_DIR)
   # Below its group, as an #include has it: src/lib/sim/socket is sim/socket.
   file(RELATIVE_PATH place ${PROJECT_SOURCE_DIR}/src ${folder})
-  string(REGEX REPLACE "^[^/]+/" "" place ${place})
+  string(REGEX REPLACE "^[^/]+/(.*)$" "\\1" place ${place})
   install(DIRECTORY ${folder}/
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${place} COMPONENT devel
     FILES_MATCHING PATTERN "*.h" PATTERN "test_*.h" EXCLUDE)

@@ -2,6 +2,7 @@
 // ChainBuilder: how rings fill a Chain, with the rules that both layouts share. Internal.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "virtio/chain.h"

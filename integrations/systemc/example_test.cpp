@@ -12,7 +12,8 @@ namespace {
 class SystemcExample : public SystemcProgram {
 protected:
     void start(const std::vector<std::string>& arguments = {}, bool lock_step = false) {
-        // Another build of it, such as one for SystemC 3.0.
+        // Another build of it, such as one for SystemC 3.0. Nothing here sets the environment.
+        // NOLINTNEXTLINE(concurrency-mt-unsafe)
         const char* const other = std::getenv("MIMIC_SYSTEMC_EXAMPLE");
         run(other != nullptr ? other : MIMIC_SYSTEMC_EXAMPLE, arguments, lock_step);
     }

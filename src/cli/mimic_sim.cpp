@@ -3,6 +3,7 @@
 // ended by a signal, 1 failure (ping: an answer was not as the protocol wants it), 2 wrong usage.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <future>
 #include <thread>
 
@@ -286,9 +287,7 @@ int run_ping(const sim_server::PingOptions& options) {
     return good ? 0 : kFailure;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
     CLI::App app("Simulators of accelerators on UNIX sockets.\ndocs/simulators.md says more.",
                  "mimic-sim");
     app.set_version_flag("--version", std::string("mimic-sim ") + kVersion);
@@ -317,4 +316,15 @@ int main(int argc, char** argv) {
     if (serve_command->parsed()) return serve(words);
     options.timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(timeout));
     return run_ping(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& error) {
+        // We throw nothing; this is a library's, such as out of memory.
+        return complain(kFailure, error.what());
+    }
 }

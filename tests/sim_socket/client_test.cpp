@@ -365,6 +365,28 @@ TEST_F(SocketClient, LockStepWaitsNoLongerThanItsLimit) {
     peer.permits = 1000;
 }
 
+TEST_F(SocketClient, LockStepAnswersNoDeviceWhenThePeerDies) {
+    std::atomic<bool> die{true};
+    PeerServer server(folder_.path(), [&](int fd) {
+        SSTRequest request;
+        while (testing::read_exactly(fd, &request, sizeof request)) {
+            if (request.type == SST_REQ_COMPUTE && die.exchange(false)) return;
+            const SSTResponse response = seed_answer(request);
+            if (!testing::write_exactly(fd, &response, sizeof response)) return;
+        }
+    });
+    SocketOptions options;
+    options.lock_step = true;
+    connect(options);
+    submit(request_of(SST_REQ_COMPUTE, 1));
+    ASSERT_EQ(answers_.size(), 1u);
+    EXPECT_EQ(answers_[0].status, SST_STATUS_NO_DEVICE);
+    ASSERT_TRUE(ready());
+    submit(request_of(SST_REQ_COMPUTE, 2));
+    ASSERT_EQ(answers_.size(), 2u);
+    EXPECT_EQ(answers_[1].status, SST_STATUS_OK);
+}
+
 TEST(SocketOptions, AreChecked) {
     const auto loop = EventLoop::create().value();
     EXPECT_EQ(make_socket_simulator({}, *loop).error().code(), std::errc::invalid_argument);

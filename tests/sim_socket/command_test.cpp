@@ -27,6 +27,7 @@ def latency(work):
 class Command : public ::testing::Test {
 protected:
     void SetUp() override {
+        // NOLINTNEXTLINE(concurrency-mt-unsafe): there are no other threads yet
         ::setenv("PYTHONPATH", MIMIC_PYTHON_PACKAGE, 1);
         std::ofstream(folder_.path("model.py")) << kModel;
     }

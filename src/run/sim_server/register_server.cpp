@@ -32,6 +32,7 @@ private:
     void on_fd_ready(uint32_t events) override;
     void take_accesses();
     void take(const RegisterRequest& request);
+    void answer_part();
     void answer(bool success, uint64_t data);
     void close();
 
@@ -137,16 +138,14 @@ void Connection::take_accesses() {
     if (!stream_ || busy_) return;
     if (ended_) {
         if (stream_.in_size() != 0) {  // a part of one
-            ++server_.count().malformed;
-            answer(false, 0);
+            answer_part();
         }
         return close();
     }
     if (stream_.in_size() == 0) return patience_.cancel();
     if (patience_.is_pending()) return;
     patience_.start(server_.loop(), server_.options().patience, [this] {
-        ++server_.count().malformed;
-        answer(false, 0);
+        answer_part();
         close();
     });
 }
@@ -177,6 +176,12 @@ void Connection::take(const RegisterRequest& request) {
                 if (Connection* const later = weak.get()) later->take_accesses();
             });
     });
+}
+
+void Connection::answer_part() {
+    ++server_.count().malformed;
+    ++server_.count().parts;
+    answer(false, 0);
 }
 
 void Connection::answer(bool success, uint64_t data) {

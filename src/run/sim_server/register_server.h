@@ -47,6 +47,7 @@ public:
         uint64_t requests = 0;
         uint64_t answers = 0;
         uint64_t malformed = 0;  // answered with success 0
+        uint64_t parts = 0;      // of these: those that did not come in whole
         size_t clients = 0;
     };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim_server/stats.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -22,19 +23,25 @@ std::string escaped(std::string_view text) {
     return result;
 }
 
-// One family; `value` is called for each server of both kinds.
+struct Family {
+    std::string_view name, type, help;
+};
+
+// A sample for each server of both kinds.
 template <typename OfSimulator, typename OfRegisters>
-void family(std::string& text, const Servers& servers, std::string_view name, std::string_view type,
-            std::string_view help, OfSimulator of_simulator, OfRegisters of_registers) {
-    text += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+std::string samples(const Servers& servers, const Family& family, OfSimulator of_simulator,
+                    OfRegisters of_registers) {
+    std::string text = fmt::format("# HELP {} {}\n# TYPE {} {}\n", family.name, family.help,
+                                   family.name, family.type);
     const auto sample = [&](const std::string& path, std::string_view protocol, uint64_t value) {
-        text += fmt::format("{}{{socket=\"{}\",protocol=\"{}\"}} {}\n", name, escaped(path),
+        text += fmt::format("{}{{socket=\"{}\",protocol=\"{}\"}} {}\n", family.name, escaped(path),
                             protocol, value);
     };
     for (const auto& server : servers.simulators)
         sample(server->path(), "virtio", of_simulator(*server));
     for (const auto& server : servers.registers)
         sample(server->path(), "registers", of_registers(server->counters()));
+    return text;
 }
 
 }  // namespace
@@ -59,31 +66,36 @@ std::string stats_line(const Servers& servers) {
 std::string metrics_text(const Servers& servers) {
     using Registers = RegisterServer::Counters;
     std::string text;
-    family(
-        text, servers, "mimic_sim_clients", "gauge", "Clients that are connected now.",
+    text += samples(
+        servers, {"mimic_sim_clients", "gauge", "Clients that are connected now."},
         [](const SimServer& server) { return server.counters().clients; },
         [](const Registers& counters) { return counters.clients; });
-    family(
-        text, servers, "mimic_sim_connections_total", "counter", "Clients that have connected.",
+    text += samples(
+        servers, {"mimic_sim_connections_total", "counter", "Clients that have connected."},
         [](const SimServer& server) { return server.counters().connections; },
         [](const Registers& counters) { return counters.connections; });
-    family(
-        text, servers, "mimic_sim_requests_total", "counter", "Requests that came in whole.",
+    text += samples(
+        servers, {"mimic_sim_requests_total", "counter", "Requests that came in whole."},
         [](const SimServer& server) { return server.counters().requests; },
         [](const Registers& counters) { return counters.requests; });
-    family(
-        text, servers, "mimic_sim_answers_total", "counter", "Answers, those to parts included.",
+    text += samples(
+        servers, {"mimic_sim_answers_total", "counter", "Answers, those to parts included."},
         [](const SimServer& server) { return server.counters().answers; },
         [](const Registers& counters) { return counters.answers; });
-    family(
-        text, servers, "mimic_sim_malformed_total", "counter",
-        "Requests that did not come in whole, or that no device understands.",
+    text += samples(
+        servers,
+        {"mimic_sim_malformed_total", "counter",
+         "Requests that did not come in whole, or that no device understands."},
         [](const SimServer& server) { return server.counters().malformed; },
         [](const Registers& counters) { return counters.malformed; });
-    family(
-        text, servers, "mimic_sim_in_flight", "gauge", "Requests that wait for simulated time.",
+    text += samples(
+        servers, {"mimic_sim_in_flight", "gauge", "Requests that wait for simulated time."},
         [](const SimServer& server) { return uint64_t{server.in_flight()}; },
-        [](const Registers& counters) { return counters.requests - counters.answers; });
+        // Parts are answered, too.
+        [](const Registers& counters) {
+            const uint64_t whole = counters.answers - std::min(counters.answers, counters.parts);
+            return counters.requests - whole;
+        });
     return text;
 }
 

@@ -24,7 +24,7 @@ constexpr int kLooks = 100;  // a second for a program to tidy up; arbitrary
     if (::getppid() != parent) ::_exit(kExecFailed);  // it had gone before that
     sigset_t none;
     ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
     ::signal(SIGPIPE, SIG_DFL);
     const int empty = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
     ::dup2(empty, STDIN_FILENO);
@@ -45,6 +45,7 @@ void watch_it_end(std::shared_ptr<Child> child, TaskRunner& runner, int looks) {
 
 Result<Child> Child::start(const std::vector<std::string>& command) {
     std::vector<char*> argv;
+    argv.reserve(command.size() + 1);
     for (const auto& word : command) argv.push_back(const_cast<char*>(word.c_str()));
     argv.push_back(nullptr);
     const pid_t parent = ::getpid();

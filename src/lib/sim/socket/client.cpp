@@ -3,7 +3,7 @@
 
 #include <sys/epoll.h>
 
-#include <cstring>
+#include <cstdlib>
 #include <utility>
 
 #include "base/private_files.h"
@@ -38,6 +38,7 @@ Status check_socket_options(const SocketOptions& options) {
 
 // A folder that nobody else can reach, for the socket of a command that was given none.
 Result<std::string> make_socket_folder() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here calls setenv(3)
     const char* const runtime = std::getenv("XDG_RUNTIME_DIR");
     std::string pattern = fmt::format("{}/mimic-sim-XXXXXX",
                                       runtime && *runtime ? runtime : "/tmp");

@@ -87,6 +87,7 @@ void SocketSimulator::connected(UniqueFd fd) {
     }
     retry_timer_.cancel();
     ++counters_.connections;
+    late_.clear();  // their answers went with the former
     connected_at_ = loop_.now();
     if (offer() == 0) return hello_answered(0);
     state_ = State::kAsking;
@@ -137,7 +138,6 @@ void SocketSimulator::close() {
     watches_output_ = pipelined_ = timed_ = reset_wanted_ = false;
     owed_ = 0;
     queue_.clear();
-    late_.clear();
     flush_timer_.cancel();
 }
 

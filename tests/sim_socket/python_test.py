@@ -121,7 +121,8 @@ class Served(unittest.TestCase):
                 request = Request(type, 10 + type, 20 + type, 0xFFFC, protocol.memory(0, 8))
                 self.assertEqual(sock.send(request.to_bytes()), 4104)
                 response = mimic_sim.Response.from_bytes(sock.recv(4112, socket.MSG_WAITALL))
-                self.assertEqual((response.request_id, response.user_data, response.reserved), (10 + type, 20 + type, 0))
+                got = (response.request_id, response.user_data, response.reserved)
+                self.assertEqual(got, (10 + type, 20 + type, 0))
 
     def test_with_a_client(self):
         self.serve(Device(function=lambda work: 10 * work.units))

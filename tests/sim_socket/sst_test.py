@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""integrations/sst with a real sst-core: built against the one whose sst-config is on the PATH (or in tools/sst's cache),
-and run with both examples. Skipped, with words, where there is none: no package of it exists.
+"""integrations/sst with a real sst-core: built against the one whose sst-config is on the PATH (or in the cache of
+tools/sst), and run with both examples. Skipped, with words, where there is none: no package of it exists.
 
 usage: sst_test.py BIN SOURCE BUILD"""
 

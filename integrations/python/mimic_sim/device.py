@@ -121,7 +121,8 @@ class Device:
 
     def _moved(self, size, time):
         bandwidth = self.parameters[Param.MEMORY_BANDWIDTH]
-        return time + self.parameters[Param.MEMORY_LATENCY_NS] + (-(-size * 1_000_000_000 // bandwidth) if bandwidth else 0)
+        transfer = -(-size * 1_000_000_000 // bandwidth) if bandwidth else 0
+        return time + self.parameters[Param.MEMORY_LATENCY_NS] + transfer
 
     def read(self, request, time):
         if request.size > protocol.MAX_DATA_SIZE:

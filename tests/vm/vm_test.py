@@ -21,6 +21,7 @@ import regs_scenarios
 import riscv_scenarios
 import scale_scenarios
 import trace_scenarios
+import vhost_scenarios
 import virtio_scenarios
 import web_scenarios
 from guest import Failure, Topology, check, equal
@@ -227,6 +228,7 @@ SCENARIOS = {
     **riscv_scenarios.SCENARIOS,
     **scale_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
+    **vhost_scenarios.SCENARIOS,
     **virtio_scenarios.SCENARIOS,
     **web_scenarios.SCENARIOS,
 }

@@ -62,6 +62,7 @@ static void choose(const struct subject* subject) {
     close(fd);
 }
 
+/* As the seed's program: whole structures, whatever the device looks at. */
 static void trip(const struct subject* subject) {
     static struct SSTRequest request = {.type = SST_REQ_NOOP};
     static struct SSTResponse response;
@@ -71,8 +72,8 @@ static void trip(const struct subject* subject) {
         if (read(subject->fd, bytes, sizeof(bytes)) != sizeof(bytes)) die(subject->text);
         return;
     }
-    if (write(subject->fd, &request, SST_REQUEST_HEADER_SIZE) < 0 ||
-        read(subject->fd, &response, sizeof(response)) < SST_RESPONSE_HEADER_SIZE)
+    if (write(subject->fd, &request, sizeof(request)) < 0 ||
+        read(subject->fd, &response, sizeof(response)) != sizeof(response))
         die(subject->text);
     if (response.status != SST_STATUS_OK) {
         fprintf(stderr, "virtio-bench: status %u\n", response.status);
@@ -176,7 +177,7 @@ static int writes(int count, int depth, const char* node) {
         struct pollfd wait = {.fd = fd, .events = POLLIN};
 
         while (sent < count && sent - answered < depth) {
-            if (write(fd, &request, SST_REQUEST_HEADER_SIZE) < 0) {
+            if (write(fd, &request, sizeof(request)) < 0) {
                 if (errno == EAGAIN) break;
                 die("write");
             }

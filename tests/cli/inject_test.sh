@@ -57,7 +57,7 @@ run 0 "$mimic" inject --list
 for name in poisoned-tlp remove irq-lost doorbell-stuck dma-corrupt host-crash clear; do
     grep -q "^$name " "$SANDBOX/out" || bad "no $name in the list"
 done
-[ "$(wc -l <"$SANDBOX/out")" -eq 39 ] || bad 'not 39 faults'
+[ "$(wc -l <"$SANDBOX/out")" -eq 44 ] || bad 'not 44 faults'
 [ "$(sed 's/^[a-z-]*  *//' "$SANDBOX/out" | head -1)" = "$(cut -c 24- "$SANDBOX/out" | head -1)" ] ||
     bad 'the column of the names is not as wide as the longest'
 

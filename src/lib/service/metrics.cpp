@@ -28,6 +28,7 @@ constexpr MetricFamily kFamilies[] = {
      "Notifications of drivers, of a virtio device behind vhost-user."},
     {"mimic_device_virtio_buffers_total", "counter",
      "Buffers of virtqueues that were taken and returned, of the same."},
+    {"mimic_device_model_total", "counter", "What the model of the device counts, by its names."},
     {"mimic_device_errors_total", "counter", "Errors that the device detected."},
     {"mimic_device_vfs", "gauge", "Virtual functions that are enabled, of a physical function."},
     {"mimic_device_faults", "gauge", "Injected faults that stand, by state."},

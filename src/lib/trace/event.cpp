@@ -16,7 +16,7 @@ using pci::TraceKind;
 constexpr std::array<std::string_view, pci::kTraceKinds> kKinds{
     "config-read", "config-write", "bar-read", "bar-write", "dma-read", "dma-write", "dma-map",
     "msix",        "msi",          "intx",     "reset",     "attach",   "detach",    "fault",
-    "error",       "vfs",          "slot",     "power",     "state",    "dma-data"};
+    "error",       "vfs",          "slot",     "power",     "state",    "dma-data",  "request"};
 
 constexpr std::array<std::pair<const char*, uint8_t>, 6> kFlags{
     {{"faulted", pci::kTraceFaulted},
@@ -74,6 +74,7 @@ bool has_value(const Event& event) {
         case TraceKind::kVfs:
         case TraceKind::kSlot:
         case TraceKind::kPower:
+        case TraceKind::kRequest:
             return true;
         default:
             return event.is_dma() && event.has(pci::kTraceFailed);
@@ -237,6 +238,11 @@ Json to_json(const Event& event) {
     else if (has_place(event) && !event.data.empty())
         json["data"] = hex_bytes(event.data);
     if (event.is_access() && event.duration_ns > 0) json["dur"] = event.duration_ns;
+    if (event.kind == TraceKind::kRequest) {
+        json["queue"] = event.bar;
+        json["begun_ns"] = event.address;
+        json["took_ns"] = event.size;
+    }
     if (is_message(event.kind)) json["vector"] = event.value;
     if (has_value(event)) json["value"] = hex(event.value);
     if (event.kind == TraceKind::kError)
@@ -273,6 +279,11 @@ Result<Event> parse_event(const Json& json) {
         event.size = members.number("size", INT64_MAX, true);
     }
     if (members.problem().empty()) parse_data(members, json, event);
+    if (event.kind == TraceKind::kRequest) {
+        event.bar = static_cast<uint8_t>(members.number("queue", UINT8_MAX, true));
+        event.address = members.number("begun_ns", kMaxTime, true);
+        event.size = members.number("took_ns", kMaxTime, true);
+    }
     if (is_message(event.kind)) event.value = members.number("vector", UINT32_MAX, true);
     if (event.kind == TraceKind::kError) {
         const std::string severity = members.text("severity", kMaxEventName, true);

@@ -71,6 +71,23 @@ TEST(Event, ADoorbellHasALengthAndItsInterrupt) {
     EXPECT_EQ(back->interrupt, 5U);
 }
 
+TEST(Event, ARequestHasSimulatedTimes) {
+    const Event event{.sequence = 1,
+                      .time_ns = 5,
+                      .device = "sst0",
+                      .kind = TraceKind::kRequest,
+                      .bar = 3,
+                      .address = 1000,
+                      .size = 2500,
+                      .value = 42,
+                      .data = {},
+                      .text = "COMPUTE"};
+    EXPECT_EQ(to_json(event).dump(),
+              R"({"seq":1,"t":5,"device":"sst0","kind":"request","queue":3,"begun_ns":1000,)"
+              R"("took_ns":2500,"value":"0x2a","text":"COMPUTE"})");
+    EXPECT_EQ(parse_event(to_json(event))->size, 2500U);
+}
+
 TEST(Event, LongAccessesAreBytes) {
     Event event = bar_write();
     event.data.assign(12, 0xab);

@@ -19,6 +19,8 @@ using pci::TraceKind;
 
 constexpr int64_t kNsPerUs = 1000;
 constexpr int kProcess = 1;
+constexpr int kSimulated = 2;  // the process whose tracks are in the simulated time of models
+constexpr int kSimulatedTracks = 1 << 24;  // their numbers, which are nobody else's
 // What has no length and is touched by an arrow, which cannot bind to an instant.
 constexpr int64_t kPointNs = 1;
 constexpr int kTracksOfADevice = 1024;  // arbitrary; rings beyond that have none
@@ -53,6 +55,9 @@ struct Device {
     bool rings_interrupt = false;  // one of its rings was seen to
     std::deque<Span> spans;        // the last ones
     std::map<std::pair<uint8_t, uint64_t>, Ring> rings;
+    uint64_t requests = 0;
+    uint64_t simulated_ns = 0;  // how far its simulated time has come
+    int64_t epoch_ns = 0;       // where that time's zero is shown
 };
 
 bool is_interrupt(const Event& event) {
@@ -89,7 +94,8 @@ std::string name_of(const Event& event) {
 Json args_of(const Event& event) {
     Json args{{"seq", event.sequence}};
     const Json json = to_json(event);
-    for (const char* key : {"addr", "size", "value", "reg", "fields", "vector", "data", "text"})
+    for (const char* key : {"addr", "size", "value", "reg", "fields", "vector", "data", "text",
+                            "queue", "begun_ns", "took_ns", "failed"})
         if (json.contains(key) && event.kind != TraceKind::kState) args[key] = json[key];
     return args;
 }
@@ -131,6 +137,7 @@ public:
     void event(const Event& event) override {
         if (event.kind == TraceKind::kDmaData) return;  // the DMA before it says how much
         Device& device = device_of(event.device);
+        if (event.kind == TraceKind::kRequest) return put_request(device, event);
         const Arrow arrow = arrow_of(device, event);
         if (arrow == Arrow::kNone && event.duration_ns == 0) {
             put_shown(device, event, {{"ph", "i"}, {"s", "t"}}, event.time_ns);
@@ -171,11 +178,11 @@ private:
     }
 
     // The number of a track is its place on the page, too: rings stand below their device.
-    void name_track(int track, const std::string& name) {
+    void name_track(int track, const std::string& name, int process = kProcess) {
         for (const auto& [what, args] :
              {std::pair("thread_name", Json{{"name", name}}),
               std::pair("thread_sort_index", Json{{"sort_index", track}})}) {
-            put({{"ph", "M"}, {"name", what}, {"pid", kProcess}, {"tid", track}, {"args", args}});
+            put({{"ph", "M"}, {"name", what}, {"pid", process}, {"tid", track}, {"args", args}});
         }
     }
 
@@ -209,6 +216,40 @@ private:
                   span.start);
         if (arrow == Arrow::kStart) put_arrow(device, "s", span.start);
         if (arrow == Arrow::kStep) put_arrow(device, "t", span.start);
+    }
+
+    // A request of a model, as long as it took in simulated time, on a track of its own kind: those
+    // that overlap stand below each other. The time's zero is where its first request ended just
+    // when it was seen; simulated time that goes back has begun anew.
+    void put_request(Device& device, const Event& event) {
+        const uint64_t end = event.address + event.size;
+        if (device.requests == 0 || end < device.simulated_ns)
+            device.epoch_ns = event.time_ns - static_cast<int64_t>(end);
+        if (device.requests++ == 0) {
+            if (!simulates_) {
+                simulates_ = true;
+                put({{"ph", "M"},
+                     {"name", "process_name"},
+                     {"pid", kSimulated},
+                     {"tid", 0},
+                     {"args", {{"name", "simulated time"}}}});
+            }
+            name_track(kSimulatedTracks + device.track, device.name, kSimulated);
+        }
+        device.simulated_ns = end;
+        const Json both{{"name", event.text},
+                        {"cat", "request"},
+                        {"id", ++requests_},
+                        {"pid", kSimulated},
+                        {"tid", kSimulatedTracks + device.track}};
+        Json begin = both;
+        begin["ph"] = "b";
+        begin["args"] = args_of(event);
+        Json finish = both;
+        finish["ph"] = "e";
+        const int64_t start = device.epoch_ns + static_cast<int64_t>(event.address);
+        put(begin, std::max<int64_t>(start, 0));
+        put(finish, std::max<int64_t>(device.epoch_ns + static_cast<int64_t>(end), 0));
     }
 
     // What `event` is in a chain of arrows of its device, which it may begin or end.
@@ -349,6 +390,8 @@ private:
     Sink sink_;
     bool first_ = true;
     uint64_t flows_ = 0;
+    uint64_t requests_ = 0;
+    bool simulates_ = false;  // there was a request
     std::map<std::string, Device> devices_;
 };
 

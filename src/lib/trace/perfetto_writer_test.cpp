@@ -63,6 +63,7 @@ public:
     std::vector<Slice> slices;
     std::vector<std::string> problems;
     std::vector<std::string> arrows;
+    std::vector<std::string> requests;  // of simulated time, in the order of their beginnings
 
 private:
     static int64_t ns(const Json& us) { return std::llround(us.get<double>() * 1000.0); }
@@ -72,6 +73,7 @@ private:
     void take(int64_t time, const Json& event) {
         const auto phase = event.at("ph").get<std::string>();
         if (phase == "C") return;
+        if (phase == "b" || phase == "e") return request(time, event, phase == "b");
         const int tid = event.at("tid").get<int>();
         if (phase == "M") {
             if (event.at("name") == "thread_name") names_[tid] = event["args"]["name"];
@@ -105,6 +107,22 @@ private:
                 return false;
         }
         return true;
+    }
+
+    // Slices that may overlap: each has an id of its own.
+    void request(int64_t time, const Json& event, bool begins) {
+        const int id = event.at("id").get<int>();
+        if (begins) {
+            if (!open_.emplace(id, std::pair(requests.size(), time)).second)
+                fail_with("a request begins twice");
+            requests.push_back(event.at("name").get<std::string>());
+            return;
+        }
+        const auto found = open_.find(id);
+        if (found == open_.end()) return fail_with("a request ends that did not begin");
+        const auto [place, began] = found->second;
+        requests[place] += fmt::format(" {}+{}", began, time - began);
+        open_.erase(found);
     }
 
     void begin(int64_t time, int tid, const Json& event, int64_t length) {
@@ -154,6 +172,7 @@ private:
         return slices[slice].args.value("seq", Json("?")).dump();
     }
 
+    std::map<int, std::pair<size_t, int64_t>> open_;
     std::map<int, std::string> names_;
     std::map<int, std::vector<size_t>> stacks_;
     std::map<int, size_t> last_;
@@ -200,6 +219,23 @@ protected:
     std::deque<Event> events_;
     std::unique_ptr<Writer> writer_;
 };
+
+TEST_F(PerfettoWriter, RequestsHaveTheirSimulatedLengths) {
+    const auto request = [this](int64_t seen_ns, uint64_t begun_ns, uint64_t took_ns) {
+        Event& event = add(seen_ns, "sst0", TraceKind::kRequest);
+        event.address = begun_ns;
+        event.size = took_ns;
+        event.text = "COMPUTE";
+    };
+    request(10'000, 100, 900);    // its end, 1000, is shown at 10,000
+    request(10'010, 200, 2'000);  // overlaps, whenever it was seen
+    request(10'020, 2'500, 0);
+    request(50'000, 0, 700);  // simulated time begins anew
+    const Imported trace = imported();
+    EXPECT_THAT(trace.problems, IsEmpty());
+    EXPECT_THAT(trace.requests, ElementsAre("COMPUTE 9100+900", "COMPUTE 9200+2000",
+                                            "COMPUTE 11500+0", "COMPUTE 49300+700"));
+}
 
 TEST_F(PerfettoWriter, AnAccessLastsAsLongAsItTook) {
     add(1000, "gpu0", TraceKind::kBarWrite).duration_ns = 250;

@@ -95,6 +95,10 @@ std::string other_text(const Event& event) {
         case TraceKind::kDmaData:
             return fmt::format("DMA goes on {:#x}, {} bytes:{}", event.address, event.size,
                                shown_data(event));
+        case TraceKind::kRequest:
+            return fmt::format("{} {:#x} of queue {}: {} ns from {} ns on{}", event.text,
+                               event.value, event.bar, event.size, event.address,
+                               event.has(pci::kTraceFailed) ? ", not OK" : "");
         default:
             return std::string(kind_name(event.kind));
     }

@@ -24,7 +24,8 @@ struct RegisterBlock {
     const reg::BankCore* registers = nullptr;  // borrowed from the device
 };
 
-/// One count of a device since it was made. A value; `name` lives as long as the program.
+/// One count of a device since it was made. A value; `name` begins with "model_" and lives as long
+/// as the program.
 struct Counter {
     const char* name = "";
     uint64_t value = 0;

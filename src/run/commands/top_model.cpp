@@ -58,18 +58,22 @@ TopDevice read_device(const Json& json) {
     out.counters.interrupts = service::uint_member(*counters, "interrupts").value_or(0);
     for (const char* key : {"dma_read_bytes", "dma_write_bytes"})
         out.counters.dma_bytes += service::uint_member(*counters, key).value_or(0);
+    const auto requests = service::uint_member(*counters, "model_responses");
+    out.answers = requests.has_value();
+    out.counters.requests = requests.value_or(0);
     return out;
 }
 
 bool went_back(const TopCounters& before, const TopCounters& now) {
     return now.accesses < before.accesses || now.interrupts < before.interrupts ||
-           now.dma_bytes < before.dma_bytes;
+           now.dma_bytes < before.dma_bytes || now.requests < before.requests;
 }
 
 TopRates rates_between(const TopCounters& before, const TopCounters& now, double seconds) {
     return {static_cast<double>(now.accesses - before.accesses) / seconds,
             static_cast<double>(now.interrupts - before.interrupts) / seconds,
-            static_cast<double>(now.dma_bytes - before.dma_bytes) / seconds};
+            static_cast<double>(now.dma_bytes - before.dma_bytes) / seconds,
+            static_cast<double>(now.requests - before.requests) / seconds};
 }
 
 void add(std::optional<TopRates>& sum, const std::optional<TopRates>& more) {
@@ -78,6 +82,7 @@ void add(std::optional<TopRates>& sum, const std::optional<TopRates>& more) {
     sum->accesses += more->accesses;
     sum->interrupts += more->interrupts;
     sum->dma_bytes += more->dma_bytes;
+    sum->requests += more->requests;
 }
 
 std::string lower(std::string text) {
@@ -173,8 +178,10 @@ public:
     }
 
     void add_device(const TopDevice& device, const std::optional<TopRates>& rates) {
-        TopRow row{1,     machine_.name,    device.name,   device.kind,   device.bdf, device.state,
-                   rates, vfs_text(device), device.faults, device.struck, ""};
+        TopRow row{
+            1,     machine_.name,    device.name,   device.kind,   device.bdf, device.state,
+            rates, vfs_text(device), device.faults, device.struck, "",         device.answers};
+        total_.answers |= device.answers;
         // What passes a fabric's endpoint is counted at the functions behind it.
         if (device.kind != "fabric") add(total_.rates, rates);
         total_.faults += device.faults;
@@ -325,20 +332,24 @@ std::vector<std::string> top_lines(const std::vector<TopRow>& rows, size_t colum
     const size_t state_width = widest(9, &TopRow::state);
     const size_t kind_width = widest(16, &TopRow::kind);
     const size_t bdf_width = widest(12, &TopRow::bdf);
+    const bool has_requests = std::any_of(rows.begin(), rows.end(),
+                                          [](const TopRow& row) { return row.answers; });
     const auto line = [&](const std::string& name, const std::string& kind, const std::string& bdf,
-                          const std::string& state, const std::array<std::string, 5>& numbers,
+                          const std::string& state, const std::array<std::string, 6>& numbers,
                           const std::string& more) {
-        std::string text = fmt::format("{}  {:>7}  {:>7}  {:>7}  {:>7}  {:>6}  {}  {}  {}",
-                                       fit(name, width), numbers[0], numbers[1], numbers[2],
-                                       numbers[3], numbers[4], fit(state, state_width),
-                                       fit(kind, kind_width), fit(bdf, bdf_width));
+        std::string text = fmt::format("{}  {:>7}  {:>7}  {:>7}", fit(name, width), numbers[0],
+                                       numbers[1], numbers[2]);
+        // Only where a device answers requests.
+        if (has_requests) text += fmt::format("  {:>7}", numbers[5]);
+        text += fmt::format("  {:>7}  {:>6}  {}  {}  {}", numbers[3], numbers[4],
+                            fit(state, state_width), fit(kind, kind_width), fit(bdf, bdf_width));
         if (!more.empty()) text += "  " + more;
         while (!text.empty() && text.back() == ' ') text.pop_back();
         return columns_of(text) > columns ? fit(text, columns) : text;
     };
     std::vector<std::string> lines;
-    lines.push_back(
-        line("NAME", "KIND", "BDF", "STATE", {"ACC/s", "IRQ/s", "DMA B/s", "VFS", "FAULTS"}, ""));
+    lines.push_back(line("NAME", "KIND", "BDF", "STATE",
+                         {"ACC/s", "IRQ/s", "DMA B/s", "VFS", "FAULTS", "REQ/s"}, ""));
     for (const auto& row : rows) {
         const std::string faults = row.struck == 0 && row.faults == 0
                                        ? "0"
@@ -346,7 +357,8 @@ std::vector<std::string> top_lines(const std::vector<TopRow>& rows, size_t colum
         lines.push_back(line(
             std::string(2 * size_t{row.depth}, ' ') + row.name, row.kind, row.bdf, row.state,
             {rate_text(row.rates, &TopRates::accesses), rate_text(row.rates, &TopRates::interrupts),
-             rate_text(row.rates, &TopRates::dma_bytes), row.vfs, faults},
+             rate_text(row.rates, &TopRates::dma_bytes), row.vfs, faults,
+             row.answers ? rate_text(row.rates, &TopRates::requests) : ""},
             row.problem));
     }
     return lines;
@@ -362,6 +374,7 @@ Json top_json(const std::vector<TopRow>& rows) {
         one["accesses_per_second"] = rate(&TopRates::accesses);
         one["interrupts_per_second"] = rate(&TopRates::interrupts);
         one["dma_bytes_per_second"] = rate(&TopRates::dma_bytes);
+        if (row.answers) one["requests_per_second"] = rate(&TopRates::requests);
         one["faults"] = row.faults;
         one["faults_struck"] = row.struck;
         if (row.depth == 0) {

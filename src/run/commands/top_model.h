@@ -17,6 +17,7 @@ struct TopCounters {
     uint64_t accesses = 0;  // configuration space and BARs; kicks of a vhost-user device
     uint64_t interrupts = 0;
     uint64_t dma_bytes = 0;
+    uint64_t requests = 0;  // that its model has answered
 };
 
 /// One device at one time. Text is fit for terminals.
@@ -32,6 +33,7 @@ struct TopDevice {
     uint64_t faults = 0;  // armed or active
     uint64_t struck = 0;
     TopCounters counters;
+    bool answers = false;  // its model counts requests
 };
 
 struct TopMachine {
@@ -55,6 +57,7 @@ struct TopRates {
     double accesses = 0;
     double interrupts = 0;
     double dma_bytes = 0;
+    double requests = 0;
 };
 
 enum class TopSort : uint8_t { kName, kAccesses, kInterrupts, kDma, kFaults };
@@ -77,6 +80,7 @@ struct TopRow {
     uint64_t faults = 0;
     uint64_t struck = 0;
     std::string problem;
+    bool answers = false;  // as of TopDevice; of a machine, one of its devices
 };
 
 /// Rates from one sample to the next. Counters that went back belong to a device that was made

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "commands/terminal_text.h"
@@ -150,6 +151,28 @@ TEST(TopModel, AnOrphanVfHasARow) {
     TopModel model;
     model.update(sample(0, {device("vf9", {1, 0, 0}, "gone")}));
     EXPECT_THAT(names(model.rows({})), ElementsAre("box", ".vf9"));
+}
+
+TEST(TopModel, RequestsHaveAColumnWhereADeviceAnswersThem) {
+    const auto sample_of = [](int64_t time_ns, uint64_t responses) {
+        const auto devices = read_top_devices(
+            Json::parse(fmt::format(R"({{"devices": [{{"name": "sst0", "counters":
+                                       {{"model_responses": {}}}}}, {{"name": "gpu0"}}]}})",
+                                    responses)));
+        TopSample out = sample(time_ns, {});
+        out.machines[0].devices = devices;
+        return out;
+    };
+    TopModel model;
+    model.update(sample_of(0, 10));
+    model.update(sample_of(2'000'000'000, 110));
+    const auto rows = model.rows({.sort = TopSort::kName});
+    ASSERT_EQ(rows.size(), 3u);
+    EXPECT_FALSE(rows[1].answers);
+    EXPECT_TRUE(rows[2].answers);
+    EXPECT_DOUBLE_EQ(rows[2].rates->requests, 50);
+    EXPECT_THAT(top_lines(rows, 120)[0], testing::HasSubstr("REQ/s"));
+    EXPECT_EQ(top_json(rows)["machines"][0]["devices"][1]["requests_per_second"], 50.0);
 }
 
 TEST(TopModel, ReadsDevices) {

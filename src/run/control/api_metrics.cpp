@@ -78,6 +78,13 @@ void add_device(service::Metrics& metrics, const std::string& machine, const Tar
         if (found != info.counters.end())
             metrics.add(sample.family, with(sample.labels), found->second);
     }
+    constexpr std::string_view kModel = "model_";
+    for (const auto& [name, value] : info.counters) {
+        const std::string_view counter = name;
+        if (!counter.starts_with(kModel)) continue;
+        metrics.add("mimic_device_model_total",
+                    with({{"counter", std::string(counter.substr(kModel.size()))}}), value);
+    }
     if (info.vfs) metrics.add("mimic_device_vfs", device, *info.vfs);
     metrics.add("mimic_device_faults", with({{"state", "armed"}}), info.faults.armed);
     metrics.add("mimic_device_faults", with({{"state", "active"}}), info.faults.active);

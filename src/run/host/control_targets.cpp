@@ -167,6 +167,8 @@ private:
                       {"dma_read_bytes", counters.dma_read_bytes},
                       {"dma_write_bytes", counters.dma_write_bytes},
                       {"errors", counters.errors}});
+        for (const auto& [name, value] : function_.model_counters())
+            info.counters.emplace_back(name, value);
         if (&function_ != source_.function) return;
         add_session_counters(info);
         if (source_.fabric != nullptr) add_fabric_counters(info);
@@ -209,8 +211,12 @@ void ControlTargets::add(pci::Function& function, const vfio_user::Server& serve
 }
 
 void ControlTargets::add(virtio::Device& device, const vhost_user::Server& server, Place place) {
-    virtio_.push_back({&device, &server, std::move(place),
-                       VirtioTarget::make_faults(device.name(), runner_, crash_)});
+    VirtioSource source{&device, &server, std::move(place),
+                        VirtioTarget::make_faults(device, runner_, crash_), nullptr};
+    source.backend_faults = std::make_unique<virtio_pci::FunctionBackendFaults>(
+        [faults = source.faults.get()] { return faults; });
+    device.set_backend_faults(source.backend_faults.get());
+    virtio_.push_back(std::move(source));
 }
 
 void ControlTargets::for_each(const std::function<void(Handle& target)>& visit) {

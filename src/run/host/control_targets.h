@@ -33,6 +33,7 @@ public:
 
     void clear() {
         sources_.clear();
+        for (VirtioSource& source : virtio_) source.device->set_backend_faults(nullptr);
         virtio_.clear();
     }
 

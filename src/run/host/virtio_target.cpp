@@ -97,7 +97,7 @@ void hang_loop(const std::string& name, Duration time) {
     std::this_thread::sleep_for(time);
 }
 
-std::unique_ptr<pci::FunctionFaults> VirtioTarget::make_faults(const std::string& name,
+std::unique_ptr<pci::FunctionFaults> VirtioTarget::make_faults(virtio::Device& device,
                                                                TaskRunner& runner,
                                                                std::function<void()> crash) {
     pci::FunctionFaults::Hooks hooks;
@@ -106,7 +106,8 @@ std::unique_ptr<pci::FunctionFaults> VirtioTarget::make_faults(const std::string
             return "";
         return "a vhost-user device is no PCI function here: that is the VMM's";
     };
-    hooks.hang = [name](Duration time) { hang_loop(name, time); };
+    hooks.hang = [name = device.name()](Duration time) { hang_loop(name, time); };
+    if (device.has_backend()) hooks.backend_changed = [&device] { device.backend_changed(); };
     hooks.crash = std::move(crash);
     hooks.no_slot =
         "the slot of a vhost-user device is the VMM's: device_del and device_add of its "

@@ -15,6 +15,7 @@
 #include "pci/faults/function_faults.h"
 #include "vhost_user/server.h"
 #include "virtio/device.h"
+#include "virtio_pci/backend_faults.h"
 
 namespace mimic::host {
 
@@ -24,6 +25,7 @@ struct VirtioSource {
     const vhost_user::Server* server;
     Place place;
     std::unique_ptr<pci::FunctionFaults> faults;
+    std::unique_ptr<virtio_pci::FunctionBackendFaults> backend_faults;
 };
 
 /// A handle; thread-bound to the loop of the device.
@@ -32,8 +34,9 @@ public:
     /// `source` is borrowed.
     explicit VirtioTarget(VirtioSource& source) : source_(source) {}
 
-    /// The faults of a device: those of its host. `crash` ends the process.
-    static std::unique_ptr<pci::FunctionFaults> make_faults(const std::string& name,
+    /// The faults of a device: those of its host, and of a simulator behind it. `crash` ends the
+    /// process.
+    static std::unique_ptr<pci::FunctionFaults> make_faults(virtio::Device& device,
                                                             TaskRunner& runner,
                                                             std::function<void()> crash);
 

@@ -43,7 +43,7 @@ bool is_fed(const trace::Event& event) {
 bool is_remark(const trace::Event& event) {
     return event.kind == TraceKind::kFault || event.kind == TraceKind::kState ||
            event.kind == TraceKind::kSlot || event.kind == TraceKind::kDmaData ||
-           event.has(pci::kTraceInjected);
+           event.kind == TraceKind::kRequest || event.has(pci::kTraceInjected);
 }
 
 std::optional<TraceKind> trace_kind(pci::FunctionEventKind kind) {

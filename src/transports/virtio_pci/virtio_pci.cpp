@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "pci/config/pci_regs.h"
 #include "pci/function/capabilities.h"
+#include "virtio_pci/backend_faults.h"
 #include "virtio_pci/common_config.h"
 #include "virtio_pci/config_window.h"
 #include "virtio_pci/device_state.h"
@@ -97,7 +98,7 @@ private:
 };
 
 /// See virtio_pci.h. Thread-bound as all functions.
-class VirtioFunction final : public pci::Function {
+class VirtioFunction final : public pci::Function, private virtio::RequestObserver {
 public:
     VirtioFunction(std::unique_ptr<virtio::Device> device, const Options& options)
         : Function(function_options(*device, options)),
@@ -111,6 +112,8 @@ public:
             set_intx(false);
             return event.stored;
         });
+        device_->set_backend_faults(&backend_faults_);
+        device_->set_request_observer(this);
     }
     ~VirtioFunction() override {
         if (slot() != nullptr) device_->detach();
@@ -119,6 +122,12 @@ public:
     Status add_capabilities(const Options& options);
 
     std::vector<pci::RegisterBlock> register_blocks() const override;
+    std::vector<std::pair<const char*, uint64_t>> model_counters() const override {
+        std::vector<std::pair<const char*, uint64_t>> counters;
+        for (const virtio::Counter& one : device_->counters())
+            counters.emplace_back(one.name, one.value);
+        return counters;
+    }
     std::optional<uint32_t> doorbell_interrupt(unsigned bar, uint64_t offset) const override {
         if (!is_doorbell(bar, offset)) return std::nullopt;
         const uint16_t vector = common_.queue_vector(queue_at(offset));
@@ -140,7 +149,10 @@ protected:
     bool is_doorbell(unsigned bar, uint64_t offset) const override {
         return bar == kBar && offset >= kNotifyOffset && queue_at(offset) < device_->queue_count();
     }
-    Habits habits() const override { return {.dma = false, .doorbells = true}; }
+    Habits habits() const override {
+        return {.dma = false, .doorbells = true, .backend = device_->has_backend()};
+    }
+    void on_backend_changed() override { device_->backend_changed(); }
 
 private:
     /// What the device is plugged into.
@@ -178,6 +190,15 @@ private:
         common_.reset();
         isr_.reset();
     }
+    void on_request(const virtio::RequestSlice& slice) override {
+        trace_request({.kind = pci::TraceKind::kRequest,
+                       .bar = static_cast<uint8_t>(slice.queue),
+                       .flags = slice.status == 0 ? uint8_t{0} : pci::kTraceFailed,
+                       .address = slice.begun_ns,
+                       .size = slice.ended_ns - std::min(slice.begun_ns, slice.ended_ns),
+                       .value = slice.id,
+                       .text = slice.name});
+    }
     void interrupt(uint16_t vector, uint8_t cause);
     void clear_isr() {
         isr_.reset();
@@ -187,6 +208,7 @@ private:
     void window_read();
     void window_written();
 
+    FunctionBackendFaults backend_faults_{[this] { return faults(); }};  // outlives the device
     std::unique_ptr<virtio::Device> device_;
     Upstream upstream_;
     CommonConfig common_;

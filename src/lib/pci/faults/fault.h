@@ -33,6 +33,11 @@ enum class FaultKind : uint8_t {
     kDmaSlow,
     kDmaFail,
     kDmaCorrupt,
+    kBackendDrop,  // of what is behind a device: a simulator
+    kBackendDelay,
+    kBackendCorrupt,
+    kBackendWrongId,
+    kBackendDead,
     kHostHang,
     kHostCrash,
     kClear,  // ends all others of the function
@@ -75,8 +80,8 @@ struct Fault {
     bool logs_header = false;
     std::optional<bool> fatal;       // uncorrectable: set the severity first; else the guest's
     uint32_t count = 1;              // strikes; 0: until cleared
-    Duration delay{};                // irq-late, dma-slow: how long; irq-spurious: between two;
-                                     // host-hang: for how long
+    Duration delay{};                // irq-late, dma-slow, sim-delay: how long; irq-spurious:
+                                     // between two; host-hang, sim-dead: for how long
     std::optional<uint32_t> vector;  // irq-*: only this one; irq-spurious: random if absent
     std::optional<Duration> at;      // from when it is armed; neither trigger: at once
     std::optional<uint64_t> after_accesses;  // this many accesses are still served as ever

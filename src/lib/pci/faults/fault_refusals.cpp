@@ -46,6 +46,13 @@ std::string FunctionFaults::why_never(const Fault& fault) const {
         case FaultKind::kDmaSlow:
             why = need(bool(hooks_.dma), "the device has no DMA");
             break;
+        case FaultKind::kBackendDrop:
+        case FaultKind::kBackendDelay:
+        case FaultKind::kBackendCorrupt:
+        case FaultKind::kBackendWrongId:
+        case FaultKind::kBackendDead:
+            // It knows better than hooks that are for all others.
+            return need(bool(hooks_.backend_changed), "there is no simulator behind the device");
         case FaultKind::kIrqLost:
         case FaultKind::kDmaFail:
         case FaultKind::kDmaCorrupt:

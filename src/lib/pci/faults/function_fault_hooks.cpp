@@ -117,6 +117,7 @@ FunctionFaults::Hooks Function::fault_hooks() {
     hooks.not_now = [this](const Fault& fault) { return why_not_now(fault); };
     hooks.is_doorbell = [this](unsigned bar, uint64_t offset) { return is_doorbell(bar, offset); };
     hooks.dma = [this] { return real_dma(); };
+    if (habits().backend) hooks.backend_changed = [this] { on_backend_changed(); };
     hooks.changed = [this](const FaultReport& report, std::string_view state) {
         fault_changed(report, state);
     };

@@ -23,6 +23,11 @@ bool stays(FaultKind kind) {
         case FaultKind::kIrqLate:
         case FaultKind::kDoorbellStuck:
         case FaultKind::kAllOnes:
+        case FaultKind::kBackendDrop:
+        case FaultKind::kBackendDelay:
+        case FaultKind::kBackendCorrupt:
+        case FaultKind::kBackendWrongId:
+        case FaultKind::kBackendDead:
             return true;
         default:
             return is_dma(kind);
@@ -125,6 +130,7 @@ Status FunctionFaults::fire(uint64_t id) {
     const Fault fault = standing->report.fault;
     if (stays(fault.kind)) {
         activate(*standing);
+        if (fault.kind == FaultKind::kBackendDead) kill_backend(id, fault.delay);
         return {};
     }
     if (fault.kind == FaultKind::kIrqSpurious) {
@@ -164,6 +170,42 @@ Status FunctionFaults::fire(uint64_t id) {
 void FunctionFaults::set_note(uint64_t id, std::string note) {
     for (auto& report : ended_)
         if (report.id == id) report.note = std::move(note);
+}
+
+// `delay`: for how long; zero: until it is cleared.
+void FunctionFaults::kill_backend(uint64_t id, Duration delay) {
+    if (delay > Duration::zero()) {
+        auto revive = [weak = weak_.ptr(), id] {
+            if (FunctionFaults* const self = weak.get()) self->end(id, FaultState::kDone);
+        };
+        runner_.post_delayed(std::move(revive), delay);
+    }
+    hooks_.backend_changed();
+}
+
+FunctionFaults::AnswerStrike FunctionFaults::backend_answer() {
+    for (const auto& standing : standing_) {
+        const FaultKind kind = standing->report.fault.kind;
+        const bool is_one = kind == FaultKind::kBackendDrop || kind == FaultKind::kBackendDelay ||
+                            kind == FaultKind::kBackendCorrupt ||
+                            kind == FaultKind::kBackendWrongId;
+        if (standing->report.state != FaultState::kActive || !is_one) continue;
+        const AnswerStrike found{kind, standing->report.fault.delay, standing->random.next()};
+        strike(*standing);
+        return found;
+    }
+    return {};
+}
+
+bool FunctionFaults::backend_dead() {
+    for (const auto& standing : standing_) {
+        if (standing->report.state != FaultState::kActive ||
+            standing->report.fault.kind != FaultKind::kBackendDead)
+            continue;
+        note_strike(*standing);
+        return true;
+    }
+    return false;
 }
 
 void FunctionFaults::strike_spurious(uint64_t id) {
@@ -219,8 +261,10 @@ void FunctionFaults::end(uint64_t id, FaultState state) {
     (*at)->report.state = state;
     changed((*at)->report, fault_state_name(state));
     ended_.push_back(std::move((*at)->report));
+    const bool was_dead = ended_.back().fault.kind == FaultKind::kBackendDead;
     if (ended_.size() > kEndedKept) ended_.pop_front();
     standing_.erase(at);
+    if (was_dead && !has_active(FaultKind::kBackendDead)) hooks_.backend_changed();
 }
 
 void FunctionFaults::send(bool msix, uint32_t vector) {

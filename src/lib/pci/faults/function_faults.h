@@ -86,6 +86,9 @@ public:
         std::function<Status(FaultKind kind)> try_slot;
         /// Why there is no slot(), where something better than that is known.
         std::string no_slot;
+        /// The device has something behind it, a simulator, which is dead by sim-dead now, or lives
+        /// again: backend_dead().
+        std::function<void()> backend_changed;
         /// host-hang: keeps the loop from running for so long. host-crash: ends the process.
         std::function<void(Duration time)> hang;
         std::function<void()> crash;
@@ -137,6 +140,18 @@ public:
     /// nullptr. Ask again in each turn of the loop.
     memory::DmaSpace* dma(memory::DmaSpace* real);
 
+    /// What becomes of the next answer of what is behind the device. Counts a strike, if it does.
+    struct AnswerStrike {
+        std::optional<FaultKind> kind;  // one of the four of answers
+        Duration delay{};
+        uint64_t random = 0;
+    };
+    AnswerStrike backend_answer();
+
+    /// Whether what is behind the device is dead. Asked for each request: a strike, if it is.
+    bool backend_dead();
+    bool is_backend_dead() const { return has_active(FaultKind::kBackendDead); }
+
     /// True while a message is sent that a fault held up or made: it passes message().
     bool sending() const { return sending_; }
 
@@ -165,6 +180,7 @@ private:
     Status fire(uint64_t id);
     void fire_later(uint64_t id, Duration delay);
     void strike_spurious(uint64_t id);
+    void kill_backend(uint64_t id, Duration delay);
     bool strike(Standing& standing);
     void note_strike(Standing& standing);
     void changed(const FaultReport& report, std::string_view state) const {

@@ -56,6 +56,9 @@ protected:
             if (slot_fails) return fail(std::errc::device_or_resource_busy, "the slot is empty");
             return {};
         };
+        all.backend_changed = [this] {
+            log.emplace_back(faults->is_backend_dead() ? "dead" : "alive");
+        };
         all.hang = [this](Duration time) { log.push_back(fmt::format("hang {}", time / 1ms)); };
         all.crash = [this] { log.emplace_back("crash"); };
         return all;
@@ -393,6 +396,54 @@ TEST_F(FunctionFaultsTest, WhatTheFunctionCannotDoIsRefused) {
     }
 }
 
+TEST_F(FunctionFaultsTest, AnswersOfASimulatorAreStruckAsOftenAsAsked) {
+    EXPECT_FALSE(faults->backend_answer().kind);
+    ASSERT_TRUE(inject("sim-drop", {{"count", "2"}}));
+    EXPECT_EQ(faults->backend_answer().kind, FaultKind::kBackendDrop);
+    EXPECT_EQ(faults->backend_answer().kind, FaultKind::kBackendDrop);
+    EXPECT_FALSE(faults->backend_answer().kind);
+    ASSERT_TRUE(inject("sim-delay", {{"delay", "3ms"}}));
+    EXPECT_EQ(faults->backend_answer().delay, 3ms);
+    ASSERT_TRUE(inject("sim-wrong-id"));
+    EXPECT_EQ(faults->backend_answer().kind, FaultKind::kBackendWrongId);
+    uint64_t random[2];
+    for (uint64_t& one : random) {
+        ASSERT_TRUE(inject("sim-corrupt"));
+        one = faults->backend_answer().random;
+    }
+    EXPECT_EQ(random[0], random[1]) << "the seed was the same";
+    EXPECT_EQ(faults->strikes(), 6U);
+    EXPECT_FALSE(faults->backend_dead());
+    EXPECT_THAT(take(), IsEmpty());
+}
+
+TEST_F(FunctionFaultsTest, ASimulatorIsDeadUntilItsTimeOrUntilCleared) {
+    ASSERT_TRUE(inject("sim-dead", {{"delay", "1s"}}));
+    EXPECT_THAT(take(), ElementsAre("dead"));
+    EXPECT_TRUE(faults->backend_dead());
+    EXPECT_TRUE(faults->backend_dead());
+    EXPECT_EQ(only_report().strikes, 2U);
+    runner.advance(1s);
+    EXPECT_THAT(take(), ElementsAre("alive"));
+    EXPECT_EQ(only_report().state, FaultState::kDone);
+    ASSERT_TRUE(inject("sim-dead"));
+    runner.advance(1000s);
+    EXPECT_TRUE(faults->backend_dead());
+    faults->clear();
+    EXPECT_THAT(take(), ElementsAre("dead", "alive"));
+    ASSERT_TRUE(inject("sim-dead", {}, {}, 1s));
+    EXPECT_FALSE(faults->backend_dead());
+    runner.advance(1s);
+    EXPECT_TRUE(faults->backend_dead());
+}
+
+TEST_F(FunctionFaultsTest, WithoutASimulatorItsFaultsAreRefused) {
+    FunctionFaults none({}, runner);
+    const auto refused = none.arm(*parse_fault("sim-drop", {}));
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message(), HasSubstr("no simulator behind the device"));
+}
+
 TEST_F(FunctionFaultsTest, WhatCouldNeverStrikeIsRefusedAndListed) {
     const auto refused = inject("irq-late", {{"vector", "99"}});
     ASSERT_FALSE(refused);
@@ -403,7 +454,8 @@ TEST_F(FunctionFaultsTest, WhatCouldNeverStrikeIsRefusedAndListed) {
     EXPECT_THAT(faults->refusals(), IsEmpty());
     never = "it is made of wood";
     const auto list = faults->refusals();
-    EXPECT_EQ(list.size(), fault_names().size());
+    constexpr size_t kOfSimulators = 5;  // they have a simulator to strike, whatever it is made of
+    EXPECT_EQ(list.size(), fault_names().size() - kOfSimulators);
     EXPECT_EQ(list.front().reason, never) << "without the name of the fault";
     EXPECT_FALSE(list.front().for_now);
 }

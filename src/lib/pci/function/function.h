@@ -212,6 +212,11 @@ protected:
     void raise_msix(uint32_t vector);
     void raise_msi(uint32_t vector);
 
+    /// Writes down a request that the model has answered: TraceKind::kRequest.
+    void trace_request(const TraceEvent& event) {
+        if (tracer_ != nullptr) trace(event);
+    }
+
     /// Sets the model's interrupt level, which STATUS shows. The pin follows it in D0 while
     /// INTERRUPT_DISABLE, MSI and MSI-X are off. Ignored without an interrupt pin.
     void set_intx(bool asserted);

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -49,6 +50,10 @@ public:
     /// long as the function.
     virtual std::vector<RegisterBlock> register_blocks() const { return {}; }
 
+    /// What the model has counted since it was made, beside pci::FunctionCounters. Names begin with
+    /// "model_" and live as long as the program.
+    virtual std::vector<std::pair<const char*, uint64_t>> model_counters() const { return {}; }
+
     /// The MSI-X vector by which the model says that what a doorbell at `offset` of `bar` asked for
     /// is done; nullopt: there is none, or not always the same. For readers of a trace.
     virtual std::optional<uint32_t> doorbell_interrupt(unsigned /*bar*/,
@@ -86,8 +91,12 @@ protected:
         uint32_t vectors = ~0U;  // it sends messages 0 .. vectors - 1, as far as it has them
         bool dma = true;
         bool doorbells = false;  // is_doorbell() is true somewhere
+        bool backend = false;    // there is a simulator behind it, which it asks faults() for
     };
     virtual Habits habits() const { return {}; }
+
+    /// FunctionFaults::is_backend_dead() is another now.
+    virtual void on_backend_changed() {}
 
     /// The function was plugged in: slot() is there from now until on_reset(kDetach).
     virtual void on_attach() {}

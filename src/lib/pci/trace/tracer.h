@@ -32,9 +32,11 @@ enum class TraceKind : uint8_t {
     kPower,    // value: power state
     kState,    // text: what the function was just then (host/function_state.h)
     kDmaData,  // further bytes of the DMA event before it; address: where they belong
+    kRequest,  // a model has answered a request. text: what it was; bar: queue; address: when it
+               // began, in ns of the model's simulated time; size: how long it took; value: its id
 };
 
-inline constexpr unsigned kTraceKinds = 20;
+inline constexpr unsigned kTraceKinds = 21;
 
 /// Bits of TraceEvent::flags.
 inline constexpr uint8_t kTraceFaulted = 1U << 0;   // a fault answered it, or swallowed it
@@ -49,7 +51,7 @@ struct TraceEvent {
     TraceKind kind = TraceKind::kConfigRead;
     uint8_t bar = 0;
     uint8_t flags = 0;
-    uint64_t address = 0;  // offset in config space or the BAR; bus address of DMA
+    uint64_t address = 0;  // offset in config space or the BAR; bus address of DMA; see kRequest
     uint64_t size = 0;     // bytes of an access or DMA
     uint64_t value = 0;
     std::span<const uint8_t> data{};  // read or written, as on the wire

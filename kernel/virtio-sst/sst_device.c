@@ -35,6 +35,10 @@ MODULE_PARM_DESC(queue_pairs, "queue pairs to use at most (0: as many as there a
 /* How long a suspend waits for what is in flight; arbitrary. */
 #define SST_DRAIN_MS 200
 
+/* How often, and how long after another, a restart is tried; arbitrary. */
+#define SST_RECOVER_TRIES 10
+#define SST_RECOVER_MS 200
+
 static void sst_device_read_config(struct virtio_device *vdev,
 				   struct SSTConfig *config)
 {
@@ -55,6 +59,12 @@ static u32 sst_device_queue_count(struct virtio_device *vdev,
 	return min_t(u32, count, num_possible_cpus());
 }
 
+/* A device that was pulled out reads all ones, and a reset would not end. */
+static bool sst_device_answers(struct virtio_device *vdev)
+{
+	return vdev->config->get_status(vdev) != 0xff;
+}
+
 /* Whether a reason is left: one reset is enough for several. */
 static bool sst_device_needs_reset(struct sst_device *dev,
 				   struct virtio_device *vdev)
@@ -63,7 +73,7 @@ static bool sst_device_needs_reset(struct sst_device *dev,
 	u32 i;
 
 	/* Stopped, or pulled out. */
-	if (!READ_ONCE(dev->running) || status == 0xff)
+	if (!READ_ONCE(dev->running) || !sst_device_answers(vdev))
 		return false;
 	/* Reset by its bus; before Linux 7 nobody tells of that. */
 	if (!(status & VIRTIO_CONFIG_S_DRIVER_OK))
@@ -76,22 +86,40 @@ static bool sst_device_needs_reset(struct sst_device *dev,
 	return false;
 }
 
+/* Stops and starts a device; 0 or what the virtio core says. */
+static int sst_device_restart(struct virtio_device *vdev)
+{
+#ifdef CONFIG_PM_SLEEP
+	int ret = virtio_device_freeze(vdev);
+
+	return ret ? ret : virtio_device_restore(vdev);
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
 /* A device that says so, or has lost all of its room, begins anew. */
 static void sst_device_recover(struct work_struct *work)
 {
 	struct sst_device *dev = container_of(work, struct sst_device, recover);
 	/* Removal waits for this work before it lets go of the device. */
 	struct virtio_device *vdev = dev->vdev;
+	int i;
 
 	if (READ_ONCE(dev->removing) || !sst_device_needs_reset(dev, vdev))
 		return;
 	dev_warn(&dev->base.dev, "resetting the device; requests in flight are cancelled\n");
-#ifdef CONFIG_PM_SLEEP
-	if (virtio_device_freeze(vdev) || virtio_device_restore(vdev))
-		dev_err(&dev->base.dev, "the device does not start again\n");
-#else
-	dev_err(&dev->base.dev, "this kernel cannot restart a virtio device\n");
-#endif
+	/* Its bus may be resetting it right now; then it is away for a while. */
+	for (i = 0; i < SST_RECOVER_TRIES && !READ_ONCE(dev->removing); i++) {
+		if (!sst_device_restart(vdev))
+			return;
+		if (sst_device_answers(vdev))
+			sst_reset_device(vdev);
+		msleep(SST_RECOVER_MS);
+	}
+	dev_err(&dev->base.dev, "the device does not start again\n");
+	WRITE_ONCE(dev->failed, true);
+	wake_up_all(&dev->base.waitq);
 }
 
 /**
@@ -210,12 +238,6 @@ int sst_device_start(struct sst_device *dev)
 	/* Those who have waited. */
 	wake_up_all(&dev->base.waitq);
 	return 0;
-}
-
-/* A device that was pulled out reads all ones, and a reset would not end. */
-static bool sst_device_answers(struct virtio_device *vdev)
-{
-	return vdev->config->get_status(vdev) != 0xff;
 }
 
 /**

@@ -98,12 +98,16 @@ static int sst_submit_try(struct sst_device *dev, struct list_head *calls,
  * @nonblock: do not wait for room
  *
  * Context: may sleep; no lock is held.
- * Return: how many were taken; or, if none was, -EAGAIN (no room), -ENODEV,
- * -ERESTARTSYS, -ENOMEM, -EIO.
+ * Return: how many were taken; or, if none was, -EAGAIN (no room), -ETIMEDOUT
+ * (none for as long as a request may take), -ENODEV, -ERESTARTSYS, -ENOMEM,
+ * -EIO.
  */
 int sst_submit_calls(struct sst_file *file, struct list_head *calls, u32 queue,
 		     bool nonblock)
 {
+	const u32 timeout_ms = READ_ONCE(file->timeout_ms);
+	long left = timeout_ms ? msecs_to_jiffies(timeout_ms) :
+				 MAX_SCHEDULE_TIMEOUT;
 	struct sst_device *dev = file->dev;
 	int ret;
 
@@ -123,11 +127,13 @@ int sst_submit_calls(struct sst_file *file, struct list_head *calls, u32 queue,
 			return ret;
 		if (nonblock)
 			return -EAGAIN;
-		ret = wait_event_interruptible(dev->base.waitq,
-					       sst_submit_has_room(dev, queue) ||
-						       sst_device_is_gone(dev));
-		if (ret)
-			return ret;
+		left = wait_event_interruptible_timeout(
+			dev->base.waitq,
+			sst_submit_has_room(dev, queue) ||
+				sst_device_is_gone(dev),
+			left);
+		if (left <= 0)
+			return left ? left : -ETIMEDOUT;
 	}
 }
 

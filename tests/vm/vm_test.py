@@ -20,6 +20,7 @@ import lock_step_scenarios
 import regs_scenarios
 import riscv_scenarios
 import scale_scenarios
+import sst_scenarios
 import trace_scenarios
 import vhost_scenarios
 import virtio_scenarios
@@ -227,6 +228,7 @@ SCENARIOS = {
     **regs_scenarios.SCENARIOS,
     **riscv_scenarios.SCENARIOS,
     **scale_scenarios.SCENARIOS,
+    **sst_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
     **vhost_scenarios.SCENARIOS,
     **virtio_scenarios.SCENARIOS,

@@ -61,7 +61,7 @@ SSTRequest configure(uint32_t parameter, uint64_t value) {
 
 class BuiltinTest : public testing::Test, public SimulatorObserver {
 protected:
-    void make(BuiltinSpec spec) {
+    void make(const BuiltinSpec& spec) {
         auto made = make_builtin(spec, time_);
         ASSERT_TRUE(made) << made.error().message();
         simulator_ = std::move(*made);

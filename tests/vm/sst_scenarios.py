@@ -122,7 +122,7 @@ def trace_of(vm):
     """The device's last events, without the host's times."""
     done = vm.run("trace", "exact", "sst0")
     check(done.status == 0 and done.out, f"mimic trace: {done}")
-    return [re.sub(r"^\S+\s+", "", line) for line in done.out.splitlines()]
+    return [re.sub(r"^\s*\S+\s+", "", line) for line in done.out.splitlines()]
 
 
 def lock_step(vm):

@@ -29,9 +29,14 @@ static struct sst_call *sst_reap_next(struct sst_file *file, bool nonblock)
 		entry = sst_ledger_take(&file->ledger);
 		if (entry)
 			return to_sst_call(entry);
-		if (!sst_ledger_has_pending(&file->ledger))
+		if (!sst_ledger_has_pending(&file->ledger)) {
+			/* The last one may have been answered since. */
+			entry = sst_ledger_take(&file->ledger);
+			if (entry)
+				return to_sst_call(entry);
 			return ERR_PTR(sst_device_is_gone(file->dev) ? -ENODEV :
 								       -EAGAIN);
+		}
 		if (nonblock)
 			return ERR_PTR(-EAGAIN);
 		ret = wait_event_interruptible(file->waitq,

@@ -94,7 +94,7 @@ def stress(vm, node):
     answers_all(vm, node, "stress")
     before = counters(vm, node)
     memory = memory_of_hosts(vm)
-    answers_all(vm, node, "concurrent", "-p", str(PROCESSES), "-b", "16")
+    answers_all(vm, node, "concurrent", "-p", str(PROCESSES))
     answers_all(vm, node, "batch", "-b", "64")
     after = counters(vm, node)
     grown = memory_of_hosts(vm) - memory

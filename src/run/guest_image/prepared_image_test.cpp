@@ -39,7 +39,7 @@ TEST_F(PreparedImage, IsWhatWasStoredAndNothingIsBuilt) {
     topology::Kernel kernel;
     kernel.release = "6.1";
     NoProgress progress;
-    const auto image = build_guest_image(kernel, {}, progress);
+    const auto image = build_guest_image(kernel, topology::Arch::kX86_64, {}, progress);
     ASSERT_TRUE(image) << image.error().message();
     EXPECT_EQ(image->kernel, folder_ + "/vmlinux-6.1");
     EXPECT_EQ(image->initrd, folder_ + "/initrd-6.1");

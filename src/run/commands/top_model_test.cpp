@@ -166,7 +166,7 @@ TEST(TopModel, RequestsHaveAColumnWhereADeviceAnswersThem) {
     TopModel model;
     model.update(sample_of(0, 10));
     model.update(sample_of(2'000'000'000, 110));
-    const auto rows = model.rows({.sort = TopSort::kName});
+    const auto rows = model.rows({.sort = TopSort::kName, .filter = ""});
     ASSERT_EQ(rows.size(), 3u);
     EXPECT_FALSE(rows[1].answers);
     EXPECT_TRUE(rows[2].answers);

@@ -14,6 +14,7 @@
 
 #include "pci/config/pci_regs.h"
 #include "pci/testing/slot.h"
+#include "virtio/device.h"
 #include "virtio/testing/guest_queue.h"
 #include "virtio_pci/layout.h"
 

@@ -108,11 +108,17 @@ service::ApiResult<FoundMachine> Gateway::find(const std::string& name) const {
                  nearest_names(bounded, running)});
 }
 
+// A host that is alive and busy needs long for the texts of a page of events: that is work, whereas
+// a loop that hangs is told after the host's own deadline.
+Duration Gateway::patience_for(const std::string& target) const {
+    return target.starts_with("/v1/trace/events") ? 8 * options_.patience : options_.patience;
+}
+
 std::vector<HostAnswer> Gateway::ask(const std::vector<HostQuestion>& questions) const {
     std::vector<service::ClientRequest> requests;
     requests.reserve(questions.size());
     for (const auto& [socket, method, target, body] : questions)
-        requests.push_back({socket, method, target, body, options_.patience});
+        requests.push_back({socket, method, target, body, patience_for(target)});
     const auto answers = service::send_requests(requests);
     std::vector<HostAnswer> read;
     for (size_t i = 0; i < answers.size(); ++i)

@@ -97,6 +97,7 @@ public:
 private:
     Gateway(machine::RunRoot root, Options options);
     std::vector<EventSource> event_sources() const;
+    Duration patience_for(const std::string& target) const;
 
     const machine::RunRoot root_;
     const Options options_;

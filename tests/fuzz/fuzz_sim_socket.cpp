@@ -68,7 +68,7 @@ SSTRequest scripted_request(Input& input) {
     return request;
 }
 
-// --- Our server ----------------------------------------------------------------------------------
+// --- Our server ------------------------------------------------------------------------------
 
 struct Held final : ServerHandler {
     void on_connected(uint64_t) override {}
@@ -204,7 +204,7 @@ void fuzz_server(Input& input) {
     FUZZ_REQUIRE(counters.answers <= counters.requests + counters.malformed);
 }
 
-// --- Our client ----------------------------------------------------------------------------------
+// --- Our client ------------------------------------------------------------------------------
 
 class HostileSimulator {
 public:

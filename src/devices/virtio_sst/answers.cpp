@@ -33,7 +33,7 @@ void corrupt(SSTResponse& response, uint64_t random) {
 
 }  // namespace
 
-// --- From the simulator --------------------------------------------------------------------------
+// --- From the simulator ----------------------------------------------------------------------
 
 void VirtioSst::answered(uint64_t id, const sim::Answer& answer) {
     const Turn turn(*this);
@@ -125,7 +125,7 @@ void VirtioSst::remember_parameter(const Request& request) {
     bank_.set_value<PARAMETERS_SET>(bank_.value<PARAMETERS_SET>() | uint64_t{1} << index);
 }
 
-// --- To the guest --------------------------------------------------------------------------------
+// --- To the guest ----------------------------------------------------------------------------
 
 /// Sends response_. What a simulator says of ids is not believed.
 void VirtioSst::respond(Request&& request, Outcome when) {
@@ -190,7 +190,7 @@ void VirtioSst::send_unsent(uint16_t pair) {
     }
 }
 
-// --- Events --------------------------------------------------------------------------------------
+// --- Events ----------------------------------------------------------------------------------
 
 void VirtioSst::send_event(const SSTEvent& event) {
     const uint64_t mask = bank_.value<EVENT_MASK>();

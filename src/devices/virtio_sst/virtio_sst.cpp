@@ -76,7 +76,7 @@ VirtioSst::VirtioSst(Options options)
 
 VirtioSst::~VirtioSst() = default;
 
-// --- Life --------------------------------------------------------------------------------------
+// --- Life ------------------------------------------------------------------------------------
 
 void VirtioSst::on_attach() {
     auto made = options_.make_simulator(slot()->runner());
@@ -110,7 +110,7 @@ void VirtioSst::on_reset() {
     if (simulator_ != nullptr) simulator_->reset();
 }
 
-// --- Queues ------------------------------------------------------------------------------------
+// --- Queues ----------------------------------------------------------------------------------
 
 void VirtioSst::on_kick(uint16_t index) {
     if (index == SST_EVENT_QUEUE) return flush_events();
@@ -191,7 +191,7 @@ void VirtioSst::take(uint16_t pair, virtio::Chain&& chain) {
              submit.submitted * sim::kPicosecondsPerNanosecond);
 }
 
-// --- Requests ----------------------------------------------------------------------------------
+// --- Requests --------------------------------------------------------------------------------
 
 void VirtioSst::dispatch(Request&& request, uint32_t payload_bytes, sim::SimTime guest_time) {
     const sim::SimTime time = options_.lock_step ? guest_time : now();
@@ -280,7 +280,7 @@ void VirtioSst::submit(Request&& request, sim::SimTime guest_time) {
                        [this, id](const sim::Answer& answer) { answered(id, answer); });
 }
 
-// --- Configuration -----------------------------------------------------------------------------
+// --- Configuration ---------------------------------------------------------------------------
 
 void VirtioSst::on_config_read(uint32_t offset, std::span<uint8_t> data) {
     bank_.debug_read(offset, data);  // nobody counts reads of the reserved word

@@ -85,7 +85,7 @@ uint16_t CommonConfig::config_vector() const {
     return static_cast<uint16_t>(bank_.value<CONFIG_MSIX_VECTOR>());
 }
 
-// --- What is selected --------------------------------------------------------------------------
+// --- What is selected ------------------------------------------------------------------------
 
 void CommonConfig::reset() {
     bank_.reset();
@@ -122,7 +122,7 @@ void CommonConfig::show_queue() {
     bank_.set_value<QUEUE_RESET>(0);
 }
 
-// --- Saved state -------------------------------------------------------------------------------
+// --- Saved state -----------------------------------------------------------------------------
 
 void CommonConfig::capture(DeviceState& state) const {
     state.store_features();
@@ -150,7 +150,7 @@ Status CommonConfig::restore(const reg::Snapshot& registers, const DeviceState& 
     return {};
 }
 
-// --- What a driver writes ----------------------------------------------------------------------
+// --- What a driver writes --------------------------------------------------------------------
 
 void CommonConfig::driver_feature_written(uint64_t value) {
     const uint64_t select = bank_.value<DRIVER_FEATURE_SELECT>();

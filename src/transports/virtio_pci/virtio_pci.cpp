@@ -243,7 +243,7 @@ Status VirtioFunction::add_capabilities(const Options& options) {
     return {};
 }
 
-// --- Accesses ----------------------------------------------------------------------------------
+// --- Accesses --------------------------------------------------------------------------------
 
 void VirtioFunction::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
     std::ranges::fill(data, uint8_t{0});
@@ -271,7 +271,7 @@ void VirtioFunction::on_reset(pci::ResetKind kind) {
     reset_device();  // the pin is down already
 }
 
-// --- Interrupts --------------------------------------------------------------------------------
+// --- Interrupts ------------------------------------------------------------------------------
 
 // The ISR status is for those who have no MSI-X (4.1.4.5.1).
 void VirtioFunction::interrupt(uint16_t vector, uint8_t cause) {
@@ -283,7 +283,7 @@ void VirtioFunction::interrupt(uint16_t vector, uint8_t cause) {
     set_intx(true);
 }
 
-// --- The window in configuration space ---------------------------------------------------------
+// --- The window in configuration space -------------------------------------------------------
 
 Status VirtioFunction::add_window() {
     auto body = capability(Structure::kPciConfig, 0, 0);
@@ -319,7 +319,7 @@ void VirtioFunction::window_written() {
     write_bar(access->bar, access->offset, std::span(bytes).first(access->size));
 }
 
-// --- Tools -------------------------------------------------------------------------------------
+// --- Tools -----------------------------------------------------------------------------------
 
 // Blocks of the device lie where its configuration does; the state of the queues lies behind the
 // BAR, out of every guest's reach.

@@ -117,6 +117,7 @@ class Echo final : private ServerHandler {
 public:
     explicit Echo(const std::string& path) {
         loop_ = EventLoop::create().value();
+        loop_->set_spin(std::chrono::microseconds(50));  // as the loops of device hosts
         ServerOptions options;
         options.path = path;
         server_ = Server::listen(options, *loop_, *this).value();
@@ -151,6 +152,7 @@ public:
         options.pipelined = pipelined;
         options.timed = pipelined;
         simulator_ = make_socket_simulator(options, *loop_).value();
+        loop_->set_spin(std::chrono::microseconds(50));
         while (!simulator_->ready()) loop_->run_once(std::chrono::milliseconds(1));
     }
 
@@ -158,7 +160,7 @@ public:
         left_ = exchanges;
         const uint64_t start = now_ns();
         loop_->post([this] { submit(); });
-        while (left_ != 0) loop_->run_once(std::chrono::seconds(1));
+        loop_->run();
         return static_cast<double>(now_ns() - start) * 1e-9;
     }
 
@@ -169,7 +171,8 @@ private:
             simulator_->submit(request_, 0, [this](const Answer&) { answered(); });
     }
     void answered() {
-        if (--waiting_ != 0 || --left_ == 0) return;
+        if (--waiting_ != 0) return;
+        if (--left_ == 0) return loop_->stop();
         submit();
     }
 

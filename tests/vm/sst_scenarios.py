@@ -12,7 +12,7 @@ MACHINE = "sst"
 REQUESTS = 100_000  # the seed's
 PROCESSES = 10
 # What a stress may take; a slower machine asks fewer requests and says so.
-PATIENCE_S = 15
+PATIENCE_S = 30
 PROBE = 2000
 # Device hosts of a build with a sanitizer keep freed memory for a while; growth beyond it is a leak.
 GROWTH_KIB = 65536
@@ -105,8 +105,23 @@ def stress(vm, node):
     equal(f"answers of {node}", after["requests"] - before["requests"], after["answers"] - before["answers"])
 
 
+def self_tests(vm):
+    """The module's own tests, by the parameters that the seed names, on both devices."""
+    vm.shell(MACHINE, "modprobe -r virtio_sst && modprobe virtio_sst test_mode=1")
+    vm.wait_for(MACHINE, "[ -e /dev/sst0 ] && [ -e /dev/sst1 ]")
+    result = vm.shell(MACHINE, "cd /sys/module/virtio_sst/parameters && echo 1 >run_tests && cat run_tests")
+    passed = re.fullmatch(r"passed (\d+), failed 0, skipped \d+", result)
+    check(passed and int(passed.group(1)) >= 10, f"self-tests: {result}")
+    # Dynamic debug tells of requests, once asked.
+    vm.shell(MACHINE, "echo 'module virtio_sst +p' >/proc/dynamic_debug/control")
+    run_test(vm, "sst0", "-n", "10", "stress")
+    vm.wait_for(MACHINE, "dmesg | grep -q 'response: id='")
+    vm.shell(MACHINE, "echo 'module virtio_sst -p' >/proc/dynamic_debug/control")
+
+
 def sst(vm):
     vm.verify(MACHINE)
+    self_tests(vm)
     for name, node in nodes(vm).items():
         print(f"{name}, {DEVICES[name]}, /dev/{node}:")
         every_type(vm, node)

@@ -20,6 +20,7 @@ import lock_step_scenarios
 import regs_scenarios
 import riscv_scenarios
 import scale_scenarios
+import sst_fault_scenarios
 import sst_scenarios
 import trace_scenarios
 import vhost_scenarios
@@ -229,6 +230,7 @@ SCENARIOS = {
     **riscv_scenarios.SCENARIOS,
     **scale_scenarios.SCENARIOS,
     **sst_scenarios.SCENARIOS,
+    **sst_fault_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
     **vhost_scenarios.SCENARIOS,
     **virtio_scenarios.SCENARIOS,

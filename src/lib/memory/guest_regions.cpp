@@ -93,4 +93,14 @@ std::optional<std::span<std::byte>> GuestRegions::span(uint64_t iova, uint64_t s
     return region->second.mapping.bytes().subspan(offset, size);
 }
 
+// A client leaves up to 65,535 regions behind, which others of its loop should not wait for.
+void free_in_turns(EventLoop& loop, std::function<bool(size_t most)> free_some) {
+    constexpr size_t kMost = 16;  // before the clock is looked at; arbitrary
+    while (!free_some(kMost)) {
+        if (!loop.share_is_over()) continue;
+        loop.post([&loop, rest = std::move(free_some)] { free_in_turns(loop, rest); });
+        return;
+    }
+}
+
 }  // namespace mimic::memory

@@ -12,6 +12,7 @@
 #include <span>
 #include <utility>
 
+#include "base/event_loop.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "memory/dma_space.h"
@@ -94,5 +95,10 @@ constexpr bool permits(DmaAccess have, DmaAccess want) {
     return (static_cast<unsigned>(have) & static_cast<unsigned>(want)) ==
            static_cast<unsigned>(want);
 }
+
+/// Calls what GuestRegions::abandon_all() gave until all is unmapped: now, and where that is more
+/// than the caller's share of a turn, in later turns of `loop`, which is borrowed. On the loop's
+/// thread.
+void free_in_turns(EventLoop& loop, std::function<bool(size_t most)> free_some);
 
 }  // namespace mimic::memory

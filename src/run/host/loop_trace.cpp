@@ -89,10 +89,22 @@ void LoopTrace::add(pci::Function& function, pci::Fabric* fabric) {
     apply();
 }
 
+void LoopTrace::add(virtio::Device& device) {
+    thread_.check();
+    virtio_sources_.push_back(std::make_unique<VirtioTrace>(device));
+    apply();
+}
+
 void LoopTrace::clear() {
     thread_.check();
-    for_each([](pci::Function& function, bool) { function.set_tracer(nullptr); });
+    stop_all();
     sources_.clear();
+    virtio_sources_.clear();
+}
+
+void LoopTrace::stop_all() const {
+    for_each([](pci::Function& function, bool) { function.set_tracer(nullptr); });
+    for (const auto& source : virtio_sources_) source->set_tracer(nullptr);
 }
 
 void LoopTrace::for_each(const std::function<void(pci::Function&, bool)>& visit) const {
@@ -108,18 +120,23 @@ void LoopTrace::for_each(const std::function<void(pci::Function&, bool)>& visit)
 bool LoopTrace::wanted(pci::Function& function, bool is_fabric) const {
     if (!settings_.enabled) return false;
     if (settings_.all) return !is_fabric;
-    const auto named = [this](const std::string& name) {
-        return std::find(settings_.devices.begin(), settings_.devices.end(), name) !=
-               settings_.devices.end();
-    };
     const pci::Function* const pf = function.physical_function();
-    return named(function.name()) || (pf != nullptr && named(pf->name()));
+    return is_named(function.name()) || (pf != nullptr && is_named(pf->name()));
+}
+
+bool LoopTrace::is_named(const std::string& name) const {
+    return std::find(settings_.devices.begin(), settings_.devices.end(), name) !=
+           settings_.devices.end();
 }
 
 void LoopTrace::apply() {
     for_each([this](pci::Function& function, bool is_fabric) {
         function.set_tracer(wanted(function, is_fabric) ? ring_.get() : nullptr);
     });
+    for (const auto& source : virtio_sources_) {
+        const bool is_wanted = settings_.enabled && (settings_.all || is_named(source->name()));
+        source->set_tracer(is_wanted ? ring_.get() : nullptr);
+    }
 }
 
 control::TraceStatus LoopTrace::status() const {
@@ -149,7 +166,7 @@ void LoopTrace::change(const control::TraceChange& change) {
     const bool resized = change.buffer_bytes && *change.buffer_bytes != settings_.buffer_bytes;
     settings_.buffer_bytes = change.buffer_bytes.value_or(settings_.buffer_bytes);
     if (settings_.enabled && (!ring_ || resized || !was_enabled)) {
-        for_each([](pci::Function& function, bool) { function.set_tracer(nullptr); });
+        stop_all();
         if (ring_) {
             first_number_ = ring_->next();
             overwritten_before_ += ring_->overwritten();

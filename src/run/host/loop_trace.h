@@ -20,6 +20,7 @@
 #include "base/weak_ptr.h"
 #include "control/trace_target.h"
 #include "host/trace_dump.h"
+#include "host/virtio_trace.h"
 #include "pci/fabric/fabric.h"
 #include "pci/function/function.h"
 #include "pci/trace/trace_names.h"
@@ -48,7 +49,10 @@ public:
     /// clear().
     void add(pci::Function& function, pci::Fabric* fabric);
 
-    /// Traces nothing any more. Before the functions go.
+    /// Traces the requests that `device` answers, likewise: one that is no PCI function here.
+    void add(virtio::Device& device);
+
+    /// Traces nothing any more. Before the functions and devices go.
     void clear();
 
     control::TraceStatus status() const override;
@@ -63,6 +67,8 @@ private:
 
     void for_each(const std::function<void(pci::Function&, bool is_fabric)>& visit) const;
     bool wanted(pci::Function& function, bool is_fabric) const;
+    bool is_named(const std::string& name) const;
+    void stop_all() const;
     void make_ring();
     void apply();
     void record_states();
@@ -80,6 +86,7 @@ private:
     control::TraceSettings settings_;
     std::unique_ptr<pci::TraceRing> ring_;  // there while enabled, and until the next change after
     std::vector<Source> sources_;
+    std::vector<std::unique_ptr<VirtioTrace>> virtio_sources_;
     uint64_t first_number_ = 1;        // of the next ring: numbers never go back
     uint64_t overwritten_before_ = 0;  // by earlier rings
     // Functions whose states are to be recorded, and how often each was found at work instead.

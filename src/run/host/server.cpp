@@ -168,6 +168,7 @@ Status Server::State::serve_vhost(Shard& shard, Endpoint& endpoint, const Option
                                     {.handshake_timeout = options.session.handshake_timeout,
                                      .message_timeout = options.session.message_timeout}}));
     shard.targets.add(*endpoint.device, *server, endpoint.place);
+    shard.trace->add(*endpoint.device);
     shard.vhost_servers.push_back(std::move(server));
     return {};
 }

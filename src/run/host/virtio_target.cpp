@@ -102,7 +102,8 @@ std::unique_ptr<pci::FunctionFaults> VirtioTarget::make_faults(virtio::Device& d
                                                                std::function<void()> crash) {
     pci::FunctionFaults::Hooks hooks;
     hooks.never = [](const pci::Fault& fault) -> std::string {
-        if (fault.kind == pci::FaultKind::kHostHang || fault.kind == pci::FaultKind::kHostCrash)
+        if (fault.kind == pci::FaultKind::kHostHang || fault.kind == pci::FaultKind::kHostCrash ||
+            fault.kind == pci::FaultKind::kClear)
             return "";
         return "a vhost-user device is no PCI function here: that is the VMM's";
     };

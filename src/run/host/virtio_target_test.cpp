@@ -101,6 +101,9 @@ TEST_F(VirtioTargetTest, TakesTheFaultsOfItsHostAndSaysWhyNoOthers) {
     const auto hang = ask("/v1/devices/plain0/faults", "POST",
                           R"({"fault": "host-hang", "options": {"delay": "1ms"}})");
     EXPECT_EQ(hang.status / 100, 2) << hang.body;
+    // What was taken can be taken back.
+    const auto clear = ask("/v1/devices/plain0/faults", "POST", R"({"fault": "clear"})");
+    EXPECT_EQ(clear.status / 100, 2) << clear.body;
 }
 
 }  // namespace

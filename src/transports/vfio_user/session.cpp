@@ -27,16 +27,6 @@ std::array<uint32_t, kIrqCount> irq_counts(const pci::Function& function) {
     return counts;
 }
 
-// A client leaves up to 65,535 regions behind, which others of its loop should not wait for.
-void free_in_turns(EventLoop& loop, std::function<bool(size_t)> free_some) {
-    constexpr size_t kMost = 16;  // before the clock is looked at; arbitrary
-    while (!free_some(kMost)) {
-        if (!loop.share_is_over()) continue;
-        loop.post([&loop, rest = std::move(free_some)] { free_in_turns(loop, rest); });
-        return;
-    }
-}
-
 }  // namespace
 
 // NOLINTNEXTLINE(readability-function-size): each is another object that outlives the session
@@ -187,7 +177,7 @@ void Session::close(std::string_view why, bool fault) {
     loop_.unwatch(channel_.fd());
     memory_.shut_down();
     function_.detach();
-    free_in_turns(loop_, memory_.abandon_all());
+    memory::free_in_turns(loop_, memory_.abandon_all());
     counters_.interrupts += interrupts_.signalled();
     interrupts_.reset();
 }

@@ -9,20 +9,6 @@
 #include <utility>
 
 namespace mimic::vhost_user {
-namespace {
-
-// A table has up to 512 regions, which others of the loop should not wait for.
-void unmap_in_turns(EventLoop& loop, std::function<bool(size_t)> unmap_some) {
-    constexpr size_t kMost = 16;  // before the clock is looked at; arbitrary
-    while (!unmap_some(kMost)) {
-        if (!loop.share_is_over()) continue;
-        loop.post([&loop, rest = std::move(unmap_some)] { unmap_in_turns(loop, rest); });
-        return;
-    }
-}
-
-}  // namespace
-
 // NOLINTNEXTLINE(readability-function-size): each is another object that outlives the session
 Session::Session(EventLoop& loop, virtio::Device& device, UniqueFd socket, Counters& counters,
                  Owner& owner, Options options)
@@ -245,11 +231,7 @@ void Session::close(std::string_view why, bool fault) {
     for (const auto& ring : rings_) ring->clear();
     backend_socket_.reset();
     device_.detach();
-    unmap(memory_.abandon_all());
-}
-
-void Session::unmap(std::function<bool(size_t)> unmap_some) {
-    unmap_in_turns(loop_, std::move(unmap_some));
+    memory::free_in_turns(loop_, memory_.abandon_all());
 }
 
 void Session::warn(std::string_view what, Complaint about) {

@@ -158,7 +158,6 @@ private:
     }
     uint64_t offered_features() const;
     uint64_t offered_protocol() const;
-    void unmap(std::function<bool(size_t)> unmap_some);
     void watch_again();
     void watch_half_message();
     void close(std::string_view why, bool fault);

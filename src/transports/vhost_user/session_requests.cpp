@@ -129,7 +129,7 @@ Session::Outcome Session::on_set_mem_table() {
     if (fds.size() != head.count)
         return fail(std::errc::invalid_argument, "{} descriptors for {} regions", fds.size(),
                     head.count);
-    unmap(memory_.abandon_all());
+    memory::free_in_turns(loop_, memory_.abandon_all());
     for (uint32_t i = 0; i < head.count; ++i) {
         MemoryRegion region{};
         std::memcpy(&region, bytes.data() + sizeof head + i * sizeof region, sizeof region);

@@ -13,6 +13,7 @@
 #include "virtio_pci/config_window.h"
 #include "virtio_pci/device_state.h"
 #include "virtio_pci/layout.h"
+#include "virtio_pci/request_event.h"
 
 namespace mimic::virtio_pci {
 namespace {
@@ -191,13 +192,7 @@ private:
         isr_.reset();
     }
     void on_request(const virtio::RequestSlice& slice) override {
-        trace_request({.kind = pci::TraceKind::kRequest,
-                       .bar = static_cast<uint8_t>(slice.queue),
-                       .flags = slice.status == 0 ? uint8_t{0} : pci::kTraceFailed,
-                       .address = slice.begun_ns,
-                       .size = slice.ended_ns - std::min(slice.begun_ns, slice.ended_ns),
-                       .value = slice.id,
-                       .text = slice.name});
+        trace_request(request_event(slice));
     }
     void interrupt(uint16_t vector, uint8_t cause);
     void clear_isr() {

@@ -32,6 +32,8 @@ MAY_INCLUDE = {
     # Virtio devices and their queues; simulators of accelerators. Neither knows PCI.
     "virtio": MEMORY | REG,
     "sim": LOWEST,
+    # What a guest asks of a vGPU, and the way to who answers.
+    "compute": LOWEST,
     # HTTP, events, metrics: for processes that have no devices, too.
     "service": LOWEST,
     # What Kubernetes is told of devices, as values and texts; and how to talk to its API.
@@ -45,7 +47,7 @@ MAY_INCLUDE = {
     # What a device says about itself: data.
     "model": REG,
     # A device knows neither its transport nor its process.
-    "devices": DEVICE | {"model", "slices", "virtio", "sim"},
+    "devices": DEVICE | {"model", "slices", "virtio", "sim", "compute"},
     # plan: files in, texts out. No process, no socket, no device: models come from the caller.
     "topology": DEVICE | {"model"},
     "outputs": MODEL | {"pci", "topology"},
@@ -69,6 +71,8 @@ MAY_INCLUDE = {
     "dra": SERVICE | {"slices", "kube"},
     # mimic-sim: simulators on sockets. No device, no machine.
     "sim_server": SERVICE | {"sim"},
+    # mimic-mediator: requests of many VMs, scheduled onto backends. No device, no machine.
+    "mediator": SERVICE | {"compute", "sim"},
     # A Kubernetes whose nodes are machines of ours.
     "cluster": SERVING | {"device_host", "guest_image", "guest_agent", "machine", "kube"},
     # Machines in pods, by the user's kubectl.
@@ -77,7 +81,7 @@ MAY_INCLUDE = {
     "cli": SERVING | {
         "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
         "guest_agent", "verify", "slices", "kube", "dra", "cluster", "remote", "sim",
-        "sim_server"},
+        "sim_server", "compute", "mediator"},
 }
 
 # What tests of folders below may include besides: the lists that programs hand to the parser and to Kubernetes.

@@ -37,6 +37,36 @@ struct Answer {
     std::span<const std::byte> response;  // valid during the call
 };
 
+/// Who takes the answers of an admitted connection. Borrowed by the engine from admit() to left().
+/// Neither call may call left(), which can wait for a later turn.
+class ClientSink {
+public:
+    /// Once for each submit(), within it or in a later turn; never after left() or on_replaced().
+    virtual void on_answer(uint64_t request_id, const Answer& answer) = 0;
+    /// A newer connection has its session: it hears nothing more, and is to call left().
+    virtual void on_replaced() = 0;
+
+protected:
+    ~ClientSink() = default;
+};
+
+/// Names an admitted connection; never 0, never used again.
+using ClientKey = uint64_t;
+
+struct Admission {
+    vgpu_error error = VGPU_OK;  // or DENIED, or QUEUE_FULL: more VMs than the engine remembers
+    ClientKey key = 0;           // where it is VGPU_OK
+};
+
+struct Request {
+    uint64_t id = 0;                   // of the client: unique among those of its session that wait
+    bool again = false;                // sent before on an earlier connection of the session
+    size_t room = 0;                   // for the response
+    std::span<const std::byte> bytes;  // the peer's, not checked. Valid during submit()
+    std::vector<std::byte> storage;    // what `bytes` points into, if the sender gives it away:
+                                       // saves the copy of what has to wait
+};
+
 /// Counters of a VM since it was first seen. Times in ns.
 struct VmCounters {
     uint64_t submitted = 0;
@@ -108,29 +138,30 @@ struct AuditEvent {
     std::string detail;
 };
 
-/// Thread-bound to its loop. Every submit() is answered once, as long as the engine lives.
+/// Thread-bound to its loop. Every submit() is answered once, as long as the engine
+/// lives and its client has not left.
 class Engine {
 public:
-    using Done = std::function<void(const Answer& answer)>;
-
     struct Hooks {
         std::function<void(const AuditEvent&)> audit;
     };
 
     virtual ~Engine() = default;
 
-    /// Whether the peer may be this VM: VGPU_OK, DENIED, QUARANTINED, POOL. Counts a connection of
-    /// it.
-    virtual vgpu_error admit(const Client& client) = 0;
-    /// The connection ended. What it had in flight is cancelled unless `may_come_back`; memory of
-    /// the session is kept for session_patience then, else freed at once.
-    virtual void left(const Client& client, bool may_come_back) = 0;
+    /// Whether the peer may be this VM, by its uid. A connection of a quarantined VM or of an
+    /// unknown pool is admitted; its requests are answered with that error, which its guest sees.
+    /// With session 0 (protocols without one) it shares what the VM's other such connections have.
+    virtual Admission admit(const Client& client, ClientSink& sink) = 0;
+    /// The connection ended. What it had in flight is cancelled unless `may_come_back`: then it
+    /// goes on, and is answered to who sends it again. Memory of the session is kept for
+    /// session_patience.
+    virtual void left(ClientKey client, bool may_come_back) = 0;
 
-    /// A request of an admitted client; bytes are the peer's, checked by who looks into them.
-    virtual void submit(const Client& client, uint64_t request_id, bool again,
-                        std::vector<std::byte> request, size_t room, Done done) = 0;
-    virtual void cancel(const Client& client, uint64_t request_id) = 0;
-    virtual void acknowledge(const Client& client, uint64_t request_id) = 0;
+    /// Answers NOPs of a VM that waits for nothing, and what is refused, before it returns.
+    virtual void submit(ClientKey client, Request request) = 0;
+    virtual void cancel(ClientKey client, uint64_t request_id) = 0;
+    /// This request and those before it (by id) have been seen answered.
+    virtual void acknowledge(ClientKey client, uint64_t request_id) = 0;
     /// The peer broke the protocol: a fault of its VM (Quarantine).
     virtual void fault(VmId vm, const std::string& reason) = 0;
 

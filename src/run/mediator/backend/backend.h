@@ -36,11 +36,19 @@ struct Job {
                                          // Valid during start()
     size_t room = 0;                     // for the response
     uint64_t memory_limit = 0;           // of the VM; 0: the backend's
+    // What the answer to GET_DEVICE_INFO says of the VM.
+    uint32_t weight = 0;
+    uint32_t priority = 0;
+    uint32_t queue_depth = 0;
 };
 
+/// Whatever an operation itself says is in the response's status (error is OK then, also where that
+/// says HANDLE or MEMORY).
 struct Outcome {
-    vgpu_error error = VGPU_OK;  // not OK: no response. BACKEND: the process died in this job;
-                                 // TIMEOUT: it was ended
+    vgpu_error error = VGPU_OK;  // not OK: no response. BACKEND: the process died in this job, or
+                                 // its result was not kept for `again`; TIMEOUT, CANCELLED: it was
+                                 // ended; INVALID_REQUEST: no struct vgpu_request of our version;
+                                 // INVALID_LENGTH: no room for a struct vgpu_response
     std::span<const std::byte> response;  // valid during the call
     Duration took{};                      // on the backend
 };
@@ -61,13 +69,15 @@ public:
         uint64_t jobs = 0;
     };
 
+    static constexpr Duration kGrace = std::chrono::milliseconds(250);
+
     virtual ~Backend() = default;  // the process goes on, for the next mediator; stop() ends it
 
     virtual bool ready() const = 0;
     virtual bool busy() const = 0;
-    /// Only when ready and not busy. `done` runs once, in a later turn; at the latest when
-    /// `timeout` is over, by then the job was really ended (with its process, if it does not
-    /// listen).
+    /// Only when ready and not busy. `done` runs once, in a later turn, the backend being ready for
+    /// the next by then. A job that lasts longer than `timeout` is told to end, and its process is
+    /// killed if it has not done so kGrace later: it never goes on behind its TIMEOUT.
     virtual void start(const Job& job, Duration timeout, Done done) = 0;
     /// Ends the running job soon: its outcome is CANCELLED unless it was faster.
     virtual void cancel() = 0;
@@ -77,6 +87,8 @@ public:
     virtual void release(const Owner& owner) = 0;
     /// Owners that have memory here: after a restart of the mediator, those that it found again.
     virtual std::vector<Owner> owners() const = 0;
+    /// Bytes of memory of all owners of a VM.
+    virtual uint64_t memory_used(VmId) const { return 0; }
     virtual State state() const = 0;
     /// Ends the process. Then destroy.
     virtual void stop() = 0;

@@ -19,11 +19,11 @@
 #include <fmt/format.h>
 
 #include "base/event_loop.h"
+#include "base/stream.h"
 #include "base/unix_socket.h"
 #include "bench/measure.h"
 #include "sim/socket/client.h"
 #include "sim/socket/server.h"
-#include "sim/socket/stream.h"
 
 namespace mimic::bench {
 namespace {

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/stream.h"
 #include "base/timer.h"
 #include "base/unix_socket.h"
-#include "sim/socket/stream.h"
 
 namespace mimic::sim_server {
 namespace {
@@ -38,7 +38,7 @@ private:
 
     SocketRegisterServer& server_;
     const uint64_t id_;
-    sim::Stream stream_;
+    Stream stream_;
     bool busy_ = false;
     bool ended_ = false;
     Timer patience_;
@@ -120,8 +120,8 @@ Status Connection::start() {
 void Connection::on_fd_ready(uint32_t events) {
     if ((events & (EPOLLHUP | EPOLLERR)) != 0) return close();
     // A client that waits for answers sends nothing meanwhile; one that sends this much is no QEMU.
-    if (stream_.in_size() >= sim::Stream::kMostAtOnce) return close();
-    if (!ended_ && stream_.fill() == sim::Stream::Got::kEnd) {
+    if (stream_.in_size() >= Stream::kMostAtOnce) return close();
+    if (!ended_ && stream_.fill() == Stream::Got::kEnd) {
         ended_ = true;
         if (!server_.loop().rewatch(stream_.fd(), 0)) return close();  // else it stays readable
     }

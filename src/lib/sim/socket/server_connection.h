@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "base/event_loop.h"
+#include "base/stream.h"
 #include "sim/socket/server.h"
-#include "sim/socket/stream.h"
 
 namespace mimic::sim {
 

@@ -8,12 +8,12 @@
 
 #include "base/event_loop.h"
 #include "base/log.h"
+#include "base/stream.h"
 #include "base/thread_bound.h"
 #include "base/timer.h"
 #include "sim/socket/child.h"
 #include "sim/socket/client.h"
 #include "sim/socket/request_table.h"
-#include "sim/socket/stream.h"
 
 namespace mimic::sim {
 

@@ -6,16 +6,18 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/unique_fd.h"
 
-namespace mimic::sim {
+namespace mimic {
 
 /// Bytes that come and go at the ends of a buffer. Thread-bound.
 class ByteQueue {
 public:
     size_t size() const { return end_ - begin_; }
     std::byte* data() { return bytes_.get() + begin_; }
+    std::span<std::byte> bytes() { return {data(), size()}; }
 
     /// Room for `count` more bytes behind the last, which become part of it. Uninitialised.
     std::byte* grow(size_t count);
@@ -41,8 +43,10 @@ class Stream {
 public:
     enum class Got { kBytes, kNothing, kEnd };
 
-    /// What one fill() takes at most. Holds a batch of 64 messages.
+    /// What one fill() takes at most. Holds a batch of 64 messages of 4 KiB.
     static constexpr size_t kMostAtOnce = size_t{272} << 10;
+    /// Descriptors that one fill() takes at most; the kernel closes the others.
+    static constexpr size_t kMostDescriptors = 4;
 
     Stream() = default;
     /// `fd` becomes non-blocking.
@@ -53,7 +57,9 @@ public:
     void close();
 
     /// Takes what has come, with one recv(2). kEnd: the peer has gone, or an error that ends this.
-    Got fill();
+    /// Descriptors that came with it are added to `descriptors` (close-on-exec); without that they
+    /// are closed.
+    Got fill(std::vector<UniqueFd>* descriptors = nullptr);
     ByteQueue& in() { return in_; }
 
     /// Sends what is in out(). False: the peer has gone.
@@ -62,10 +68,14 @@ public:
     size_t out_size() const { return out_.size(); }
     size_t in_size() const { return in_.size(); }
 
+    /// The peer gets `fd` with the first byte that the next flush() sends.
+    void attach(UniqueFd fd) { attached_ = std::move(fd); }
+
 private:
     UniqueFd fd_;
+    UniqueFd attached_;
     ByteQueue in_;
     ByteQueue out_;
 };
 
-}  // namespace mimic::sim
+}  // namespace mimic

@@ -45,7 +45,7 @@ endif()
 get_property(model_libraries GLOBAL PROPERTY MIMIC_MODEL_LIBRARIES)
 list(TRANSFORM devices REPLACE "^mimic::" "")
 list(TRANSFORM model_libraries REPLACE "^mimic::" "")
-set(replay_libraries replay device_host topology all_devices all_models ${devices} ${model_libraries} vmd model)
+set(replay_libraries replay device_host topology yaml all_devices all_models ${devices} ${model_libraries} vmd model)
 set(replay_headers replay/replay.h)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mimic)

@@ -32,6 +32,8 @@ MAY_INCLUDE = {
     # Virtio devices and their queues; simulators of accelerators. Neither knows PCI.
     "virtio": MEMORY | REG,
     "sim": LOWEST,
+    # YAML files as trees that know where each part stands.
+    "yaml": LOWEST,
     # What a guest asks of a vGPU, and the way to who answers.
     "compute": LOWEST,
     # HTTP, events, metrics: for processes that have no devices, too.
@@ -49,7 +51,7 @@ MAY_INCLUDE = {
     # A device knows neither its transport nor its process.
     "devices": DEVICE | {"model", "slices", "virtio", "sim", "compute"},
     # plan: files in, texts out. No process, no socket, no device: models come from the caller.
-    "topology": DEVICE | {"model"},
+    "topology": DEVICE | {"model", "yaml"},
     "outputs": MODEL | {"pci", "topology"},
     # Dumps of real devices in, topology files out.
     "dump": MODEL | {"pci", "topology"},
@@ -72,7 +74,7 @@ MAY_INCLUDE = {
     # mimic-sim: simulators on sockets. No device, no machine.
     "sim_server": SERVICE | {"sim"},
     # mimic-mediator: requests of many VMs, scheduled onto backends. No device, no machine.
-    "mediator": SERVICE | {"compute", "sim"},
+    "mediator": SERVICE | {"compute", "sim", "yaml"},
     # A Kubernetes whose nodes are machines of ours.
     "cluster": SERVING | {"device_host", "guest_image", "guest_agent", "machine", "kube"},
     # Machines in pods, by the user's kubectl.
@@ -81,7 +83,7 @@ MAY_INCLUDE = {
     "cli": SERVING | {
         "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
         "guest_agent", "verify", "slices", "kube", "dra", "cluster", "remote", "sim",
-        "sim_server", "compute", "mediator"},
+        "sim_server", "yaml", "compute", "mediator"},
 }
 
 # What tests of folders below may include besides: the lists that programs hand to the parser and to Kubernetes.

@@ -11,7 +11,7 @@
 #include "dump/hierarchy.h"
 #include "pci/config/config_image.h"
 #include "pci/config/pci_regs.h"
-#include "topology/scalars.h"
+#include "topology/yaml.h"
 
 namespace mimic::dump {
 namespace {

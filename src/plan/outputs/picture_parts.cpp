@@ -7,7 +7,7 @@
 
 #include "base/text_table.h"
 #include "outputs/xml_text.h"
-#include "topology/scalars.h"
+#include "topology/yaml.h"
 
 namespace mimic::outputs::picture {
 namespace {

@@ -11,7 +11,7 @@
 #include "outputs/picture_parts.h"
 #include "outputs/xml_text.h"
 #include "topology/arch.h"
-#include "topology/scalars.h"
+#include "topology/yaml.h"
 
 namespace mimic::outputs {
 namespace {

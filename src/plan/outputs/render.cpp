@@ -7,7 +7,7 @@
 #include "base/nearest.h"
 #include "outputs/outputs.h"
 #include "outputs/shell_text.h"
-#include "topology/scalars.h"
+#include "topology/yaml.h"
 #include "topology/topology.h"
 
 namespace mimic::outputs {

@@ -10,7 +10,7 @@
 #include "outputs/outputs.h"
 #include "topology/test_files.h"
 #include "topology/topology.h"
-#include "topology/yaml_tree.h"
+#include "topology/yaml.h"
 
 namespace mimic::outputs {
 namespace {

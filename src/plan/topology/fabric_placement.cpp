@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "topology/scalars.h"
+#include "topology/yaml.h"
 
 namespace mimic::topology {
 namespace {

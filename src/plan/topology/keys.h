@@ -4,12 +4,11 @@
 #pragma once
 
 #include <array>
-#include <span>
 #include <string_view>
 
-namespace mimic::topology {
+#include "topology/yaml.h"
 
-using Words = std::span<const std::string_view>;
+namespace mimic::topology {
 
 inline constexpr std::array<std::string_view, 4> kFileKeys = {"version", "machine", "machines",
                                                               "templates"};
@@ -50,7 +49,6 @@ inline constexpr std::array<std::string_view, 2> kTransports = {"pci", "vhost-us
 inline constexpr std::array<std::string_view, 2> kAttachments = {"root-port", "fabric"};
 inline constexpr std::array<std::string_view, 2> kSriovKinds = {"static", "native"};
 inline constexpr std::array<std::string_view, 3> kBarTypes = {"memory32", "memory64", "io"};
-inline constexpr std::array<std::string_view, 2> kTruths = {"false", "true"};
 inline constexpr std::array<std::string_view, 6> kLinkGenerations = {"gen1", "gen2", "gen3",
                                                                      "gen4", "gen5", "gen6"};
 inline constexpr std::array<std::string_view, 6> kLinkSpeeds = {"2.5 GT/s", "5 GT/s",  "8 GT/s",

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <set>
 
-#include "topology/scalars.h"
+#include "topology/yaml.h"
 
 namespace mimic::topology {
 namespace {

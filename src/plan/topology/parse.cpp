@@ -89,7 +89,7 @@ tl::expected<Model, Diagnostics> parse(std::string_view given, std::string_view 
     Diagnostics diagnostics(text, file_name);
     Model model;
     model.file_name = file_name;
-    if (const YamlPtr root = read_yaml(text, diagnostics))
+    if (const YamlPtr root = topology::read_yaml(text, diagnostics))
         read_file(root, models, model, diagnostics);
     if (diagnostics.empty()) {
         name_fabrics(models, model);

@@ -9,7 +9,7 @@
 #include "base/text_table.h"
 #include "topology/arch.h"
 #include "topology/fabric_placement.h"
-#include "topology/scalars.h"
+#include "topology/yaml.h"
 
 namespace mimic::topology {
 namespace {

@@ -10,11 +10,10 @@
 #include <vector>
 
 #include "topology/device_keys.h"
-#include "topology/diagnostics.h"
+#include "topology/yaml.h"
 #include "topology/fields.h"
 #include "topology/model.h"
 #include "topology/templates.h"
-#include "topology/yaml_tree.h"
 
 namespace mimic::topology {
 

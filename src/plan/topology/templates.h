@@ -9,8 +9,7 @@
 #include <string>
 
 #include "topology/device_keys.h"
-#include "topology/diagnostics.h"
-#include "topology/yaml_tree.h"
+#include "topology/yaml.h"
 
 namespace mimic::topology {
 

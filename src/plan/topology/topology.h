@@ -13,7 +13,7 @@
 #include <tl/expected.hpp>
 
 #include "base/result.h"
-#include "topology/diagnostics.h"
+#include "topology/yaml.h"
 #include "topology/model.h"
 #include "topology/parameters.h"
 

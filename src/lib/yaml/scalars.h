@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scalars of the topology language: numbers, sizes, names, placeholders, and the nearest known word
-// to a typo. Pure functions; nothing here allocates more than its input is long. docs/topology.md,
+// Scalars of our YAML files: numbers, sizes, durations, names, and the nearest known word to a
+// typo. Pure functions; nothing here allocates more than its input is long. docs/topology.md,
 // "Values".
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace mimic::topology {
+namespace mimic::yaml {
 
 /// "12" or "0x1f"; no sign, no spaces, no separators. nullopt: not a number, or above 2^64 - 1.
 std::optional<uint64_t> parse_number(std::string_view text);
@@ -44,19 +44,4 @@ std::string_view nearest(std::string_view text, std::span<const std::string_view
 /// "a, b or c".
 std::string join_or(std::span<const std::string_view> words);
 
-/// Values of placeholders where a string stands.
-struct Scope {
-    unsigned index = 0;          // replica of the innermost object: machine, device or VF
-    unsigned machine_index = 0;  // replica of the machine
-    unsigned device_index = 0;   // replica of the device
-    std::string machine;         // names, empty where not known yet
-    std::string device;
-};
-
-/// `text` with {index}, {index:04}, {index+1}, {machine_index}, {device_index}, {machine} and
-/// {device} replaced; "{{" and "}}" are braces. nullopt: a placeholder is wrong, and `problem` says
-/// how.
-std::optional<std::string> expand_placeholders(std::string_view text, const Scope& scope,
-                                               std::string& problem);
-
-}  // namespace mimic::topology
+}  // namespace mimic::yaml

@@ -10,12 +10,12 @@
 #include <string_view>
 #include <vector>
 
-#include "topology/diagnostics.h"
+#include "yaml/diagnostics.h"
 
-namespace mimic::topology {
+namespace mimic::yaml {
 
 inline constexpr size_t kMaxFileBytes = 1 << 20;
-inline constexpr unsigned kMaxYamlDepth = 32;    // arbitrary; the language needs 9
+inline constexpr unsigned kMaxYamlDepth = 32;    // arbitrary; the language of machines needs 9
 inline constexpr size_t kMaxYamlNodes = 200000;  // arbitrary; counted with aliases expanded
 
 struct YamlNode;
@@ -47,7 +47,13 @@ struct YamlNode {
     std::string describe() const;
 };
 
-/// Reads one document. Problems go to `diagnostics`; then nullptr is returned.
-YamlPtr read_yaml(std::string_view text, Diagnostics& diagnostics);
+/// What messages about the file as a whole recommend.
+struct Hints {
+    std::string_view content = "a mapping";                // in place of an empty file
+    std::string_view merge = "each key where it belongs";  // in place of merge keys
+};
 
-}  // namespace mimic::topology
+/// Reads one document. Problems go to `diagnostics`; then nullptr is returned.
+YamlPtr read_yaml(std::string_view text, Diagnostics& diagnostics, const Hints& hints = {});
+
+}  // namespace mimic::yaml

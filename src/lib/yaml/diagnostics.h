@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace mimic::topology {
+namespace mimic::yaml {
 
 /// A place in a file. 1-based; line 0: the file as a whole. Columns count bytes.
 struct Location {
@@ -60,4 +60,4 @@ private:
     size_t dropped_ = 0;
 };
 
-}  // namespace mimic::topology
+}  // namespace mimic::yaml

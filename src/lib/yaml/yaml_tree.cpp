@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "topology/yaml_tree.h"
+#include "yaml/yaml_tree.h"
 
 #include <algorithm>
 #include <map>
@@ -12,7 +12,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
-namespace mimic::topology {
+namespace mimic::yaml {
 namespace {
 
 Location location(const YAML::Mark& mark) {
@@ -23,7 +23,8 @@ Location location(const YAML::Mark& mark) {
 /// Builds the tree from events. After its first problem it ignores the rest. Thread-bound.
 class Builder : public YAML::EventHandler {
 public:
-    explicit Builder(Diagnostics& diagnostics) : diagnostics_(diagnostics) {}
+    Builder(Diagnostics& diagnostics, const Hints& hints)
+        : diagnostics_(diagnostics), hints_(hints) {}
 
     /// The document, or nullptr if there was a problem or nothing at all.
     YamlPtr take() { return dead_ ? nullptr : std::move(root_); }
@@ -146,7 +147,8 @@ private:
             return die(where, fmt::format("{} as a key; expected a word", node.describe()));
         }
         if (node.text == "<<") {
-            return die(where, "merge keys are not supported; expected 'template: NAME'");
+            return die(where,
+                       fmt::format("merge keys are not supported; expected {}", hints_.merge));
         }
         if (!frame.keys.insert(node.text).second) {
             return die(where, fmt::format("key {} is here twice", node.describe()));
@@ -157,6 +159,7 @@ private:
     }
 
     Diagnostics& diagnostics_;  // of the caller of read_yaml(), which outlives this
+    const Hints& hints_;        // the same
     std::vector<Frame> stack_;
     std::map<YAML::anchor_t, YamlPtr> anchors_;
     YamlPtr root_;
@@ -203,7 +206,7 @@ std::string YamlNode::describe() const {
                                  : fmt::format("'{}...'", text.substr(0, kShown));
 }
 
-YamlPtr read_yaml(std::string_view text, Diagnostics& diagnostics) {
+YamlPtr read_yaml(std::string_view text, Diagnostics& diagnostics, const Hints& hints) {
     if (text.size() > kMaxFileBytes) {
         diagnostics.add({}, fmt::format("the file has {} bytes; expected at most {}", text.size(),
                                         kMaxFileBytes));
@@ -213,7 +216,7 @@ YamlPtr read_yaml(std::string_view text, Diagnostics& diagnostics) {
         diagnostics.add({}, "the file holds a zero byte; expected UTF-8 text");
         return nullptr;
     }
-    Builder builder(diagnostics);
+    Builder builder(diagnostics, hints);
     try {  // yaml-cpp throws; nothing leaves this function
         std::istringstream stream{std::string(text)};
         YAML::Parser parser(stream);
@@ -233,9 +236,9 @@ YamlPtr read_yaml(std::string_view text, Diagnostics& diagnostics) {
     }
     YamlPtr root = builder.take();
     if (!root && diagnostics.empty()) {
-        diagnostics.add({}, "the file is empty; expected 'version: 1' and 'machine:'");
+        diagnostics.add({}, fmt::format("the file is empty; expected {}", hints.content));
     }
     return root;
 }
 
-}  // namespace mimic::topology
+}  // namespace mimic::yaml

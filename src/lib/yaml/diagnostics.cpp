@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "topology/diagnostics.h"
+#include "yaml/diagnostics.h"
 
 #include <algorithm>
 #include <tuple>
@@ -8,7 +8,7 @@
 
 #include "base/text_table.h"
 
-namespace mimic::topology {
+namespace mimic::yaml {
 namespace {
 
 constexpr size_t kShownColumns = 100;  // of a source line
@@ -91,4 +91,4 @@ std::string Diagnostics::str() const {
     return out;
 }
 
-}  // namespace mimic::topology
+}  // namespace mimic::yaml

@@ -29,8 +29,9 @@ struct Identity {
 /// How a request ended. Valid during the call that brings it.
 struct Completion {
     vgpu_error error = VGPU_OK;
-    std::span<const std::byte> response;  // struct vgpu_response and what follows; empty on an
-                                          // error
+    std::span<const std::byte> response;  // struct vgpu_response and what follows, the peer's and
+                                          // not checked; empty on an error. May be memory that the
+                                          // peer can still change: read each byte once
 };
 
 /// Answers each request once. Thread-bound to the loop of its device; destroyed on it.
@@ -45,6 +46,7 @@ public:
         uint64_t failed = 0;       // answered with an error, of those
         uint64_t resent = 0;       // sent again after the mediator was back
         uint64_t unknown = 0;      // answers whose id matches nothing: dropped
+        uint64_t late = 0;         // answers to what was reset or had failed with TIMEOUT: dropped
         uint64_t connections = 0;  // times that the mediator came (back)
     };
 
@@ -53,7 +55,7 @@ public:
     /// Asks. `request` is 1 .. VGPU_MAX_MESSAGE bytes of a guest, not looked at here; `room` is how
     /// many bytes of answer the asker can take (a longer one: INVALID_LENGTH). `tag` is the guest's
     /// request id, for a peer that shows it. MEDIATOR_UNAVAILABLE at once while nobody is connected
-    /// and nothing can be resumed; QUEUE_FULL above kMaxInFlight.
+    /// and nothing can be resumed; QUEUE_FULL above kMaxInFlight, or above kMaxBytes of requests.
     virtual void submit(uint32_t tag, std::vector<std::byte> request, size_t room, Done done) = 0;
 
     /// Forgets all in flight: their `done` never runs. What they were to do may still happen.
@@ -69,6 +71,8 @@ public:
 
     /// Most in flight: a full ring of the device, and its registers' one.
     static constexpr size_t kMaxInFlight = 257;
+    /// Most bytes of requests in flight: four of the longest.
+    static constexpr size_t kMaxBytes = size_t{4} * VGPU_MAX_MESSAGE;
 };
 
 /// Made when a device is plugged in, on its loop.

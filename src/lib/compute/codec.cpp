@@ -4,7 +4,7 @@
 namespace mimic::compute::wire {
 namespace {
 
-constexpr uint16_t kKnownFlags = kFlagShared | kFlagAgain;
+constexpr uint16_t kKnownFlags = kFlagShared | kFlagAgain | kFlagRoom;
 
 template <typename Header>
 Message<Header> bad(Message<Header> message, const char* why) {
@@ -82,14 +82,18 @@ const char* request_error(const Frame& frame, const FrameLimits& limits) {
     const uint64_t whole = uint64_t{frame.length} + frame.data_length;
     if (frame.status != 0) return "a status in a request";
     if (whole == 0 || whole > VGPU_MAX_MESSAGE) return "a wrong length";
-    return lies_within(frame.room_offset, frame.room_length, limits.shared_bytes)
-               ? nullptr
-               : "room outside the shared memory";
+    if (frame.room_length > VGPU_MAX_MESSAGE) return "too much room";
+    if ((frame.flags & kFlagRoom) == 0)
+        return frame.room_offset != 0 ? "room without its flag" : nullptr;
+    return frame.room_length == 0 ||
+                   !lies_within(frame.room_offset, frame.room_length, limits.shared_bytes)
+               ? "room outside the shared memory"
+               : nullptr;
 }
 
 const char* response_error(const Frame& frame) {
     const uint64_t whole = uint64_t{frame.length} + frame.data_length;
-    if ((frame.flags & kFlagAgain) != 0) return "a flag of requests";
+    if ((frame.flags & (kFlagAgain | kFlagRoom)) != 0) return "a flag of requests";
     if (frame.room_offset != 0 || frame.room_length != 0) return "room in a response";
     if (whole > VGPU_MAX_MESSAGE) return "a wrong length";
     return frame.status != VGPU_OK && whole != 0 ? "an error with data" : nullptr;

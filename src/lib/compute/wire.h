@@ -117,6 +117,11 @@ inline constexpr uint16_t kFlagShared = 1u << 0;
 /// A request: it was sent before on an earlier connection of this session; carry it out at most
 /// once.
 inline constexpr uint16_t kFlagAgain = 1u << 1;
+/// A request: its answer may be put into [room_offset, +room_length) of the shared memory. One that
+/// is longer than kInlineAnswer is (whole: kFlagShared, data_offset = room_offset, no inline
+/// bytes), unless the flag is missing: then it is inline.
+inline constexpr uint16_t kFlagRoom = 1u << 2;
+inline constexpr uint32_t kInlineAnswer = 4096;
 
 /// v3. Followed by `length` bytes.
 struct Frame {
@@ -128,9 +133,9 @@ struct Frame {
     uint64_t request_id;  // of the client's choice, grows within a session
     uint32_t data_offset;
     uint32_t data_length;
-    uint32_t room_offset;  // request: where in shared memory the answer may be put, if it is longer
-                           // than 4 KiB
-    uint32_t room_length;
+    uint32_t room_offset;  // request with kFlagRoom
+    uint32_t room_length;  // request: most bytes that the answer may have (status INVALID_LENGTH
+                           // else), with and without kFlagRoom
 };
 static_assert(sizeof(Frame) == 40);
 

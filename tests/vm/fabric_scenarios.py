@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenarios of fabrics: native SR-IOV, switches and hot-plug as Linux's own PCI core sees them."""
 import json
-import time
 
 import driver_scenarios
 from guest import check, equal
@@ -188,15 +187,7 @@ def hotplug(vm):
 
 def suspends(vm, machine, *devices):
     """Devices are suspended and resumed, as a freeze does with them; rings work again."""
-    # In the background: the guest's agent is frozen, too.
-    vm.shell(machine, """
-        echo 1 >/sys/module/suspend/parameters/pm_test_delay
-        rm -f /tmp/resumed
-        { sleep 1; echo devices >/sys/power/pm_test; echo freeze >/sys/power/state; echo $? >/tmp/resumed; } >/dev/null 2>&1 </dev/null &
-    """)
-    time.sleep(4)
-    vm.wait_for(machine, "[ -e /tmp/resumed ]")
-    equal("suspend", "0", vm.shell(machine, "cat /tmp/resumed; echo none >/sys/power/pm_test"))
+    vm.sleep_and_wake(machine)
     for device in devices:
         bench_verifies(vm, machine, device)
 

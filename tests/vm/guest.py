@@ -58,6 +58,7 @@ class Topology:
         self.options = options
         self.left = {}
         self.left_files = []
+        self.sleeps = 0
         # Short: a socket's path has 107 bytes.
         self.folder = tempfile.mkdtemp(prefix="mvm-")
         self.environment = dict(
@@ -133,7 +134,7 @@ class Topology:
 
     def state_file(self, machine, name):
         """What outlives a machine: its logs and the reason of its end."""
-        return (pathlib.Path(self.environment["XDG_STATE_HOME"]) / "mimic" / machine / name).read_text()
+        return (pathlib.Path(self.environment["XDG_STATE_HOME"]) / "mimic" / machine / name).read_text(errors="replace")
 
     def run_output(self, machine):
         """What the command under `run:` of a machine printed: its console between two markers."""
@@ -205,6 +206,25 @@ class Topology:
                 usleep 100000
             done
         """)
+
+    def sleep_and_wake(self, machine):
+        """Devices of the guest are suspended and resumed, as a freeze does with them. Nobody talks to its agent meanwhile:
+        Linux throws away what comes to a console's port just before that freezes, and the guest says on its console when
+        it is awake."""
+        self.sleeps += 1
+        self.shell(machine, f"""
+            echo 1 >/sys/module/suspend/parameters/pm_test_delay
+            {{ sleep 1; echo devices >/sys/power/pm_test; echo freeze >/sys/power/state; s=$?; echo none >/sys/power/pm_test;
+              until echo "<1>awake {self.sleeps}: $s" >/dev/kmsg; do usleep 100000; done; }} >/dev/null 2>&1 </dev/null &
+        """)
+        awake = re.compile(rf"awake {self.sleeps}: (\d+)\r?\n")
+        for _ in range(3000):
+            said = awake.search(self.state_file(machine, "console.log"))
+            if said:
+                equal("suspend", "0", said.group(1))
+                return
+            time.sleep(0.1)
+        raise Failure(f"{machine} does not wake")
 
     def check_dmesg(self, machine):
         bad = [line for line in self.shell(machine, "dmesg").splitlines() if KERNEL_COMPLAINTS.search(line)]

@@ -103,13 +103,7 @@ def driver_goes(vm):
 def guest_sleeps(vm):
     """Devices freeze and are restored with requests in flight."""
     begin(vm, 300_000)
-    vm.shell(MACHINE, """
-        echo 1 >/sys/module/suspend/parameters/pm_test_delay
-        rm -f /tmp/resumed
-        { sleep 1; echo devices >/sys/power/pm_test; echo freeze >/sys/power/state; echo $? >/tmp/resumed; } \\
-            >/dev/null 2>&1 </dev/null &""")
-    vm.wait_for(MACHINE, "[ -s /tmp/resumed ]")
-    equal("suspend", "0", vm.shell(MACHINE, "cat /tmp/resumed; echo none >/sys/power/pm_test"))
+    vm.sleep_and_wake(MACHINE)
     ends(vm, "freeze", "Operation canceled")
     works(vm)
 

@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <optional>
 #include <random>
+#include <vector>
 
 #include "base/terminal_text.h"
 
@@ -66,9 +68,10 @@ bool json_is_small(std::string_view text) {
     return true;
 }
 
-AgentChannel::AgentChannel(UniqueFd socket, size_t max_reply_bytes)
+AgentChannel::AgentChannel(UniqueFd socket, size_t max_reply_bytes, Duration doubt)
     : socket_(std::move(socket)),
       max_reply_bytes_(max_reply_bytes),
+      doubt_(doubt),
       // Answers that wait for a client that is gone must not be taken for ours.
       last_id_(std::random_device()()) {}
 
@@ -141,13 +144,20 @@ Result<Json> AgentChannel::receive(TimePoint deadline) {
     return answer;
 }
 
+/// Its answer names the request by id, and to agents that repeat none by what it returns.
+Result<uint64_t> AgentChannel::send_sync(TimePoint deadline) {
+    // The agent's numbers are signed 64-bit; 32 bits are enough.
+    const uint64_t id = ++last_id_ & 0x7fffffff;
+    const Json request = {
+        {"execute", "guest-sync-delimited"}, {"arguments", {{"id", id}}}, {"id", id}};
+    MIMIC_TRY(send(kDelimiter + request.dump() + "\n", deadline));
+    return id;
+}
+
 Status AgentChannel::synchronize(TimePoint deadline) {
     Duration wait = kFirstSyncWait;
     while (now() < deadline) {
-        // The agent's numbers are signed 64-bit; 32 bits are enough.
-        const uint64_t id = ++last_id_ & 0x7fffffff;
-        const Json request = {{"execute", "guest-sync-delimited"}, {"arguments", {{"id", id}}}};
-        MIMIC_TRY(send(kDelimiter + request.dump() + "\n", deadline));
+        MIMIC_ASSIGN_OR_RETURN(const uint64_t id, send_sync(deadline));
         const TimePoint next = std::min(deadline, now() + wait);
         wait = std::min<Duration>(wait * 2, kLongestSyncWait);
         for (;;) {
@@ -155,6 +165,7 @@ Status AgentChannel::synchronize(TimePoint deadline) {
             if (answer) {
                 const auto value = answer->find("return");
                 if (value != answer->end() && value->is_number() && *value == id) {
+                    repeats_ids_ = answer->contains("id");
                     usable_ = true;
                     return {};
                 }
@@ -171,6 +182,45 @@ Status AgentChannel::synchronize(TimePoint deadline) {
     return fail(std::errc::timed_out, "no guest agent answers");
 }
 
+/// The agent answers in order. So once a sync that was sent behind the request is answered, the
+/// request's own answer is here or will never come.
+Result<Json> AgentChannel::await(uint64_t id, TimePoint deadline) {
+    std::vector<uint64_t> syncs;  // sent behind the request; few, their distance doubles
+    std::optional<Json> ours;
+    Duration wait = doubt_;
+    TimePoint next = now() + wait;
+    for (;;) {
+        Result<Json> answer = receive(std::min(deadline, next));
+        if (!answer) {
+            if (answer.error().code() != std::errc::timed_out || now() >= deadline) return answer;
+            MIMIC_ASSIGN_OR_RETURN(const uint64_t sync, send_sync(deadline));
+            syncs.push_back(sync);
+            next = now() + wait;
+            wait = std::min<Duration>(wait * 2, kLongestSyncWait);
+            continue;
+        }
+        const auto answered = answer->find("id");
+        const auto value = answer->find("return");
+        const bool has_id = answered != answer->end();
+        if (has_id) repeats_ids_ = true;
+        const auto& name = has_id ? answered : value;
+        const auto is_name_of = [&](uint64_t one) { return name != answer->end() && *name == one; };
+        if (std::any_of(syncs.begin(), syncs.end(), is_name_of)) {
+            if (!is_name_of(syncs.back())) continue;
+            if (ours && !repeats_ids_) return std::move(*ours);
+            usable_ = true;
+            return fail(kRequestLost, "the guest has lost a request to its agent");
+        }
+        if (has_id && *answered != id) continue;
+        // The byte that resets the agent's parser may have an error of its own for an answer: ours
+        // has an id if that of the sync has one.
+        if (!has_id && repeats_ids_ && !syncs.empty()) continue;
+        // An answer to a sync that has no id may not be taken for one to a later request.
+        if (has_id || syncs.empty()) return answer;
+        ours = std::move(*answer);
+    }
+}
+
 Result<Json> AgentChannel::call(const char* command, const Json& arguments, TimePoint deadline) {
     if (!usable_) {
         return fail(std::errc::protocol_error, "the connection to the guest agent is out of step");
@@ -180,21 +230,15 @@ Result<Json> AgentChannel::call(const char* command, const Json& arguments, Time
     if (!arguments.empty()) request["arguments"] = arguments;
     usable_ = false;  // until a whole answer is here
     MIMIC_TRY(send(request.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n", deadline));
-    for (;;) {
-        MIMIC_ASSIGN_OR_RETURN(Json answer, receive(deadline));
-        // Agents older than QEMU 4.0 do not repeat the id.
-        const auto answered = answer.find("id");
-        if (answered != answer.end() && *answered != id) continue;
-        usable_ = true;
-        if (const auto value = answer.find("return"); value != answer.end())
-            return std::move(*value);
-        std::string text = "an answer without a result";
-        if (const auto error = answer.find("error"); error != answer.end() && error->is_object()) {
-            const auto reason = error->find("desc");
-            if (reason != error->end() && reason->is_string()) text = reason->get<std::string>();
-        }
-        return fail(code_of(text), "{}", terminal_text(text, kMaxShown));
+    MIMIC_ASSIGN_OR_RETURN(Json answer, await(id, deadline));
+    usable_ = true;
+    if (const auto value = answer.find("return"); value != answer.end()) return std::move(*value);
+    std::string text = "an answer without a result";
+    if (const auto error = answer.find("error"); error != answer.end() && error->is_object()) {
+        const auto reason = error->find("desc");
+        if (reason != error->end() && reason->is_string()) text = reason->get<std::string>();
     }
+    return fail(code_of(text), "{}", terminal_text(text, kMaxShown));
 }
 
 }  // namespace mimic::guest_agent

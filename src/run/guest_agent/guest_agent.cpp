@@ -11,6 +11,7 @@
 #include <chrono>
 #include <limits>
 #include <optional>
+#include <sstream>
 #include <thread>
 
 #include <nlohmann/json.hpp>
@@ -117,13 +118,61 @@ Result<UniqueFd> connect_again(const std::string& path, TimePoint deadline) {
 
 }  // namespace
 
-GuestAgent::GuestAgent(UniqueFd socket) : GuestAgent(std::string(), std::move(socket)) {}
+GuestAgent::GuestAgent(UniqueFd socket, Duration doubt)
+    : GuestAgent(std::string(), std::move(socket), doubt) {}
 
-GuestAgent::GuestAgent(std::string path, UniqueFd socket)
-    : path_(std::move(path)),
-      channel_(std::make_unique<AgentChannel>(std::move(socket), kMaxReplyBytes)) {}
+GuestAgent::GuestAgent(std::string path, UniqueFd socket, Duration doubt)
+    : doubt_(doubt),
+      path_(std::move(path)),
+      channel_(std::make_unique<AgentChannel>(std::move(socket), kMaxReplyBytes, doubt_)) {}
 
 GuestAgent::~GuestAgent() = default;
+
+/// A call that may be carried out twice.
+Result<Json> GuestAgent::ask(const char* command, const Json& arguments, TimePoint deadline) {
+    for (;;) {
+        Result<Json> answer = channel_->call(command, arguments, deadline);
+        if (answer || answer.error().code() != kRequestLost) return answer;
+    }
+}
+
+/// A call that may not: a lost request is sent again only if the agent that answers now was there
+/// when it was sent. Then nobody has carried it out, for what an agent has answered in one short
+/// line does arrive: QEMU takes all that is in a port's out-queue before the guest can reset it.
+Result<Json> GuestAgent::ask_once(const char* command, const Json& arguments, TimePoint deadline) {
+    for (;;) {
+        const TimePoint asked = steady_now();
+        Result<Json> answer = channel_->call(command, arguments, deadline);
+        if (answer || answer.error().code() != kRequestLost) return answer;
+        Result<Duration> age = age_of_agent();
+        while (!age && age.error().code() == kRequestLost && steady_now() < deadline)
+            age = age_of_agent();
+        if (age && *age > steady_now() - asked) continue;
+        return fail(kRequestLost,
+                    "the guest agent was restarted, or lost a request; whether the guest has "
+                    "carried out {} is not known",
+                    command);
+    }
+}
+
+/// How long the agent's process lives (proc(5): field 22 of stat, in ticks of 10 ms to user space,
+/// and uptime count from the same moment).
+Result<Duration> GuestAgent::age_of_agent() {
+    MIMIC_ASSIGN_OR_RETURN(std::string stat, read_file("/proc/self/stat"));
+    MIMIC_ASSIGN_OR_RETURN(const std::string uptime, read_file("/proc/uptime"));
+    stat.erase(0, stat.rfind(')') + 1);  // a name may hold anything; npos + 1 is 0
+    std::istringstream fields(stat);
+    std::string field;
+    for (int i = 3; i < 22; ++i) fields >> field;
+    uint64_t ticks = 0;
+    double seconds_up = 0;
+    if (!(fields >> ticks) || !(std::istringstream(uptime) >> seconds_up))
+        return malformed("guest-file-read");
+    const double age = seconds_up - static_cast<double>(ticks) / 100;
+    constexpr double kLongest = 1e9;  // a Duration holds nine times as much
+    if (!(age >= 0 && age <= kLongest)) return malformed("guest-file-read");
+    return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(age));
+}
 
 Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socket,
                                                         Duration timeout) {
@@ -131,7 +180,7 @@ Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socke
     for (;;) {
         Result<UniqueFd> fd = unix_connect_now(socket);
         if (fd) {
-            std::unique_ptr<GuestAgent> agent(new GuestAgent(socket, std::move(*fd)));
+            std::unique_ptr<GuestAgent> agent(new GuestAgent(socket, std::move(*fd), kDoubt));
             const Status synced = agent->channel_->synchronize(deadline);
             if (synced) return agent;
             if (synced.error().code() != std::errc::connection_reset) {
@@ -148,20 +197,20 @@ Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socke
 }
 
 Status GuestAgent::ping(Duration timeout) {
-    MIMIC_TRY(channel_->call("guest-ping", Json::object(), steady_now() + timeout));
+    MIMIC_TRY(ask("guest-ping", Json::object(), steady_now() + timeout));
     return {};
 }
 
 Status GuestAgent::yield_and_sleep(Duration pause, TimePoint deadline) {
     pause = std::min<Duration>(pause, std::max<Duration>(deadline - steady_now(), Duration(0)));
     const bool hang_up = !path_.empty() && pause >= kHangUpPause;
-    if (hang_up) channel_ = std::make_unique<AgentChannel>(UniqueFd(), kMaxReplyBytes);
+    if (hang_up) channel_ = std::make_unique<AgentChannel>(UniqueFd(), kMaxReplyBytes, doubt_);
     std::this_thread::sleep_for(pause);
     if (!hang_up) return {};
     // Others may be served before us.
     const TimePoint patience = std::max(deadline, steady_now() + seconds(5));
     MIMIC_ASSIGN_OR_RETURN(UniqueFd fd, connect_again(path_, patience));
-    channel_ = std::make_unique<AgentChannel>(std::move(fd), kMaxReplyBytes);
+    channel_ = std::make_unique<AgentChannel>(std::move(fd), kMaxReplyBytes, doubt_);
     return channel_->synchronize(patience);
 }
 
@@ -188,15 +237,14 @@ Result<int64_t> GuestAgent::start_by(const std::vector<std::string>& argv, std::
                       {"arg", std::vector<std::string>(argv.begin() + 1, argv.end())},
                       {"capture-output", true}};
     if (!input.empty()) arguments["input-data"] = base64_encode(input);
-    MIMIC_ASSIGN_OR_RETURN(const Json started, channel_->call("guest-exec", arguments, deadline));
+    MIMIC_ASSIGN_OR_RETURN(const Json started, ask_once("guest-exec", arguments, deadline));
     const auto pid = integer(started, "pid");
     if (!pid) return malformed("guest-exec");
     return *pid;
 }
 
 Result<std::optional<GuestAgent::ExecResult>> GuestAgent::poll_by(int64_t pid, TimePoint deadline) {
-    MIMIC_ASSIGN_OR_RETURN(const Json status,
-                           channel_->call("guest-exec-status", {{"pid", pid}}, deadline));
+    MIMIC_ASSIGN_OR_RETURN(const Json status, ask("guest-exec-status", {{"pid", pid}}, deadline));
     if (!status.is_object()) return malformed("guest-exec-status");
     if (!flag(status, "exited")) return std::nullopt;
     MIMIC_ASSIGN_OR_RETURN(ExecResult result, exec_result(status));
@@ -223,15 +271,14 @@ Result<GuestAgent::ExecResult> GuestAgent::exec(const std::vector<std::string>& 
 
 Result<int64_t> GuestAgent::open_file(const std::string& path, const char* mode,
                                       TimePoint deadline) {
-    MIMIC_ASSIGN_OR_RETURN(
-        const Json handle,
-        channel_->call("guest-file-open", {{"path", path}, {"mode", mode}}, deadline));
+    MIMIC_ASSIGN_OR_RETURN(const Json handle,
+                           ask("guest-file-open", {{"path", path}, {"mode", mode}}, deadline));
     if (!handle.is_number_integer()) return malformed("guest-file-open");
     return handle.get<int64_t>();
 }
 
 Status GuestAgent::close_file(int64_t handle) {
-    MIMIC_TRY(channel_->call("guest-file-close", {{"handle", handle}}, steady_now() + kFileCall));
+    MIMIC_TRY(ask("guest-file-close", {{"handle", handle}}, steady_now() + kFileCall));
     return {};
 }
 
@@ -282,8 +329,7 @@ Status GuestAgent::write_file(const std::string& path, std::string_view data, un
             data.remove_prefix(static_cast<size_t>(*count));
         }
         // The agent writes through stdio: a full disk shows here at the latest.
-        MIMIC_TRY(
-            channel_->call("guest-file-flush", {{"handle", handle}}, steady_now() + kFileCall));
+        MIMIC_TRY(ask("guest-file-flush", {{"handle", handle}}, steady_now() + kFileCall));
         return {};
     };
     const Status done = write_all();

@@ -4,12 +4,15 @@
 // is bounded and parsed strictly, and every call has a deadline.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 #include "base/result.h"
 #include "base/task_runner.h"
@@ -19,7 +22,9 @@ namespace mimic::guest_agent {
 
 class AgentChannel;
 
-/// One connection to one guest. Thread-bound; calls block until their answer or deadline. After an
+/// One connection to one guest. Thread-bound; calls block until their answer or deadline. A guest
+/// that loses a request (AgentChannel::call()) is asked again; a command only if it cannot have
+/// begun, else start() fails with no_message, as read_file() and write_file() do. After an
 /// error with code timed_out, protocol_error or connection_reset the connection is of no further
 /// use.
 class GuestAgent {
@@ -45,8 +50,12 @@ public:
     /// guest may still boot. Errors: timed_out, those of connect(2) but "not there yet" ones.
     static Result<std::unique_ptr<GuestAgent>> connect(const std::string& socket, Duration timeout);
 
+    /// An answer that takes this long may never come. Arbitrary: an agent answers in milliseconds,
+    /// and one that does not is only asked for a sign of life.
+    static constexpr Duration kDoubt = std::chrono::seconds(2);
+
     /// Speaks over a connected stream socket; for tests. Nothing is sent.
-    explicit GuestAgent(UniqueFd socket);
+    explicit GuestAgent(UniqueFd socket, Duration doubt = kDoubt);
 
     /// Asks whether the agent is alive. Errors: timed_out, connection_reset, protocol_error.
     Status ping(Duration timeout);
@@ -81,7 +90,12 @@ public:
     GuestAgent& operator=(const GuestAgent&) = delete;
 
 private:
-    GuestAgent(std::string path, UniqueFd socket);
+    GuestAgent(std::string path, UniqueFd socket, Duration doubt);
+    Result<nlohmann::json> ask(const char* command, const nlohmann::json& arguments,
+                               TimePoint deadline);
+    Result<nlohmann::json> ask_once(const char* command, const nlohmann::json& arguments,
+                                    TimePoint deadline);
+    Result<Duration> age_of_agent();
     Status yield_and_sleep(Duration pause, TimePoint deadline);
     Result<int64_t> start_by(const std::vector<std::string>& argv, std::string_view input,
                              TimePoint deadline);
@@ -89,6 +103,7 @@ private:
     Result<int64_t> open_file(const std::string& path, const char* mode, TimePoint deadline);
     Status close_file(int64_t handle);
 
+    const Duration doubt_;
     std::string path_;  // of the socket; empty if we were given a connected one
     std::unique_ptr<AgentChannel> channel_;
 };

@@ -290,14 +290,14 @@ TEST(AgentChannelTest, SynchronizeSkipsWhatOthersLeft) {
         return "garbage\n{\"return\": 1}\n{\"ret\xff{\"return\": " +
                request["arguments"]["id"].dump() + "}\n";
     });
-    AgentChannel channel(fake.take_client(), 1 << 20);
+    AgentChannel channel(fake.take_client(), 1 << 20, GuestAgent::kDoubt);
     const Status synced = channel.synchronize(SteadyClock().now() + seconds(5));
     EXPECT_TRUE(synced) << synced.error().message();
 }
 
 TEST(AgentChannelTest, OversizedAnswerIsRefused) {
     FakeGuestAgent fake([](const std::string&) { return std::string(1 << 20, 'x'); });
-    AgentChannel channel(fake.take_client(), 1 << 16);
+    AgentChannel channel(fake.take_client(), 1 << 16, GuestAgent::kDoubt);
     const auto answer = channel.call("guest-ping", {}, SteadyClock().now() + seconds(5));
     EXPECT_EQ(answer.error().code(), std::errc::message_size);
 }

@@ -99,7 +99,7 @@ void KeyedRule::forget_removed() {
     }
 }
 
-void KeyedRule::submit(const Arrival& arrival, Time /*now*/) {
+void KeyedRule::submit(const Arrival& arrival, Time now) {
     Vm& vm = known(arrival.vm);
     MIMIC_CHECK(!vm.gone);
     uint32_t index = static_cast<uint32_t>(jobs_.size());
@@ -115,6 +115,7 @@ void KeyedRule::submit(const Arrival& arrival, Time /*now*/) {
     job.id = arrival.job;
     job.vm = vm.slot;
     job.order = arrivals_++;
+    job.since = now;
     const bool was_idle = !vm.busy();
     link(vm, index);
     if (was_idle) woke(vm);
@@ -132,19 +133,25 @@ bool KeyedRule::cancel(JobId job) {
     return true;
 }
 
-std::optional<JobId> KeyedRule::next(BackendIndex backend, Time /*now*/) {
-    grow(backend + 1);
+KeyedRule::Choice KeyedRule::choose(BackendIndex backend, Time /*now*/) {
     const VmHeap& home = ready_[backend + 1];
     const VmHeap& anywhere = ready_[0];
-    if (home.empty() && anywhere.empty()) return std::nullopt;
+    if (home.empty() && anywhere.empty()) return {};
     const bool through_home = !home.empty() &&
                               (anywhere.empty() || home_first(backend, home.top(), anywhere.top()));
-    Vm& vm = vms_[(through_home ? home : anywhere).top().slot];
+    return {&vms_[(through_home ? home : anywhere).top().slot], through_home};
+}
+
+std::optional<JobId> KeyedRule::next(BackendIndex backend, Time now) {
+    grow(backend + 1);
+    const Choice choice = choose(backend, now);
+    if (choice.vm == nullptr) return std::nullopt;
+    Vm& vm = *choice.vm;
     const uint32_t index = vm.head;
     Job& job = jobs_[index];
     unlink(vm, index);
     job.backend = backend;
-    job.through_home = through_home;
+    job.through_home = choice.through_home;
     job.running = true;
     starts(vm, job);
     ++vm.running;
@@ -199,6 +206,7 @@ void KeyedRule::link(Vm& vm, uint32_t index) {
     (job.behind == kNone ? vm.tail : jobs_[job.behind].before) = index;
     ++vm.waiting;
     ++waiting_;
+    queued(vm, index);
 }
 
 void KeyedRule::unlink(Vm& vm, uint32_t index) {
@@ -208,6 +216,7 @@ void KeyedRule::unlink(Vm& vm, uint32_t index) {
     job.before = job.behind = kNone;
     --vm.waiting;
     --waiting_;
+    unqueued(vm, index);
 }
 
 void KeyedRule::forget_job(uint32_t index) {

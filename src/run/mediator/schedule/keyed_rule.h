@@ -43,6 +43,7 @@ protected:
         uint32_t vm = kNone;                      // slot
         uint32_t before = kNone, behind = kNone;  // in the VM's queue
         uint64_t order = 0;                       // of its arrival
+        Time since = 0;                           // when it arrived
         bool running = false;
         bool through_home = false;  // it was chosen as a job of its backend's own VMs
         BackendIndex backend = 0;
@@ -62,7 +63,6 @@ protected:
         bool gone = false;
         Time estimate = 0;  // of its next job
         Virtual tag = 0;    // virtual time at which its next job starts
-        Virtual saved = 0;  // drm-fair: distance to the front when it ran dry
         bool busy() const { return waiting > 0 || running > 0; }
     };
 
@@ -80,6 +80,10 @@ protected:
     virtual void woke(Vm& /*vm*/) {}
     /// Nothing waits or runs any more.
     virtual void slept(Vm& /*vm*/) {}
+    /// The job joined its VM's queue: it arrived, or was put back.
+    virtual void queued(Vm& /*vm*/, uint32_t /*job*/) {}
+    /// It left the queue: it starts, or is taken back.
+    virtual void unqueued(Vm& /*vm*/, uint32_t /*job*/) {}
     /// It had no place among those that may start a job, and gets one.
     virtual void enters(Vm& /*vm*/) {}
     /// `job` starts; not counted as running yet.
@@ -100,6 +104,14 @@ protected:
     /// A backend was seen for the first time, and all below it.
     virtual void backends_grew() {}
 
+    struct Choice {
+        Vm* vm = nullptr;  // nullptr: nothing may start
+        bool through_home = false;
+    };
+    /// Whose first job starts on the backend: by key, unless a rule does not go by keys.
+    virtual Choice choose(BackendIndex backend, Time now);
+
+    Vm& vm_at(uint32_t slot) { return vms_[slot]; }
     const Job& job_at(uint32_t index) const { return jobs_[index]; }
     size_t backends() const { return ready_.size() - 1; }
     const RuleOptions& options() const { return options_; }

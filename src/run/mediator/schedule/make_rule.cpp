@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/check.h"
+#include "mediator/schedule/drm_fair_rule.h"
 #include "mediator/schedule/fair_rule.h"
 #include "mediator/schedule/order_rule.h"
 #include "mediator/schedule/rule.h"
+#include "mediator/schedule/urgency_rule.h"
 
 namespace mimic::mediator::schedule {
 
@@ -15,8 +17,9 @@ std::unique_ptr<Rule> make_rule(RuleName name, const RuleOptions& options) {
         case RuleName::kStrict:
             return std::make_unique<OrderRule>(options, true);
         case RuleName::kUrgency:
+            return std::make_unique<UrgencyRule>(options);
         case RuleName::kDrmFair:
-            break;
+            return std::make_unique<DrmFairRule>(options);
     }
     MIMIC_CHECK(false);
 }

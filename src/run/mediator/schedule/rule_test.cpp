@@ -12,7 +12,8 @@ namespace {
 
 constexpr Time kMs = 1'000'000;
 
-constexpr RuleName kAllRules[] = {RuleName::kFair, RuleName::kFifo, RuleName::kStrict};
+constexpr RuleName kAllRules[] = {RuleName::kFair, RuleName::kFifo, RuleName::kStrict,
+                                  RuleName::kUrgency, RuleName::kDrmFair};
 
 class EveryRule : public ::testing::TestWithParam<RuleName> {
 protected:
@@ -100,8 +101,8 @@ TEST_P(EveryRule, ForgetsTheJobsOfARemovedVmButThoseThatRun) {
     rule_->set_vm(1, {}, 0);
     rule_->set_vm(2, {}, 0);
     for (JobId job : {1u, 2u}) rule_->submit({job, 1}, 0);
-    rule_->submit({3, 2}, 0);
     EXPECT_EQ(rule_->next(0, 0), 1u);
+    rule_->submit({3, 2}, 0);
     rule_->remove_vm(1);
     EXPECT_EQ(rule_->waiting(), 1u);
     EXPECT_EQ(rule_->running(1), 1u);

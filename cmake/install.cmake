@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What `cmake --install` puts where:
-#   include/mimic/{base,memory,reg,pci,virtio,sim,vfio_user,virtio_pci,vhost_user}/*.h (devel)
+#   include/mimic/{base,memory,reg,pci,virtio,sim,compute,vfio_user,virtio_pci,vhost_user}/*.h (devel)
 #   lib/libmimic_*.a, lib/cmake/mimic, lib/pkgconfig/mimic.pc (devel)
 #   include/mimic/*/testing/*.h (devel): a slot, memory and time for tests of devices
 #   include/mimic/{host/*.h,trace/{event,file}.h}, lib/pkgconfig/mimic-host.pc (devel): what a program needs that serves
@@ -9,7 +9,7 @@
 #   bin/, libexec/mimic/{debs,setup,image} (runtime), share/mimic/{kernel,guest,examples,grafana,deploy}, share/doc/mimic (data)
 
 # The public libraries, lowest first: what a device outside this tree needs.
-set(public_libraries base memory reg pci virtio sim sim_socket vfio_user virtio_pci vhost_user)
+set(public_libraries base memory reg pci virtio sim sim_socket compute vfio_user virtio_pci vhost_user)
 
 # --- devel ---------------------------------------------------------------------------------------------------------
 set(MIMIC_PC_LIBS "")

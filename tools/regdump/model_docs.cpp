@@ -37,6 +37,11 @@ std::string value_text(const Property& property) {
         case Property::Kind::kSize:
             return fmt::format("[size](#values), {} to {}", size_text(property.min),
                                size_text(property.max));
+        case Property::Kind::kWord:
+            return fmt::format("`{}`", fmt::join(property.words, "`, `"));
+        case Property::Kind::kLetter:
+            return fmt::format("a letter, {} to {}", property.text(property.min),
+                               property.text(property.max));
         case Property::Kind::kPowerOfTwo:
             break;
     }
@@ -44,18 +49,27 @@ std::string value_text(const Property& property) {
                        size_text(property.min), size_text(property.max));
 }
 
-std::string default_text(const Property& property, uint64_t value) {
-    return property.kind == Property::Kind::kNumber ? number_text(value) : size_text(value);
+std::string default_text(const Property& property, bool of_vf) {
+    if (of_vf && property.of_vf == Property::OfVf::kAsPf) return "the PF's";
+    if (of_vf && property.of_vf == Property::OfVf::kCountOn) return "the PF's + 1 + index";
+    const uint64_t value = of_vf ? property.vf_default : property.pf_default;
+    switch (property.kind) {
+        case Property::Kind::kNumber:
+            return number_text(value);
+        case Property::Kind::kWord:
+        case Property::Kind::kLetter:
+            return fmt::format("`{}`", property.text(value));
+        default:
+            return size_text(value);
+    }
 }
 
 std::string properties_table(model::Models models, bool of_vf) {
     std::string out = "| key | model | value | default |\n|---|---|---|---|\n";
     for (const DeviceModel* model : models) {
         for (const Property& property : model->properties) {
-            out += fmt::format(
-                "| `{}` | `{}` | {}: {} | {} |\n", property.key, model->facts.name,
-                value_text(property), property.doc,
-                default_text(property, of_vf ? property.vf_default : property.pf_default));
+            out += fmt::format("| `{}` | `{}` | {}: {} | {} |\n", property.key, model->facts.name,
+                               value_text(property), property.doc, default_text(property, of_vf));
         }
     }
     return out;
@@ -107,6 +121,12 @@ std::string models_table(model::Models models) {
     return out;
 }
 
+/// What a YAML reader makes of `word` without quotes.
+Json scalar_of(std::string_view word) {
+    Json value = Json::parse(word, nullptr, false);
+    return value.is_boolean() || value.is_number() ? value : Json(word);
+}
+
 Json property_schema(const Property& property, bool of_vf) {
     Json out = {{"description", fmt::format("{}{}.", property.doc, of_vf ? ", of each VF" : "")}};
     switch (property.kind) {
@@ -120,6 +140,17 @@ Json property_schema(const Property& property, bool of_vf) {
             break;
         case Property::Kind::kPowerOfTwo:
             out["$ref"] = "#/$defs/barSize";
+            break;
+        case Property::Kind::kWord:
+            for (const std::string_view word : property.words) {
+                if (Json value = scalar_of(word); !value.is_string()) out["enum"].push_back(value);
+                out["enum"].push_back(word);
+            }
+            break;
+        case Property::Kind::kLetter:
+            out["type"] = "string";
+            out["pattern"] = fmt::format("^[{}-{}]$", property.text(property.min),
+                                         property.text(property.max));
             break;
     }
     return out;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR Apache-2.0 */
 /*
  * What a guest asks of a vGPU and what it is answered: the same bytes in the request and response
- * buffers of the vgpu-stub device, in its DMA buffers, and on the sockets of the mediator. C, for
+ * buffers of the device of seed 004, in its DMA buffers, and on the sockets of the mediator. C, for
  * the kernel, for guests and for C++. Little endian, without holes.
  *
  * Sizes, names and numbers of struct vgpu_request, struct vgpu_response, opcodes 0, 1 and 5, and

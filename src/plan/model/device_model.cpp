@@ -5,6 +5,12 @@
 
 namespace mimic::model {
 
+std::string Property::text(uint64_t value) const {
+    if (kind == Kind::kWord && value < words.size()) return std::string(words[value]);
+    if (kind == Kind::kLetter) return std::string(1, static_cast<char>(value));
+    return std::to_string(value);
+}
+
 size_t DeviceModel::find_property(std::string_view key) const {
     const auto found = std::find_if(properties.begin(), properties.end(),
                                     [&](const Property& one) { return one.key == key; });

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // DeviceModel: what a device says about itself, as constant data. A device's folder defines one;
-// th
-// the
-// topology reader, the outputs of `mimic plan`, `mimic verify`, the kernel bus, the guest's image
-// and boot, the schema and the tables of the documents walk it. So a new device is one folder, and
-// none of these names it.
+// the topology reader, the outputs of `mimic plan`, `mimic verify`, the kernel bus, the guest's
+// image and boot, the schema and the tables of the documents walk it. So a new device is one
+// folder, and none of these names it.
 //
 // Data and pure functions: no YAML, no PCI objects, no process. Everything here is immutable and
 // may be read from any thread. Sizes are in bytes.
@@ -12,6 +10,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -114,12 +113,22 @@ struct DriverFacts {
     std::span<const std::string_view> libraries{};  // folders of guest/ that those programs use
 };
 
-/// A key of a device (and of its VFs) in a topology file, with a number as its value.
+/// A key of a device (and of its VFs) in a topology file, with a number as its value, or a word
+/// that stands for one.
 struct Property {
     enum class Kind : uint8_t {
         kNumber,      // decimal or hexadecimal
         kSize,        // bytes, with a unit
         kPowerOfTwo,  // a size that is a power of two from min to max, or 0
+        kWord,        // one of `words`; the value is its index
+        kLetter,      // a capital letter, min to max; the value is its code
+    };
+
+    /// What it is of a VF whose `vfs:` does not say it.
+    enum class OfVf : uint8_t {
+        kDefault,  // vf_default
+        kAsPf,     // what it is of the PF
+        kCountOn,  // the PF's, plus 1 and the VF's index
     };
 
     /// What others than the device itself use the value for.
@@ -142,6 +151,11 @@ struct Property {
     unsigned bar = 0;
     unsigned each = 1;     // of kQueues
     bool in_tree = false;  // the expected tree has it under its key
+    OfVf of_vf = OfVf::kDefault;
+    std::span<const std::string_view> words{};  // of kWord
+
+    /// The value as a file writes it.
+    std::string text(uint64_t value) const;
 };
 
 /// Something that software in a guest must see.

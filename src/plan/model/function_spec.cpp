@@ -98,6 +98,14 @@ std::string expected_text(const Expectation& expectation, const FunctionSpec& fu
             return function.identifier.text;
         case From::kNumaNode:
             return fmt::format("{}", numa_node);
+        case From::kProperty: {
+            const size_t index = function.model->find_property(expectation.key);
+            const uint64_t value = function.value(expectation.key);
+            if (expectation.format != Expectation::Format::kText ||
+                index >= function.model->properties.size())
+                return formatted(expectation.format, value);
+            return function.model->properties[index].text(value);
+        }
         default:
             return formatted(expectation.format, number_of(expectation, function));
     }

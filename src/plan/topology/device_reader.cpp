@@ -113,6 +113,19 @@ std::optional<uint64_t> read_power(const Fields& fields, const model::Property& 
     return std::nullopt;
 }
 
+std::optional<uint64_t> read_letter(const Fields& fields, const model::Property& property) {
+    const std::string expected = fmt::format("a letter, {} to {}", property.text(property.min),
+                                             property.text(property.max));
+    const auto text = fields.text(property.key, expected);
+    if (!text) return std::nullopt;
+    const auto code = static_cast<unsigned char>(text->empty() ? '\0' : text->front());
+    if (text->size() == 1 && code >= property.min && code <= property.max) return code;
+    fields.problem(fields.where(property.key),
+                   fmt::format("{} is {}; expected {}", property.key,
+                               fields.find(property.key)->describe(), expected));
+    return std::nullopt;
+}
+
 std::optional<uint64_t> read_property(const Fields& fields, const model::Property& property) {
     switch (property.kind) {
         case model::Property::Kind::kNumber:
@@ -120,9 +133,14 @@ std::optional<uint64_t> read_property(const Fields& fields, const model::Propert
         case model::Property::Kind::kSize:
             return fields.size(property.key, {property.min, property.max});
         case model::Property::Kind::kPowerOfTwo:
+            return read_power(fields, property);
+        case model::Property::Kind::kWord:
+            if (const auto word = fields.choice(property.key, property.words)) return *word;
+            return std::nullopt;
+        case model::Property::Kind::kLetter:
             break;
     }
-    return read_power(fields, property);
+    return read_letter(fields, property);
 }
 
 /// What ends QEMU 11.1 instead of an error message (hw/virtio/virtio.c: virtio_id_to_name() knows
@@ -172,6 +190,18 @@ void read_transport(const Fields& fields, DeviceSpec& device) {
                                    device.model->facts.name, why));
     pf.class_code = model::kVhostUserClassCode;
     pf.bars.assign(std::begin(model::kVhostUserPciBars), std::end(model::kVhostUserPciBars));
+}
+
+/// What VF `index` of `pf` is before its own keys are read.
+void take_from_pf(const FunctionSpec& pf, unsigned index, FunctionSpec& vf) {
+    for (size_t i = 0; i < vf.values.size(); ++i) {
+        const model::Property& property = vf.model->properties[i];
+        if (property.of_vf == model::Property::OfVf::kDefault) continue;
+        vf.values[i] = pf.values[i];
+        if (property.of_vf != model::Property::OfVf::kCountOn) continue;
+        vf.values[i] += 1 + index;  // round the end of its range, which a file need not fit
+        if (vf.values[i] > property.max) vf.values[i] -= property.max - property.min + 1;
+    }
 }
 
 /// The keys that PF, `vfs:` and one VF share: those of the model.
@@ -231,6 +261,7 @@ void read_vfs(const YamlPtr& node, Scope scope, DeviceSpec& device, ReadState& s
         vf.name = fmt::format("{}-vf{}", device.name, i);
         vf.class_code = device.functions.front().class_code;
         vf.vf_index = i;
+        take_from_pf(device.functions.front(), i, vf);
         read_properties(fields, vf, state);
         read_identifier(fields, fmt::format("{}-{}", scope.machine, vf.name), vf, state);
         device.functions.push_back(std::move(vf));

@@ -53,7 +53,7 @@ std::string probe_settings(const topology::Machine& machine) {
                                        model.driver.node_prefix, model.driver.tool));
         }
         // Functions of these that no plan has are strays. QEMU's own virtio devices are none.
-        if (model.facts.vendor_id != 0)
+        if (model.facts.vendor_id != 0 && model.facts.vendor_id != model::kVirtioVendorId)
             vendors.insert(fmt::format("0x{:04x}", model.facts.vendor_id));
         const std::string registers = model.driver.tool.empty() ? peeks_of(model) : "";
         for (const topology::FunctionSpec& function : device.functions) {

@@ -35,8 +35,12 @@ Message<Header> with_payload(std::span<const std::byte> bytes, Message<Header> m
 template <typename Header>
 const char* legacy_error(const Header& header, bool hello_allowed) {
     if (header.magic != kMagic) return "a wrong magic";
-    if (!is_identity(header.pool_id, header.priority)) return "a pool or priority that cannot be";
-    switch (static_cast<Type>(header.type)) {
+    const auto type = static_cast<Type>(header.type);
+    const bool from_client = type == Type::kRequest || type == Type::kPing || type == Type::kHello;
+    // What a mediator puts there has no meaning.
+    if (from_client && !is_identity(header.pool_id, header.priority))
+        return "a pool or priority that cannot be";
+    switch (type) {
         case Type::kRequest:
         case Type::kResponse:
             return header.payload_length == 0 || header.payload_length > kMaxLegacyPayload

@@ -40,8 +40,9 @@ Message<Packet> parse_packet(std::span<const std::byte> bytes);
 /// Its answer: length 0 .. 1024.
 Message<PacketAnswer> parse_packet_answer(std::span<const std::byte> bytes);
 
-/// Both check magic, type, pool and priority, and the length: REQUEST and RESPONSE 1 .. 1024,
-/// kHello (v2 only) a Hello, all others 0. The public mediator's CUDA types are bad here.
+/// Both check magic, type, of what clients send pool and priority, and the length: REQUEST and
+/// RESPONSE 1 .. 1024, kHello (v2 only) a Hello, all others 0. The public mediator's CUDA types are
+/// bad here.
 Message<HeaderV1> parse_v1(std::span<const std::byte> bytes);
 Message<HeaderV2> parse_v2(std::span<const std::byte> bytes);
 

@@ -74,7 +74,7 @@ MAY_INCLUDE = {
     # mimic-sim: simulators on sockets. No device, no machine.
     "sim_server": SERVICE | {"sim"},
     # mimic-mediator: requests of many VMs, scheduled onto backends. No device, no machine.
-    "mediator": SERVICE | {"compute", "sim", "yaml"},
+    "mediator": SERVICE | {"compute", "sim", "sim_server", "yaml"},
     # A Kubernetes whose nodes are machines of ours.
     "cluster": SERVING | {"device_host", "guest_image", "guest_agent", "machine", "kube"},
     # Machines in pods, by the user's kubectl.

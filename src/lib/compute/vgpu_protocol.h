@@ -69,9 +69,10 @@ enum vgpu_opcode {
     VGPU_OP_MODULE_LOAD = 0x21,   /* data: PTX text (cuda). -> module(2). UNSUPPORTED elsewhere */
     VGPU_OP_MODULE_UNLOAD = 0x22, /* module(2) */
     VGPU_OP_SYNCHRONIZE = 0x30,   /* answered when all before it of this VM has been */
-    VGPU_OP_BATCH = 0x40 /* data: vgpu_u32 length and a request (padded to 8 bytes), again and
-                            again. Data of the answer: the same form with responses. Ends after the
-                            first that fails. No batch in a batch */
+    VGPU_OP_BATCH = 0x40 /* data: vgpu_u32 length and a request, again and again, each of these two
+                            padded together to 8 bytes (4 + length + 0 .. 7). Data of the answer:
+                            the same form with responses. Ends after the first that fails, with
+                            that one's status. No batch in a batch */
 };
 
 /* Followed by param_count words at once; data is at data_offset (from the start of the request),

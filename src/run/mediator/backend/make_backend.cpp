@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/check.h"
+#include "base/private_files.h"
+#include "mediator/backend/worker_process.h"
+
+namespace mimic::mediator::backend {
+namespace {
+
+// A name becomes a part of a file's.
+bool is_plain(const std::string& name) {
+    return !name.empty() && name.size() <= 40 && name[0] != '.' &&
+           name.find_first_not_of(
+               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+               "-_.") == std::string::npos;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> make_backend(const BackendConfig& config,
+                                              const BackendPlace& place, TaskRunner& runner) {
+    EventLoop* const loop = runner.event_loop();
+    MIMIC_CHECK(loop != nullptr);
+    if (!is_plain(config.name)) {
+        return fail(std::errc::invalid_argument,
+                    "\"{}\" is no name of a backend: letters, digits, '-', '_' and '.', at most 40",
+                    config.name);
+    }
+    MIMIC_TRY(make_private_dir(place.run_folder));
+    return std::make_unique<WorkerProcess>(config, place, *loop);
+}
+
+}  // namespace mimic::mediator::backend

@@ -15,8 +15,8 @@ constexpr Duration kAcceptPause = std::chrono::milliseconds(100);
 
 Result<std::unique_ptr<SocketAcceptor>> SocketAcceptor::create(EventLoop& loop,
                                                                const std::string& path,
-                                                               Owner& owner) {
-    MIMIC_ASSIGN_OR_RETURN(auto listener, UnixListener::listen(path));
+                                                               Owner& owner, mode_t mode) {
+    MIMIC_ASSIGN_OR_RETURN(auto listener, UnixListener::listen(path, mode));
     std::unique_ptr<SocketAcceptor> acceptor(new SocketAcceptor(loop, std::move(listener), owner));
     MIMIC_TRY(loop.watch(acceptor->listener_.fd(), EPOLLIN, *acceptor));
     return acceptor;

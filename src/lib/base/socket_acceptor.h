@@ -29,9 +29,10 @@ public:
         ~Owner() = default;
     };
 
-    /// `loop` and `owner` are borrowed. Errors: those of UnixListener::listen() and epoll_ctl(2).
+    /// `loop` and `owner` are borrowed; `mode` as UnixListener's. Errors: those of
+    /// UnixListener::listen() and epoll_ctl(2).
     static Result<std::unique_ptr<SocketAcceptor>> create(EventLoop& loop, const std::string& path,
-                                                          Owner& owner);
+                                                          Owner& owner, mode_t mode = 0600);
     ~SocketAcceptor();
 
     const std::string& path() const { return listener_.path(); }

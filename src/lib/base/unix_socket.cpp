@@ -62,7 +62,7 @@ Result<UniqueFd> unix_connect_now(const std::string& path) {
     return connect(path, SOCK_NONBLOCK);
 }
 
-Result<UnixListener> UnixListener::listen(const std::string& path) {
+Result<UnixListener> UnixListener::listen(const std::string& path, mode_t mode) {
     MIMIC_ASSIGN_OR_RETURN(const auto address, address_of(path));
     MIMIC_TRY(remove_stale(path));
     UnixListener listener;
@@ -70,7 +70,7 @@ Result<UnixListener> UnixListener::listen(const std::string& path) {
     if (!listener.fd_) return fail_errno("socket");
     // Before bind(), which gives the file the socket's mode: there is no moment at which others may
     // connect.
-    if (::fchmod(listener.fd_.get(), 0600) != 0) return fail_errno("fchmod of a socket");
+    if (::fchmod(listener.fd_.get(), mode) != 0) return fail_errno("fchmod of a socket");
     if (::bind(listener.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
         0)
         return fail_errno("bind {}", path);

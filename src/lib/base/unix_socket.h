@@ -15,10 +15,10 @@ namespace mimic {
 /// the same one.
 class UnixListener {
 public:
-    /// Listens at `path`, with mode 0600. A socket file that nobody serves any more is replaced.
-    /// Errors: ENAMETOOLONG (over 107 bytes), EADDRINUSE (somebody serves it, or the file is no
-    /// socket), EACCES, ENOENT and others of bind(2).
-    static Result<UnixListener> listen(const std::string& path);
+    /// Listens at `path`, whose file gets `mode` (who may connect). A socket file that nobody
+    /// serves any more is replaced. Errors: ENAMETOOLONG (over 107 bytes), EADDRINUSE (somebody
+    /// serves it, or the file is no socket), EACCES, ENOENT and others of bind(2).
+    static Result<UnixListener> listen(const std::string& path, mode_t mode = 0600);
 
     UnixListener(UnixListener&& other) noexcept;
     UnixListener& operator=(UnixListener&& other) noexcept;

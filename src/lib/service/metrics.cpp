@@ -54,6 +54,56 @@ constexpr MetricFamily kFamilies[] = {
     {"mimic_trace_buffer_bytes", "gauge", "Size of the loop's ring of events; 0 while it is off."},
     {"mimic_trace_dumps_total", "counter", "Files that were written when something went wrong."},
 
+    {"vgpu_jobs_total", "counter", "Jobs that a mediator has done."},
+    {"vgpu_errors_total", "counter", "Jobs of a mediator that failed."},
+    {"vgpu_rejected_total", "counter",
+     "Requests that a mediator did not take: rate, depth, quarantine, admission."},
+    {"vgpu_context_switches_total", "counter",
+     "Jobs of another VM than the one before on their backend."},
+    {"vgpu_gpu_resets_total", "counter", "Processes of backends that were started again."},
+    {"vgpu_vm_jobs_total", "counter", "Jobs of the VM that were done."},
+    {"vgpu_vm_latency_p95_us", "gauge",
+     "From arrival to answer, 95th percentile of all, an upper bound within a factor of 2."},
+    {"vgpu_vm_latency_p99_us", "gauge", "The same, 99th percentile."},
+    {"mimic_mediator_draining", "gauge", "Whether the mediator takes no new requests."},
+    {"mimic_mediator_uptime_seconds", "gauge", "Time since the engine was made."},
+    {"mimic_mediator_vm_requests_total", "counter", "Requests that came from the VM."},
+    {"mimic_mediator_vm_errors_total", "counter", "Requests of the VM that failed."},
+    {"mimic_mediator_vm_rejected_total", "counter",
+     "Requests of the VM that were not taken, by reason."},
+    {"mimic_mediator_vm_timeouts_total", "counter",
+     "Jobs of the VM that were ended because they took too long."},
+    {"mimic_mediator_vm_faults_total", "counter",
+     "Faults of the VM: timeouts, dead backends, malformed messages."},
+    {"mimic_mediator_vm_service_seconds_total", "counter", "Time on backends that the VM has had."},
+    {"mimic_mediator_vm_latency_seconds", "histogram", "From arrival to answer, by VM and class."},
+    {"mimic_mediator_vm_execution_seconds", "histogram", "On the backend, by VM and class."},
+    {"mimic_mediator_vm_queue_depth", "gauge", "Requests of the VM that wait."},
+    {"mimic_mediator_vm_running", "gauge", "Jobs of the VM on backends."},
+    {"mimic_mediator_vm_connections", "gauge", "Connections of the VM."},
+    {"mimic_mediator_vm_memory_bytes", "gauge", "Memory of the VM on backends."},
+    {"mimic_mediator_vm_weight", "gauge", "Weight of the VM."},
+    {"mimic_mediator_vm_quarantined", "gauge", "Whether the VM is kept out."},
+    {"mimic_mediator_pool_queue_depth", "gauge", "Requests that wait in the pool."},
+    {"mimic_mediator_pool_fairness", "gauge",
+     "Jain's index of service over weight among VMs that wanted some in the last 10 s; 1 is fair."},
+    {"mimic_mediator_pool_busy_seconds_total", "counter",
+     "Time that the pool's backends have worked."},
+    {"mimic_mediator_pool_switches_total", "counter", "Jobs of another VM than the one before."},
+    {"mimic_mediator_backend_ready", "gauge",
+     "Whether the backend's process is there and initialised."},
+    {"mimic_mediator_backend_jobs_total", "counter", "Jobs that the backend has done."},
+    {"mimic_mediator_backend_restarts_total", "counter",
+     "Times that the backend's process was started again."},
+    {"mimic_mediator_backend_memory_bytes", "gauge", "Memory of VMs on the backend."},
+    {"mimic_mediator_backend_memory_limit_bytes", "gauge",
+     "Memory that VMs may have on the backend."},
+    {"mimic_mediator_sockets_open", "gauge", "Connections of VMs that are open."},
+    {"mimic_mediator_sockets_total", "counter",
+     "What happened to connections of VMs and their messages, by kind."},
+    {"mimic_mediator_audit_lines_total", "counter",
+     "Lines of the audit log, by what became of them."},
+
     {"mimic_loops", "gauge", "Event loops of the process."},
     {"mimic_loops_busy", "gauge", "Event loops that did not answer this request."},
 
@@ -79,6 +129,21 @@ std::optional<size_t> find_family(std::string_view name) {
                                            [&](const auto& family) { return family.name == name; });
     if (found == std::end(kFamilies)) return std::nullopt;
     return static_cast<size_t>(found - std::begin(kFamilies));
+}
+
+// The family of a sample that may be a part of a histogram.
+std::optional<size_t> family_of_sample(std::string_view name) {
+    if (const auto found = find_family(name)) {
+        // A histogram has no sample of its very name.
+        if (kFamilies[*found].type == "histogram") return std::nullopt;
+        return found;
+    }
+    for (const std::string_view part : {"_bucket", "_sum", "_count"}) {
+        if (!name.ends_with(part)) continue;
+        const auto found = find_family(name.substr(0, name.size() - part.size()));
+        if (found && kFamilies[*found].type == "histogram") return found;
+    }
+    return std::nullopt;
 }
 
 bool is_label_name(std::string_view name) {
@@ -173,6 +238,24 @@ void Metrics::add_real(std::string_view family, const MetricLabels& labels, doub
     samples_[*place] += sample_line(family, labels, fmt::format("{}", value));
 }
 
+void Metrics::add_histogram(std::string_view family, const MetricLabels& labels,
+                            std::span<const double> bounds, std::span<const uint64_t> counts,
+                            double sum, uint64_t count) {
+    const auto place = find_family(family);
+    MIMIC_CHECK(place.has_value() && bounds.size() == counts.size());
+    const std::string name(family);
+    MetricLabels with = labels;
+    with.emplace_back("le", "");
+    for (size_t i = 0; i < bounds.size(); ++i) {
+        with.back().second = fmt::format("{}", bounds[i]);
+        samples_[*place] += sample_line(name + "_bucket", with, std::to_string(counts[i]));
+    }
+    with.back().second = "+Inf";
+    samples_[*place] += sample_line(name + "_bucket", with, std::to_string(count));
+    samples_[*place] += sample_line(name + "_sum", labels, fmt::format("{}", sum));
+    samples_[*place] += sample_line(name + "_count", labels, std::to_string(count));
+}
+
 size_t Metrics::merge(std::string_view text, const MetricLabels& more,
                       const MetricLabels& unless_device) {
     size_t left_out = 0;
@@ -183,7 +266,7 @@ size_t Metrics::merge(std::string_view text, const MetricLabels& more,
         std::string_view line = whole;
         const std::string_view name = line.substr(0, line.find_first_of(" {"));
         line.remove_prefix(name.size());
-        const auto place = find_family(name);
+        const auto place = family_of_sample(name);
         MetricLabels labels;
         if (whole.size() > kMaxLine || !place || !take_labels(line, labels) ||
             !line.starts_with(' ') || !is_number(line.substr(1))) {

@@ -16,7 +16,7 @@ namespace mimic::service {
 
 struct MetricFamily {
     std::string_view name;
-    std::string_view type;  // "counter" or "gauge"
+    std::string_view type;  // "counter", "gauge" or "histogram"
     std::string_view help;
 };
 
@@ -34,6 +34,12 @@ public:
     /// their names are our bug.
     void add(std::string_view family, const MetricLabels& labels, uint64_t value);
     void add_real(std::string_view family, const MetricLabels& labels, double value);
+
+    /// A histogram: `counts[i]` is how many were at most `bounds[i]`, each with all before it;
+    /// `count` is how many there were in all.
+    void add_histogram(std::string_view family, const MetricLabels& labels,
+                       std::span<const double> bounds, std::span<const uint64_t> counts, double sum,
+                       uint64_t count);
 
     /// Adds the samples of `text`, which came from another process and may be anything: what is no
     /// sample of a family that we know is left out. Labels of `more` that a sample lacks are added

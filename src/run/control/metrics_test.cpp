@@ -24,7 +24,7 @@ using testing::Not;
 // its samples, which stand together; no sample twice; names, labels and values are well formed.
 std::map<std::string, double> read_strictly(const std::string& text) {
     static const std::regex kHelp(R"(# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) (\S.*))");
-    static const std::regex kType(R"(# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge))");
+    static const std::regex kType(R"(# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram))");
     static const std::regex kSample(
         R"re(([a-zA-Z_:][a-zA-Z0-9_:]*))re"
         R"re((\{([a-zA-Z_][a-zA-Z0-9_]*="([^"\\\n]|\\[\\"n])*",?)+\})? (\S+))re");
@@ -32,6 +32,7 @@ std::map<std::string, double> read_strictly(const std::string& text) {
     std::set<std::string> seen;
     std::string family;
     std::string helped;
+    bool histogram = false;
     EXPECT_TRUE(text.empty() || text.back() == '\n');
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
@@ -42,12 +43,15 @@ std::map<std::string, double> read_strictly(const std::string& text) {
         } else if (std::regex_match(line, match, kType)) {
             EXPECT_EQ(match[1], helped) << line;
             family = match[1];
+            histogram = match[2] == "histogram";
             if (match[2] == "counter")
                 EXPECT_TRUE(family.ends_with("_total")) << line;
             else
                 EXPECT_FALSE(family.ends_with("_total")) << line;
         } else if (std::regex_match(line, match, kSample)) {
-            EXPECT_EQ(match[1], family) << "out of its family: " << line;
+            std::string name = match[1];
+            if (histogram) name = std::regex_replace(name, std::regex("_(bucket|sum|count)$"), "");
+            EXPECT_EQ(name, family) << "out of its family: " << line;
             const std::string value = match[5];
             EXPECT_TRUE(
                 samples.emplace(line.substr(0, line.size() - value.size() - 1), std::stod(value))
@@ -70,6 +74,27 @@ TEST(Metrics, OneFamilyStandsTogether) {
     EXPECT_EQ(samples.size(), 4U);
     EXPECT_EQ(samples.at("process_cpu_seconds_total"), 0.25);
     EXPECT_THAT(metrics.text(), HasSubstr("{device=\"b\"} 18446744073709551615\n"));
+}
+
+TEST(Metrics, HistogramsHaveTheirParts) {
+    service::Metrics metrics;
+    const double bounds[] = {0.5, 1};
+    const uint64_t counts[] = {2, 3};
+    metrics.add_histogram("mimic_mediator_vm_latency_seconds", {{"vm", "1"}}, bounds, counts, 2.25,
+                          4);
+    const auto samples = read_strictly(metrics.text());
+    const std::string name = "mimic_mediator_vm_latency_seconds";
+    EXPECT_EQ(samples.at(name + R"(_bucket{vm="1",le="0.5"})"), 2);
+    EXPECT_EQ(samples.at(name + R"(_bucket{vm="1",le="1"})"), 3);
+    EXPECT_EQ(samples.at(name + R"(_bucket{vm="1",le="+Inf"})"), 4);
+    EXPECT_EQ(samples.at(name + R"(_sum{vm="1"})"), 2.25);
+    EXPECT_EQ(samples.at(name + R"(_count{vm="1"})"), 4);
+    // Through a gateway, which takes only what belongs to a family.
+    service::Metrics merged;
+    EXPECT_EQ(merged.merge(metrics.text() + name + " 1\nmimic_device_vfs_bucket 1\n",
+                           {{"mediator", "m"}}, {}),
+              2U);
+    EXPECT_EQ(read_strictly(merged.text()).size(), 5U);
 }
 
 TEST(Metrics, LabelValuesAreEscaped) {
@@ -155,7 +180,7 @@ TEST(Metrics, AreDocumented) {
     std::ifstream file(MIMIC_SOURCE_DIR "/docs/metrics.md");
     const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     std::set<std::string> documented;
-    static const std::regex kRow(R"(\| `([a-z_]+)` \| (counter|gauge) \|)");
+    static const std::regex kRow(R"(\| `([a-z0-9_]+)` \| (counter|gauge|histogram) \|)");
     for (std::sregex_iterator at(text.begin(), text.end(), kRow), end; at != end; ++at)
         documented.insert((*at)[1].str() + " " + (*at)[2].str());
     std::set<std::string> exported;

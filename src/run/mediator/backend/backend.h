@@ -67,6 +67,7 @@ public:
         uint64_t memory_used = 0;
         uint64_t memory_bytes = 0;
         uint64_t jobs = 0;
+        std::string name{};  // as configured; the engine's status fills it in
     };
 
     static constexpr Duration kGrace = std::chrono::milliseconds(250);

@@ -75,6 +75,7 @@ EngineStatus EngineCore::status() const {
             if (slot->is_free()) continue;
             auto state = slot->backend ? slot->backend->state() : backend::Backend::State{};
             if (!slot->backend) state.what = slot->why_not;
+            state.name = slot->config.name;
             shown.backends.push_back(std::move(state));
         }
         for (const auto& [id, vm] : vms_) {

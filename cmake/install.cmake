@@ -25,7 +25,7 @@ foreach(library ${public_libraries})
   string(REGEX REPLACE "^[^/]+/(.*)$" "\\1" place ${place})
   install(DIRECTORY ${folder}/
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mimic/${place} COMPONENT devel
-    FILES_MATCHING PATTERN "*.h" PATTERN "test_*.h" EXCLUDE)
+    FILES_MATCHING PATTERN "*.h" PATTERN "test_*.h" EXCLUDE PATTERN "fake_mediator.h" EXCLUDE)
   get_target_property(type mimic_${library} TYPE)
   if(type STREQUAL STATIC_LIBRARY)
     # A linker reads static libraries once, left to right: dependants before what they need.
@@ -104,7 +104,7 @@ foreach(pc ${pc_files})
 endforeach()
 
 # --- runtime -------------------------------------------------------------------------------------------------------
-foreach(program mimic mimic-dra mimic-sim mock-accel-server)
+foreach(program mimic mimic-dra mimic-sim mimic-mediator-load mock-accel-server)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
   endif()

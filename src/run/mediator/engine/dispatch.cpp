@@ -96,19 +96,16 @@ void EngineCore::finished(Pool& pool, uint32_t backend, JobKey key,
     vm.counters.service_ns += static_cast<uint64_t>(took.count());
     vm.share.add_service(took, now);
     vm.execution.add(took);
+    // Of one that came again BACKEND may only say that its result is not there any more.
     const bool is_fault = outcome.error == VGPU_ERROR_TIMEOUT ||
-                          outcome.error == VGPU_ERROR_BACKEND;
+                          (outcome.error == VGPU_ERROR_BACKEND && !job.again);
     if (outcome.error == VGPU_ERROR_TIMEOUT) ++vm.counters.timeouts;
     const backend::Owner owner = job.owner;
     const uint64_t kept_as = job.kept_as;
     const bool release = job.release_after;
     answer_outcome(key, job, outcome);
     settle(vm);
-    if (release) {
-        slot.backend->release(owner);
-    } else if (owner.session == 0) {
-        slot.backend->acknowledge(owner, kept_as);  // nobody can ask for it again
-    }
+    if (release) slot.backend->release(owner);
     if (is_fault) {
         audit(outcome.error == VGPU_ERROR_TIMEOUT ? "timeout" : "backend-died", vm.id(),
               fmt::format("job {} on {}", kept_as, slot.config.name));

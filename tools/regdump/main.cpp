@@ -2,7 +2,8 @@
 // regdump: prints what is generated from the models of devices, and keeps the committed copies
 // true: register tables and kernel headers, tables of docs/topology.md and of
 // docs/kubernetes/api-reference.md, keys of the schema. A device's README is in src/devices/<name
-// of its register map>, its kernel header in its driver's folder.
+// of its register map>, its kernel header in its driver's folder; a page of docs/ with the markers
+// has its table, too.
 //
 // clang-format off
 //   regdump DEVICE markdown|header   prints one text
@@ -86,11 +87,29 @@ Result<bool> sync(const std::filesystem::path& path, const std::string& wanted, 
     return false;
 }
 
+/// The device's README, and the pages of docs/ that have a place for its table.
+Result<std::vector<std::filesystem::path>> pages_of(const Device& device,
+                                                    const std::filesystem::path& root) {
+    std::vector<std::filesystem::path> pages = {root / device.readme};
+    const std::string marker = fmt::format("<!-- regdump:begin {} -->", device.map.options.name);
+    for (const auto& entry : std::filesystem::directory_iterator(root / "docs")) {
+        if (entry.path().extension() != ".md") continue;
+        MIMIC_ASSIGN_OR_RETURN(const std::string text, read_file(entry.path()));
+        if (text.find(marker) != std::string::npos) pages.push_back(entry.path());
+    }
+    return pages;
+}
+
 Result<bool> sync_device(const Device& device, const std::filesystem::path& root, bool write) {
-    MIMIC_ASSIGN_OR_RETURN(const std::string readme, read_file(root / device.readme));
-    MIMIC_ASSIGN_OR_RETURN(const std::string wanted, with_section(readme, device.map.options.name,
-                                                                  reg::markdown(device.map)));
-    MIMIC_ASSIGN_OR_RETURN(bool same, sync(root / device.readme, wanted, write));
+    bool same = true;
+    MIMIC_ASSIGN_OR_RETURN(const auto pages, pages_of(device, root));
+    for (const std::filesystem::path& page : pages) {
+        MIMIC_ASSIGN_OR_RETURN(const std::string text, read_file(page));
+        MIMIC_ASSIGN_OR_RETURN(const std::string wanted, with_section(text, device.map.options.name,
+                                                                      reg::markdown(device.map)));
+        MIMIC_ASSIGN_OR_RETURN(const bool same_page, sync(page, wanted, write));
+        same = same && same_page;
+    }
     if (!device.header.empty()) {
         MIMIC_ASSIGN_OR_RETURN(const std::string header, reg::c_header(device.map));
         MIMIC_ASSIGN_OR_RETURN(const bool same_header, sync(root / device.header, header, write));

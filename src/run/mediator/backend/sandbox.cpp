@@ -63,8 +63,9 @@ constexpr std::initializer_list<int> kAllowed = {
     SCMP_SYS(write),
     SCMP_SYS(writev),
     SCMP_SYS(close),
-    SCMP_SYS(fstat),
+    SCMP_SYS(lseek),
     SCMP_SYS(getrandom),
+    SCMP_SYS(geteuid),
 };
 
 // What a driver's library does besides, also long after its start: it loads its compiler with the
@@ -83,7 +84,7 @@ constexpr std::initializer_list<int> kDriverAllowed = {
     SCMP_SYS(statx),
     SCMP_SYS(statfs),
     SCMP_SYS(fstatfs),
-    SCMP_SYS(lseek),
+    SCMP_SYS(fstat),
     SCMP_SYS(pread64),
     SCMP_SYS(pwrite64),
     SCMP_SYS(readv),
@@ -125,7 +126,6 @@ constexpr std::initializer_list<int> kDriverAllowed = {
     SCMP_SYS(sysinfo),
     SCMP_SYS(uname),
     SCMP_SYS(getuid),
-    SCMP_SYS(geteuid),
     SCMP_SYS(getgid),
     SCMP_SYS(getegid),
     SCMP_SYS(getppid),
@@ -165,6 +165,9 @@ constexpr std::initializer_list<int> kDeadly = {
     SCMP_SYS(userfaultfd),
     SCMP_SYS(perf_event_open),
 };
+
+// A sanitizer's run-time library asks the kernel whether memory is there by writing it to a pipe.
+constexpr std::initializer_list<int> kSanitizerAllowed = {SCMP_SYS(pipe), SCMP_SYS(pipe2)};
 
 struct ReleaseFilter {
     void operator()(void* filter) const { ::seccomp_release(filter); }
@@ -223,6 +226,7 @@ Status install(Confinement how) {
     if (!filter) return fail(std::errc::not_enough_memory, "cannot make a seccomp filter");
     int error = ::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1);
     if (error == 0) error = add(filter, SCMP_ACT_ALLOW, kAllowed);
+    if (error == 0 && kSanitized) error = add(filter, SCMP_ACT_ALLOW, kSanitizerAllowed);
     if (error == 0) error = driver ? add_driver(filter) : add_memory(filter);
     if (error == 0 && !driver) {
         // Only at itself: abort(3).

@@ -8,6 +8,20 @@
 
 namespace mimic::mediator::backend {
 
+/// A build with a sanitizer, whose shadow memory is terabytes of address space and whose library
+/// needs some calls of its own.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 /// Who computes here.
 enum class Confinement : uint8_t {
     kCompute,  // code of ours: memory, clocks, the sockets that are open. Anything else: SIGSYS

@@ -27,21 +27,6 @@ constexpr int kTickMs = 250;  // how often stuck jobs and patience are looked at
 // Beside the memory of VMs: mailboxes, kept results, code, stacks. Address space costs nothing.
 constexpr uint64_t kOwnAddressSpace = uint64_t{4} << 30;
 
-// False in builds with a sanitizer, whose shadow memory is terabytes of address space.
-constexpr bool limits_address_space() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-    return false;
-#else
-    return true;
-#endif
-#else
-    return true;
-#endif
-}
-
 bool is_ours(int socket) {
     ucred peer{};
     socklen_t length = sizeof peer;
@@ -189,7 +174,7 @@ int run_worker(const std::vector<std::string>& arguments) {
     ::prctl(PR_SET_NAME, "mimic-backend", 0, 0, 0);
     const bool driver = std::holds_alternative<CudaBackend>(options->config.kind);
     const uint64_t address_space = options->config.memory_bytes + kOwnAddressSpace;
-    const bool limited = !driver && limits_address_space() && address_space > kOwnAddressSpace;
+    const bool limited = !driver && !kSanitized && address_space > kOwnAddressSpace;
     Status ready = close_descriptors();
     if (ready) ready = limit_process(limited ? address_space : 0);
     auto listener = UnixListener::listen(options->socket);

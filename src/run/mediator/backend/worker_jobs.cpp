@@ -59,7 +59,7 @@ void WorkerProcess::on_event() {
 
 // True: the job that runs has ended, and `done` has run; nothing of this object after it.
 bool WorkerProcess::take_completion() {
-    if (!job_ || !box_) return false;
+    if (!job_ || job_->killed || !box_) return false;
     const Mailbox& box = box_.head();
     if (box.completed.load(std::memory_order_acquire) != sequence_) return false;
     const MailedOutcome outcome = box.outcome;  // once: it can change while we look
@@ -69,6 +69,7 @@ bool WorkerProcess::take_completion() {
         // Not its own business any more: the job gets an error, and the process goes.
         MIMIC_LOG("backend", kWarn, "Backend {} (process {}) is killed: {}", config_.name, pid_,
                   "its answer makes no sense");
+        job_->killed = true;
         kill();
         return false;
     }

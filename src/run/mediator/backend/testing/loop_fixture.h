@@ -43,7 +43,7 @@ private:
 
 /// Turns `loop` until `condition`; false when that takes longer than anything that works.
 inline bool turn_until(EventLoop& loop, const std::function<bool()>& condition) {
-    const TimePoint end = loop.now() + std::chrono::seconds(60);
+    const TimePoint end = loop.now() + std::chrono::seconds(20);
     while (!condition()) {
         if (loop.now() > end) return false;
         loop.run_once(std::chrono::milliseconds(20));

@@ -104,7 +104,7 @@ foreach(pc ${pc_files})
 endforeach()
 
 # --- runtime -------------------------------------------------------------------------------------------------------
-foreach(program mimic mimic-dra mimic-sim mimic-mediator-load mock-accel-server)
+foreach(program mimic mimic-dra mimic-mediator mimic-mediator-load mimic-sim mock-accel-server)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
   endif()

@@ -91,12 +91,16 @@ function(mimic_unite_now target)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
 endfunction()
 
-# Models, transports and the device host are optimised, for guests wait for them. The rest is small in a release, and
-# not optimised under sanitizers, where that doubles what it costs to compile.
+# Models, transports, the device host and the mediator are optimised, for guests wait for them. The rest is small in a
+# release, and not optimised under sanitizers, where that doubles what it costs to compile; of the mediator only the rules
+# are, whose tests play millions of jobs.
 function(mimic_optimize target)
   cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE folder)
-  if(NOT folder MATCHES "^src/(lib|transports|devices|run/device_host)|^tests/fuzz|^bench")
-    target_compile_options(${target} PRIVATE $<$<CONFIG:Debug>:-O0> $<$<CONFIG:RelWithDebInfo>:-Os>)
+  if(NOT folder MATCHES "^src/(lib|transports|devices|run/device_host|run/mediator/schedule)|^tests/fuzz|^bench")
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Debug>:-O0>)
+    if(NOT folder MATCHES "^src/run/mediator")
+      target_compile_options(${target} PRIVATE $<$<CONFIG:RelWithDebInfo>:-Os>)
+    endif()
   endif()
 endfunction()
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What every rule promises, and what fair and fifo choose in the simplest cases.
 #include "mediator/schedule/rule.h"
+#include "mediator/schedule/time_units.h"
 
 #include <map>
 #include <vector>
@@ -9,8 +10,6 @@
 
 namespace mimic::mediator::schedule {
 namespace {
-
-constexpr Time kMs = 1'000'000;
 
 constexpr RuleName kAllRules[] = {RuleName::kFair, RuleName::kFifo, RuleName::kStrict,
                                   RuleName::kUrgency, RuleName::kDrmFair};

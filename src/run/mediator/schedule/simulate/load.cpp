@@ -11,13 +11,12 @@
 
 #include "mediator/config/keys.h"
 #include "mediator/schedule/simulate/load_fields.h"
+#include "mediator/schedule/time_units.h"
 
 namespace mimic::mediator::schedule {
 namespace {
 
 using LoadJson = nlohmann::ordered_json;
-
-constexpr Time kNsPerUs = 1000;
 
 // What a file has said so far.
 class LoadReader {
@@ -45,8 +44,8 @@ private:
         load_.name = fields.text("name").value_or("");
         if (const auto count = fields.number("backends", 1, kMaxLoadBackends, false))
             load_.backends = static_cast<uint32_t>(*count);
-        if (const auto us = fields.number("duration_us", 1, kMaxLoadTime / kNsPerUs))
-            load_.duration = static_cast<Time>(*us) * kNsPerUs;
+        if (const auto us = fields.number("duration_us", 1, kMaxLoadTime / kUs))
+            load_.duration = static_cast<Time>(*us) * kUs;
         if (const auto seed = fields.number("seed", 0, UINT64_MAX, false)) load_.seed = *seed;
         load_.strict_classes = fields.flag("strict_classes").value_or(false);
         begun_ = true;
@@ -75,14 +74,13 @@ private:
         made.vm = static_cast<VmId>(fields.number("client", 0, UINT32_MAX).value_or(0));
         if (const auto depth = fields.number("depth", 1, kMaxLoadDepth, false))
             made.depth = static_cast<uint32_t>(*depth);
-        if (const auto job = fields.lengths("job_us", 1, kMaxLoadJob / kNsPerUs, true))
-            made.job = *job;
-        if (const auto think = fields.lengths("think_us", 0, kMaxLoadTime / kNsPerUs, false))
+        if (const auto job = fields.lengths("job_us", 1, kMaxLoadJob / kUs, true)) made.job = *job;
+        if (const auto think = fields.lengths("think_us", 0, kMaxLoadTime / kUs, false))
             made.think = *think;
-        if (const auto from = fields.number("from_us", 0, kMaxLoadTime / kNsPerUs, false))
-            made.from = static_cast<Time>(*from) * kNsPerUs;
-        if (const auto until = fields.number("until_us", 0, kMaxLoadTime / kNsPerUs, false))
-            made.until = static_cast<Time>(*until) * kNsPerUs;
+        if (const auto from = fields.number("from_us", 0, kMaxLoadTime / kUs, false))
+            made.from = static_cast<Time>(*from) * kUs;
+        if (const auto until = fields.number("until_us", 0, kMaxLoadTime / kUs, false))
+            made.until = static_cast<Time>(*until) * kUs;
         MIMIC_TRY(fields.end());
         MIMIC_TRY(known(made.vm));
         if (load_.clients.size() == kMaxLoadClients)
@@ -96,8 +94,8 @@ private:
         LoadEvent event;
         event.vm = static_cast<VmId>(fields.number("submit", 0, UINT32_MAX).value_or(0));
         event.at = at(fields);
-        if (const auto job = fields.number("job_us", 1, kMaxLoadJob / kNsPerUs))
-            event.job = static_cast<Time>(*job) * kNsPerUs;
+        if (const auto job = fields.number("job_us", 1, kMaxLoadJob / kUs))
+            event.job = static_cast<Time>(*job) * kUs;
         MIMIC_TRY(fields.end());
         return add(event);
     }
@@ -118,15 +116,14 @@ private:
     }
 
     Time at(LoadFields& fields) {
-        return static_cast<Time>(fields.number("at_us", 0, kMaxLoadTime / kNsPerUs).value_or(0)) *
-               kNsPerUs;
+        return static_cast<Time>(fields.number("at_us", 0, kMaxLoadTime / kUs).value_or(0)) * kUs;
     }
 
     Status add(const LoadEvent& event) {
         MIMIC_TRY(known(event.vm));
         if (!load_.events.empty() && event.at < load_.events.back().at)
             return fail(std::errc::invalid_argument, "at_us goes back, from {} to {}",
-                        load_.events.back().at / kNsPerUs, event.at / kNsPerUs);
+                        load_.events.back().at / kUs, event.at / kUs);
         load_.events.push_back(event);
         return {};
     }
@@ -162,11 +159,10 @@ Result<bool> read_line(std::istream& in, std::string& line) {
 }
 
 LoadJson lengths_json(const Lengths& lengths) {
-    if (lengths.range)
-        return {{"from", lengths.of[0] / kNsPerUs}, {"to", lengths.of[1] / kNsPerUs}};
-    if (lengths.of.size() == 1) return lengths.of[0] / kNsPerUs;
+    if (lengths.range) return {{"from", lengths.of[0] / kUs}, {"to", lengths.of[1] / kUs}};
+    if (lengths.of.size() == 1) return lengths.of[0] / kUs;
     LoadJson list = LoadJson::array();
-    for (const Time length : lengths.of) list.push_back(length / kNsPerUs);
+    for (const Time length : lengths.of) list.push_back(length / kUs);
     return list;
 }
 
@@ -219,7 +215,7 @@ std::string write_load(const Load& load) {
     add({{"mimic_load", 1},
          {"name", load.name},
          {"backends", load.backends},
-         {"duration_us", load.duration / kNsPerUs},
+         {"duration_us", load.duration / kUs},
          {"seed", load.seed},
          {"strict_classes", load.strict_classes}});
     for (const LoadVm& vm : load.vms) {
@@ -233,15 +229,14 @@ std::string write_load(const Load& load) {
              {"depth", client.depth},
              {"job_us", lengths_json(client.job)},
              {"think_us", lengths_json(client.think)},
-             {"from_us", client.from / kNsPerUs},
-             {"until_us", client.until / kNsPerUs}});
+             {"from_us", client.from / kUs},
+             {"until_us", client.until / kUs}});
     for (const LoadEvent& event : load.events) {
-        LoadJson json = {{event.share ? "set" : "submit", event.vm},
-                         {"at_us", event.at / kNsPerUs}};
+        LoadJson json = {{event.share ? "set" : "submit", event.vm}, {"at_us", event.at / kUs}};
         if (event.share)
             add_share(json, *event.share);
         else
-            json["job_us"] = event.job / kNsPerUs;
+            json["job_us"] = event.job / kUs;
         add(json);
     }
     return text;

@@ -4,12 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "mediator/schedule/simulate/report.h"
+#include "mediator/schedule/time_units.h"
 
 namespace mimic::mediator::schedule {
 namespace {
-
-constexpr Time kMs = 1'000'000;
-constexpr Time kS = 1'000'000'000;
 
 Load one_vm() {
     Load load;

@@ -87,6 +87,7 @@ Status VgpuStub::restore_registers(std::span<const reg::Snapshot> snapshots) {
                     name());
     MIMIC_TRY(bank_.restore(snapshot));
     ++round_;
+    sent_ = false;
     errands_.forget();
     const Ring::Indices at{
         .tail = static_cast<uint32_t>(bank_.value<RING_TAIL>()),

@@ -66,9 +66,16 @@ void VgpuStub::doorbell_written() {
     for (uint32_t i = 0; i < request.size() / 4; ++i)
         put_word(static_cast<uint32_t>(bank_.value<REQUEST>(i)), request.data() + 4 * size_t{i});
     request.resize(length);
-    errands_.send(static_cast<uint32_t>(bank_.value<REQUEST_ID>()), std::move(request),
-                  VGPU_BUFFER_SIZE, [this, round = round_](const compute::Completion& completion) {
-                      if (round == round_) answered(completion, /*by_dma=*/false);
+    send(std::move(request), VGPU_BUFFER_SIZE, /*by_dma=*/false);
+}
+
+void VgpuStub::send(std::vector<std::byte> request, size_t room, bool by_dma) {
+    sent_ = true;
+    errands_.send(static_cast<uint32_t>(bank_.value<REQUEST_ID>()), std::move(request), room,
+                  [this, round = round_, by_dma](const compute::Completion& completion) {
+                      if (round != round_) return;
+                      sent_ = false;
+                      answered(completion, by_dma);
                   });
 }
 
@@ -82,11 +89,7 @@ void VgpuStub::dma_doorbell_written() {
              [this, round = round_, room](const Result<std::span<const std::byte>>& bytes) {
                  if (round != round_) return;
                  if (!bytes) return finish(VGPU_ERROR_DMA, 0);
-                 errands_.send(static_cast<uint32_t>(bank_.value<REQUEST_ID>()),
-                               {bytes->begin(), bytes->end()}, room,
-                               [this, round](const compute::Completion& completion) {
-                                   if (round == round_) answered(completion, /*by_dma=*/true);
-                               });
+                 send({bytes->begin(), bytes->end()}, room, /*by_dma=*/true);
              });
 }
 

@@ -68,7 +68,7 @@ void VgpuStub::ask(uint32_t tag, std::vector<std::byte> request, size_t room, Er
 // One place is the registers'.
 bool VgpuStub::has_room() const {
     const compute::Queue* const queue = errands_.queue();
-    return queue == nullptr || queue->in_flight() < compute::Queue::kMaxInFlight - 1;
+    return queue == nullptr || queue->in_flight() < compute::Queue::kMaxInFlight - (sent_ ? 0 : 1);
 }
 
 void VgpuStub::ring_changed(bool interrupts) {

@@ -191,6 +191,7 @@ void VgpuStub::on_attach() {
 
 void VgpuStub::on_reset(pci::ResetKind kind) {
     ++round_;
+    sent_ = false;
     ring_.put_back(RingState::kOff, VGPU_OK, {});
     if (kind == pci::ResetKind::kDetach)
         errands_.close();

@@ -27,7 +27,7 @@ namespace mimic::vgpu_stub {
 
 /// What a VgpuStub is like. A value.
 struct Options {
-    std::string name;
+    std::string name{};
     uint16_t vendor_id = 0x1af4;
     uint16_t device_id = 0x1111;
     uint32_t class_code = 0x120000;
@@ -36,7 +36,7 @@ struct Options {
     compute::Identity identity{};
     bool extensions = true;                                  // interrupts, DMA and the ring
     vgpu_error length_error = VGPU_ERROR_REQUEST_TOO_LARGE;  // of a request without a byte
-    compute::MakeQueue make_queue;                           // empty: there is no mediator
+    compute::MakeQueue make_queue{};                         // empty: there is no mediator
     Duration timeout = std::chrono::seconds(35);             // of an answer that a fault has lost
     bool multifunction = false;
     std::vector<Options> vfs{};  // not empty: a PF with an SR-IOV capability
@@ -83,6 +83,7 @@ private:
     bool begin(uint32_t length);
     void doorbell_written();
     void dma_doorbell_written();
+    void send(std::vector<std::byte> request, size_t room, bool by_dma);
     void answered(const compute::Completion& completion, bool by_dma);
     void finish(vgpu_error error, size_t response_bytes);
     void interrupt(uint32_t bit, uint32_t vector);
@@ -117,6 +118,7 @@ private:
     Errands errands_;
     Ring ring_;
     uint64_t round_ = 0;  // of the registers' request: answers to earlier ones are dropped
+    bool sent_ = false;   // it is with the mediator
     TimePoint begun_{};
     log::RateLimit missing_vfs_;
 };

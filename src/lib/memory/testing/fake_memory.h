@@ -123,9 +123,9 @@ public:
         auto answer = [this, iova, size, done = std::move(done)](const Status& status) {
             if (!status) return done(tl::unexpected<Error>(status.error()));
             std::vector<std::byte> bytes(size);
-            for (uint64_t i = 0; i < size; ++i) {
-                if (const std::byte* const byte = at(iova + i)) bytes[i] = *byte;
-            }
+            for_each_part(iova, size, [&](uint64_t from, std::span<std::byte> part) {
+                std::memcpy(bytes.data() + from, part.data(), part.size());
+            });
             done(std::span<const std::byte>(bytes));
         };
         finish(later, std::move(answer));
@@ -145,9 +145,9 @@ public:
             if (region != nullptr && region->written) {
                 region->written(iova - region->iova, bytes);
             } else {
-                for (uint64_t i = 0; i < bytes.size(); ++i) {
-                    if (std::byte* const byte = at(iova + i)) *byte = bytes[i];
-                }
+                for_each_part(iova, bytes.size(), [&](uint64_t from, std::span<std::byte> part) {
+                    std::memcpy(part.data(), bytes.data() + from, part.size());
+                });
             }
             done({});
         };
@@ -188,6 +188,23 @@ private:
         const auto found = std::ranges::find_if(
             regions_, [&](const Region& region) { return region.holds(iova); });
         return found == regions_.end() ? nullptr : &*found;
+    }
+
+    /// Calls `visit(offset, bytes)` for what regions hold of [iova, iova + size). What has been
+    /// removed meanwhile is left out.
+    template <typename Visit>
+    void for_each_part(uint64_t iova, uint64_t size, const Visit& visit) {
+        for (uint64_t from = 0; from < size;) {
+            Region* const region = find(iova + from);
+            if (region == nullptr) {
+                ++from;
+                continue;
+            }
+            const uint64_t in_region = iova + from - region->iova;
+            const uint64_t part = std::min(size - from, region->bytes.size() - in_region);
+            visit(from, region->bytes.subspan(in_region, part));
+            from += part;
+        }
     }
 
     std::byte* place(uint64_t iova, size_t size) {

@@ -62,8 +62,10 @@ void Errands::answered(uint64_t id, const compute::Completion& completion) {
     const pci::FunctionFaults::AnswerStrike strike = faults->backend_answer();
     if (!strike.kind) return finish(id, completion);
     switch (*strike.kind) {
-        case pci::FaultKind::kBackendDrop:
         case pci::FaultKind::kBackendWrongId:  // an answer to nothing: this one has none
+            ++counts_.unknown;
+            return lose(id);
+        case pci::FaultKind::kBackendDrop:
             return lose(id);
         case pci::FaultKind::kBackendDelay:
             return hold(id, completion, strike.delay);

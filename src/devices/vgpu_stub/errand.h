@@ -26,6 +26,7 @@ public:
         uint64_t responses = 0;  // that brought something
         uint64_t errors = 0;
         uint64_t timeouts = 0;  // answers that a fault has lost
+        uint64_t unknown = 0;   // answers that a fault has given the id of no request
         uint64_t late = 0;      // answers that nobody waits for any more
     };
 

@@ -63,12 +63,16 @@ std::vector<std::pair<const char*, uint64_t>> VgpuStub::model_counters() const {
     const compute::Queue::Counters queue = errands_.queue() == nullptr
                                                ? compute::Queue::Counters()
                                                : errands_.queue()->counters();
-    return {
-        {"model_requests", counts.requests},     {"model_responses", counts.responses},
-        {"model_request_errors", counts.errors}, {"model_requests_in_flight", errands_.in_flight()},
-        {"model_ring_halts", ring_.halts()},     {"model_mediator_timeouts", counts.timeouts},
-        {"model_mediator_late", counts.late},    {"model_mediator_unknown", queue.unknown},
-        {"model_mediator_resent", queue.resent}, {"model_mediator_connections", queue.connections}};
+    return {{"model_requests", counts.requests},
+            {"model_responses", counts.responses},
+            {"model_request_errors", counts.errors},
+            {"model_requests_in_flight", errands_.in_flight()},
+            {"model_ring_halts", ring_.halts()},
+            {"model_mediator_timeouts", counts.timeouts},
+            {"model_mediator_late", queue.late + counts.late},
+            {"model_mediator_unknown", queue.unknown + counts.unknown},
+            {"model_mediator_resent", queue.resent},
+            {"model_mediator_connections", queue.connections}};
 }
 
 bool VgpuStub::at_work() const {

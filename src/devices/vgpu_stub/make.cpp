@@ -42,6 +42,9 @@ Options options_of(const model::FunctionSpec& function, const SettingValue* medi
     socket.answer_timeout = to_duration(mediator->number_of("answer_timeout"));
     socket.resume_patience = to_duration(mediator->number_of("resume_patience"));
     options.timeout = socket.answer_timeout;
+    options.make_queue = [socket](TaskRunner& runner) {
+        return compute::make_socket_queue(socket, runner);
+    };
     return options;
 }
 

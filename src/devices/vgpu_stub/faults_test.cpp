@@ -135,13 +135,14 @@ TEST_F(VgpuFaultsTest, DmaThatFailsIsError14) {
     EXPECT_EQ(bench.read(ERROR_CODE), 14U);
 }
 
-TEST_F(VgpuFaultsTest, ALostDoorbellAndALostMessage) {
-    arm("doorbell-drop");
+TEST_F(VgpuFaultsTest, AStuckDoorbellAndALostMessage) {
+    arm("doorbell-stuck");
     request();
     EXPECT_EQ(bench.state(), State::kIdle);
+    bench.device->faults()->clear();
     request();
     EXPECT_EQ(bench.state(), State::kBusy);
-    arm("irq-drop");
+    arm("irq-lost");
     bench.slot.take_vectors();
     answer();
     EXPECT_EQ(bench.state(), State::kDone);
@@ -157,9 +158,9 @@ TEST(VgpuFaultsWithoutExtensionsTest, WhatNeverHappensCannotBeBroken) {
     for (const pci::FaultRefusal& one : bench.device->faults()->refusals())
         if (!one.for_now) never.emplace_back(one.fault);
     EXPECT_THAT(never, testing::Contains("dma-fail"));
-    EXPECT_THAT(never, testing::Contains("irq-drop"));
+    EXPECT_THAT(never, testing::Contains("irq-lost"));
     EXPECT_THAT(never, testing::Not(testing::Contains("sim-drop")));
-    EXPECT_THAT(never, testing::Not(testing::Contains("doorbell-drop")));
+    EXPECT_THAT(never, testing::Not(testing::Contains("doorbell-stuck")));
     bench.device->set_faults(nullptr);
 }
 

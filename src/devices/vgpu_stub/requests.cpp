@@ -48,7 +48,7 @@ bool VgpuStub::is_busy() const {
 /// False: there is nothing to send.
 bool VgpuStub::begin(uint32_t length) {
     if (is_busy()) return false;
-    begun_ = slot()->runner().now();
+    begun_ns_ = now_ns();
     if (length == 0) {
         finish(options_.length_error, 0);
         return false;
@@ -121,12 +121,11 @@ void VgpuStub::finish(vgpu_error error, size_t response_bytes) {
     bank_.set<RESPONSE_LEN, "VALUE">(response_bytes);
     bank_.set<TIMESTAMP_LO, "VALUE">(static_cast<uint32_t>(now));
     bank_.set<TIMESTAMP_HI, "VALUE">(now >> kHighShift);
-    const auto begun = static_cast<uint64_t>(begun_.time_since_epoch().count());
     trace_request({.kind = pci::TraceKind::kRequest,
                    .bar = kRegisterVector,
                    .flags = error == VGPU_OK ? uint8_t{0} : pci::kTraceFailed,
-                   .address = begun,
-                   .size = now - begun,
+                   .address = begun_ns_,
+                   .size = now - begun_ns_,
                    .value = bank_.value<REQUEST_ID>(),
                    .text = "REQUEST"});
     interrupt(kInterruptDone, kRegisterVector);

@@ -93,6 +93,7 @@ void VgpuStub::ring_request_done(const RingCompletion& completion, uint64_t begu
 }
 
 uint64_t VgpuStub::now_ns() {
+    if (slot() == nullptr) return 0;  // a tool looks at a function that nobody has plugged in
     return static_cast<uint64_t>(slot()->runner().now().time_since_epoch().count());
 }
 

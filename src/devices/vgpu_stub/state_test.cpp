@@ -150,6 +150,12 @@ struct VgpuSriovTest : testing::Test {
         device.write_bar(0, reg.offset, {reinterpret_cast<const uint8_t*>(&value), 4});
     }
 
+    /// VF `index`, plugged in: a fabric does that.
+    VgpuStub& attached(uint32_t index, pci::FakeSlot& slot) {
+        vf(index).attach(slot);
+        return vf(index);
+    }
+
     Bench bench{pf_options(64)};
     uint32_t sriov = extended_capability(pci::regs::EXT_CAP_ID_SRIOV);
 };
@@ -167,27 +173,40 @@ TEST_F(VgpuSriovTest, EachVfIsADeviceOfItsOwn) {
         EXPECT_EQ(vf(i).msix_vectors(), kVectors);
         EXPECT_EQ(vf(i).options().interrupt_pin, 0);
     }
-    write(vf(3), REQUEST_LEN, 16);
-    write(vf(3), DOORBELL, 1);
-    EXPECT_EQ(read(vf(3), STATUS), 1U);
+    pci::FakeSlot slot;
+    VgpuStub& third = attached(3, slot);
+    write(third, REQUEST_LEN, 16);
+    write(third, DOORBELL, 1);
+    EXPECT_EQ(read(third, STATUS), 1U);
     EXPECT_EQ(read(vf(4), STATUS), 0U);
     EXPECT_EQ(bench.state(), State::kIdle);
-    dynamic_cast<compute::ScriptedQueue&>(*vf(3).queue()).answer(0, VGPU_OK, bytes_of(32));
-    EXPECT_EQ(read(vf(3), STATUS), 2U);
-    EXPECT_EQ(read(vf(3), RESPONSE_LEN), 32U);
+    dynamic_cast<compute::ScriptedQueue&>(*third.queue()).answer(0, VGPU_OK, bytes_of(32));
+    EXPECT_EQ(read(third, STATUS), 2U);
+    EXPECT_EQ(read(third, RESPONSE_LEN), 32U);
+    third.detach();
 }
 
 TEST_F(VgpuSriovTest, AVfThatGoesTakesItsRequestWithIt) {
     enable(2);
-    write(vf(1), REQUEST_LEN, 16);
-    write(vf(1), DOORBELL, 1);
-    const auto done = dynamic_cast<compute::ScriptedQueue&>(*vf(1).queue()).asked()[0].done;
+    pci::FakeSlot slot;
+    VgpuStub& gone = attached(1, slot);
+    write(gone, REQUEST_LEN, 16);
+    write(gone, DOORBELL, 1);
+    const auto done = dynamic_cast<compute::ScriptedQueue&>(*gone.queue()).asked()[0].done;
     disable();
     EXPECT_EQ(bench.device->sriov()->num_vfs(), 0U);
     bench.slot.time.run();  // it ends now
     done({VGPU_OK, bytes_of(32)});
     enable(2);
     EXPECT_EQ(read(vf(1), STATUS), 0U);
+    // One that nobody has plugged in answers, too.
+    write(vf(1), REQUEST_LEN, 16);
+    write(vf(1), DOORBELL, 1);
+    EXPECT_EQ(read(vf(1), ERROR_CODE), 3U);
+    write(vf(1), RING_SIZE, 4);
+    write(vf(1), RING_CTRL, 1);
+    write(vf(1), RING_TAIL, 1);
+    EXPECT_EQ(read(vf(1), RING_STATUS), 2U);
 }
 
 TEST_F(VgpuSriovTest, ResetOfThePfEndsThem) {

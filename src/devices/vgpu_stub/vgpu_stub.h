@@ -119,7 +119,7 @@ private:
     Ring ring_;
     uint64_t round_ = 0;  // of the registers' request: answers to earlier ones are dropped
     bool sent_ = false;   // it is with the mediator
-    TimePoint begun_{};
+    uint64_t begun_ns_ = 0;
     log::RateLimit missing_vfs_;
 };
 

@@ -2,6 +2,7 @@
 // The real mimic-mediator, killed and started again under load, seen by the queue of a device. Each
 // job adds one to a number in a VM's memory on the backend, so that the number says how often jobs
 // were carried out: as often as they were answered, never twice.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <spawn.h>
@@ -9,7 +10,9 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,9 +32,10 @@ constexpr Duration kPatience = std::chrono::seconds(90);
 
 class Program {
 public:
-    Program(std::string socket, std::string run_folder)
-        : words_{MIMIC_MEDIATOR, "--socket",     std::move(socket),     "--pool",
-                 "A=cpu",        "--run-folder", std::move(run_folder), "--quiet"} {}
+    explicit Program(const std::string& folder)
+        : log_(folder + "/log"), words_{MIMIC_MEDIATOR,  "--socket", folder + "/m.sock",
+                                        "--pool",        "A=cpu",    "--run-folder",
+                                        folder + "/run", "--quiet"} {}
     ~Program() {
         if (pid_ != 0) end(SIGKILL);
     }
@@ -40,8 +44,16 @@ public:
         std::vector<char*> arguments;
         for (auto& word : words_) arguments.push_back(word.data());
         arguments.push_back(nullptr);
-        ASSERT_EQ(::posix_spawn(&pid_, MIMIC_MEDIATOR, nullptr, nullptr, arguments.data(), environ),
-                  0);
+        // Not ours: backends, which outlive it, would keep whoever reads this test's output.
+        posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_addopen(&actions, 1, log_.c_str(), O_WRONLY | O_CREAT | O_APPEND,
+                                           0600);
+        ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
+        const int failed = ::posix_spawn(&pid_, MIMIC_MEDIATOR, &actions, nullptr, arguments.data(),
+                                         environ);
+        ::posix_spawn_file_actions_destroy(&actions);
+        ASSERT_EQ(failed, 0);
     }
     void end(int signal) {
         ::kill(pid_, signal);
@@ -50,6 +62,7 @@ public:
     }
 
 private:
+    const std::string log_;
     std::vector<std::string> words_;
     pid_t pid_ = 0;
 };
@@ -82,7 +95,7 @@ protected:
     MediatorRestart() {
         folder_ = (std::filesystem::temp_directory_path() / "mimic-restart-XXXXXX").string();
         EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
-        program_ = std::make_unique<Program>(folder_ + "/m.sock", folder_ + "/run");
+        program_ = std::make_unique<Program>(folder_);
         SocketOptions options;
         options.path = folder_ + "/m.sock";
         options.identity.vm_id = 3;
@@ -92,6 +105,7 @@ protected:
     ~MediatorRestart() override {
         queue_.reset();
         program_.reset();
+        if (HasFailure()) std::cerr << std::ifstream(folder_ + "/log").rdbuf();
         std::error_code ignored;
         std::filesystem::remove_all(folder_, ignored);
     }

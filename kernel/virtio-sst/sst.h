@@ -15,7 +15,7 @@
 
 #include "mimic_node.h"
 #include "sst_ioctl.h"
-#include "sst_ledger.h"
+#include "mimic_ledger.h"
 #include "sst_protocol.h"
 #include "sst_ring.h"
 
@@ -162,7 +162,7 @@ struct sst_buffer;
  * @buffer_bytes: of all
  */
 struct sst_file {
-	struct sst_ledger ledger;
+	struct mimic_ledger ledger;
 	struct mimic_node_file base;
 	struct sst_device *dev;
 	wait_queue_head_t waitq;

@@ -58,12 +58,12 @@ struct sst_call *sst_call_new(struct sst_file *file)
 	/* Not what user space and the device write. */
 	memset(call, 0, offsetof(struct sst_call, out));
 	INIT_LIST_HEAD(&call->link);
-	sst_entry_init(&call->entry, &file->ledger);
+	mimic_entry_init(&call->entry, &file->ledger);
 	return call;
 }
 
 /* Of a ledger: nobody has the call any more. */
-void sst_call_free(struct sst_entry *entry)
+void sst_call_free(struct mimic_entry *entry)
 {
 	struct sst_call *call = to_sst_call(entry);
 

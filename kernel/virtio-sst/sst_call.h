@@ -48,7 +48,7 @@ struct io_uring_cmd;
  * and read after that, by who has the file's reference.
  */
 struct sst_call {
-	struct sst_entry entry;
+	struct mimic_entry entry;
 	struct list_head link;
 	struct sst_queue *queue;
 	u64 id;
@@ -81,7 +81,7 @@ int sst_calls_init(void);
 void sst_calls_exit(void);
 
 struct sst_call *sst_call_new(struct sst_file *file);
-void sst_call_free(struct sst_entry *entry);
+void sst_call_free(struct mimic_entry *entry);
 int sst_call_copy(struct sst_call *call, struct sst_device *dev,
 		  const void __user *request, u32 bytes);
 int sst_call_map(struct sst_call *call, struct sst_file *file,

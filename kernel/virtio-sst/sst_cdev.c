@@ -89,13 +89,13 @@ static int sst_cdev_prepare(struct sst_file *file, struct sst_call *call,
 			    bool nonblock)
 {
 	int ret = sst_submit_prepare(file, call);
-	struct sst_entry *unread;
+	struct mimic_entry *unread;
 
 	while (ret == -EAGAIN && !nonblock) {
-		unread = sst_ledger_take(&file->ledger);
+		unread = mimic_ledger_take(&file->ledger);
 		if (!unread)
 			break;
-		sst_entry_put(unread);
+		mimic_entry_put(unread);
 		ret = sst_submit_prepare(file, call);
 	}
 	return ret;
@@ -108,11 +108,11 @@ static int sst_cdev_wait(struct sst_file *file, struct sst_call *call)
 
 	/* A signal: the request was written, and read() waits for the rest. */
 	if (wait_event_interruptible(file->waitq,
-				     sst_entry_is_settled(&call->entry)))
+				     mimic_entry_is_settled(&call->entry)))
 		return 0;
 	error = call->entry.error;
 	if (error)
-		sst_entry_withdraw(&call->entry);
+		mimic_entry_withdraw(&call->entry);
 	return error;
 }
 
@@ -134,17 +134,17 @@ static ssize_t sst_cdev_write(struct file *filp, const char __user *buf,
 	if (!ret)
 		ret = sst_cdev_prepare(file, call, nonblock);
 	if (ret) {
-		sst_entry_put(&call->entry);
+		mimic_entry_put(&call->entry);
 		return ret;
 	}
-	sst_entry_get(&call->entry);
+	mimic_entry_get(&call->entry);
 	list_add(&call->link, &calls);
 	ret = sst_submit_calls(file, &calls, SST_ANY_QUEUE, nonblock);
 	if (ret < 0)
 		sst_submit_forget(call);
 	else
 		ret = nonblock ? 0 : sst_cdev_wait(file, call);
-	sst_entry_put(&call->entry);
+	mimic_entry_put(&call->entry);
 	return ret ? ret : sizeof(struct SSTRequest);
 }
 
@@ -163,13 +163,13 @@ static __poll_t sst_cdev_poll(struct file *filp, poll_table *wait)
 
 	poll_wait(filp, &file->waitq, wait);
 	poll_wait(filp, &dev->base.waitq, wait);
-	if (sst_ledger_has_done(&file->ledger))
+	if (mimic_ledger_has_done(&file->ledger))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (sst_events_are_there(file))
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLPRI;
 	if (sst_device_is_gone(dev))
 		return mask | EPOLLERR | EPOLLHUP;
-	if (sst_submit_has_room(dev, SST_ANY_QUEUE) && !sst_ledger_is_full(&file->ledger))
+	if (sst_submit_has_room(dev, SST_ANY_QUEUE) && !mimic_ledger_is_full(&file->ledger))
 		mask |= EPOLLOUT | EPOLLWRNORM;
 	return mask;
 }

@@ -20,22 +20,22 @@ module_param(max_in_flight, uint, 0644);
 MODULE_PARM_DESC(max_in_flight,
 		 "requests of a file, with unread answers; of files opened later");
 
-static void sst_file_wake(struct sst_ledger *ledger)
+static void sst_file_wake(struct mimic_ledger *ledger)
 {
 	wake_up_all(&container_of(ledger, struct sst_file, ledger)->waitq);
 }
 
-static void sst_file_finish(struct sst_entry *entry)
+static void sst_file_finish(struct mimic_entry *entry)
 {
 	sst_uring_finish(to_sst_call(entry));
 }
 
-static void sst_file_free(struct sst_ledger *ledger)
+static void sst_file_free(struct mimic_ledger *ledger)
 {
 	kfree(container_of(ledger, struct sst_file, ledger));
 }
 
-static const struct sst_ledger_ops sst_file_ledger_ops = {
+static const struct mimic_ledger_ops sst_file_ledger_ops = {
 	.wake = sst_file_wake,
 	.finish = sst_file_finish,
 	.free_entry = sst_call_free,
@@ -54,7 +54,7 @@ struct sst_file *sst_file_new(struct sst_device *dev)
 
 	if (!file)
 		return NULL;
-	sst_ledger_init(&file->ledger, &sst_file_ledger_ops,
+	mimic_ledger_init(&file->ledger, &sst_file_ledger_ops,
 			max(READ_ONCE(max_in_flight), 1u));
 	file->dev = dev;
 	file->timeout_ms = READ_ONCE(timeout_ms);
@@ -74,5 +74,5 @@ void sst_file_close(struct sst_file *file)
 {
 	sst_events_unsubscribe(file);
 	sst_buffers_close(file);
-	sst_ledger_close(&file->ledger);
+	mimic_ledger_close(&file->ledger);
 }

@@ -12,10 +12,10 @@
  * - sst_file.buffers_lock: alone
  * - sst_queue.lock: the virtqueue and the lists of calls; with interrupts off
  * - sst_event_queue.lock: the event queue and all rings; with interrupts off
- * - sst_ledger.lock: the lists of a file; with interrupts off
+ * - mimic_ledger.lock: the lists of a file; with interrupts off
  *
  * The last three are never held when something is copied from or to user space.
- * Which reference keeps what: sst_ledger.c.
+ * Which reference keeps what: mimic_ledger.c.
  */
 
 #include <linux/module.h>

@@ -30,10 +30,10 @@
 /* Gives a call to its file and the device's reference back. */
 static void sst_queue_settle(struct sst_call *call, int error)
 {
-	if (!sst_entry_is_settled(&call->entry))
+	if (!mimic_entry_is_settled(&call->entry))
 		call->answered = ktime_get();
-	sst_entry_settle(&call->entry, error);
-	sst_entry_put(&call->entry);
+	mimic_entry_settle(&call->entry, error);
+	mimic_entry_put(&call->entry);
 }
 
 /* A queue has room again; who waits for it may come. */
@@ -68,7 +68,7 @@ static void sst_queue_answered(struct sst_queue *queue, struct sst_call *call,
 			       u32 used)
 {
 	struct sst_queue_counters *counters = &queue->counters;
-	const bool late = sst_entry_is_settled(&call->entry);
+	const bool late = mimic_entry_is_settled(&call->entry);
 	int error = 0;
 
 	list_del_init(&call->link);
@@ -197,7 +197,7 @@ static void sst_queue_expire_list(struct sst_queue *queue,
 		if (!call->has_deadline)
 			continue;
 		call->answered = ktime_get();
-		if (sst_entry_settle(&call->entry, -ETIMEDOUT))
+		if (mimic_entry_settle(&call->entry, -ETIMEDOUT))
 			queue->counters.timeouts++;
 		if (at_device)
 			list_move_tail(&call->link, &queue->zombies);
@@ -328,7 +328,7 @@ static int sst_queue_add(struct sst_queue *queue, struct list_head *calls)
 		}
 		if (ret)
 			return count ? count : ret;
-		sst_entry_start(&call->entry);
+		mimic_entry_start(&call->entry);
 		list_move_tail(&call->link, &queue->in_flight);
 		sst_queue_watch(queue, call);
 		queue->counters.requests++;

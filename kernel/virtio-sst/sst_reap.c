@@ -12,8 +12,8 @@
 /* Whether a wait for an answer is over, or never would be. */
 static bool sst_reap_is_ready(const struct sst_file *file)
 {
-	return sst_ledger_has_done(&file->ledger) ||
-	       !sst_ledger_has_pending(&file->ledger);
+	return mimic_ledger_has_done(&file->ledger) ||
+	       !mimic_ledger_has_pending(&file->ledger);
 }
 
 /*
@@ -22,16 +22,16 @@ static bool sst_reap_is_ready(const struct sst_file *file)
  */
 static struct sst_call *sst_reap_next(struct sst_file *file, bool nonblock)
 {
-	struct sst_entry *entry;
+	struct mimic_entry *entry;
 	int ret;
 
 	for (;;) {
-		entry = sst_ledger_take(&file->ledger);
+		entry = mimic_ledger_take(&file->ledger);
 		if (entry)
 			return to_sst_call(entry);
-		if (!sst_ledger_has_pending(&file->ledger)) {
+		if (!mimic_ledger_has_pending(&file->ledger)) {
 			/* The last one may have been answered since. */
-			entry = sst_ledger_take(&file->ledger);
+			entry = mimic_ledger_take(&file->ledger);
 			if (entry)
 				return to_sst_call(entry);
 			return ERR_PTR(sst_device_is_gone(file->dev) ? -ENODEV :
@@ -103,7 +103,7 @@ ssize_t sst_reap_read(struct sst_file *file, char __user *buf, size_t count,
 		    sst_events_is_subscribed(file))
 			return sst_reap_read_events(file, buf, count, nonblock);
 		return sst_reap_is_ready(file) &&
-				       !sst_ledger_has_done(&file->ledger) ?
+				       !mimic_ledger_has_done(&file->ledger) ?
 			       -EAGAIN :
 			       -EINVAL;
 	}
@@ -115,7 +115,7 @@ ssize_t sst_reap_read(struct sst_file *file, char __user *buf, size_t count,
 		ret = sst_reap_mapped(call, buf);
 	else if (!ret)
 		ret = sst_call_to_user(call, buf);
-	sst_entry_put(&call->entry);
+	mimic_entry_put(&call->entry);
 	return ret ? ret : sizeof(struct SSTResponse);
 }
 
@@ -192,7 +192,7 @@ int sst_reap_many(struct sst_file *file, struct sst_reap *reap, bool nonblock)
 			break;
 		}
 		ret = sst_reap_one(reap, done, call);
-		sst_entry_put(&call->entry);
+		mimic_entry_put(&call->entry);
 		done += !ret;
 	}
 	reap->reaped = done;

@@ -9,7 +9,7 @@
 #include <linux/kernel.h>
 #include <linux/types.h>
 #else
-#include "sst_user.h"
+#include "mimic_user.h"
 #endif
 
 #include "sst_protocol.h"

@@ -52,7 +52,7 @@ static struct sst_call *sst_selftest_call(struct sst_file *file,
 	call->user_data = request->user_data;
 	if (!sst_submit_prepare(file, call))
 		return call;
-	sst_entry_put(&call->entry);
+	mimic_entry_put(&call->entry);
 	return NULL;
 }
 
@@ -77,9 +77,9 @@ static int sst_selftest_submit(struct sst_file *file,
 static struct sst_call *sst_selftest_take(struct sst_file *file)
 {
 	if (wait_event_killable(file->waitq,
-				sst_ledger_has_done(&file->ledger)))
+				mimic_ledger_has_done(&file->ledger)))
 		return NULL;
-	return to_sst_call(sst_ledger_take(&file->ledger));
+	return to_sst_call(mimic_ledger_take(&file->ledger));
 }
 
 /* Asks and waits; 0 and the response, or a negative errno. */
@@ -101,7 +101,7 @@ static int sst_selftest_ask(struct sst_file *file,
 		memcpy(response, call->in, call->used);
 	if (!ret && response->user_data != request->user_data)
 		ret = -EBADMSG;
-	sst_entry_put(&call->entry);
+	mimic_entry_put(&call->entry);
 	return ret;
 }
 
@@ -218,7 +218,7 @@ static int sst_selftest_many(struct sst_selftest *test)
 		else if (call->user_data >= SST_SELFTEST_MANY ||
 			 test_and_set_bit(call->user_data, seen))
 			ret = -EPROTO;
-		sst_entry_put(&call->entry);
+		mimic_entry_put(&call->entry);
 	}
 	return ret;
 }

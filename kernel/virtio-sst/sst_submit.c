@@ -30,7 +30,7 @@ int sst_submit_prepare(struct sst_file *file, struct sst_call *call)
 {
 	const u32 timeout_ms = READ_ONCE(file->timeout_ms);
 
-	if (!sst_ledger_reserve(&file->ledger))
+	if (!mimic_ledger_reserve(&file->ledger))
 		return -EAGAIN;
 	call->has_deadline = timeout_ms;
 	call->deadline = jiffies + msecs_to_jiffies(timeout_ms);
@@ -44,8 +44,8 @@ int sst_submit_prepare(struct sst_file *file, struct sst_call *call)
 void sst_submit_forget(struct sst_call *call)
 {
 	list_del_init(&call->link);
-	sst_ledger_unreserve(call->entry.ledger);
-	sst_entry_put(&call->entry);
+	mimic_ledger_unreserve(call->entry.ledger);
+	mimic_entry_put(&call->entry);
 }
 
 /**
@@ -180,7 +180,7 @@ static struct sst_call *sst_submit_call(struct sst_file *file,
 		ret = sst_submit_prepare(file, call);
 	if (!ret)
 		return call;
-	sst_entry_put(&call->entry);
+	mimic_entry_put(&call->entry);
 	return ERR_PTR(ret);
 }
 

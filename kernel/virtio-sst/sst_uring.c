@@ -56,7 +56,7 @@ static void sst_uring_complete(struct io_uring_cmd *cmd,
 	sst_uring_done(cmd, ret ? ret : (int)sizeof(struct SSTResponse),
 		       issue_flags);
 	/* Until now it could be cancelled, and that looks at the call. */
-	sst_entry_put(&call->entry);
+	mimic_entry_put(&call->entry);
 }
 
 #ifdef SST_URING_TASK_WORK_TOKEN
@@ -91,7 +91,7 @@ static int sst_uring_cancel(struct io_uring_cmd *cmd)
 	struct sst_call *call = *sst_uring_call(cmd);
 
 	if (call)
-		sst_entry_settle(&call->entry, -ECANCELED);
+		mimic_entry_settle(&call->entry, -ECANCELED);
 	return 0;
 }
 #endif
@@ -128,7 +128,7 @@ static int sst_uring_submit(struct sst_file *file, struct sst_call *call,
 	if (ret > 0)
 		return 0;
 	list_del_init(&call->link);
-	sst_ledger_unreserve(&file->ledger);
+	mimic_ledger_unreserve(&file->ledger);
 	return ret == -ERESTARTSYS ? -EINTR : ret;
 }
 
@@ -165,7 +165,7 @@ int sst_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	ret = sst_call_copy(call, file->dev, u64_to_user_ptr(argument.request),
 			    sizeof(struct SSTRequest));
 	if (ret) {
-		sst_entry_put(&call->entry);
+		mimic_entry_put(&call->entry);
 		return ret;
 	}
 	call->uring = cmd;
@@ -179,7 +179,7 @@ int sst_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	ret = sst_uring_submit(file, call, nonblock);
 	if (ret) {
 		sst_uring_done(cmd, ret, issue_flags);
-		sst_entry_put(&call->entry);
+		mimic_entry_put(&call->entry);
 	}
 	return -EIOCBQUEUED;
 }

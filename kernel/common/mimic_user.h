@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the pure files (sst_ledger.c, sst_answer.c, sst_ring.c) need of the
- * kernel, for their tests in user space.
+ * What pure files need of the kernel, for their tests in user space.
  */
-#ifndef SST_USER_H
-#define SST_USER_H
+#ifndef MIMIC_USER_H
+#define MIMIC_USER_H
 
 #include <errno.h>
 #include <pthread.h>
@@ -70,6 +69,11 @@ static inline void list_add_tail(struct list_head *item, struct list_head *list)
 	list->prev = item;
 }
 
+static inline void list_add(struct list_head *item, struct list_head *list)
+{
+	list_add_tail(item, list->next);
+}
+
 static inline void list_del_init(struct list_head *item)
 {
 	item->prev->next = item->next;
@@ -82,7 +86,12 @@ static inline bool list_empty(const struct list_head *list)
 	return __atomic_load_n(&list->next, __ATOMIC_RELAXED) == list;
 }
 
+#define list_for_each_entry(pos, list, member)                             \
+	for ((pos) = container_of((list)->next, __typeof__(*(pos)), member); \
+	     &(pos)->member != (list);                                       \
+	     (pos) = container_of((pos)->member.next, __typeof__(*(pos)), member))
+
 #define list_first_entry(list, type, member) \
 	container_of((list)->next, type, member)
 
-#endif /* SST_USER_H */
+#endif /* MIMIC_USER_H */

@@ -5,6 +5,7 @@
 #ifndef MIMIC_USER_H
 #define MIMIC_USER_H
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 
 typedef uint8_t u8;
+typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
 
@@ -24,6 +26,9 @@ typedef uint64_t u64;
 	__atomic_store_n((p), (value), __ATOMIC_RELEASE)
 #define container_of(pointer, type, member) \
 	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+
+/* What was written first is read first. */
+#define dma_rmb() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 
 typedef pthread_mutex_t spinlock_t;
 #define spin_lock_init(lock) pthread_mutex_init((lock), NULL)

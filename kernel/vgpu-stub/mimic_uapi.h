@@ -1,0 +1,1 @@
+../common/mimic_uapi.h

@@ -1,0 +1,1 @@
+../../src/lib/compute/vgpu_protocol.h

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sst-test: latencies. */
+/* Latencies. Also of ../vgpu-test, by a link there. */
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -75,7 +75,7 @@ void histogram_print(const struct histogram *histogram, const char *name,
 
 	if (!histogram->count)
 		return;
-	printf("sst-test: latency test=%s count=%" PRIu64 " mean_ns=%" PRIu64
+	printf(TOOL ": latency test=%s count=%" PRIu64 " mean_ns=%" PRIu64
 	       " p50_ns=%" PRIu64 " p90_ns=%" PRIu64 " p99_ns=%" PRIu64
 	       " max_ns=%" PRIu64 "\n",
 	       name, histogram->count, histogram->sum / histogram->count,
@@ -84,7 +84,7 @@ void histogram_print(const struct histogram *histogram, const char *name,
 	       histogram_percentile(histogram, 0.99), histogram->most);
 	for (i = 0; buckets && i < HISTOGRAM_BUCKETS; i++)
 		if (histogram->buckets[i])
-			printf("sst-test: bucket test=%s from_ns=%" PRIu64
+			printf(TOOL ": bucket test=%s from_ns=%" PRIu64
 			       " count=%" PRIu64 "\n",
 			       name, bucket_start(i), histogram->buckets[i]);
 }

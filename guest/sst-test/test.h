@@ -8,6 +8,8 @@
 
 #include "libsst.h"
 
+#define TOOL "sst-test" /* before what histogram.c prints */
+
 /* What the command line says. */
 struct options {
 	const char *device;

@@ -1,0 +1,1 @@
+../sst-test/histogram.c

@@ -29,6 +29,7 @@ void EngineCore::add_backend(Pool& pool, const BackendConfig& config) {
     auto made = make_backend_(config);
     if (!made) {
         slot.why_not = made.error().message();
+        slot.seen = true;
         audit("backend-failed", std::nullopt, fmt::format("{}: {}", config.name, slot.why_not));
         return;
     }
@@ -50,6 +51,8 @@ void EngineCore::backend_changed(Pool& pool, uint32_t index) {
     slot.patience.cancel();
     if (std::exchange(slot.down, false)) audit("backend-ready", std::nullopt, slot.config.name);
     adopt_owners(pool, index);
+    slot.seen = true;
+    settle_pool(pool);
     dispatch(pool);
 }
 
@@ -79,7 +82,8 @@ void EngineCore::adopt_owners(Pool& pool, uint32_t index) {
 
 void EngineCore::give_up(Pool& pool, uint32_t index) {
     BackendSlot& slot = *pool.slots[index];
-    slot.down = true;
+    slot.down = slot.seen = true;
+    settle_pool(pool);
     audit("backend-down", std::nullopt, slot.config.name);
     for (const auto& [id, vm] : vms_) {
         if (vm->pool == &pool && vm->home == index) set_home(*vm, std::nullopt);
@@ -87,6 +91,23 @@ void EngineCore::give_up(Pool& pool, uint32_t index) {
     if (!pool.has_hope()) {
         for (const auto& [id, vm] : vms_) {
             if (vm->pool == &pool) abandon_waiting(*vm, VGPU_ERROR_POOL);
+        }
+    }
+    dispatch(pool);
+}
+
+// Once all that an earlier mediator left is known, VMs of which nothing was found run anywhere.
+void EngineCore::settle_pool(Pool& pool) {
+    if (pool.settled || pool.adding) return;
+    pool.settled = std::all_of(pool.slots.begin(), pool.slots.end(),
+                               [](const auto& slot) { return slot->seen || slot->retired; });
+    if (!pool.settled) return;
+    for (const auto& [id, vm] : vms_) {
+        if (vm->pool != &pool || !vm->held) continue;
+        vm->held = false;
+        for (const JobKey key : jobs_of(*vm)) {
+            EngineJob& job = *jobs_.find(key);
+            if (job.state == JobState::kHeld) to_rule(key, job, rule_time(runner_.now()));
         }
     }
     dispatch(pool);
@@ -101,6 +122,7 @@ void EngineCore::retire(Pool& pool, uint32_t index) {
         if (vm->pool == &pool && vm->home == index) set_home(*vm, std::nullopt);
     }
     if (slot.running == 0) bury(pool, index);
+    settle_pool(pool);
 }
 
 // It may be on the stack: destroyed in a later turn.

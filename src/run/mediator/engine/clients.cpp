@@ -75,6 +75,7 @@ void EngineCore::place(Vm& vm, char pool) {
     vm.pool_id = pool;
     Pool* const to = find_pool(pool);
     if (vm.pool == to) return;
+    vm.held = false;
     if (vm.pool != nullptr) vm.pool->rule->remove_vm(vm.id());
     vm.pool = to;
     if (to != nullptr) {
@@ -87,6 +88,13 @@ bool EngineCore::may_move(const Vm& vm) const {
     if (vm.config.pool || vm.first != 0 || vm.connections != 0) return false;
     return std::all_of(vm.sessions.begin(), vm.sessions.end(),
                        [](const auto& entry) { return entry.second->backends.empty(); });
+}
+
+// What it asks may be about memory on a backend that is still to be found again, or may have been
+// done there: it waits until all of its pool are.
+void EngineCore::hold(Vm& vm) {
+    if (vm.home || vm.pool == nullptr || vm.pool->settled) return;
+    vm.held = true;
 }
 
 Session* EngineCore::find_or_make_session(Vm& vm, uint64_t id) {
@@ -120,6 +128,7 @@ Admission EngineCore::admit(const Client& client, ClientSink& sink) {
         apply(*vm);
     }
     const bool known = vm->sessions.contains(client.session);
+    if (!known && (client.returns || client.session == 0)) hold(*vm);
     Session* const session = find_or_make_session(*vm, client.session);
     if (session == nullptr) return {VGPU_ERROR_QUEUE_FULL, 0};
     if (client.session != 0) rejoin(*session);

@@ -186,6 +186,38 @@ TEST(EngineClients, OwnersFromBeforeAreFoundAgain) {
     EXPECT_EQ(rig.backends.released[0].second, (backend::Owner{2, 88}));
 }
 
+// Backends come one after the other, and one of them has the memory: what is asked before that is
+// known waits. Who is new does not.
+TEST(EngineClients, WhoReturnsWaitsUntilItsMemoryIsFound) {
+    FakeBackends prepared;
+    prepared.ready_at_once = false;
+    prepared.found["A1"] = {{1, 77}, {3, 0}};
+    EngineRig rig(rig_config(2), prepared);
+    RigClient& returning = rig.connect(Client{1, 77, 'A', Priority::kMedium, ::geteuid(), true});
+    RigClient& gone = rig.connect(Client{2, 88, 'A', Priority::kMedium, ::geteuid(), true});
+    RigClient& legacy = rig.connect(3, 0);
+    RigClient& fresh = rig.connect(4, 99);
+    for (RigClient* const client : {&returning, &gone, &legacy, &fresh}) {
+        client->ask(1, rig_job(10), true);
+        client->ask(2, compute::make_request(VGPU_OP_SYNCHRONIZE));
+    }
+    rig.backends.now["A0"]->become_ready();
+    rig.time.advance(1s);
+    EXPECT_EQ(fresh.error_of(2), VGPU_OK);
+    EXPECT_TRUE(returning.got.empty());
+    EXPECT_TRUE(gone.got.empty());
+    EXPECT_TRUE(legacy.got.empty());
+    rig.backends.now["A1"]->become_ready();
+    rig.time.advance(1s);
+    for (const RigClient* const client : {&returning, &gone, &legacy})
+        EXPECT_EQ(client->error_of(2), VGPU_OK);
+    for (const auto& ran : rig.backends.ran) {
+        if (ran.owner.vm != 1 && ran.owner.vm != 3) continue;
+        EXPECT_EQ(ran.backend, "A1");
+    }
+    EXPECT_EQ(rig.backends.ran.size(), 4U);
+}
+
 TEST(EngineClients, AcknowledgementsReachTheBackendsThatWereUsed) {
     EngineRig rig(rig_config(2));
     RigClient& client = rig.connect(1, 77);

@@ -23,7 +23,9 @@ EngineCore::EngineCore(Config config, MakeBackend make_backend, TaskRunner& runn
         find_or_make_vm(listed, kFirstPool, listed.priority.value_or(Priority::kMedium));
     }
     // Last: a backend that is found again brings its owners.
-    for (size_t i = 0; i < pools_.size(); ++i) reload_pool(*pools_[i], config_.pools[i]);
+    for (size_t i = 0; i < pools_.size(); ++i) {
+        reload_pool(*pools_[i], config_.pools[i]);
+    }
 }
 
 // Backends first: none of them may call back any more. Their processes go on.

@@ -29,6 +29,7 @@ struct Client {
     char pool = 'A';  // as the device says; the configuration may say otherwise
     Priority priority = Priority::kMedium;
     uint32_t uid = 0;
+    bool returns = false;  // the session is of an earlier connection, maybe to an earlier mediator
     bool operator==(const Client&) const = default;
 };
 

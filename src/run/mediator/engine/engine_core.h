@@ -50,6 +50,7 @@ private:
     void forget_vm(Vm& vm);
     void place(Vm& vm, char pool);
     bool may_move(const Vm& vm) const;
+    void hold(Vm& vm);
     Session* find_or_make_session(Vm& vm, uint64_t id);
     void rejoin(Session& session);
     void drop_unanswered(Session& session, ClientKey client);
@@ -64,6 +65,7 @@ private:
     bool attach_again(ClientState& client, ClientKey key, const Request& request);
     void enqueue(ClientState& client, ClientKey key, Request request, uint32_t opcode);
     static bool is_for_engine(const EngineJob& job);
+    void to_rule(JobKey key, EngineJob& job, schedule::Time now);
     void append(Vm& vm, JobKey key, EngineJob& job);
     void unlink(EngineJob& job);
     void end_job(JobKey key, const Answer& answer);
@@ -88,6 +90,7 @@ private:
     void backend_changed(Pool& pool, uint32_t index);
     void adopt_owners(Pool& pool, uint32_t index);
     void give_up(Pool& pool, uint32_t index);
+    void settle_pool(Pool& pool);
     void retire(Pool& pool, uint32_t index);
     void bury(Pool& pool, uint32_t index);
 

@@ -59,6 +59,7 @@ Answer done_answer(size_t room);
 
 enum class JobState : uint8_t {
     kWaiting,  // in the rule
+    kHeld,     // as its VM is, before the rule
     kFence,    // SYNCHRONIZE: for those of its VM before it
     kRunning,
 };
@@ -92,6 +93,7 @@ struct Vm {
     Pool* pool = nullptr;  // nullptr: there is none of that name
     Priority priority = Priority::kMedium;
     std::optional<uint32_t> home;  // backend of the pool
+    bool held = false;             // until it is known whether a backend has something of it
     TokenBucket bucket;
     uint32_t connections = 0;
     size_t waiting = 0;

@@ -22,6 +22,7 @@ struct BackendSlot {
     JobKey running = 0;
     bool retired = false;  // gone from the configuration: ends after its job
     bool down = false;     // not ready, and given up on until it is
+    bool seen = false;     // what an earlier mediator left on it is known
     Timer patience;
 
     bool is_free() const { return !backend && (retired || config.name.empty()); }
@@ -32,7 +33,9 @@ struct BackendSlot {
 
 struct Pool {
     char id = 'A';
-    bool gone = false;  // from the configuration; ends with its last job
+    bool gone = false;     // from the configuration; ends with its last job
+    bool settled = false;  // all of its first backends have been seen
+    bool adding = false;   // more of those are to come
     std::unique_ptr<schedule::Rule> rule;
     std::vector<std::unique_ptr<BackendSlot>> slots;
     size_t next_slot = 0;  // where the search for an idle one begins

@@ -83,6 +83,7 @@ void EngineCore::reload_pool(Pool& pool, const PoolConfig& config) {
             return slot->backend && !slot->retired && slot->config == wanted;
         });
     };
+    pool.adding = true;
     for (uint32_t i = 0; i < pool.slots.size(); ++i) {
         BackendSlot& slot = *pool.slots[i];
         if (!slot.backend || !is_wanted(slot)) retire(pool, i);
@@ -90,6 +91,8 @@ void EngineCore::reload_pool(Pool& pool, const PoolConfig& config) {
     for (const BackendConfig& wanted : config.backends) {
         if (!is_there(wanted)) add_backend(pool, wanted);
     }
+    pool.adding = false;
+    settle_pool(pool);
 }
 
 // What runs is known to the new rule as running, what waits comes in the order of its arrival.
@@ -144,7 +147,8 @@ void EngineCore::reload_vm(Vm& vm) {
 void EngineCore::move_waiting(Vm& vm, Pool* to) {
     std::vector<JobKey> moved;
     for (const JobKey key : jobs_of(vm)) {
-        if (jobs_.find(key)->state == JobState::kWaiting) moved.push_back(key);
+        const JobState state = jobs_.find(key)->state;
+        if (state == JobState::kWaiting || state == JobState::kHeld) moved.push_back(key);
     }
     if (Pool* const from = vm.pool) {
         for (const JobKey key : moved) from->rule->cancel(key);
@@ -153,6 +157,7 @@ void EngineCore::move_waiting(Vm& vm, Pool* to) {
     }
     vm.pool = to;
     vm.home.reset();
+    vm.held = false;
     if (to == nullptr) {
         for (const JobKey key : moved) {
             end_job(key, {VGPU_ERROR_POOL, {}});
@@ -166,8 +171,7 @@ void EngineCore::move_waiting(Vm& vm, Pool* to) {
     for (const JobKey key : moved) {
         EngineJob& job = *jobs_.find(key);
         job.pool = to;
-        if (needs_home(job.opcode)) choose_home(vm);
-        to->rule->submit({key, vm.id()}, now);
+        to_rule(key, job, now);
     }
 }
 

@@ -132,15 +132,23 @@ void EngineCore::enqueue(ClientState& client, ClientKey client_key, Request requ
         job.bytes = {};
         return;
     }
-    if (needs_home(opcode)) choose_home(vm);
-    Pool& pool = *vm.pool;
-    pool.rule->submit({key, vm.id()}, rule_time(job.arrived));
-    dispatch(pool);
+    if (vm.held) {
+        job.state = JobState::kHeld;
+    } else {
+        to_rule(key, job, rule_time(job.arrived));
+        dispatch(*vm.pool);
+    }
     // The sender keeps its bytes only for as long as this call.
     EngineJob* const waits = jobs_.find(key);
     if (waits == nullptr || waits->state == JobState::kRunning || !waits->storage.empty()) return;
     waits->storage.assign(waits->bytes.begin(), waits->bytes.end());
     waits->bytes = waits->storage;
+}
+
+void EngineCore::to_rule(JobKey key, EngineJob& job, schedule::Time now) {
+    job.state = JobState::kWaiting;
+    if (needs_home(job.opcode)) choose_home(*job.vm);
+    job.pool->rule->submit({key, job.vm->id()}, now);
 }
 
 void EngineCore::append(Vm& vm, JobKey key, EngineJob& job) {

@@ -55,9 +55,10 @@ vgpu_error Connection::greet(const wire::HeaderV2& header, const wire::Hello& he
     if (!server_.has_place_for(header.vm_id)) return VGPU_ERROR_QUEUE_FULL;
     answer.capabilities = hello.capabilities & kCapabilities;
     resumes_ = (answer.capabilities & wire::kCapResume) != 0;
-    answer.session = resumes_ && hello.session != 0 ? hello.session : random_session();
+    const bool returns = resumes_ && hello.session != 0;
+    answer.session = returns ? hello.session : random_session();
     const Client client{header.vm_id, answer.session, header.pool_id,
-                        static_cast<Priority>(header.priority), uid_};
+                        static_cast<Priority>(header.priority), uid_, returns};
     if (!admit(client)) {
         answer.capabilities = 0;
         answer.session = 0;

@@ -78,6 +78,8 @@ struct MailedJob {
 struct MailedOutcome {
     uint32_t error = 0;  // enum vgpu_error
     uint32_t response_length = 0;
+    uint32_t ends = 0;  // 1: this process takes no other job
+    uint32_t reserved = 0;
     uint64_t took_ns = 0;
     uint64_t owner_bytes = 0;  // memory of the job's owner, now
     uint64_t used_bytes = 0;   // of all

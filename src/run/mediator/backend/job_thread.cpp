@@ -153,6 +153,7 @@ void JobThread::carry_out(Attachment& attachment, uint32_t sequence) {
     MailedOutcome outcome;
     outcome.error = error;
     outcome.response_length = static_cast<uint32_t>(response_.size());
+    outcome.ends = executor_.broken() ? 1 : 0;
     const auto owner = operations_.owners().find(order.owner);
     outcome.owner_bytes = owner ? owner->memory_bytes.load() : 0;
     outcome.used_bytes = operations_.owners().account()->used();

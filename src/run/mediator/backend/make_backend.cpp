@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/check.h"
 #include "base/private_files.h"
+#include "mediator/backend/per_vm_backend.h"
 #include "mediator/backend/worker_process.h"
 
 namespace mimic::mediator::backend {
@@ -26,6 +27,9 @@ Result<std::unique_ptr<Backend>> make_backend(const BackendConfig& config,
                     config.name);
     }
     MIMIC_TRY(make_private_dir(place.run_folder));
+    if (std::holds_alternative<CudaBackend>(config.kind)) {
+        return std::make_unique<PerVmBackend>(config, place, *loop);
+    }
     return std::make_unique<WorkerProcess>(config, place, *loop);
 }
 

@@ -76,9 +76,14 @@ bool WorkerProcess::take_completion() {
     const Duration wall = loop_.now() - job_->begin;
     const auto took = Duration(static_cast<int64_t>(
         std::min<uint64_t>(outcome.took_ns, static_cast<uint64_t>(wall.count()))));
-    owners_[job_->owner] = outcome.owner_bytes;
+    if (!job_->released) owners_[job_->owner] = outcome.owner_bytes;
     memory_used_ = outcome.used_bytes;
     ++jobs_;
+    if (outcome.ends != 0) {
+        // Not before the others hear of it: the next job is another process's.
+        state_ = Phase::kEnding;
+        kill();
+    }
     finish(settle(outcome.error), {box_.response(), outcome.response_length}, took);
     return true;
 }
@@ -152,6 +157,7 @@ void WorkerProcess::release(const Owner& owner) {
         owners_.erase(found);
     }
     acknowledged_.erase(owner);
+    if (job_ && job_->owner == owner) job_->released = true;
     Message message;
     message.kind = MessageKind::kRelease;
     message.set_owner(owner);

@@ -234,7 +234,7 @@ void WorkerProcess::gone(const std::string& why) {
     acknowledged_.clear();
     owners_.clear();
     memory_used_ = 0;
-    const bool was_ready = state_ == Phase::kAttached;
+    const bool was_ready = state_ == Phase::kAttached || state_ == Phase::kEnding;
     try_again(why);
     reap();
     if (was_ready) {

@@ -38,6 +38,11 @@ public:
     void stop() override;
     void on_change(std::function<void()> changed) override { changed_ = std::move(changed); }
 
+    /// A VM of which the process knows something, be it only a kept result.
+    std::optional<VmId> first_vm() const {
+        return owners_.empty() ? std::nullopt : std::optional(owners_.begin()->first.vm);
+    }
+
 private:
     enum class Phase : uint8_t {
         kAway,       // nothing is there; `again_` tries
@@ -45,6 +50,7 @@ private:
         kGreeting,   // connected, waits for its first word
         kAttaching,  // it has the mailbox, and ends the job of an earlier mediator
         kAttached,
+        kEnding,  // it has said that it takes no other job
         kStopped,
     };
 
@@ -67,6 +73,7 @@ private:
         bool timed_out = false;
         bool cancelled = false;
         bool killed = false;
+        bool released = false;  // its owner has gone
     };
 
     // Life of the process.

@@ -82,7 +82,7 @@ static void test_shared(struct vgpu *vgpu)
 	struct vgpu_submit submit = { .size = sizeof(submit),
 				      .flags = VGPU_SUBMIT_MAPPED,
 				      .response = half,
-				      .response_bytes = (uint32_t)half,
+				      .response_bytes = VGPU_BUFFER_SIZE,
 				      .user_data = 42 };
 	struct vgpu_completion completion;
 	struct vgpu_message message;

@@ -188,7 +188,8 @@ TEST_P(VgpuRingTraffic, EveryRequestComesBackOnce) {
     bench.ring.tail = bench.ring.seen = bench.ring.told = start;
     bench.head = bench.device_tail = bench.device_seen = bench.written = start;
     std::vector<u32> owners(kRequests, 0);
-    std::mt19937 random(20261129);  // arbitrary
+    std::mt19937 engine(20261129);  // arbitrary
+    const auto random = [&] { return static_cast<u32>(engine()); };
     u32 sent = 0;
     u32 back = 0;
     u32 idle = 0;
@@ -243,7 +244,8 @@ TEST(VgpuRing, TheDeviceIsToldSeldom) {
 
 /// Random bytes in the completions harm nobody.
 TEST(VgpuRing, ADeviceThatWritesNonsense) {
-    std::mt19937 random(20261129);  // arbitrary
+    std::mt19937 engine(20261129);  // arbitrary
+    const auto random = [&] { return static_cast<u32>(engine()); };
     Bench bench(16);
     std::array<int, 64> owners{};
     std::set<void*> waiting;

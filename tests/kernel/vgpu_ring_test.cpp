@@ -20,7 +20,7 @@ constexpr u32 kSize = 8;
 
 /// Both rings and a device that knows only what is in memory, and the two registers.
 struct Bench {
-    explicit Bench(u32 size = kSize) : entries(size), completions(size), size(size) {
+    explicit Bench(u32 count = kSize) : entries(count), completions(count), size(count) {
         vgpu_ring_init(&ring, entries.data(), completions.data(), size);
     }
 

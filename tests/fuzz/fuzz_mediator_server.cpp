@@ -93,6 +93,7 @@ public:
     void send_value(const T& value) {
         send(wire::bytes_of(value));
     }
+    bool has_said_something() const { return !sent_nothing_; }
     void half_close() { ::shutdown(fd_.get(), SHUT_WR); }
 
     void say_hello(const wire::HeaderV2& header, const wire::Hello& hello) {
@@ -195,6 +196,7 @@ void say_packet(Input& input, HostilePeer& peer) {
     const auto request = scripted_request(input);
     wire::Packet packet{kVm, 1, static_cast<uint32_t>(request.size()), 'A', 1, {}};
     change(input, packet);
+    peer.noise_ = true;  // between frames it may look like one
     peer.say(wire::bytes_of(packet));
     peer.say(request);
 }
@@ -210,6 +212,7 @@ void say_legacy(Input& input, HostilePeer& peer, bool is_ping) {
     if (!is_ping)
         header.payload_length = static_cast<decltype(header.payload_length)>(request.size());
     change(input, header);
+    peer.noise_ = true;
     peer.say(wire::bytes_of(header));
     if (!is_ping) peer.say(request);
 }
@@ -225,6 +228,7 @@ void say_hello(Input& input, HostilePeer& peer) {
     hello.max_payload = VGPU_MAX_MESSAGE;
     hello.shared_bytes = kShared;
     change(input, hello);
+    if (peer.has_said_something()) peer.noise_ = true;
     peer.say_hello(header, hello);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Load: what VMs ask of a pool, as a file says it: recorded arrivals, or clients that keep so many
-// jobs in flight. simulate() plays it against a rule. docs/mediator-simulate.md has the format.
+// jobs in flight. simulate() plays it against a rule. docs/mediator-scheduling.md has the format.
 #pragma once
 
 #include <cstdint>

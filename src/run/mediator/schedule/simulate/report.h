@@ -34,7 +34,7 @@ Result<SimulationReport> simulate_rules(const Load& load, const std::vector<Rule
 
 /// For people: a line a rule and VM, then a line a rule.
 std::string simulation_table(const Load& load, const SimulationReport& report);
-/// For programs, with a series over the duration; docs/mediator-simulate.md has the members.
+/// For programs, with a series over the duration; docs/mediator-scheduling.md has the members.
 std::string simulation_json(const Load& load, const SimulationReport& report);
 
 struct SimulateCommand {

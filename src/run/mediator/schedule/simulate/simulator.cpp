@@ -7,6 +7,7 @@
 #include <queue>
 
 #include "mediator/schedule/simulate/fairness.h"
+#include "mediator/schedule/time_units.h"
 
 namespace mimic::mediator::schedule {
 namespace {
@@ -119,11 +120,11 @@ Result<SimulationResult> Simulation::run() {
             const Happening happening = plan_.top();
             plan_.pop();
             happen(happening);
+            if (jobs_.size() > options_.most_jobs)
+                return fail(std::errc::argument_out_of_domain,
+                            "more than {} jobs in one simulation, at {} s of {} s",
+                            options_.most_jobs, now_ / kS, load_.duration / kS);
         }
-        if (jobs_.size() > options_.most_jobs)
-            return fail(std::errc::argument_out_of_domain,
-                        "more than {} jobs in one simulation, at {} s of {} s", options_.most_jobs,
-                        now_ / 1'000'000'000, load_.duration / 1'000'000'000);
         dispatch();
         watcher_.settled(now_);
     }

@@ -59,7 +59,7 @@ private:
     void release_owner(Session& session);
 
     // requests.cpp: from arrival to the rule, or an answer at once.
-    vgpu_error refusal(ClientState& client);
+    vgpu_error refusal(ClientState& client, bool again);
     void refuse(ClientState& client, uint64_t request_id, vgpu_error error);
     void answer_now(ClientState& client, const Request& request);
     bool attach_again(ClientState& client, ClientKey key, const Request& request);

@@ -34,6 +34,32 @@ TEST(EngineLimits, RateIsATokenBucketThatBeginsFull) {
     EXPECT_EQ(rig.vm(1).counters.rejected_rate, 3U);
 }
 
+// What a mediator before a restart had taken is not said to have been refused; and to call
+// everything sent before is no way around the limit.
+TEST(EngineLimits, WhatWasSentBeforeIsOwedForButNotWithoutEnd) {
+    Limits limits;
+    limits.rate = 10;
+    limits.queue_depth = 1;
+    EngineRig rig(with_limits(limits));
+    RigClient& client = rig.connect(1);
+    const auto nop = compute::make_request(VGPU_OP_NOP);
+    for (uint64_t id = 1; id <= 257; ++id) client.ask(id, nop, true);
+    EXPECT_EQ(client.error_of(257), VGPU_OK);
+    for (uint64_t id = 258; id <= 1000; ++id) client.ask(id, nop, true);
+    EXPECT_EQ(client.error_of(524), VGPU_OK);
+    EXPECT_EQ(client.error_of(525), VGPU_ERROR_RATE_LIMITED);
+    rig.time.advance(51s);  // until all is paid back
+    client.ask(1001, nop);
+    EXPECT_EQ(client.error_of(1001), VGPU_ERROR_RATE_LIMITED);
+    rig.time.advance(1s);
+    client.ask(1002, nop);
+    EXPECT_EQ(client.error_of(1002), VGPU_OK);
+    RigClient& other = rig.connect(2);
+    for (uint64_t id = 1; id <= 10; ++id) other.ask(id, rig_job(10), true);
+    rig.time.run_all();
+    EXPECT_EQ(other.error_of(10), VGPU_OK);
+}
+
 // The public mediator's fills up with each reconfiguration.
 TEST(EngineLimits, ReconfiguringIsNoWayToMoreTokens) {
     Limits limits;

@@ -66,6 +66,7 @@ Result<void> EngineCore::reload(const Config& config) {
         }
         for (uint32_t i = 0; i < pool->slots.size(); ++i) retire(*pool, i);
     }
+    check_drained();
     pools_timer_.post(runner_, [this] { drop_pools(); });
     audit("reloaded", std::nullopt,
           fmt::format("{} pools, {} VMs", config_.pools.size(), config_.vms.size()));

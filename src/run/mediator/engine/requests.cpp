@@ -9,6 +9,9 @@
 namespace mimic::mediator {
 namespace {
 
+// Requests that were sent before and pass limits that are reached: two rings of a device.
+constexpr uint32_t kMostOwed = 514;
+
 // Which operation it is, where the bytes are enough to say so. All else of them is looked at where
 // they are carried out.
 std::optional<uint32_t> opcode_of(std::span<const std::byte> bytes) {
@@ -26,6 +29,15 @@ bool is_synchronize(uint32_t opcode, std::span<const std::byte> bytes) {
            request->data.empty();
 }
 
+// A backend says in the response what the operation came to.
+bool is_success(const Answer& answer) {
+    uint32_t status = VGPU_OK;
+    if (answer.response.size() >= sizeof(vgpu_response))
+        std::memcpy(&status, answer.response.data() + offsetof(vgpu_response, status),
+                    sizeof status);
+    return answer.error == VGPU_OK && status == VGPU_OK;
+}
+
 }  // namespace
 
 Answer done_answer(size_t room) {
@@ -40,7 +52,7 @@ void EngineCore::submit(ClientKey key, Request request) {
     Vm& vm = *client->session->vm;
     ++vm.counters.submitted;
     if (request.again && attach_again(*client, key, request)) return;
-    if (const vgpu_error error = refusal(*client); error != VGPU_OK)
+    if (const vgpu_error error = refusal(*client, request.again); error != VGPU_OK)
         return refuse(*client, request.id, error);
     const auto opcode = opcode_of(request.bytes);
     if (!opcode) return refuse(*client, request.id, VGPU_ERROR_INVALID_REQUEST);
@@ -55,7 +67,7 @@ void EngineCore::submit(ClientKey key, Request request) {
 }
 
 // Why it may not even wait.
-vgpu_error EngineCore::refusal(ClientState& client) {
+vgpu_error EngineCore::refusal(ClientState& client, bool again) {
     Vm& vm = *client.session->vm;
     if (client.denied) {
         ++vm.counters.rejected_denied;
@@ -67,12 +79,15 @@ vgpu_error EngineCore::refusal(ClientState& client) {
         return VGPU_ERROR_QUARANTINED;
     }
     if (vm.pool == nullptr || client.other_pool || !vm.pool->has_hope()) return VGPU_ERROR_POOL;
+    // One that was taken before a restart may have been carried out: to say that it was refused
+    // would be wrong. It may be owed for, but not without end.
+    const uint32_t owed = again ? kMostOwed : 0;
     const uint32_t depth = vm.config.limits.queue_depth;
-    if (depth != 0 && vm.waiting >= depth) {
+    if (depth != 0 && vm.waiting >= size_t{depth} + owed) {
         ++vm.counters.rejected_depth;
         return VGPU_ERROR_QUEUE_FULL;
     }
-    if (vm.bucket.is_limited() && !vm.bucket.take(runner_.now())) {
+    if (vm.bucket.is_limited() && !vm.bucket.take(runner_.now(), owed)) {
         ++vm.counters.rejected_rate;
         return VGPU_ERROR_RATE_LIMITED;
     }
@@ -179,7 +194,7 @@ void EngineCore::end_job(JobKey key, const Answer& answer) {
     Vm& vm = *job.vm;
     unlink(job);
     if (job.session != nullptr && job.session->id != 0) job.session->jobs.erase(job.request_id);
-    ++(answer.error == VGPU_OK ? vm.counters.done : vm.counters.errors);
+    ++(is_success(answer) ? vm.counters.done : vm.counters.errors);
     vm.latency.add(runner_.now() - job.arrived);
     const ClientState* const client = clients_.find(job.client);
     const uint64_t request_id = job.request_id;

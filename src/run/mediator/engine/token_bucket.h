@@ -24,11 +24,11 @@ public:
 
     bool is_limited() const { return rate_ > 0; }
 
-    /// Takes one, if it is there.
-    bool take(TimePoint now) {
+    /// Takes one, if it is there or can be owed: `debt` at most.
+    bool take(TimePoint now, double debt = 0) {
         if (!is_limited()) return true;
         refill(now);
-        if (tokens_ < 1) return false;
+        if (tokens_ + debt < 1) return false;
         tokens_ -= 1;
         return true;
     }

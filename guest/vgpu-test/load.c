@@ -27,20 +27,19 @@ struct load {
 	struct histogram latencies;
 };
 
-static void make_job(struct load *load, uint32_t job_ms)
+size_t make_spin(void *request, size_t room, uint64_t ns)
 {
 	struct vgpu_launch launch = { .name = "spin",
 				      .grid = { 1, 1, 1 },
 				      .block = { 1, 1, 1 },
 				      .arg_count = 1 };
-	const struct vgpu_arg arg = vgpu_arg_u64(job_ms * 1000000ull);
+	const struct vgpu_arg arg = vgpu_arg_u64(ns);
 	struct vgpu_message message;
 
-	vgpu_message_begin(&message, load->request, sizeof(load->request),
-			   VGPU_OP_LAUNCH);
+	vgpu_message_begin(&message, request, room, VGPU_OP_LAUNCH);
 	vgpu_message_data(&message, &launch, sizeof(launch));
 	vgpu_message_data(&message, &arg, sizeof(arg));
-	load->request_bytes = (size_t)vgpu_message_end(&message);
+	return (size_t)vgpu_message_end(&message);
 }
 
 static void note(struct load *load, int error, uint64_t latency_ns)
@@ -158,7 +157,8 @@ void test_load(const struct options *options)
 	}
 	vgpu_get_info(load->vgpu, &info);
 	vgpu_set_timeout(load->vgpu, 0);
-	make_job(load, options->job_ms);
+	load->request_bytes = make_spin(load->request, sizeof(load->request),
+					options->job_ms * 1000000ull);
 	begun = now_ns();
 	ret = vgpu_fd(load->vgpu) < 0 ?
 		      run_single(load, begun + options->seconds * 1000000000ull) :

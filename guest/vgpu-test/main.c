@@ -69,6 +69,7 @@ static const struct {
 	{ "batch", test_batch, "COUNT requests, DEPTH in flight" },
 	{ "concurrent", test_concurrent, "COUNT requests from PROCESSES" },
 	{ "alone", test_alone, "the seed's Test 3: without a mediator" },
+	{ "inflight", test_inflight, "DEPTH jobs of MS ms, each ends once" },
 	{ "load", test_load, "DEPTH jobs of MS ms each, for SECONDS" },
 };
 #define TESTS (sizeof(tests) / sizeof(*tests))

@@ -19,6 +19,9 @@
 /* Of the largest request less room for its head; what a mediator may limit. */
 #define LARGE_BYTES ((16u << 20) - 4096)
 
+/* Of a job whose answer comes too late. */
+#define LATE_NS 300000000u
+
 static uint8_t pattern(size_t i)
 {
 	return (uint8_t)(i ^ i >> 8 ^ i >> 16);
@@ -196,21 +199,39 @@ static void test_wrong(struct vgpu *vgpu)
 /* An answer that comes when nobody waits any more. */
 static void test_late(struct vgpu *vgpu)
 {
-	struct vgpu_launch launch = { .name = "spin", .arg_count = 1 };
-	const struct vgpu_arg arg = vgpu_arg_u64(300000000);
 	uint8_t request[256], response[256];
-	struct vgpu_message message;
 	size_t bytes;
 	int ret;
 
-	vgpu_message_begin(&message, request, sizeof(request), VGPU_OP_LAUNCH);
-	vgpu_message_data(&message, &launch, sizeof(launch));
-	vgpu_message_data(&message, &arg, sizeof(arg));
-	ret = vgpu_execute(vgpu, request, (size_t)vgpu_message_end(&message),
+	ret = vgpu_execute(vgpu, request,
+			   make_spin(request, sizeof(request), LATE_NS),
 			   response, sizeof(response), &bytes, 1);
 	report_result("an answer that is late", ret, -ETIMEDOUT);
 	report_result("synchronize with it", vgpu_synchronize(vgpu), 0);
 	report_result("nop after it", vgpu_nop(vgpu), 0);
+}
+
+/* The driver's own timeout; the buffers are given back when the answer comes. */
+static void test_timeout(struct vgpu *vgpu)
+{
+	uint8_t request[256], response[256];
+	struct vgpu_submit submit = { .size = sizeof(submit),
+				      .request = (uintptr_t)request,
+				      .response = (uintptr_t)response,
+				      .response_bytes = sizeof(response),
+				      .timeout_ms = 20 };
+	struct vgpu_completion completion = { 0 };
+	int ret;
+
+	submit.request_bytes =
+		(uint32_t)make_spin(request, sizeof(request), LATE_NS);
+	ret = vgpu_submit_many(vgpu, &submit, 1);
+	if (ret == 1)
+		ret = vgpu_wait_many(vgpu, &completion, 1, 1, -1);
+	report("a request with a timeout",
+	       ret == 1 && completion.error == -ETIMEDOUT, "%d, error %d", ret,
+	       completion.error);
+	report_result("nop after the timeout", vgpu_nop(vgpu), 0);
 }
 
 void test_memory(const struct options *options)
@@ -230,6 +251,7 @@ void test_memory(const struct options *options)
 	test_shared(vgpu);
 	test_wrong(vgpu);
 	test_late(vgpu);
+	test_timeout(vgpu);
 	if (vgpu_get_info(vgpu, &info) || info.max_bytes < VGPU_MAX_MESSAGE)
 		report_skip("large", "the device has no DMA");
 	else if (report_result("alloc", vgpu_alloc(vgpu, LARGE_BYTES, &handle),

@@ -50,6 +50,9 @@ bool report_result(const char *name, int got, int want);
 /* Opens what the command line says, or reports of @name. */
 struct vgpu *open_device(const struct options *options, const char *name);
 
+/* The request of a job that takes so long; its bytes. */
+size_t make_spin(void *request, size_t room, uint64_t ns);
+
 /* Seed 004's Test 2 and Test 3, by registers as it has them. */
 void test_identity(const struct options *options);
 void test_alone(const struct options *options);
@@ -63,5 +66,7 @@ void test_batch(const struct options *options);
 void test_concurrent(const struct options *options);
 /* A depth of jobs, for a time. */
 void test_load(const struct options *options);
+/* The same once, while something happens to the device. */
+void test_inflight(const struct options *options);
 
 #endif /* VGPU_TEST_H */

@@ -11,9 +11,19 @@ namespace {
 /// does not.
 constexpr Time kEstimateParts = 8;
 
+/// A VM that comes back after a moment is behind by no more than so many of its jobs. Arbitrary: a
+/// job of 20 ms at weight 10 is worth 8 of 10 ms at weight 40, and a VM that one request in flight
+/// keeps from its share must not gather a claim for hours.
+constexpr Virtual kMostKept = 64;
+
 }  // namespace
 
 FairRule::FairRule(const RuleOptions& options) : KeyedRule(options), lines_(1) {}
+
+void FairRule::appeared(Vm& vm) {
+    if (away_.size() <= vm.slot) away_.resize(vm.slot + 1);
+    away_[vm.slot] = Away{};
+}
 
 void FairRule::backends_grew() {
     lines_.resize(backends() + 1);
@@ -34,6 +44,10 @@ Key FairRule::key(const Vm& vm) const {
 void FairRule::share_changes(Vm& vm, const Share& share) {
     Line& from = line(vm);
     Line& to = lines_[vm.domain][rank(share)];
+    Away& away = away_[vm.slot];
+    if (&from != &to) away = Away{};
+    away.lift = away.lift * static_cast<Virtual>(vm.share.weight) /
+                static_cast<Virtual>(share.weight);
     Virtual ahead = vm.tag - from.now;
     // Another class knows nothing of what it lacks, and who is idle lacks nothing.
     if (&from != &to || !vm.busy()) ahead = std::max<Virtual>(ahead, 0);
@@ -48,6 +62,7 @@ void FairRule::domain_changes(Vm& vm, Domain domain) {
     Line& from = line(vm);
     Line& to = lines_[domain][rank(vm.share)];
     vm.tag = to.now + std::max<Virtual>(vm.tag - from.now, 0);
+    away_[vm.slot] = Away{};
     if (!vm.busy()) return;
     from.weight -= vm.share.weight;
     to.weight += vm.share.weight;
@@ -56,14 +71,35 @@ void FairRule::domain_changes(Vm& vm, Domain domain) {
 void FairRule::woke(Vm& vm) {
     Line& its = line(vm);
     its.weight += vm.share.weight;
-    vm.tag = std::max(vm.tag, its.now);
+    Away& away = away_[vm.slot];
+    // Nothing started meanwhile, so it was not away.
+    if (away.known && its.starts == away.starts) lift(vm);
+    away.lift = 0;
+    if (vm.tag >= its.now) return;
+    const bool momentary = away.known && its.starts - away.starts <= backends();
+    const Virtual most = virtual_cost(vm.estimate, vm.share.weight) * kMostKept;
+    const Virtual kept = momentary ? std::max(vm.tag, its.now - most) : its.now;
+    away.lift = its.now - kept;
+    vm.tag = kept;
 }
 
 void FairRule::slept(Vm& vm) {
     Line& its = line(vm);
     its.weight -= vm.share.weight;
+    away_[vm.slot].known = true;
+    away_[vm.slot].starts = its.starts;
     // Nobody is left who could have been overtaken.
     if (its.weight == 0) its.now = std::max(its.now, vm.tag);
+}
+
+// It has a second job before it left again.
+void FairRule::lift(Vm& vm) {
+    vm.tag += away_[vm.slot].lift;
+    away_[vm.slot].lift = 0;
+}
+
+void FairRule::queued(Vm& vm, uint32_t /*job*/) {
+    if (vm.running > 0) lift(vm);
 }
 
 // A VM that could start jobs all the time is behind by no more than what its running jobs were
@@ -72,7 +108,7 @@ void FairRule::slept(Vm& vm) {
 void FairRule::enters(Vm& vm) {
     const Virtual owed = virtual_cost(vm.estimate, vm.share.weight) *
                          static_cast<Virtual>(vm.share.parallel);
-    vm.tag = std::max(vm.tag, line(vm).now - owed);
+    vm.tag = std::max(vm.tag, line(vm).now - std::max(owed, away_[vm.slot].lift));
 }
 
 // Cost of a job for its group at a backend. VMs that run anywhere have their weight spread over all
@@ -87,8 +123,10 @@ Virtual FairRule::group_cost(const Vm& vm, const Job& job, Time cost) const {
 void FairRule::starts(Vm& vm, Job& job) {
     Line& its = line(vm);
     its.now = std::max(its.now, vm.tag);
+    ++its.starts;
     job.charged = vm.estimate;
     vm.tag += virtual_cost(job.charged, vm.share.weight);
+    if (vm.waiting > 0) lift(vm);
 
     Gate& gate = gates_[job.backend][rank(vm.share)];
     Virtual& tag = gate.tag[job.through_home];

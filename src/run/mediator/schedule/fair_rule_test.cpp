@@ -186,6 +186,36 @@ TEST_F(FairTest, CountsJobsOfAnyLengthWithoutOverflow) {
     EXPECT_EQ(served(1, 0, 1000), 500);
 }
 
+// One request in flight at weight 90 against a deep queue at weight 10: it cannot have more than
+// every other job. What it is due beyond that is not kept for the day on which it asks for more at
+// once.
+TEST_F(FairTest, WhoIsAwayForAMomentKeepsItsTagForOneJobOnly) {
+    rule_->set_vm(1, {.weight = 90}, 0);
+    rule_->set_vm(2, {.weight = 10}, 0);
+    keep_busy(2);
+    const auto end_and_start = [this](JobId job) {
+        rule_->finished(job, kMs, 0);
+        if (job % 16 == 2) keep_busy(2, 1);
+        const auto next = rule_->next(0, 0);
+        // The answer of VM 1 has come back by now, and its next request is here.
+        if (job % 16 == 1) rule_->submit({next_job_++ * 16 + 1, 1}, 0);
+        return *next;
+    };
+    JobId running = *rule_->next(0, 0);
+    rule_->submit({next_job_++ * 16 + 1, 1}, 0);
+    for (int i = 0; i < 2000; ++i) running = end_and_start(running);
+    EXPECT_NEAR(static_cast<double>(rule_->service(1)) / kMs, 1000, 10);
+    // Equal weights and a deep queue from now on.
+    rule_->set_vm(1, {.weight = 10}, 0);
+    const Time before = rule_->service(1);
+    keep_busy(1, 8);
+    for (int i = 0; i < 200; ++i) {
+        running = end_and_start(running);
+        if (running % 16 == 1) keep_busy(1, 1);
+    }
+    EXPECT_NEAR(static_cast<double>(rule_->service(1) - before) / kMs, 100, 4);
+}
+
 TEST_F(FairTest, ChargesAtTheStartSoThatBackendsTakeDifferentVms) {
     for (VmId vm : {1u, 2u}) {
         rule_->set_vm(vm, {.parallel = 2}, 0);

@@ -14,7 +14,7 @@ namespace mimic::mediator::schedule {
 namespace {
 
 constexpr uint64_t kSeeds = 60;
-constexpr uint64_t kGolden = 13079809434326082579u;
+constexpr uint64_t kGolden = 18058555084075349331u;
 
 constexpr RuleName kRulesOfAll[] = {RuleName::kFair, RuleName::kFifo, RuleName::kStrict,
                                     RuleName::kUrgency, RuleName::kDrmFair};

@@ -19,7 +19,8 @@ void add_clients(Load& load, VmId vm, Random& random) {
         client.vm = vm;
         client.depth = random.below(2) == 0 ? 1 : static_cast<uint32_t>(random.below(16)) + 1;
         client.job = {{1 * kMs, 20 * kMs}, true};
-        if (random.below(3) == 0) client.think = {{0, 60 * kMs}, true};
+        const Time thinks[] = {0, 0, 50 * kUs, 2 * kMs, 60 * kMs};
+        client.think = {{0, thinks[random.below(std::size(thinks))]}, true};
         if (random.below(2) == 0) {
             client.from = random.between(0, load.duration / 2);
             client.until = client.from + random.between(kMs, load.duration / 2);

@@ -171,10 +171,8 @@ int main(int argc, char **argv)
 	unsigned int i;
 
 	parse(argc, argv, &options);
-	if (options.processes > options.count) {
-		fprintf(stderr, "vgpu-test: more processes than requests\n");
-		return 2;
-	}
+	if (options.processes > options.count)
+		options.processes = options.count;
 	for (i = 0; optind == argc && i < USUAL_TESTS; i++)
 		run(tests[i].name, &options);
 	for (; optind < argc; optind++) {

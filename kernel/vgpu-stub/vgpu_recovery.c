@@ -103,8 +103,8 @@ static pci_ers_result_t vgpu_error_detected(struct pci_dev *pdev,
 {
 	struct vgpu_device *dev = pci_get_drvdata(pdev);
 
-	dev_warn(&pdev->dev, "PCI error, channel state %u\n",
-		 (unsigned int)state);
+	dev_warn(&pdev->dev, "PCI error, the channel is %s\n",
+		 state == pci_channel_io_normal ? "normal" : "cut off");
 	/* Blind where nothing can be read: it reads all ones then. */
 	pci_clear_master(pdev);
 	vgpu_recovery_stop(dev);

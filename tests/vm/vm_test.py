@@ -23,6 +23,7 @@ import scale_scenarios
 import sst_fault_scenarios
 import sst_scenarios
 import trace_scenarios
+import vgpu_driver_scenarios
 import vhost_scenarios
 import virtio_scenarios
 import web_scenarios
@@ -232,6 +233,7 @@ SCENARIOS = {
     **sst_scenarios.SCENARIOS,
     **sst_fault_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
+    **vgpu_driver_scenarios.SCENARIOS,
     **vhost_scenarios.SCENARIOS,
     **virtio_scenarios.SCENARIOS,
     **web_scenarios.SCENARIOS,

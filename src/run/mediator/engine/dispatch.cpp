@@ -35,7 +35,7 @@ void EngineCore::dispatch(Pool& pool, uint32_t backend) {
     const TimePoint now = runner_.now();
     while (const auto key = pool.rule->next(backend, rule_time(now))) {
         EngineJob& job = *jobs_.find(*key);
-        if (!is_for_engine(job)) return start(pool, backend, *key, job, now);
+        if (!is_for_engine(job)) return start(backend, *key, job, now);
         pool.rule->finished(*key, 0, rule_time(now));
         Vm& vm = *job.vm;
         end_job(*key, done_answer(job.room));
@@ -44,8 +44,9 @@ void EngineCore::dispatch(Pool& pool, uint32_t backend) {
     check_drained();
 }
 
-void EngineCore::start(Pool& pool, uint32_t backend, JobKey key, EngineJob& job, TimePoint now) {
+void EngineCore::start(uint32_t backend, JobKey key, EngineJob& job, TimePoint now) {
     Vm& vm = *job.vm;
+    Pool& pool = *job.pool;
     BackendSlot& slot = *pool.slots[backend];
     job.state = JobState::kRunning;
     job.started = now;

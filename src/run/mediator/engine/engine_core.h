@@ -80,7 +80,7 @@ private:
     void set_home(Vm& vm, std::optional<uint32_t> home);
     void dispatch(Pool& pool);
     void dispatch(Pool& pool, uint32_t backend);
-    void start(Pool& pool, uint32_t backend, JobKey key, EngineJob& job, TimePoint now);
+    void start(uint32_t backend, JobKey key, EngineJob& job, TimePoint now);
     void finished(Pool& pool, uint32_t backend, JobKey key, const backend::Outcome& outcome);
     void answer_outcome(JobKey key, EngineJob& job, const backend::Outcome& outcome);
     void note_use(EngineJob& job);

@@ -91,5 +91,35 @@ class Schema(unittest.TestCase):
                 self.assertFalse(self.validator.is_valid(load(FILES / "bad" / f"{name}.yaml")))
 
 
+class MediatorSchema(unittest.TestCase):
+    """docs/schema/mediator-v1.schema.json, of what mimic-mediator reads."""
+
+    def setUp(self):
+        self.schema = json.loads((SOURCE / "docs/schema/mediator-v1.schema.json").read_text())
+        self.validator = jsonschema.Draft202012Validator(self.schema)
+
+    def test_is_a_schema(self):
+        jsonschema.Draft202012Validator.check_schema(self.schema)
+        self.assertEqual(unknown_keywords(self.schema, set(self.validator.VALIDATORS) | ANNOTATIONS), set())
+
+    def test_accepts_the_examples_and_the_page(self):
+        files = sorted((SOURCE / "examples/mediator").glob("*.mediator.yaml"))
+        self.assertGreater(len(files), 2)
+        for file in files:
+            with self.subTest(file.name):
+                self.validator.validate(load(file))
+        page = (SOURCE / "docs/vgpu.md").read_text()
+        example = re.search(r"\n    version: 1\n    mediator:\n(?:    .*\n)+", page)
+        self.validator.validate(plain(yaml.compose(example.group(0), yaml.SafeLoader)))
+
+    def test_refuses_what_a_schema_can_see(self):
+        good = {"version": 1, "pools": [{"id": "A", "backends": [{"kind": "cpu"}]}], "others": {"weight": 1}}
+        self.validator.validate(good)
+        for bad in ({"version": 2}, {"pools": []}, {"others": {"weight": 0}}, {"mediator": {"rule": "fairest"}}, {"more": 1},
+                    {"pools": [{"id": "AB", "backends": [{"kind": "cpu"}]}]}, {"mediator": {"session_patience": "10"}},
+                    {"vms": [{"weight": 1}]}):
+            self.assertFalse(self.validator.is_valid(dict(good, **bad)), bad)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -16,6 +16,7 @@
 #include "cli/guest_commands.h"
 #include "cli/instrument_commands.h"
 #include "cli/kernel_commands.h"
+#include "cli/mediator_commands.h"
 #include "cli/remote_commands.h"
 #include "cli/trace_commands.h"
 #include "cli/up_commands.h"
@@ -277,6 +278,7 @@ void add_commands(CLI::App& app, Action& action) {
     add_clone_command(app, action);
     add_kernel_commands(app, action);
     add_cluster_commands(app, action);
+    add_mediator_commands(app, action);
     add_serve(app, action);
     add_remote_commands(app, action);
     add_help_and_version(app, action);

@@ -33,8 +33,12 @@ machine:
     - {name: gpu0, model: mock-accel, sriov: native, vfs: {count: 2}}
     - {name: gpu1, model: mock-accel}
 """
+MEDIATOR = """version: 1
+pools: [{id: A, backends: [{kind: sim, model: fixed}]}]
+vms: [{id: 7, weight: 30}]
+"""
 # What a GET of the document needs to be asked for.
-NAMES = {"{machine}": "box", "{name}": "gpu1", "{device}": "gpu1", "{m}": "box", "{d}": "gpu1"}
+NAMES = {"{machine}": "box", "{mediator}": "default", "{vm}": "7", "{name}": "gpu1", "{device}": "gpu1", "{m}": "box", "{d}": "gpu1"}
 
 
 def json_schema(value):
@@ -48,7 +52,7 @@ def json_schema(value):
 
 
 class Machine:
-    """A device host in a run folder whose lock is held, and `mimic web` on a port."""
+    """A device host in a run folder whose lock is held, a mediator, and `mimic web` on a port."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -63,15 +67,17 @@ class Machine:
         self.dumps = self.folder / "dumps"
         self.host = self.start("serve", str(self.folder / "box.yaml"), "--run-dir", str(run),
                                "--control", str(run / "control-0.sock"), "--dump-dir", str(self.dumps))
+        (self.folder / "mediator.yaml").write_text(MEDIATOR)
+        self.start("--quiet", "--config", str(self.folder / "mediator.yaml"), program="mimic-mediator")
         token = self.folder / "token"
         token.write_text(TOKEN + "\n")
         token.chmod(0o600)
         self.address = self.start("web", "--token-file", str(token)).split()[0]
         self.port = int(self.address.split(":")[2].split("/")[0])
 
-    def start(self, *arguments):
+    def start(self, *arguments, program="mimic"):
         """The first line of a program that goes on."""
-        process = subprocess.Popen([BIN / "mimic", *arguments], env=self.environment, text=True,
+        process = subprocess.Popen([BIN / program, *arguments], env=self.environment, text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.processes.append(process)
         ready, _, _ = select.select([process.stdout], [], [], 60)
@@ -117,7 +123,7 @@ class Api(unittest.TestCase):
     def tearDownClass(cls):
         statuses = cls.machine.close()
         cls.sandbox.cleanup()
-        assert statuses == [0, 0], statuses
+        assert statuses == [0, 0, 0], statuses
 
     def status(self, *arguments, **options):
         return self.machine.ask(*arguments, **options)[0].status
@@ -194,7 +200,7 @@ class Api(unittest.TestCase):
             schema = dict(content["application/json"]["schema"], components=document["components"])
             jsonschema.Draft7Validator(schema).validate(self.get(url))
             asked += 1
-        self.assertGreaterEqual(asked, 6)
+        self.assertGreaterEqual(asked, 11)
 
     def test_metrics_of_all_processes_have_each_family_once(self):
         response, body = self.machine.ask("/metrics")
@@ -202,7 +208,27 @@ class Api(unittest.TestCase):
         types = [line.split()[2] for line in body.decode().splitlines() if line.startswith("# TYPE ")]
         self.assertEqual(sorted(set(types)), sorted(types))
         self.assertIn('mimic_device_connected{machine="box",device="gpu1"} 0', body.decode())
+        self.assertIn('mimic_mediator_vm_weight{vm="7",mediator="default"} ', body.decode())
         self.assertIn('mimic_trace_buffer_bytes{loop="0",machine="box",process="control-0"} ', body.decode())
+
+    def test_a_mediator_is_steered_through_the_gateway(self):
+        vm = "/v1/mediators/default/vms/7"
+        response, body = self.machine.ask(vm, method="PATCH", body={"weight": 60, "limits": {"queue_depth": 5}})
+        self.assertEqual(200, response.status, body)
+        self.assertEqual((60, 5), (json.loads(body)["weight"], json.loads(body)["limits"]["queue_depth"]))
+        response, body = self.machine.ask(vm + "/quarantine", method="PUT", body={"reason": "noise"})
+        self.assertEqual("noise", json.loads(body)["quarantine"]["reason"])
+        self.assertEqual(1, self.get("/v1/mediators/default")["quarantined"])
+        self.assertEqual(200, self.status(vm + "/quarantine", method="DELETE"))
+        self.assertIsNone(self.get(vm)["quarantine"])
+        # The file says 30.
+        self.assertEqual(200, self.status("/v1/mediators/default/reload", method="POST"))
+        self.assertEqual(30, self.get(vm)["weight"])
+        self.refused(400, "bad_request", vm, method="PATCH", body={"weight": 0})
+        self.refused(404, "unknown_vm", "/v1/mediators/default/vms/8")
+        self.refused(404, "not_found", "/v1/mediators/default/vms/..%2f..%2fmetrics")
+        self.assertEqual(["default"], self.refused(404, "unknown_mediator", "/v1/mediators/defualt")["nearest"])
+        self.assertEqual(401, self.status(vm, method="PATCH", body={"weight": 1}, token=None))
 
     def test_unknown_names_have_neighbours(self):
         self.assertEqual(["box"], self.refused(404, "unknown_machine", "/v1/machines/bax")["nearest"])

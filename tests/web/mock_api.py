@@ -161,11 +161,40 @@ class MockMachine:
                     for seq in range(since, self.traced)]
 
 
+class MockMediator:
+    """A made-up mediator whose VMs get service by their weights, and none while they are in quarantine."""
+
+    def __init__(self, name="default", weights=(300, 100)):
+        self.name = name
+        self.lock = threading.RLock()
+        self.vms = {number: {
+            "id": number, "pool": "A", "priority": "medium", "weight": weight, "limits": {}, "connections": 1, "waiting": 3,
+            "running": 0, "quarantine": None, "memory_bytes": 1 << 20, "counters": {"service_ns": 0},
+            "latency": {"count": 0, "mean_us": 0, "p50_us": 0, "p95_us": 0, "p99_us": 4096},
+        } for number, weight in enumerate(weights, 1)}
+
+    def answer(self):
+        return {"name": self.name, "rule": "fair", "strict_classes": False, "draining": False, "drained": False, "jobs": 12,
+                "errors": 0, "rejected": 0, "pools": [{"id": "A", "waiting": 6, "fairness": 0.9998, "vms": list(self.vms),
+                                                       "backends": [{"name": "A0", "ready": True}]}]}
+
+    def tick(self):
+        with self.lock:
+            for vm in self.vms.values():
+                if vm["quarantine"]:
+                    continue
+                vm["counters"]["service_ns"] += vm["weight"] * 1_000_000
+                times = vm["latency"]
+                times["mean_us"] = (times["mean_us"] * times["count"] + 10 * 1500) / (times["count"] + 10)
+                times["count"] += 10
+
+
 class MockApi:
     """The server. `machines` may be changed while it runs; stop() and start() keep the port."""
 
     def __init__(self, machines, port=0):
         self.machines = {machine.name: machine for machine in machines}
+        self.mediators = {}
         self.port = port
         self.streams = []
         self.server = None
@@ -224,6 +253,9 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
     def do_DELETE(self):
         self.route("DELETE")
 
+    def do_PATCH(self):
+        self.route("PATCH")
+
     def route(self, method):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         url = urllib.parse.urlsplit(self.path)
@@ -243,6 +275,8 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             return self.json({"machines": [self.machine(one, False) for one in machines.values()]})
         if parts == ["faults"]:
             return self.json({"faults": FAULTS})
+        if parts[0] == "mediators":
+            return self.mediator(method, parts[1:], body)
         machine = machines.get(parts[1]) if parts[0] == "machines" and len(parts) > 1 else None
         if not machine:
             return self.fail(404, "unknown_machine", f"no machine \"{'/'.join(parts)}\"")
@@ -275,6 +309,23 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
                 self.mock.event("fault", machine=machine.name, device=name, fault=body["fault"], state="active")
             return self.json({"device": name, "faults": faults, "refused": machine.refused.get(name, [])})
         return self.json(machine.devices[name])
+
+    def mediator(self, method, parts, body):
+        mediators = self.mock.mediators
+        if not parts:
+            return self.json({"mediators": [one.answer() for one in mediators.values()], "unreachable": []})
+        mediator = mediators[parts[0]]
+        if parts[1:] == ["vms"]:
+            mediator.tick()
+            return self.json({"vms": list(mediator.vms.values())})
+        vm = mediator.vms[int(parts[2])]
+        if method == "PATCH" and body["weight"] == 666:
+            return self.fail(409, "refused", "the engine does not like that weight")
+        if method == "PATCH":
+            vm["weight"] = body["weight"]
+        if parts[3:] == ["quarantine"]:
+            vm["quarantine"] = {"reason": body["reason"], "release_in_s": None} if method == "PUT" else None
+        return self.json(vm)
 
     def trace(self, machine, method, rest, query, body):
         if rest == ["events"]:

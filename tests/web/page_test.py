@@ -6,7 +6,7 @@ import sys
 import unittest
 
 from browser import Browser, find_browser
-from mock_api import MockApi, MockMachine
+from mock_api import MockApi, MockMachine, MockMediator
 
 ROWS = "[...document.querySelectorAll('#tree [role=treeitem]')]"
 ACTIVE = "document.getElementById(document.querySelector('#tree').getAttribute('aria-activedescendant'))"
@@ -96,6 +96,71 @@ class PageTest(unittest.TestCase):
         # The rate changes and the line moves.
         first = self.browser.js(f"{row('gpu0')}.querySelector('canvas').toDataURL()")
         self.browser.wait(f"{row('gpu0')}.querySelector('canvas').toDataURL() !== {json.dumps(first)}", "the line moves")
+
+    # --- mediators
+
+    def open_mediators(self):
+        self.api.mediators["default"] = MockMediator()
+        self.open()
+        self.browser.wait("!document.querySelector('#views').hidden", "the views are offered")
+        self.browser.click("#view-mediators")
+        self.browser.wait(f"{self.share(1)} > 0", "shares are measured")
+
+    @staticmethod
+    def of_vm(vm, column):
+        return f"document.querySelector('[data-vm=\"{vm}\"] [data-column=\"{column}\"]')"
+
+    def share(self, vm):
+        return f"parseFloat({self.of_vm(vm, 'Share')}?.textContent)"
+
+    def test_mediators_are_only_offered_where_one_runs(self):
+        self.open()
+        self.assertTrue(self.browser.js("document.querySelector('#views').hidden"))
+        self.api.mediators["default"] = MockMediator()
+        self.browser.wait("!document.querySelector('#views').hidden", "the views are offered")
+
+    def test_mediator_shows_shares_and_latencies_that_move(self):
+        self.open_mediators()
+        browser = self.browser
+        browser.wait(f"{self.share(1)} === 75 && {self.share(2)} === 25", "shares by weights 300 and 100")
+        self.assertIn("1.5", browser.js(f"{self.of_vm(1, 'Latency')}.textContent"))
+        self.assertIn("pool A: 1 of 1 backends ready", browser.text())
+        line = f"{self.of_vm(1, 'Latency, 60 s')}.querySelector('canvas').toDataURL()"
+        first = browser.js(line)
+        browser.wait(f"{line} !== {json.dumps(first)}", "the line of latencies moves")
+        self.assertEqual("#view=mediators", browser.js("location.hash"))
+        self.assertFalse(browser.js("document.querySelector('#main').checkVisibility()"))
+        browser.click("#view-machines")
+        browser.wait("document.querySelector('#main').checkVisibility()", "the machines are back")
+
+    def test_weight_quarantine_and_release_have_an_effect(self):
+        self.open_mediators()
+        browser = self.browser
+        browser.js("""(() => { const input = document.querySelector('[data-vm="2"] input');
+                               input.value = '900'; input.form.requestSubmit(); })()""")
+        browser.wait(f"{self.share(2)} === 75", "VM 2 with weight 900 has 75 %")
+        self.assertEqual(900, self.api.mediators["default"].vms[2]["weight"])
+        self.assertIn("VM 2 has weight 900", browser.text())
+        button = '[data-vm="1"] [data-column="action"] button'
+        browser.click(button)
+        browser.wait(f"{self.share(2)} === 100 && {self.share(1)} === 0", "VM 1 is kept out")
+        self.assertIn("quarantined: by hand", browser.js(f"{self.of_vm(1, 'State')}.textContent"))
+        self.assertEqual("Release", browser.js(f"document.querySelector('{button}').textContent"))
+        browser.click(button)
+        browser.wait(f"{self.share(1)} === 25", "VM 1 is let in again")
+        # What the mediator refuses is said.
+        browser.js("""(() => { const input = document.querySelector('[data-vm="2"] input');
+                               input.value = '666'; input.form.requestSubmit(); })()""")
+        browser.wait("document.querySelector('.mediator .error')?.textContent.includes('does not like')", "the refusal")
+        browser.events.clear()  # the browser complains about every status above 399
+
+    def test_mediators_are_readable_and_named(self):
+        self.open_mediators()
+        for scheme in ("light", "dark"):
+            self.browser.prefer(prefers_color_scheme=scheme)
+            self.assertGreaterEqual(self.browser.js(CONTRAST)[0], 4.5)
+        self.assertEqual([], self.browser.js(NAMELESS))
+        self.assertEqual(0, self.browser.js("document.documentElement.scrollWidth - innerWidth"))
 
     def test_token_leaves_the_address_bar_and_is_asked_for_when_wrong(self):
         self.open()

@@ -67,7 +67,7 @@ MAY_INCLUDE = {
     "host": HOST,
     "device_host": SERVING,
     "machine": SERVING | {"device_host", "kernel_bus", "guest_image", "guest_agent", "verify"},
-    "gateway": DEVICE | SERVICE | {"trace", "control", "machine"},
+    "gateway": DEVICE | SERVICE | {"trace", "control", "machine", "mediator"},
     "replay": SERVING | {"device_host"},
     # The node agent of Kubernetes knows devices by their sysfs files alone (`dra.h` of their folders).
     "dra": SERVICE | {"slices", "kube"},
@@ -79,7 +79,7 @@ MAY_INCLUDE = {
     "cluster": SERVING | {"device_host", "guest_image", "guest_agent", "machine", "kube"},
     # Machines in pods, by the user's kubectl.
     "remote": SERVICE | {"machine"},
-    "commands": SERVING | {"device_host", "machine", "gateway", "replay", "page"},
+    "commands": SERVING | {"device_host", "machine", "gateway", "replay", "page", "mediator", "yaml"},
     "cli": SERVING | {
         "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
         "guest_agent", "verify", "slices", "kube", "dra", "cluster", "remote", "sim",

@@ -51,7 +51,7 @@ export class Api {
         return this.ask<T>("GET", path, undefined, signal);
     }
 
-    send<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T> {
+    send<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T> {
         return this.ask<T>(method, path, body);
     }
 
@@ -130,5 +130,6 @@ function parseEvent(block: string, on_event: (event: LiveEvent) => void): string
 }
 
 export const machinePath = (machine: string) => `/v1/machines/${encodeURIComponent(machine)}`;
+export const mediatorPath = (mediator: string) => `/v1/mediators/${encodeURIComponent(mediator)}`;
 export const devicePath = (machine: string, device: string) =>
     `${machinePath(machine)}/devices/${encodeURIComponent(device)}`;

@@ -6,6 +6,7 @@ import { byId, errorBox, h, setAttribute, setText } from "./dom";
 import { EventLog } from "./event_log";
 import { amount, bytes, uptime } from "./format";
 import { Live } from "./live";
+import { MediatorsView } from "./mediators_view";
 import { readPlace, writePlace } from "./place";
 import { setUpTheme } from "./theme";
 import { planOf } from "./topology";
@@ -22,6 +23,7 @@ class Page {
     private readonly log = new EventLog(byId("events"));
     private readonly tree: TreeView;
     private readonly details: Details;
+    private readonly mediators = new MediatorsView(byId("mediators"), this.api, () => this.wake?.());
     private live: Live | null = null;
     private machines: Machine[] = [];
     private wake: (() => void) | null = null;
@@ -38,7 +40,7 @@ class Page {
             document.body.classList.remove("has-details");
             this.tree.focus();
         }, (device, tab) => {
-            this.place = { machine: this.live!.machine, device, tab };
+            this.place = { machine: this.live!.machine, device, tab, view: "" };
             writePlace(this.place);
         });
         byId("fold").addEventListener("click", () => this.tree.foldAll(true));
@@ -46,13 +48,30 @@ class Page {
         byId("clear-events").addEventListener("click", () => this.log.clear());
         this.picker.addEventListener("change", () => {
             this.choose(this.picker.value);
-            this.place = { machine: this.picker.value, device: "", tab: "" };
+            this.place = { machine: this.picker.value, device: "", tab: "", view: "" };
             writePlace(this.place);
             this.wake?.();
         });
+        byId("view-machines").addEventListener("click", () => this.look(""));
+        byId("view-mediators").addEventListener("click", () => this.look("mediators"));
         document.addEventListener("visibilitychange", () => this.wake?.());
         window.addEventListener("hashchange", () => this.onAddress());
         setUpTheme(byId("theme"));
+    }
+
+    // Machines or mediators; the rest of the place stays.
+    private look(view: string): void {
+        this.place = { ...this.place, view };
+        writePlace(this.place);
+        this.showView();
+        this.wake?.();
+    }
+
+    private showView(): void {
+        const mediators = this.place.view === "mediators";
+        document.body.classList.toggle("show-mediators", mediators);
+        setAttribute(byId("view-machines"), "aria-pressed", String(!mediators));
+        setAttribute(byId("view-mediators"), "aria-pressed", String(mediators));
     }
 
     // Somebody changed the address of the page that is open.
@@ -61,6 +80,7 @@ class Page {
         this.place = readPlace();
         if (this.machines.some((machine) => machine.name === this.place.machine)) this.picker.value = this.place.machine;
         if (this.live) this.goToPlace(this.live);
+        this.showView();
         this.wake?.();
     }
 
@@ -110,6 +130,10 @@ class Page {
 
     private async poll(): Promise<void> {
         const never = new AbortController().signal;
+        const looks_at_mediators = this.place.view === "mediators";
+        const some = (await this.mediators.poll(looks_at_mediators)) > 0;
+        byId("views").hidden = !some && !looks_at_mediators;
+        this.showView();
         const { machines } = await this.api.get<{ machines: Machine[] }>("/v1/machines");
         this.showMachines(machines);
         const current = machines.find((machine) => machine.name === this.picker.value);

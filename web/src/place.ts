@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is looked at, in the fragment of the address: `#machine=rack&device=gpu0&tab=trace`. It survives a reload and can
+// What is looked at, in the fragment of the address: `#machine=rack&device=gpu0&tab=trace`, or `#view=mediators`. It survives a reload and can
 // be passed on. `token=...` may stand there too when the page is opened; api.ts takes it out at once.
 
 export interface Place {
     machine: string;
     device: string;
     tab: string;
+    view: string; // "mediators", or "" for machines
 }
 
-const kParts = ["machine", "device", "tab"] as const;
+const kParts = ["machine", "device", "tab", "view"] as const;
 
 /** The values of the fragment. Anybody may have written it. */
 export function fragment(): Map<string, string> {
@@ -27,7 +28,8 @@ export function fragment(): Map<string, string> {
 
 export function readPlace(): Place {
     const values = fragment();
-    return { machine: values.get("machine") ?? "", device: values.get("device") ?? "", tab: values.get("tab") ?? "" };
+    return { machine: values.get("machine") ?? "", device: values.get("device") ?? "", tab: values.get("tab") ?? "",
+             view: values.get("view") === "mediators" ? "mediators" : "" };
 }
 
 /** Puts `place` into the address, in place of all that stands in its fragment, without a step in the history. */

@@ -220,3 +220,42 @@ export interface FaultName {
     text: string;
     options: string[];
 }
+
+/** Of GET /v1/mediators; what the page shows of it. */
+export interface Mediator {
+    name: string;
+    rule: string;
+    strict_classes: boolean;
+    draining: boolean;
+    drained: boolean;
+    jobs: number;
+    errors: number;
+    rejected: number;
+    pools: MediatorPool[];
+}
+
+export interface MediatorPool {
+    id: string;
+    waiting: number;
+    fairness: number;
+    backends: { name: string; ready: boolean }[];
+}
+
+export interface MediatorTimes {
+    count: number;
+    mean_us: number;
+    p99_us: number;
+}
+
+export interface MediatorVm {
+    id: number;
+    pool: string;
+    priority: string;
+    weight: number;
+    connections: number;
+    waiting: number;
+    quarantine: { reason: string; release_in_s: number | null } | null;
+    memory_bytes: number;
+    counters: { service_ns: number };
+    latency: MediatorTimes;
+}

@@ -64,6 +64,7 @@ Gateway::Gateway(machine::RunRoot root, Options options)
     control::add_fault_name_routes(router_);
     add_machine_routes(router_, *this);
     add_device_routes(router_, *this);
+    add_mediator_routes(router_, *this);
     add_event_routes(router_, *this);
     add_metric_routes(router_, *this);
     add_trace_routes(router_, *this);

@@ -11,6 +11,7 @@ void add_machine_routes(service::Router& router, Gateway& gateway);
 void add_device_routes(service::Router& router, Gateway& gateway);
 void add_event_routes(service::Router& router, Gateway& gateway);
 void add_metric_routes(service::Router& router, Gateway& gateway);
+void add_mediator_routes(service::Router& router, Gateway& gateway);
 void add_trace_routes(service::Router& router, Gateway& gateway);
 
 }  // namespace mimic::gateway

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <random>
 
 namespace mimic::mediator {
@@ -172,6 +173,29 @@ TEST(MediatorConfig, AllMistakesAreTold) {
     EXPECT_THAT(all, HasSubstr("m.yaml:2:18: rule is 'x'"));
     EXPECT_THAT(all, HasSubstr("m.yaml:3:8: no pool"));
     EXPECT_THAT(all, HasSubstr("m.yaml:4:7: VM without 'id'"));
+}
+
+TEST(MediatorConfig, TheExamplesAreRight) {
+    size_t files = 0;
+    for (const auto& file :
+         std::filesystem::directory_iterator(MIMIC_SOURCE_DIR "/examples/mediator")) {
+        if (!file.path().string().ends_with(".mediator.yaml")) continue;
+        ++files;
+        const auto config = load(file.path());
+        EXPECT_TRUE(config.has_value()) << config.error().message();
+    }
+    EXPECT_GE(files, 3U);
+}
+
+TEST(MediatorConfig, DurationsOfPeople) {
+    const auto config = parse(with("window: 30s, release: 0", "window: 1.5m, release: 2h"), "m");
+    ASSERT_TRUE(config.has_value()) << config.error().str();
+    EXPECT_EQ(config->quarantine.window, 90s);
+    EXPECT_EQ(config->quarantine.release, 2h);
+    for (const char* bad : {"169h", "m", "1M", "1d", "18446744073709551615h", "-1s"})
+        EXPECT_THAT(report(with("window: 30s", std::string("window: ") + bad)),
+                    HasSubstr("m.yaml:9:35: window is"))
+            << bad;
 }
 
 TEST(MediatorConfig, NobodyToServeIsAMistake) {

@@ -10,18 +10,35 @@ namespace {
 
 constexpr uint64_t kPicosecondsPerNanosecond = 1000;
 
+// "90s", "5m", "1.5h": nanoseconds. Minutes and hours are for people; nothing that is simulated
+// lasts so long.
+std::optional<uint64_t> parse_nanoseconds(std::string_view text) {
+    uint64_t factor = 1;
+    std::string in_seconds(text);
+    if (text.ends_with('m') || text.ends_with('h')) {
+        factor = text.back() == 'm' ? 60 : 3600;
+        in_seconds.back() = 's';
+    }
+    const auto picoseconds = text == "0" ? std::optional<uint64_t>(0)
+                                         : yaml::parse_duration(in_seconds);
+    uint64_t nanoseconds = 0;
+    if (!picoseconds ||
+        __builtin_mul_overflow(*picoseconds / kPicosecondsPerNanosecond, factor, &nanoseconds))
+        return std::nullopt;
+    return nanoseconds;
+}
+
 }  // namespace
 
 std::optional<Duration> duration(const yaml::Fields& fields, std::string_view key, Duration min) {
-    constexpr std::string_view kExpected = "a duration such as 10s, 500ms or 100us";
+    constexpr std::string_view kExpected = "a duration such as 10s, 500ms or 5m";
     const auto text = fields.text(key, kExpected);
     if (!text) return std::nullopt;
-    const auto picoseconds = *text == "0" ? std::optional<uint64_t>(0)
-                                          : yaml::parse_duration(*text);
-    if (picoseconds) {
-        const auto nanoseconds = *picoseconds / kPicosecondsPerNanosecond;
-        const Duration value(static_cast<int64_t>(nanoseconds));
-        if (value >= min && value <= kLongestSetting) return value;
+    const auto nanoseconds = parse_nanoseconds(*text);
+    const auto longest = static_cast<uint64_t>(kLongestSetting.count());
+    if (nanoseconds && *nanoseconds <= longest) {
+        const Duration value(static_cast<int64_t>(*nanoseconds));
+        if (value >= min) return value;
     }
     fields.problem(
         fields.where(key),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mediator/daemon/daemon.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -38,6 +39,14 @@ void notify_manager(const char* state) {
     if (!fd || ::sendto(fd.get(), state, std::strlen(state), MSG_NOSIGNAL,
                         reinterpret_cast<const sockaddr*>(&address), size) < 0)
         MIMIC_LOG("mediator", kWarn, "The service manager does not hear \"{}\"", state);
+}
+
+// Each connection is a descriptor, and shells give 1,024.
+void raise_descriptors() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// Everything of one process. Made and destroyed on the main thread, which runs its loop.
@@ -219,11 +228,13 @@ void introduce(const DaemonOptions& options, const Config& config) {
 
 Status run_daemon(DaemonOptions options) {
     Signals signals;
+    raise_descriptors();
     MIMIC_ASSIGN_OR_RETURN(auto folder, RunFolder::claim(options.name, options.config.run_folder));
     MIMIC_ASSIGN_OR_RETURN(const auto daemon, Daemon::create(options, std::move(folder)));
     introduce(options, daemon->config());
     signals.start([raw = daemon.get()](int number) { raw->on_signal(number); });
     daemon->run();
+    signals.stop();  // before the daemon goes, to which it hands them
     return {};
 }
 

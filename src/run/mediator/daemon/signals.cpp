@@ -17,7 +17,7 @@ Signals::Signals() {
     ::signal(SIGPIPE, SIG_IGN);
 }
 
-Signals::~Signals() {
+void Signals::stop() {
     if (!thread_.joinable()) return;
     ::pthread_kill(thread_.native_handle(), kEnd);
     thread_.join();

@@ -13,13 +13,15 @@ namespace mimic::mediator {
 class Signals {
 public:
     Signals();
-    /// Ends the thread. What it had posted may still run.
-    ~Signals();
+    ~Signals() { stop(); }
     Signals(const Signals&) = delete;
     Signals& operator=(const Signals&) = delete;
 
     /// Calls `on_signal` for each, on a thread of its own, until this is destroyed.
     void start(std::function<void(int number)> on_signal);
+
+    /// Ends the thread: `on_signal` is not called any more. What comes now has no effect.
+    void stop();
 
 private:
     sigset_t set_{};

@@ -194,6 +194,7 @@ private:
         if (queue->in_flight() != 0) queue->answer(which % queue->in_flight(), error, answer);
     }
     void save_and_restore() {
+        if (++saves_ > 2) return;  // 550 names each time
         const reg::Snapshot saved = device_.registers().snapshot();
         const bool works = device_.at_work();
         const Status status = device_.restore_registers({&saved, 1});
@@ -218,6 +219,7 @@ private:
     Slot& slot_;
     Input& input_;
     bool extensions_;
+    int saves_ = 0;
 };
 
 }  // namespace

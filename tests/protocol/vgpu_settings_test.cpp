@@ -97,6 +97,31 @@ TEST(VgpuSettings, VfsFollowFromTheirPf) {
     EXPECT_EQ(last[2].value(kVmIdKey), 1U);
 }
 
+// The public mediator's device has the ids of a GPU: a file may say those, and no driver of ours
+// binds by itself.
+TEST(VgpuSettings, IdsAreTheFilesToSay) {
+    const auto functions = functions_of(
+        ", attach: fabric, sriov: native, vendor_id: 0x10de, device_id: 0x2331, class: 0x030200, "
+        "vfs: {count: 2}");
+    ASSERT_EQ(functions.size(), 3U);
+    for (const model::FunctionSpec& function : functions) {
+        EXPECT_EQ(function.vendor_id, 0x10de);
+        EXPECT_EQ(function.device_id, 0x2331);
+        EXPECT_EQ(function.class_code, 0x030200U);
+        EXPECT_TRUE(function.driver().name.empty());
+        EXPECT_EQ(model::node_name(function, 0), "");
+    }
+    const auto device = make_function(
+        {.function = functions[0], .native_vfs = std::span(functions).subspan(1)});
+    ASSERT_TRUE(device.has_value()) << device.error().message();
+    EXPECT_EQ((*device)->options().vendor_id, 0x10de);
+    EXPECT_EQ((*device)->options().device_id, 0x2331);
+    EXPECT_EQ((*device)->options().class_code, 0x030200U);
+    EXPECT_EQ(functions_of("")[0].driver().name, "vgpu-stub");
+    EXPECT_THAT(problems_of(", vendor_id: 0xffff"), HasSubstr("vendor_id"));
+    EXPECT_THAT(problems_of(", driver: foo"), HasSubstr("of a device that is not external"));
+}
+
 TEST(VgpuSettings, MistakesAreNamed) {
     EXPECT_THAT(problems_of(", pool_id: AB"), HasSubstr("expected a letter, A to Z"));
     EXPECT_THAT(problems_of(", pool_id: a"), HasSubstr("expected a letter, A to Z"));

@@ -150,6 +150,7 @@ inline constexpr model::DeviceModel kModel{
               .vendor_id = kVendorId,
               .pf_device_id = kDeviceId,
               .vf_device_id = kDeviceId,
+              .any_ids = true,
               .class_code = kClassCode,
               .fabric_class_code = kClassCode,
               .bars = kBars,

@@ -216,7 +216,7 @@ private:
         std::set<std::string_view> out;
         for (const KernelBus& bus : plan_.buses) {
             for (const KernelFunction& function : bus.functions) {
-                const std::string_view driver = function.device->model->driver.name;
+                const std::string_view driver = function.device->functions.front().driver().name;
                 if (!driver.empty()) out.insert(driver);
             }
         }

@@ -214,7 +214,7 @@ private:
         const topology::FunctionSpec& pf = node.device->functions.front();
         const unsigned enabled = layout_.nodes[*layout_.find(pf.bdf)].enabled_vfs;
         if (function.vf_index && *function.vf_index >= enabled) return;
-        const std::string folder(function.model->driver.sysfs_class);
+        const std::string folder(function.driver().sysfs_class);
         const std::string path = fmt::format("{}/{}/{}", pci_path, folder, name);
         add_expected(node, path);
         tree_.add_file(path + "/uevent", "");

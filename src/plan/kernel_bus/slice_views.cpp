@@ -79,8 +79,7 @@ std::vector<FunctionView> function_views(const BusLayout& layout, const slices::
     std::vector<FunctionView> views;
     for (const Node& node : layout.nodes) {
         if (node.function == nullptr || facts.sysfs_class.empty() ||
-            node.function->model->driver.sysfs_class != facts.sysfs_class ||
-            !is_shown(layout, node)) {
+            node.function->driver().sysfs_class != facts.sysfs_class || !is_shown(layout, node)) {
             continue;
         }
         views.push_back(view_of(layout, node, facts));

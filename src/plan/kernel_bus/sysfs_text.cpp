@@ -72,7 +72,7 @@ std::string_view driver_of(const Node& node) {
         case NodeKind::kVf:
             break;
     }
-    return node.function->model->driver.name;
+    return node.function->driver().name;
 }
 
 std::string resource_text(const Node& node) {

@@ -76,7 +76,9 @@ struct ModelFacts {
     uint16_t vendor_id = 0;
     uint16_t pf_device_id = 0;
     uint16_t vf_device_id = 0;
-    uint32_t class_code = 0;         // 24 bits: default of `class`, below a root port
+    bool any_ids = false;     // `vendor_id` and `device_id` of a file may be others; no driver of a
+                              // guest knows those by itself
+    uint32_t class_code = 0;  // 24 bits: default of `class`, below a root port
     uint32_t fabric_class_code = 0;  // the same on a fabric, where Linux wants a known class
     std::span<const Bar> bars{};     // of PF and VF, without those of properties
     unsigned max_static_vfs = 0;     // functions 1..7 of the PF's slot

@@ -59,6 +59,15 @@ uint64_t FunctionSpec::value(Property::Meaning meaning) const {
     return index < values.size() ? values[index] : 0;
 }
 
+const DriverFacts& FunctionSpec::driver() const {
+    static constexpr DriverFacts kNone;
+    if (model == nullptr) return kNone;
+    const ModelFacts& facts = model->facts;
+    const uint16_t own = is_vf() ? facts.vf_device_id : facts.device();
+    const bool known = !facts.any_ids || (vendor_id == facts.vendor() && device_id == own);
+    return known ? model->driver : kNone;
+}
+
 unsigned FunctionSpec::queues() const {
     if (model == nullptr || !model->facts.is_virtio()) return 0;
     const size_t index = model->find_property(Property::Meaning::kQueues);
@@ -116,9 +125,9 @@ bool applies(const Expectation& expectation, const FunctionSpec& function) {
 }
 
 std::string node_name(const FunctionSpec& function, size_t index) {
-    if (function.model == nullptr || function.model->driver.node_prefix.empty()) return "";
-    return node_name_below(fmt::format("{}{}", function.model->driver.node_prefix, index),
-                           function);
+    const std::string_view prefix = function.driver().node_prefix;
+    if (prefix.empty()) return "";
+    return node_name_below(fmt::format("{}{}", prefix, index), function);
 }
 
 std::string node_name_below(const std::string& pf_name, const FunctionSpec& function) {

@@ -113,6 +113,9 @@ struct FunctionSpec {
     uint64_t memory_size() const { return value(Property::Meaning::kMemorySize); }
     uint64_t memory_bar() const { return value(Property::Meaning::kBar); }
 
+    /// How a guest knows it: the model's, unless a file gave it ids that its driver does not know.
+    const DriverFacts& driver() const;
+
     /// Virtqueues; 0 unless the model is a virtio device.
     unsigned queues() const;
 

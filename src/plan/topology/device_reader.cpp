@@ -350,7 +350,8 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
         refuse_image_keys(fields);
     }
     if (is_clone || is_external) refuse_keys(fields, state.keys.settings(), "of such a device");
-    if (!is_external) refuse_external_keys(fields);
+    const bool any_ids = device.model->facts.any_ids;
+    if (!is_external) refuse_external_keys(fields, any_ids);
     if (const YamlPtr link = fields.share("link")) device.link = read_link(link, scope, state);
     if (device.is_vhost_user()) {
         const std::array<std::string_view, 1> key{"link"};
@@ -364,6 +365,7 @@ void read_device(const YamlPtr& node, Scope scope, Machine& machine, ReadState& 
     check_arch_of_device(fields, machine, device);
     const YamlPtr vfs = fields.share("vfs");
     if (vfs && !is_clone && !is_external) read_vfs(vfs, scope, device, state);
+    if (any_ids) read_ids(fields, device);
     for (const FunctionSpec& function : device.functions) check_function(function, before, state);
     state.functions += device.functions.size();
     machine.devices.push_back(std::move(device));

@@ -127,10 +127,22 @@ void read_external(const Fields& fields, const Scope& scope, DeviceSpec& device,
     }
 }
 
-void refuse_external_keys(const Fields& fields) {
-    constexpr std::string_view kOnlyExternals[] = {"socket",    "command", "vendor_id",
-                                                   "device_id", "driver",  "registers"};
+void read_ids(const Fields& fields, DeviceSpec& device) {
+    std::optional<uint16_t> vendor;
+    std::optional<uint16_t> own;
+    read_id(fields, "vendor_id", 0xfffe, vendor);
+    read_id(fields, "device_id", 0xfffe, own);
+    for (FunctionSpec& function : device.functions) {
+        function.vendor_id = vendor.value_or(function.vendor_id);
+        function.device_id = own.value_or(function.device_id);
+    }
+}
+
+void refuse_external_keys(const Fields& fields, bool has_ids) {
+    constexpr std::string_view kOnlyExternals[] = {"socket", "command", "driver", "registers"};
+    constexpr std::string_view kIds[] = {"vendor_id", "device_id"};
     refuse_keys(fields, kOnlyExternals, "of a device that is not external");
+    if (!has_ids) refuse_keys(fields, kIds, "of a device whose model says them");
 }
 
 }  // namespace mimic::topology

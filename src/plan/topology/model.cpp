@@ -73,7 +73,7 @@ namespace {
 /// Virtio devices have one driver on PCI, and a class for each kind.
 std::string_view names_of(const DeviceSpec& device) {
     if (device.model == nullptr) return "";
-    const model::DriverFacts& driver = device.model->driver;
+    const model::DriverFacts& driver = device.functions.front().driver();
     return driver.sysfs_class.empty() ? driver.name : driver.sysfs_class;
 }
 

@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "topology/device_keys.h"
-#include "topology/yaml.h"
 #include "topology/fields.h"
 #include "topology/model.h"
 #include "topology/templates.h"
+#include "topology/yaml.h"
 
 namespace mimic::topology {
 
@@ -67,8 +67,11 @@ void refuse_image_keys(const Fields& fields);
 /// Reads the keys of an external device. `device` is placed, and has its function 0.
 void read_external(const Fields& fields, const Scope& scope, DeviceSpec& device, ReadState& state);
 
-/// Reports those keys in a device that is not external.
-void refuse_external_keys(const Fields& fields);
+/// Reports those keys in a device that is not external; with `has_ids` but vendor_id and device_id.
+void refuse_external_keys(const Fields& fields, bool has_ids);
+
+/// Reads vendor_id and device_id for all functions of a device whose model leaves them to the file.
+void read_ids(const Fields& fields, DeviceSpec& device);
 
 /// Reads the settings of `function`'s model, and reports those of other models.
 void read_settings(const Fields& fields, const Scope& scope, FunctionSpec& function,

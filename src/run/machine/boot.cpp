@@ -40,7 +40,7 @@ std::string indented(const std::vector<std::string>& lines) {
 std::map<std::string, unsigned> expected_class_devices(const topology::Machine& machine) {
     std::map<std::string, unsigned> expected;
     for (const auto& device : machine.devices) {
-        const std::string folder(device.model->driver.sysfs_class);
+        const std::string folder(device.functions.front().driver().sysfs_class);
         if (device.plugged && !folder.empty()) ++expected[folder];
     }
     return expected;

@@ -48,9 +48,10 @@ std::string probe_settings(const topology::Machine& machine) {
     for (const topology::DeviceSpec& device : machine.devices) {
         const model::DeviceModel& model = *device.model;
         if (model.facts.source == model::Source::kImages) continue;
-        if (!model.driver.sysfs_class.empty()) {
-            drivers.insert(fmt::format("{} {} {}", model.driver.sysfs_class,
-                                       model.driver.node_prefix, model.driver.tool));
+        const model::DriverFacts& driver = device.functions.front().driver();
+        if (!driver.sysfs_class.empty()) {
+            drivers.insert(
+                fmt::format("{} {} {}", driver.sysfs_class, driver.node_prefix, driver.tool));
         }
         // Functions of these that no plan has are strays. QEMU's own virtio devices are none.
         if (model.facts.vendor_id != 0 && model.facts.vendor_id != model::kVirtioVendorId)

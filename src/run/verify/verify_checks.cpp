@@ -233,8 +233,8 @@ void check_pci(const PlannedDevice& planned, const FunctionSpec& function, const
                                                   check);
     if (record == nullptr) return;
     check_identity(planned, function, *record, check);
-    if (!function.model->driver.name.empty())
-        check.fact(*record, "PCI ", "driver", std::string(function.model->driver.name));
+    if (!function.driver().name.empty())
+        check.fact(*record, "PCI ", "driver", std::string(function.driver().name));
     // Link Status of a native VF is reserved (PCIe 6.0, 9.3.5): the link is its PF's.
     if (!planned.has_native_vfs() || !function.is_vf())
         check_link(planned.device.link, LinkState::kTrained, "PCI ", *record, check);
@@ -264,7 +264,7 @@ void check_class_device(const PlannedDevice& planned, const FunctionSpec& functi
     const std::string name = planned.class_name_of(function);
     const ProbeRecord* const record = find_record(
         probe.class_devices, name,
-        fmt::format("/sys/class/{}/{}", function.model->driver.sysfs_class, name), check);
+        fmt::format("/sys/class/{}/{}", function.driver().sysfs_class, name), check);
     if (record == nullptr) return;
     for_each(Expectation::Layer::kSysfs, function, [&](const Expectation& one) {
         if (one.is_state()) return;
@@ -286,7 +286,7 @@ void check_class_device(const PlannedDevice& planned, const FunctionSpec& functi
 
 void check_driver_info(const PlannedDevice& planned, const FunctionSpec& function,
                        const Probe& probe, Checker& check) {
-    if (function.model->driver.tool.empty()) return;
+    if (function.driver().tool.empty()) return;
     const ProbeRecord* const record = find_record(probe.info, planned.class_name_of(function),
                                                   "ioctl", check);
     if (record == nullptr) return;

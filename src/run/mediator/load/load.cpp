@@ -136,7 +136,11 @@ public:
             MIMIC_TRY(askers_.back()->connect(options_));
         }
         MIMIC_TRY(wait_for_mediator());
-        timer_.start(loop_, options_.warm_up, [this] { count(); });
+        // Without a warm-up the first answer counts, too, which may come before any timer.
+        if (options_.warm_up == Duration{})
+            count();
+        else
+            timer_.start(loop_, options_.warm_up, [this] { count(); });
         for (const auto& asker : askers_) asker->begin();
         if (options_.requests != 0) look_whether_done();
         loop_.run();

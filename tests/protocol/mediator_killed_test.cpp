@@ -60,9 +60,11 @@ public:
         ::posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, log().c_str(),
                                            O_WRONLY | O_CREAT | O_APPEND, 0600);
         ::posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
+        // Another mediator of this user may run at the same time.
+        const std::string name = "killed-" + std::to_string(::getpid());
         std::vector<std::string> words = {
-            MIMIC_MEDIATOR, "--pool",       "A=cpu:1,cpu:1", "--socket",         socket(),
-            "--run-folder", folder_ + "/r", "--audit-log",   folder_ + "/audit", "--quiet"};
+            MIMIC_MEDIATOR, "--pool",      "A=cpu:1,cpu:1",    "--socket", socket(), "--run-folder",
+            folder_ + "/r", "--audit-log", folder_ + "/audit", "--quiet",  "--name", name};
         std::vector<char*> pointers;
         for (std::string& word : words) pointers.push_back(word.data());
         pointers.push_back(nullptr);

@@ -11,6 +11,10 @@ namespace {
 /// does not.
 constexpr Time kEstimateParts = 8;
 
+/// Starts of others, a backend, that a VM may miss and keep its tag. Arbitrary: a round trip of 100
+/// us and jobs of 12 us.
+constexpr uint64_t kMomentStarts = 8;
+
 /// A VM that comes back after a moment is behind by no more than so many of its jobs. Arbitrary: a
 /// job of 20 ms at weight 10 is worth 8 of 10 ms at weight 40, and a VM that one request in flight
 /// keeps from its share must not gather a claim for hours.
@@ -76,7 +80,7 @@ void FairRule::woke(Vm& vm) {
     if (away.known && its.starts == away.starts) lift(vm);
     away.lift = 0;
     if (vm.tag >= its.now) return;
-    const bool momentary = away.known && its.starts - away.starts <= backends();
+    const bool momentary = away.known && its.starts - away.starts <= kMomentStarts * backends();
     const Virtual most = virtual_cost(vm.estimate, vm.share.weight) * kMostKept;
     const Virtual kept = momentary ? std::max(vm.tag, its.now - most) : its.now;
     away.lift = its.now - kept;

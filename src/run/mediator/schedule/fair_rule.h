@@ -15,9 +15,9 @@
 // leaving and returning forgets nothing.
 //
 // But a VM with one request in flight is away for a moment after each of its jobs, and what starts
-// in that moment must not put it back each time: a VM of 40 % got 37 %. Who misses no more than one
-// start a backend keeps its tag, though it may lie before virtual time, for its next job. If it
-// then turns out to have more jobs, they go on from virtual time as it was when it came: so the
+// in that moment must not put it back each time: a VM of 40 % got 37 %. Who misses no more than
+// eight starts a backend keeps its tag, though it may lie before virtual time, for its next job. If
+// it then turns out to have more jobs, they go on from virtual time as it was when it came: so the
 // bound holds as if it had started there.
 //
 // Lines: one for VMs that run anywhere and one a home backend, each a class where classes are

@@ -185,8 +185,9 @@ void compare(const std::string& name, Ours& ours, BarePingPong& bare, uint64_t r
 std::unique_ptr<Child> start_mediator(const std::string& folder, const std::string& socket) {
     const auto beside = std::filesystem::read_symlink("/proc/self/exe").parent_path() /
                         "mimic-mediator";
-    std::vector<std::string> words{beside,    "--socket",     socket,          "--pool",
-                                   "A=cpu:1", "--run-folder", folder + "/run", "--quiet"};
+    std::vector<std::string> words{
+        beside,         "--socket",      socket,    "--pool", "A=cpu:1",
+        "--run-folder", folder + "/run", "--quiet", "--name", fmt::format("bench-{}", ::getpid())};
     std::vector<char*> arguments;
     for (auto& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);

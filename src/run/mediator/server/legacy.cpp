@@ -48,7 +48,6 @@ bool Connection::take_legacy(const wire::Message<Header>& message) {
         malformed(message.why);  // and no answer, as the public one
         return false;
     }
-    end_when_sent_ = true;
     switch (static_cast<wire::Type>(header.type)) {
         case wire::Type::kPing:
             send_legacy(wire::Type::kPong);
@@ -94,7 +93,9 @@ void Connection::answer_legacy(const Answer& answer) {
     send_legacy(wire::Type::kResponse, wire::bytes_of(error));
 }
 
+// The one answer of the connection, which may come long after the request.
 void Connection::send_legacy(wire::Type type, std::span<const std::byte> payload) {
+    end_when_sent_ = true;
     legacy_.type = static_cast<uint32_t>(type);
     legacy_.payload_length = static_cast<uint32_t>(payload.size());
     if (form_ == Form::kV2) return wire::append(stream_.out(), legacy_, payload);

@@ -7,10 +7,18 @@
 namespace mimic::compute {
 namespace {
 
+uint32_t word_count(const vgpu_request& header) {
+    return header.param_count;
+}
+uint32_t word_count(const vgpu_response& header) {
+    return header.result_count;
+}
+
 /// Words behind a header of `Header`, and data behind those. False: they are not within `bytes`.
 template <typename Header>
-bool split(std::span<const std::byte> bytes, const Header& header, uint32_t count, Words& words,
+bool split(std::span<const std::byte> bytes, const Header& header, Words& words,
            std::span<const std::byte>& data) {
+    const uint32_t count = word_count(header);
     if (header.version != VGPU_PROTOCOL_VERSION || count > VGPU_MAX_PARAMS) return false;
     const size_t words_end = sizeof header + size_t{count} * sizeof(uint32_t);
     if (words_end > bytes.size()) return false;
@@ -46,8 +54,7 @@ std::optional<RequestView> view_request(std::span<const std::byte> bytes) {
     RequestView view;
     if (bytes.size() < sizeof view.header) return std::nullopt;
     std::memcpy(&view.header, bytes.data(), sizeof view.header);
-    if (!split(bytes, view.header, view.header.param_count, view.params, view.data))
-        return std::nullopt;
+    if (!split(bytes, view.header, view.params, view.data)) return std::nullopt;
     return view;
 }
 
@@ -55,8 +62,7 @@ std::optional<ResponseView> view_response(std::span<const std::byte> bytes) {
     ResponseView view;
     if (bytes.size() < sizeof view.header) return std::nullopt;
     std::memcpy(&view.header, bytes.data(), sizeof view.header);
-    if (!split(bytes, view.header, view.header.result_count, view.results, view.data))
-        return std::nullopt;
+    if (!split(bytes, view.header, view.results, view.data)) return std::nullopt;
     return view;
 }
 

@@ -21,14 +21,13 @@ constexpr int kMessagesAtOnce = 64;
 
 }  // namespace
 
-Connection::Connection(ServerCore& server, uint64_t id, UniqueFd fd, uint32_t uid,
-                       std::optional<VmId> vm)
+Connection::Connection(ServerCore& server, uint64_t id, Peer peer)
     : server_(server),
       id_(id),
-      uid_(uid),
-      vm_(vm),
-      form_(vm ? Form::kPacket : Form::kProbing),
-      stream_(std::move(fd)) {}
+      uid_(peer.uid),
+      vm_(peer.vm),
+      form_(peer.vm ? Form::kPacket : Form::kProbing),
+      stream_(std::move(peer.socket)) {}
 
 Connection::~Connection() {
     close(true);

@@ -21,13 +21,19 @@ namespace wire = compute::wire;
 
 class ServerCore;
 
+/// Who connected, and where.
+struct Peer {
+    UniqueFd socket;
+    uint32_t uid = 0;
+    std::optional<VmId> vm;  // of the socket, which then speaks the seed's packet
+};
+
 /// Takes messages, gives requests to the engine and sends answers. Reads no more while its peer
 /// has as much in flight, or as many answers unread, as it may. Ends by itself; its server removes
 /// it later. Thread-bound to the server's loop.
 class Connection final : private FdHandler, private ClientSink {
 public:
-    /// `vm`: of the socket, which then speaks the seed's packet.
-    Connection(ServerCore& server, uint64_t id, UniqueFd fd, uint32_t uid, std::optional<VmId> vm);
+    Connection(ServerCore& server, uint64_t id, Peer peer);
     ~Connection();
 
     /// Begins to read. Errors: those of EventLoop::watch().
@@ -94,8 +100,7 @@ private:
 
     // frames.cpp: v3
     bool take_hello();
-    vgpu_error greet(const wire::HeaderV2& header, const wire::Hello& hello,
-                     wire::Hello& answer);
+    vgpu_error greet(const wire::HeaderV2& header, const wire::Hello& hello, wire::Hello& answer);
     void offer_shared_memory(uint32_t wanted, wire::Hello& answer);
     bool take_frame();
     bool take_request(const wire::Message<wire::Frame>& message);
@@ -130,7 +135,7 @@ private:
     std::unordered_map<uint64_t, Asked> asked_;
     wire::Packet packet_{};
     wire::HeaderV2 legacy_{};  // of v1, too
-    uint64_t last_id_ = 0;              // of packet, v1, v2: the engine's name of the request
+    uint64_t last_id_ = 0;     // of packet, v1, v2: the engine's name of the request
 
     // v3
     wire::FrameLimits limits_;

@@ -57,8 +57,9 @@ vgpu_error Connection::greet(const wire::HeaderV2& header, const wire::Hello& he
     resumes_ = (answer.capabilities & wire::kCapResume) != 0;
     const bool returns = resumes_ && hello.session != 0;
     answer.session = returns ? hello.session : random_session();
-    const Client client{header.vm_id, answer.session, header.pool_id,
-                        static_cast<Priority>(header.priority), uid_, returns};
+    const Client client{header.vm_id,   answer.session,
+                        header.pool_id, static_cast<Priority>(header.priority),
+                        uid_,           returns};
     if (!admit(client)) {
         answer.capabilities = 0;
         answer.session = 0;

@@ -128,7 +128,8 @@ void ServerCore::accepted(UniqueFd socket, std::optional<VmId> vm) {
         return;
     }
     const uint64_t id = ++last_id_;
-    auto connection = std::make_unique<Connection>(*this, id, std::move(socket), peer.uid, vm);
+    auto connection = std::make_unique<Connection>(*this, id,
+                                                   Peer{std::move(socket), peer.uid, vm});
     if (const auto started = connection->start(); !started) return accept_failed(started.error());
     ++counters_.connections;
     connections_[id] = std::move(connection);

@@ -28,7 +28,7 @@ bench: ## Build for speed and print the benchmark's ratios
 	@tools/setup build test run dra
 	@tools/build release mimic bench_region_access bench_many_devices bench_dma_engine bench_fabric bench_instructions bench_trace \
 		bench_neighbour bench_sim_socket bench_vgpu_fairness bench_vgpu_decision bench_vgpu_socket \
-		mimic-mediator mimic-mediator-load \
+		bench_vgpu_overhead mimic-mediator mimic-mediator-load \
 		mimic-dra bench_dra_prepare $$(pkg-config --exists systemc && echo bench_event_kernel)
 	@bench/run build/release
 

@@ -86,7 +86,8 @@ public:
     virtual void acknowledge(const Owner& owner, uint64_t request_id) = 0;
     /// Frees memory, modules and kept results of an owner, also while a job of another runs.
     virtual void release(const Owner& owner) = 0;
-    /// Owners that have memory here: after a restart of the mediator, those that it found again.
+    /// Owners that have memory here; after a restart of the mediator also those of which only
+    /// results are kept.
     virtual std::vector<Owner> owners() const = 0;
     /// Bytes of memory of all owners of a VM.
     virtual uint64_t memory_used(VmId) const { return 0; }

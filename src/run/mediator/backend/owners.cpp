@@ -52,6 +52,11 @@ size_t KeptResults::bytes() const {
     return bytes_;
 }
 
+bool KeptResults::empty() const {
+    const std::lock_guard lock(mutex_);
+    return results_.empty();
+}
+
 std::shared_ptr<OwnerState> Owners::get(const Owner& owner) {
     const std::lock_guard lock(mutex_);
     const auto found = owners_.find(owner);
@@ -86,7 +91,12 @@ std::vector<Owners::Used> Owners::list() const {
     const std::lock_guard lock(mutex_);
     std::vector<Used> all;
     all.reserve(owners_.size());
-    for (const auto& [owner, state] : owners_) all.push_back({owner, state->memory_bytes.load()});
+    for (const auto& [owner, state] : owners_) {
+        const uint64_t bytes = state->memory_bytes.load();
+        if (bytes != 0 || !state->modules.empty() || !state->kept.empty()) {
+            all.push_back({owner, bytes});
+        }
+    }
     return all;
 }
 

@@ -89,6 +89,7 @@ public:
     /// Results up to this id have been seen.
     void acknowledge(uint64_t request_id);
     size_t bytes() const;
+    bool empty() const;
 
 private:
     void drop_first();
@@ -125,7 +126,7 @@ public:
         Owner owner;
         uint64_t memory_bytes = 0;
     };
-    /// All owners, by their order.
+    /// Owners that have memory, modules or kept results. On the thread of jobs.
     std::vector<Used> list() const;
     const std::shared_ptr<MemoryAccount>& account() const { return account_; }
 

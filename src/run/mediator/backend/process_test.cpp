@@ -123,6 +123,17 @@ TEST_F(ProcessTest, IsFoundByTheNextMediatorWithMemoryAndResults) {
     EXPECT_TRUE(until([&] { return run(asked, kOwner, 5, true).error == VGPU_ERROR_BACKEND; }));
 }
 
+TEST_F(ProcessTest, OwnersOfResultsAreFoundAsThoseOfMemory) {
+    make_ready();
+    run(request(VGPU_OP_SUM, {1, 2}), {1, 10}, 5);
+    run(request(VGPU_OP_SUM, {1, 2}), {2, 20}, 5);
+    run(request(VGPU_OP_SUM, {1, 2}), {3, 0}, 5);  // of a protocol without sessions: not kept
+    EXPECT_TRUE(backend_->owners().empty());
+    forget();
+    make_ready();
+    EXPECT_EQ(backend_->owners(), (std::vector<Owner>{{1, 10}, {2, 20}}));
+}
+
 TEST_F(ProcessTest, AJobOfAMediatorThatWentIsDoneOnce) {
     make_ready();
     const int first = pid();

@@ -76,7 +76,7 @@ bool WorkerProcess::take_completion() {
     const Duration wall = loop_.now() - job_->begin;
     const auto took = Duration(static_cast<int64_t>(
         std::min<uint64_t>(outcome.took_ns, static_cast<uint64_t>(wall.count()))));
-    if (!job_->released) owners_[job_->owner] = outcome.owner_bytes;
+    if (!job_->released) owners_[job_->owner].bytes = outcome.owner_bytes;
     memory_used_ = outcome.used_bytes;
     ++jobs_;
     if (outcome.ends != 0) {
@@ -153,7 +153,7 @@ void WorkerProcess::acknowledge(const Owner& owner, uint64_t request_id) {
 void WorkerProcess::release(const Owner& owner) {
     const auto found = owners_.find(owner);
     if (found != owners_.end()) {
-        memory_used_ -= std::min(memory_used_, found->second);
+        memory_used_ -= std::min(memory_used_, found->second.bytes);
         owners_.erase(found);
     }
     acknowledged_.erase(owner);

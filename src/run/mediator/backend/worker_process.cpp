@@ -193,7 +193,7 @@ bool WorkerProcess::take(const Message& message) {
             return true;
         case MessageKind::kOwner:
             if (state_ != Phase::kAttaching || owners_.size() >= kMaxOwnersTold) return false;
-            owners_[message.owner()] = message.value;
+            owners_[message.owner()] = {message.value, true};
             memory_used_ += message.value;
             return true;
         case MessageKind::kAttached:
@@ -308,8 +308,8 @@ Backend::State WorkerProcess::state() const {
 
 std::vector<Owner> WorkerProcess::owners() const {
     std::vector<Owner> all;
-    for (const auto& [owner, bytes] : owners_) {
-        if (bytes != 0) all.push_back(owner);
+    for (const auto& [owner, known] : owners_) {
+        if (known.bytes != 0 || known.found) all.push_back(owner);
     }
     return all;
 }
@@ -317,7 +317,7 @@ std::vector<Owner> WorkerProcess::owners() const {
 uint64_t WorkerProcess::memory_used(VmId vm) const {
     uint64_t bytes = 0;
     for (auto at = owners_.lower_bound({vm, 0}); at != owners_.end() && at->first.vm == vm; ++at) {
-        bytes += at->second;
+        bytes += at->second.bytes;
     }
     return bytes;
 }

@@ -124,7 +124,11 @@ private:
     uint32_t failures_ = 0;  // since it was attached last
     uint64_t jobs_ = 0;
     uint64_t memory_used_ = 0;
-    std::map<Owner, uint64_t> owners_;
+    struct Known {
+        uint64_t bytes = 0;
+        bool found = false;  // something of an earlier mediator's time is there
+    };
+    std::map<Owner, Known> owners_;
     std::function<void()> changed_;
 
     std::optional<Running> job_;

@@ -134,6 +134,8 @@ Status WorkerProcess::identify() {
         return fail(std::errc::permission_denied, "{} is served by user {}", path_, peer.uid);
     }
     if (peer.pid == pid_ && process_) return {};
+    // One that the mediator before us had only just started, too: ours is of no use.
+    kill_children();
     pid_ = peer.pid;
     process_.reset(static_cast<int>(::syscall(SYS_pidfd_open, peer.pid, 0)));
     if (!process_) return fail_errno("the process that listens at {}", path_);
@@ -278,8 +280,14 @@ void WorkerProcess::changed() {
     if (changed_) changed_();
 }
 
+// Not waited for yet, so that their numbers are theirs.
+void WorkerProcess::kill_children() {
+    for (const pid_t child : children_) ::kill(child, SIGKILL);
+}
+
 void WorkerProcess::stop() {
     kill();
+    kill_children();
     if (socket_) loop_.unwatch(socket_.get());
     if (event_) loop_.unwatch(event_.get());
     socket_.reset();

@@ -88,6 +88,7 @@ private:
     void broke(const std::string& how);
     void gone(const std::string& why);
     void kill();
+    void kill_children();
     void reap();
     void try_again(const std::string& why);
     void changed();

@@ -21,6 +21,7 @@
 #include "base/event_loop.h"
 #include "bench/measure.h"
 #include "compute/queue.h"
+#include "mediator/backend/backend.h"
 #include "mediator/backend/cpu_executor.h"
 #include "mediator/backend/testing/requests.h"
 
@@ -50,7 +51,9 @@ public:
                                           "--socket",
                                           socket,
                                           "--pool",
-                                          "A=cpu:1"};
+                                          "A=cpu:1",
+                                          "--name",
+                                          fmt::format("bench-{}", ::getpid())};  // beside others
         std::vector<char*> arguments;
         for (auto& word : words) arguments.push_back(word.data());
         arguments.push_back(nullptr);
@@ -117,6 +120,53 @@ private:
     std::unique_ptr<compute::Queue> queue_;
 };
 
+/// A backend's process alone, on a loop of ours: the next job within the end of the last.
+class Alone {
+public:
+    explicit Alone(const std::string& folder) {
+        const auto self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+        backend::BackendPlace place;
+        place.run_folder = folder + "/alone";
+        place.program = (self / "mimic-mediator").string();
+        mediator::BackendConfig config;
+        config.name = "A0";
+        backend_ = backend::make_backend(config, place, *loop_).value();
+        const TimePoint end = loop_->now() + std::chrono::seconds(20);
+        while (!backend_->ready() && loop_->now() < end) {
+            loop_->run_once(std::chrono::milliseconds(1));
+        }
+        if (!backend_->ready()) give_up("the backend does not start");
+        loop_->set_spin(std::chrono::microseconds(50));  // as that of mimic-mediator
+    }
+    ~Alone() { backend_->stop(); }
+
+    /// ns of a job.
+    double run(int jobs) {
+        left_ = jobs;
+        const uint64_t begin = now_ns();
+        loop_->post([this] { start(); });
+        loop_->run();
+        return static_cast<double>(now_ns() - begin) / jobs;
+    }
+
+private:
+    void start() {
+        backend::Job job;
+        job.request = request_;
+        job.room = 1024;
+        backend_->start(job, std::chrono::seconds(30), [this](const backend::Outcome& outcome) {
+            if (outcome.error != VGPU_OK) give_up("a job failed");
+            if (--left_ == 0) return loop_->stop();
+            start();
+        });
+    }
+
+    int left_ = 0;
+    const std::vector<std::byte> request_ = backend::testing::spin(kJobNs);
+    std::unique_ptr<EventLoop> loop_ = EventLoop::create().value();
+    std::unique_ptr<backend::Backend> backend_;
+};
+
 /// The kernel itself. ns of a job.
 double run_directly(int jobs) {
     backend::CpuExecutor executor(1);
@@ -131,7 +181,8 @@ double run_directly(int jobs) {
     return static_cast<double>(now_ns() - begin) / jobs;
 }
 
-void compare(const std::string& name, Mediated& mediated, const std::string& goal) {
+template <typename Ours>
+void compare(const std::string& name, Ours& mediated, const std::string& goal) {
     mediated.run(kJobs / 4);
     std::vector<double> direct, through, more;
     for (int round = 0; round < kRounds; ++round) {
@@ -151,8 +202,12 @@ void run(const std::string& folder) {
         Mediated four(socket, 4);
         compare("mediator, jobs of 1 ms, 4 in flight", four, " (goal <= 1 %)");
     }
-    Mediated one(socket, 1);
-    compare("mediator, jobs of 1 ms, one in flight", one, "");
+    {
+        Mediated one(socket, 1);
+        compare("mediator, jobs of 1 ms, one in flight", one, "");
+    }
+    Alone alone(folder);
+    compare("of which the backend's process alone", alone, "");
 }
 
 }  // namespace

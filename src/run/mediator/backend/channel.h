@@ -26,7 +26,7 @@
 namespace mimic::mediator::backend {
 
 /// Of both ends; another one is not spoken to. Changes with every change of this file's structures.
-inline constexpr uint32_t kChannelMagic = 0x4d424b01;  // "MBK", 1
+inline constexpr uint32_t kChannelMagic = 0x4d424b02;  // "MBK", 2
 
 enum class MessageKind : uint32_t {
     // From the mediator.
@@ -89,7 +89,8 @@ struct Mailbox {
     // Written by the mediator.
     alignas(64) std::atomic<uint32_t> doorbell;  // futex; counts
     std::atomic<uint32_t> submitted;
-    std::atomic<uint32_t> stop;  // number of the job that is to end
+    std::atomic<uint32_t> stop;     // number of the job that is to end
+    std::atomic<uint32_t> looking;  // 1: `completed` is looked at, the eventfd need not be written
     alignas(64) MailedJob job;
     // Written by the process.
     alignas(64) std::atomic<uint32_t> completed;

@@ -160,10 +160,13 @@ void JobThread::carry_out(Attachment& attachment, uint32_t sequence) {
     outcome.took_ns = static_cast<uint64_t>((steady_now() - begin).count());
     box.outcome = outcome;
     jobs_.fetch_add(1, std::memory_order_relaxed);
-    box.completed.store(sequence, std::memory_order_release);
-    const uint64_t one = 1;
-    // It cannot fail but by overflow, and then the mediator has been told already.
-    (void)!::write(attachment.event.get(), &one, sizeof one);
+    box.completed.store(sequence);
+    // Who stops looking looks once more after saying so.
+    if (box.looking.load() == 0) {
+        const uint64_t one = 1;
+        // It cannot fail but by overflow, and then the mediator has been told already.
+        (void)!::write(attachment.event.get(), &one, sizeof one);
+    }
     if (executor_.broken()) ::_exit(1);
 }
 

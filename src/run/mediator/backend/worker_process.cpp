@@ -195,7 +195,7 @@ bool WorkerProcess::take(const Message& message) {
             return true;
         case MessageKind::kOwner:
             if (state_ != Phase::kAttaching || owners_.size() >= kMaxOwnersTold) return false;
-            owners_[message.owner()] = {message.value, true};
+            owners_[message.owner()] = {message.value, {}, true};
             memory_used_ += message.value;
             return true;
         case MessageKind::kAttached:
@@ -292,7 +292,8 @@ void WorkerProcess::stop() {
     if (event_) loop_.unwatch(event_.get());
     socket_.reset();
     event_.reset();
-    for (Timer* timer : {&again_, &deadline_timer_, &flush_timer_, &reap_timer_}) timer->cancel();
+    for (Timer* timer : {&again_, &deadline_timer_, &flush_timer_, &reap_timer_, &look_timer_})
+        timer->cancel();
     state_ = Phase::kStopped;
     why_ = "it was stopped";
     ::unlink(path_.c_str());

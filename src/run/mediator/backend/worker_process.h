@@ -101,6 +101,10 @@ private:
     void check_deadline();
     void end_soon();
 
+    // To be awake when a job ends.
+    void foresee(const Owner& owner);
+    void look();
+
     // Messages to it.
     void send(const Message& message);
     void flush();
@@ -127,12 +131,16 @@ private:
     uint64_t memory_used_ = 0;
     struct Known {
         uint64_t bytes = 0;
-        bool found = false;  // something of an earlier mediator's time is there
+        Duration expected{};  // of a job: what the last one took
+        bool found = false;   // something of an earlier mediator's time is there
     };
     std::map<Owner, Known> owners_;
     std::function<void()> changed_;
 
     std::optional<Running> job_;
+    TimePoint look_end_{};
+    uint32_t looked_in_vain_ = 0;  // in a row
+    uint32_t look_skip_ = 0;       // jobs for which nobody looks
     uint32_t sequence_ = 0;
     uint32_t strange_ = 0;  // wakes without a reason
 
@@ -140,7 +148,7 @@ private:
     std::vector<Message> waiting_;            // for the socket
     Watch socket_watch_{*this, &WorkerProcess::on_socket};
     Watch event_watch_{*this, &WorkerProcess::on_event};
-    Timer again_, deadline_timer_, flush_timer_, reap_timer_;
+    Timer again_, deadline_timer_, flush_timer_, reap_timer_, look_timer_;
     TimePoint deadline_set_{};  // when deadline_timer_ fires
     ThreadBound thread_;
     WeakOwner<WorkerProcess> weak_{this};

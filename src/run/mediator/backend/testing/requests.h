@@ -92,7 +92,7 @@ inline Bytes batch(const std::vector<Bytes>& requests) {
         const auto length = static_cast<uint32_t>(one.size());
         data.resize(at + (sizeof length + one.size() + 7) / 8 * 8);
         std::memcpy(data.data() + at, &length, sizeof length);
-        std::memcpy(data.data() + at + sizeof length, one.data(), one.size());
+        if (length != 0) std::memcpy(data.data() + at + sizeof length, one.data(), length);
     }
     return request(VGPU_OP_BATCH, {}, data);
 }

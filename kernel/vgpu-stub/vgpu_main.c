@@ -106,14 +106,63 @@ static int vgpu_make(struct pci_dev *pdev, struct vgpu_device **made)
 	return 0;
 }
 
+/* Number of a VF among those of its PF, from 0, as the SR-IOV capability counts. */
+static int vgpu_vf_number(struct pci_dev *vf)
+{
+	struct pci_dev *pf = pci_physfn(vf);
+	int cap = pci_find_ext_capability(pf, PCI_EXT_CAP_ID_SRIOV);
+	u16 offset, stride;
+	int distance;
+
+	if (!cap ||
+	    pci_read_config_word(pf, cap + PCI_SRIOV_VF_OFFSET, &offset) ||
+	    pci_read_config_word(pf, cap + PCI_SRIOV_VF_STRIDE, &stride))
+		return -EIO;
+	distance = (vf->bus->number << 8 | vf->devfn) -
+		   (pf->bus->number << 8 | pf->devfn) - offset;
+	/* With one VF the stride may be 0. */
+	return distance < 0 ? -EIO : stride ? distance / stride : 0;
+}
+
+/*
+ * The PF of a VF, if it is ours; else NULL. It outlives its VFs: it takes them
+ * away before it goes.
+ */
+static struct vgpu_device *vgpu_pf_of(struct pci_dev *pdev)
+{
+	struct pci_dev *pf = pci_physfn(pdev);
+
+	if (!pdev->is_virtfn || pf->dev.driver != pdev->dev.driver)
+		return NULL;
+	return pci_get_drvdata(pf);
+}
+
+/* vgpuN; VF M of it is vgpuN_vfM. */
+static int vgpu_name(struct vgpu_device *dev, struct pci_dev *pdev)
+{
+	struct vgpu_device *pf = vgpu_pf_of(pdev);
+	int number = pf ? vgpu_vf_number(pdev) : -ENODEV;
+
+	if (number >= 0)
+		return dev_set_name(&dev->base.dev, "%s_vf%d",
+				    dev_name(&pf->base.dev), number);
+	return dev_set_name(&dev->base.dev, "vgpu%u",
+			    MINOR(dev->base.dev.devt) - MINOR(vgpu_nodes.devt));
+}
+
 /* Makes the node of a device visible. */
-static int vgpu_publish(struct vgpu_device *dev)
+static int vgpu_publish(struct vgpu_device *dev, struct vgpu_device *pf)
 {
 	const struct vgpu_identity *ident = &dev->ident;
 	int ret = mimic_node_add(&dev->base);
 
 	if (ret)
 		return ret;
+	/* Goes with its folder. */
+	if (pf && sysfs_create_link(&dev->base.dev.kobj, &pf->base.dev.kobj,
+				    "physfn"))
+		dev_warn(&dev->base.dev, "No link to %s\n",
+			 dev_name(&pf->base.dev));
 	mimic_node_announce(&dev->base);
 	dev_info(&dev->base.dev,
 		 "VM %u, pool 0x%02x, priority %u, capabilities 0x%x, %u ring entries, %s\n",
@@ -139,8 +188,7 @@ static int vgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return ret;
 	pci_set_master(pdev);
 	/* From now on put_device() frees it. */
-	ret = dev_set_name(&dev->base.dev, "vgpu%u",
-			   MINOR(dev->base.dev.devt) - MINOR(vgpu_nodes.devt));
+	ret = vgpu_name(dev, pdev);
 	if (!ret)
 		ret = vgpu_device_prepare(dev);
 	if (ret)
@@ -153,7 +201,7 @@ static int vgpu_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	/* For error recovery, which may come at any time from now on. */
 	pci_save_state(pdev);
 	pci_set_drvdata(pdev, dev);
-	ret = vgpu_publish(dev);
+	ret = vgpu_publish(dev, vgpu_pf_of(pdev));
 	if (!ret)
 		return 0;
 disconnect:

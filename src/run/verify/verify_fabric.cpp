@@ -103,9 +103,10 @@ void check_sriov(const PlannedDevice& planned, const FunctionSpec& function, con
     check.fact(record->second, "PCI ", "sriov_totalvfs", fmt::format("{}", total));
     const uint64_t enabled = native_vfs(planned, probe);
     const auto node = probe.class_devices.find(planned.class_name_of(function));
+    // A driver that counts them itself must agree; that it does is its model's attribute to say.
     if (node != probe.class_devices.end()) {
-        check.fact(record->second, "PCI ", "sriov_numvfs",
-                   or_nothing(node->second.find("sriov_numvfs")));
+        if (const std::string* const own = node->second.find("sriov_numvfs"))
+            check.fact(record->second, "PCI ", "sriov_numvfs", *own);
     }
     for (const FunctionSpec& vf : planned.device.functions) {
         if (!vf.vf_index) continue;

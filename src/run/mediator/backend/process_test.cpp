@@ -156,6 +156,18 @@ TEST_F(ProcessTest, AJobOfAMediatorThatWentIsDoneOnce) {
     EXPECT_EQ(read(out, 4).response.values<float>(), ones);
 }
 
+TEST_F(ProcessTest, TheEndOfOneThatWasFoundIsARestart) {
+    make_ready();
+    const int first = pid();
+    forget();
+    make_ready();
+    ASSERT_EQ(pid(), first);
+    EXPECT_EQ(backend_->state().restarts, 0u);
+    ASSERT_EQ(::kill(first, SIGKILL), 0);
+    ASSERT_TRUE(until([&] { return backend_->ready() && pid() != first; }));
+    EXPECT_EQ(backend_->state().restarts, 1u);
+}
+
 TEST_F(ProcessTest, ACrashIsTheErrorOfOneJob) {
     make_ready();
     const int first = pid();

@@ -79,7 +79,10 @@ WorkerProcess::~WorkerProcess() {
 void WorkerProcess::seek() {
     thread_.check();
     auto socket = unix_connect_now(path_);
-    if (socket) return connected(std::move(*socket));
+    if (socket) {
+        generations_ = std::max<uint64_t>(generations_, 1);  // one of an earlier mediator counts
+        return connected(std::move(*socket));
+    }
     if (state_ == Phase::kAway) return spawn();
     reap();
     if (children_.empty()) return try_again("its process ended at once");

@@ -8,7 +8,8 @@ import pathlib
 import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
-SOURCES = ("examples", "guest", "kernel", "tests/vm", "tests/web", "tools", "web")
+SOURCES = ("examples", "guest", "kernel", "tests/load", "tests/vm", "tests/web", "tools", "web")
+PROGRAMS = ("mimic-mediator",)  # that scenarios start beside `mimic`
 # Found where the sources of a module are, and no inputs.
 BUILT = {"__pycache__", "node_modules", ".mypy_cache"}
 
@@ -30,7 +31,8 @@ def key(mimic, arguments):
     digest = hashlib.sha256()
     for argument in arguments:
         digest.update(str(argument).encode() + b"\0")
-    for path in [pathlib.Path(mimic), *input_files()]:
+    beside = [path for path in (pathlib.Path(mimic).with_name(name) for name in PROGRAMS) if path.is_file()]
+    for path in [pathlib.Path(mimic), *beside, *input_files()]:
         digest.update(str(path).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     # What was downloaded is in folders that are named by versions.
     for folder in ("kernels", "qemu", "guest", "qemu-riscv64", "guest-riscv64"):

@@ -24,6 +24,7 @@ import sst_fault_scenarios
 import sst_scenarios
 import trace_scenarios
 import vgpu_driver_scenarios
+import vgpu_scenarios
 import vhost_scenarios
 import virtio_scenarios
 import web_scenarios
@@ -234,6 +235,7 @@ SCENARIOS = {
     **sst_fault_scenarios.SCENARIOS,
     **trace_scenarios.SCENARIOS,
     **vgpu_driver_scenarios.SCENARIOS,
+    **vgpu_scenarios.SCENARIOS,
     **vhost_scenarios.SCENARIOS,
     **virtio_scenarios.SCENARIOS,
     **web_scenarios.SCENARIOS,

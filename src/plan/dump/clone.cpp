@@ -10,8 +10,8 @@
 #include "dump/hierarchy.h"
 #include "pci/config/config_image.h"
 #include "pci/config/pci_regs.h"
-#include "topology/yaml.h"
 #include "topology/topology.h"
+#include "topology/yaml.h"
 
 namespace mimic::dump {
 namespace {

@@ -7,8 +7,8 @@
 #include "base/nearest.h"
 #include "outputs/outputs.h"
 #include "outputs/shell_text.h"
-#include "topology/yaml.h"
 #include "topology/topology.h"
+#include "topology/yaml.h"
 
 namespace mimic::outputs {
 namespace {

@@ -13,9 +13,9 @@
 #include <tl/expected.hpp>
 
 #include "base/result.h"
-#include "topology/yaml.h"
 #include "topology/model.h"
 #include "topology/parameters.h"
+#include "topology/yaml.h"
 
 namespace mimic::topology {
 

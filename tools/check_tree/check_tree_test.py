@@ -137,7 +137,7 @@ class DocRules(unittest.TestCase):
         rows = right.split("\n")
         pci = next(row for row in rows if row.startswith("| `src/pci`"))
         for wrong in (right.replace(pci + "\n", ""),                               # a folder is missing
-                      right + "| `src/mediator` | what | base |\n",                # one that there is not
+                      right + "| `src/elsewhere` | what | base |\n",               # one that there is not
                       right.replace(pci, "| `src/pci` | what | base, memory |"),           # reg is allowed, and not named
                       right.replace(pci, "| `src/pci` | what | base, memory, reg, cli |")):  # cli is named, and not allowed
             self.assertEqual(len(found(doc_rules.layers, tree={"ARCHITECTURE.md": wrong})), 1, wrong)

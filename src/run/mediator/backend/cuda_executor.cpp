@@ -266,7 +266,7 @@ vgpu_error CudaExecutor::gemm(const KernelCall& call, const StopSignal& stop) {
     constexpr uint64_t kOperations = uint64_t{1} << 32;  // of a launch: some ms
     const uint64_t of_row = std::max<uint64_t>(call.n, 1) * std::max<uint64_t>(call.k, 1);
     const uint64_t rows = std::clamp<uint64_t>(kOperations / of_row / kCudaTile * kCudaTile,
-                                               kCudaTile, 65'535 * kCudaTile);
+                                               kCudaTile, uint64_t{65'535} * kCudaTile);
     for (uint64_t done = 0; done < call.m; done += rows) {
         if (stop.requested()) return VGPU_ERROR_CANCELLED;
         const uint64_t count = std::min(rows, call.m - done);
@@ -317,7 +317,7 @@ vgpu_error CudaExecutor::reduce_sum(const KernelCall& call, const StopSignal& st
 }
 
 vgpu_error CudaExecutor::checksum(const KernelCall& call, const StopSignal& stop) {
-    constexpr uint64_t kOfLaunch = 256 * 1024;  // by one thread: some ms
+    constexpr uint64_t kOfLaunch = uint64_t{256} * 1024;  // by one thread: some ms
     const uint64_t basis = cpu::kFnvBasis;
     auto error = write(*call.out.memory, call.out.offset,
                        std::as_bytes(std::span<const uint64_t>(&basis, 1)));
@@ -376,6 +376,7 @@ std::unique_ptr<Module> CudaExecutor::load(std::string_view text, vgpu_error& er
     const std::string ended(text);
     std::vector<char> said(kJitLogBytes);
     int names[] = {cuda::kJitErrorLogBuffer, cuda::kJitErrorLogBufferSizeBytes};
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the driver takes a size where others are pointers
     void* values[] = {said.data(), reinterpret_cast<void*>(said.size() - 1)};
     cuda::ModuleHandle module = nullptr;
     const auto code = api_.module_load(&module, ended.c_str(), 2, names, values);

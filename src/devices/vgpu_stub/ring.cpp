@@ -66,7 +66,8 @@ void Ring::drop() {
     finished_.clear();
     open_ = 0;
     bytes_ = 0;
-    fetching_ = writing_ = pumping_ = pump_again_ = false;
+    fetching_ = pumping_ = pump_again_ = false;
+    writing_ = 0;
 }
 
 void Ring::halt(vgpu_error error) {
@@ -87,7 +88,10 @@ void Ring::tail_written(uint32_t tail) {
 
 void Ring::head_written(uint32_t completion_head) {
     if (state_ != RingState::kRunning) return port_.ring_changed(false);
-    if (completion_head - at_.completion_head > at_.completion_tail - at_.completion_head)
+    // A driver that polls memory may have seen what we have not been told is written: where memory
+    // is reached by message, its register write can overtake that answer.
+    const uint32_t visible = at_.completion_tail + writing_;
+    if (completion_head - at_.completion_head > visible - at_.completion_head)
         return halt(VGPU_ERROR_INVALID_REQUEST);
     at_.completion_head = completion_head;
     pump();
@@ -96,6 +100,7 @@ void Ring::head_written(uint32_t completion_head) {
 /// Entries that can be read at once: those that are there, up to the ring's end, and for whose
 /// completions there is room.
 uint32_t Ring::capacity() const {
+    // "Negative" where the driver was faster than the answer to our write: those are still open.
     const uint32_t unseen = at_.completion_tail - at_.completion_head;
     return std::min(
         {at_.tail - at_.head, setup_.size - at_.head % setup_.size, setup_.size - open_ - unseen});
@@ -215,24 +220,24 @@ void Ring::complete(const Taken& taken, vgpu_error error, uint32_t response_leng
     completion.timestamp_ns = port_.now_ns();
     port_.ring_request_done(completion, taken.begun_ns);
     // Those of one turn are written together, with one interrupt.
-    if (!write_timer_.is_pending() && !writing_)
+    if (!write_timer_.is_pending() && writing_ == 0)
         write_timer_.post(port_.runner(), [this] { write_completions(); });
 }
 
 void Ring::write_completions() {
-    if (writing_ || finished_.empty()) return;
+    if (writing_ != 0 || finished_.empty()) return;
     const auto count = std::min(static_cast<uint32_t>(finished_.size()),
                                 setup_.size - at_.completion_tail % setup_.size);
     std::vector<RingCompletion> batch(finished_.begin(), finished_.begin() + count);
     finished_.erase(finished_.begin(), finished_.begin() + count);
     for (uint32_t i = 0; i < count; ++i) batch[i].sequence = at_.completion_tail + i + 1;
-    writing_ = true;
+    writing_ = count;
     port_.write_memory(
         setup_.completions + uint64_t{at_.completion_tail % setup_.size} * sizeof(RingCompletion),
         std::as_bytes(std::span(batch)), [weak = weak_.ptr(), count](const Status& status) {
             Ring* const ring = weak.get();
             if (ring == nullptr) return;
-            ring->writing_ = false;
+            ring->writing_ = 0;
             if (!status) return ring->halt(VGPU_ERROR_DMA);
             ring->written(count);
         });

@@ -144,7 +144,7 @@ private:
     std::deque<Taken> waiting_;             // not begun
     std::vector<RingCompletion> finished_;  // not yet in the guest's memory
     bool fetching_ = false;
-    bool writing_ = false;
+    uint32_t writing_ = 0;  // completions that are on their way to memory
     bool pumping_ = false;
     bool pump_again_ = false;
     unsigned begun_ = 0;

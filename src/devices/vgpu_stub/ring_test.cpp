@@ -303,6 +303,34 @@ TEST_F(VgpuRingTest, IndicesOutOfRangeHaltIt) {
     halted_by(COMPLETION_HEAD, 0xffffffff);
 }
 
+// The driver polls memory; the answer to the message that wrote there comes after its next register
+// write.
+TEST_F(VgpuRingTest, DriverMaySeeACompletionBeforeTheDeviceKnowsItIsWritten) {
+    turn_on(2);
+    submit(1);
+    kick();
+    bench.slot.memory.answers_later = true;
+    bench.queue().answer(0, VGPU_OK, bytes_of(32));
+    turn();
+    ASSERT_TRUE(bench.slot.memory.answer());  // the response
+    turn();
+    ASSERT_EQ(bench.slot.memory.messages.size(), 1U);  // the completion
+    bench.write(COMPLETION_HEAD, 1);
+    EXPECT_EQ(state(), RingState::kRunning);
+    submit(2);
+    submit(3);
+    kick();
+    ASSERT_TRUE(bench.slot.memory.answer());
+    bench.slot.memory.answers_later = false;
+    while (bench.slot.memory.answer()) {
+    }
+    turn();
+    EXPECT_EQ(bench.read(COMPLETION_TAIL), 1U);
+    EXPECT_EQ(bench.read(RING_HEAD), 3U) << "room for both";
+    bench.write(COMPLETION_HEAD, 2);
+    EXPECT_EQ(state(), RingState::kHalted) << "nobody can have seen that one";
+}
+
 TEST_F(VgpuRingTest, EntriesOrCompletionsThatAreNoMemoryHaltIt) {
     turn_on(4, 0x7000000);
     bench.write(RING_TAIL, 1);

@@ -273,7 +273,7 @@ def seed_tests(vm, mediator):
     equal("vGPUs of low", 3, len(bdfs))
     old, without = bdfs[1:]
     for bdf in (old, without):
-        vm.shell("low", f"[ ! -e /sys/bus/pci/devices/{bdf}/driver ] || echo {bdf} >/sys/bus/pci/devices/{bdf}/driver/unbind")
+        vm.shell("low", f"echo {bdf} >/sys/bus/pci/devices/{bdf}/driver/unbind")
         equal("PROTO_VERSION", "0x00010000", vm.shell("low", f"mock-accel-ctl peek {bdf} 0x20 32"))
         equal("CAPABILITIES", "0x00000001", vm.shell("low", f"mock-accel-ctl peek {bdf} 0x24 32"))
     lonely = [without] if mediator else [old, without]
@@ -286,6 +286,8 @@ def seed_tests(vm, mediator):
     for bdf, tests in ((old, "identity" if mediator else "identity alone"), (without, "identity alone")):
         done = vm.exec("low", "vgpu-test", "-d", bdf, *tests.split())
         check(done.status == 0, f"vgpu-test of {bdf}: {done}")
+    for bdf in (old, without):  # in this order: names count up
+        vm.shell("low", f"echo {bdf} >/sys/bus/pci/drivers/vgpu-stub/bind")
 
 
 def asks_by_registers(vm, bdf):

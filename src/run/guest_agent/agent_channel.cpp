@@ -32,6 +32,18 @@ TimePoint now() {
     return SteadyClock().now();
 }
 
+/// What the agent's parser says of the byte that resets it ("JSON parse error, stray '?'", since
+/// QEMU 3.1; "Invalid JSON syntax" before), without an id. It says so when it gets there, maybe
+/// after the call that the sync was sent for has had its answer. Our own requests are valid.
+bool is_of_parser(const Json& answer) {
+    const auto error = answer.find("error");
+    if (error == answer.end() || !error->is_object()) return false;
+    const auto text = error->find("desc");
+    if (text == error->end() || !text->is_string()) return false;
+    const auto& words = text->get_ref<const std::string&>();
+    return words.starts_with("JSON parse error") || words.starts_with("Invalid JSON");
+}
+
 /// What a system call in the guest said, found in the agent's prose.
 std::errc code_of(std::string_view text) {
     constexpr std::pair<std::string_view, std::errc> kTexts[] = {
@@ -212,12 +224,11 @@ Result<Json> AgentChannel::await(uint64_t id, TimePoint deadline) {
             return fail(kRequestLost, "the guest has lost a request to its agent");
         }
         if (has_id && *answered != id) continue;
-        // The byte that resets the agent's parser may have an error of its own for an answer: ours
-        // has an id if that of the sync has one.
-        if (!has_id && repeats_ids_ && !syncs.empty()) continue;
+        // Nothing without an id is ours where the agent repeats them.
+        if (!has_id && (repeats_ids_ || is_of_parser(*answer))) continue;
         // An answer to a sync that has no id may not be taken for one to a later request.
         if (has_id || syncs.empty()) return answer;
-        ours = std::move(*answer);
+        if (!ours) ours = std::move(*answer);
     }
 }
 

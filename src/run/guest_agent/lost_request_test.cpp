@@ -158,6 +158,11 @@ TEST(LostRequestTest, LateAnswerIsTaken) {
             if (request["execute"] == "guest-sync-delimited")
                 reply = {{"return", request["arguments"]["id"]}};
             if (repeats_ids) reply["id"] = request["id"];
+            // qemu-guest-agent 10.0 on riscv64 said this of the byte that resets its parser.
+            if (line.front() != '{')
+                held.push_back(
+                    {{"error",
+                      {{"class", "GenericError"}, {"desc", "JSON parse error, stray '\ufffd'"}}}});
             held.push_back(reply);
             if (held.size() == 1) return {};  // the agent is busy until it has been asked again
             std::string text;

@@ -227,39 +227,60 @@ def faults_lead_to_quarantine(vm, operations):
     works(vm, "low")
 
 
+def all_wait(operations):
+    vms = operations.vms()
+    return all(vms[number]["waiting"] > 0 for number in VM.values())
+
+
+def somebody_ended(vm):
+    return any(vm.exec(machine, "test", "-s", "/tmp/load.status").status == 0 for machine in MACHINES)
+
+
+def load_that_waits(vm, operations):
+    """Starts a load in each guest, so long that at one moment all have requests waiting: jobs of each. A busy machine may start
+    the last one after the first has ended; then with more."""
+    for count in (400, 1000, 2000):
+        for machine in MACHINES:
+            begin(vm, machine, "load", "spin", "vgpu0", 64, count, 4 * MILLISECOND)
+        operations.daemon.wait_until(lambda: all_wait(operations) or somebody_ended(vm), "waiting")
+        if all_wait(operations):
+            return count
+        for machine in MACHINES:
+            ends(vm, machine, "load")
+    raise Failure("the guests never had requests waiting at the same time")
+
+
 def survives_death(vm, operations):
     """The mediator is killed with requests in flight in each guest, and started again: all have their answers, and memory
     that a guest had on a backend is still there."""
     begin(vm, "medium", "keep", "keep", "vgpu0", 3_000_000, "/tmp/go")
     vm.wait_for("medium", "grep -q kept /tmp/keep.out")
-    for machine in MACHINES:
-        begin(vm, machine, "load", "spin", "vgpu0", 64, 400, 4 * MILLISECOND)
+    count = load_that_waits(vm, operations)
     for _ in range(3):
-        operations.daemon.wait_until(lambda: all(operations.vms()[number]["waiting"] > 0 for number in VM.values()), "waiting")
         pids = [backend["pid"] for backend in operations.backends()]
         operations.daemon.kill()
         check(all(pathlib.Path(f"/proc/{pid}").exists() for pid in pids), "backends ended with the mediator")
         operations.start()
         equal("backends after a restart", pids, [backend["pid"] for backend in operations.backends()])
-        if any(vm.exec(machine, "test", "-s", "/tmp/load.status").status == 0 for machine in MACHINES):
+        # Once more while all have work, unless one of them has ended meanwhile.
+        operations.daemon.wait_until(lambda: all_wait(operations) or somebody_ended(vm), "waiting")
+        if not all_wait(operations):
             break
     for machine in MACHINES:
-        check("asked=400 good=400 bad=0" in ends(vm, machine, "load"), f"{machine} lost requests")
+        check(f"asked={count} good={count} bad=0" in ends(vm, machine, "load"), f"{machine} lost requests")
     vm.shell("medium", "touch /tmp/go")
     check("same" in ends(vm, "medium", "keep"), "memory is not what it was")
 
 
 def survives_a_dead_backend(vm, operations):
     """A backend that is killed costs the job that it had, and no other."""
-    for machine in MACHINES:
-        begin(vm, machine, "load", "spin", "vgpu0", 64, 300, 4 * MILLISECOND)
-    operations.daemon.wait_until(lambda: all(operations.vms()[number]["waiting"] > 0 for number in VM.values()), "waiting")
+    count = load_that_waits(vm, operations)
     os.kill(operations.backends()[0]["pid"], signal.SIGKILL)
     bad = 0
     for machine in MACHINES:
         vm.wait_for(machine, "[ -s /tmp/load.status ]")
-        found = re.search(r"asked=300 good=(\d+) bad=(\d+)", vm.shell(machine, "cat /tmp/load.out"))
-        check(found and int(found.group(1)) + int(found.group(2)) == 300, f"{machine}: {found}")
+        found = re.search(rf"asked={count} good=(\d+) bad=(\d+)", vm.shell(machine, "cat /tmp/load.out"))
+        check(found and int(found.group(1)) + int(found.group(2)) == count, f"{machine}: {found}")
         bad += int(found.group(2))
     check(bad <= 1, f"{bad} jobs failed with one backend")
     equal("restarts", 1, operations.backends()[0]["restarts"])

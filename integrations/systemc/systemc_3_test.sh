@@ -25,8 +25,8 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 for file in integrations/systemc/adapter.cpp integrations/systemc/example/{accelerator,main}.cpp \
-    src/lib/sim/socket/{polled_server,server_connection,socket_server,stream}.cpp \
-    src/lib/base/{event_loop,interrupt,log,private_files,terminal_text,thread_bound,unix_socket}.cpp; do
+    src/lib/sim/socket/{polled_server,server_connection,socket_server}.cpp \
+    src/lib/base/{event_loop,interrupt,log,private_files,stream,terminal_text,thread_bound,unix_socket}.cpp; do
     printf '#include "%s"\n' "$tree/$file"
 done >"$work/all.cpp"
 # The library wants symbols of Debian 13's C++ library, which is there when it runs.

@@ -17,7 +17,11 @@ class Mediator:
     def __init__(self, program, folder, text, environment=None):
         self.program = os.path.abspath(program)
         self.folder = pathlib.Path(folder)
-        self.environment = environment
+        self.environment = dict(os.environ if environment is None else environment)
+        # A user has one mediator of a name: tests that run beside each other, and the user's own, are not in each other's way.
+        if self.environment.get("XDG_RUNTIME_DIR") == os.environ.get("XDG_RUNTIME_DIR"):
+            self.environment["XDG_RUNTIME_DIR"] = str(self.folder / "runtime")
+            (self.folder / "runtime").mkdir(mode=0o700, exist_ok=True)
         self.socket = str(self.folder / "m.sock")
         self.file = self.folder / "mediator.yaml"
         self.process = None

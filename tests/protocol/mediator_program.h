@@ -129,6 +129,18 @@ public:
         EXPECT_TRUE(view && view->header.status == VGPU_OK);
         return response;
     }
+    /// How a request ends: its error, or the status of its response.
+    uint32_t status_of(std::vector<std::byte> request) {
+        bool ended = false;
+        uint32_t status = VGPU_OK;
+        queue_->submit(1, std::move(request), VGPU_BUFFER_SIZE, [&](const Completion& done) {
+            const auto view = view_response(done.response);
+            status = done.error != VGPU_OK ? uint32_t{done.error} : view ? view->header.status : 0;
+            ended = true;
+        });
+        EXPECT_TRUE(until([&] { return ended; }));
+        return status;
+    }
     /// A handle of memory on the backend.
     uint64_t allocate(uint64_t size) {
         const auto response = ask(make_request(VGPU_OP_MEM_ALLOC, wide({size})));

@@ -32,15 +32,7 @@ TEST_P(MediatorQueue, SumsAndMemory) {
 }
 
 TEST_P(MediatorQueue, AWrongRequestFailsAndTheNextIsAnswered) {
-    bool ended = false;
-    uint32_t status = VGPU_OK;
-    queue_->submit(1, std::vector<std::byte>(7), VGPU_BUFFER_SIZE, [&](const Completion& done) {
-        const auto view = view_response(done.response);
-        status = done.error != VGPU_OK ? uint32_t{done.error} : view ? view->header.status : 0;
-        ended = true;
-    });
-    ASSERT_TRUE(until([&] { return ended; }));
-    EXPECT_EQ(status, uint32_t{VGPU_ERROR_INVALID_REQUEST});
+    EXPECT_EQ(status_of(std::vector<std::byte>(7)), uint32_t{VGPU_ERROR_INVALID_REQUEST});
     EXPECT_EQ(sum(1, 2), 3u);
 }
 
@@ -67,6 +59,21 @@ TEST_P(MediatorData, LongDataComesBackAsItWas) {
     const uint64_t memory = allocate(data.size());
     write(memory, data);
     EXPECT_TRUE(read(memory, data.size()) == data);
+}
+
+// What a guest had is gone with its reset; what it gets then is its own.
+TEST_P(MediatorData, AResetFreesMemory) {
+    program_->start();
+    SocketOptions options;
+    options.shared_bytes = GetParam();
+    ASSERT_TRUE(connect(options));
+    const uint64_t before = allocate(4096);
+    queue_->start_over();
+    EXPECT_EQ(status_of(make_request(VGPU_OP_MEM_READ, wide({before, 0, 16}))),
+              uint32_t{VGPU_ERROR_HANDLE});
+    const uint64_t after = allocate(4096);
+    EXPECT_EQ(read(after, 4096), std::vector<std::byte>(4096));
+    EXPECT_EQ(queue_->counters().connections, 1U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Memory, MediatorData, ::testing::Values(0u, 2 * VGPU_MAX_MESSAGE));

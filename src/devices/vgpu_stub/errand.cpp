@@ -123,12 +123,14 @@ void Errands::fail_all(vgpu_error error) {
     }
 }
 
-void Errands::forget() {
+// A queue is not reset below its own calls.
+void Errands::end(void (compute::Queue::*how)()) {
     pending_.clear();
     if (line_ == nullptr) return;
-    if (line_->calls == 0) return line_->queue->reset();
-    reset_later_.post(*runner_, [this] {
-        if (line_ != nullptr && pending_.empty()) line_->queue->reset();
+    compute::Queue& queue = *line_->queue;
+    if (line_->calls == 0) return (queue.*how)();
+    reset_later_.post(*runner_, [this, how] {
+        if (line_ != nullptr && pending_.empty()) ((*line_->queue).*how)();
     });
 }
 

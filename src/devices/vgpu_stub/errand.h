@@ -42,7 +42,10 @@ public:
     void send(uint32_t tag, std::vector<std::byte> request, size_t room, Done done);
 
     /// All that is under way is forgotten: no `done` runs.
-    void forget();
+    void forget() { end(&compute::Queue::reset); }
+
+    /// As forget(), and what the guest has on backends is freed: the device was reset.
+    void start_over() { end(&compute::Queue::start_over); }
 
     /// What is under way ends with `error`.
     void fail_all(vgpu_error error);
@@ -68,6 +71,7 @@ private:
     void finish(uint64_t id, const compute::Completion& completion);
     void hold(uint64_t id, const compute::Completion& completion, Duration delay);
     void lose(uint64_t id);
+    void end(void (compute::Queue::*how)());
 
     std::function<pci::FunctionFaults*()> faults_;
     Duration timeout_;

@@ -92,7 +92,7 @@ Status VgpuStub::restore_registers(std::span<const reg::Snapshot> snapshots) {
     MIMIC_TRY(bank_.restore(snapshot));
     ++round_;
     sent_ = false;
-    errands_.forget();
+    errands_.start_over();
     const Ring::Indices at{
         .tail = static_cast<uint32_t>(bank_.value<RING_TAIL>()),
         .head = static_cast<uint32_t>(bank_.value<RING_HEAD>()),

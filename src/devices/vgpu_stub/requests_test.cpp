@@ -156,6 +156,7 @@ TEST(VgpuRequestTest, ResetForgetsWhatIsUnderWay) {
         const auto done = bench.queue().asked()[0].done;
         bench.device->reset(kind);
         EXPECT_EQ(bench.queue().in_flight(), 0U);
+        EXPECT_EQ(bench.queue().fresh_starts(), 1U) << "the guest's memory goes";
         EXPECT_EQ(bench.state(), State::kIdle);
         EXPECT_EQ(bench.read(REQUEST), 0U);
         bench.start();

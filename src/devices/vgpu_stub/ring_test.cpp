@@ -368,6 +368,7 @@ TEST_F(VgpuRingTest, OffForgetsWhatIsInFlight) {
     const auto late = bench.queue().asked()[0].done;
     bench.write(RING_CTRL, 0);
     EXPECT_EQ(bench.queue().in_flight(), 0U);
+    EXPECT_EQ(bench.queue().fresh_starts(), 0U) << "memory stays: it is no reset";
     turn_on(4);
     submit(3);
     kick();

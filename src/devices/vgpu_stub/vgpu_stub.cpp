@@ -196,7 +196,7 @@ void VgpuStub::on_reset(pci::ResetKind kind) {
     if (kind == pci::ResetKind::kDetach)
         errands_.close();
     else
-        errands_.forget();
+        errands_.start_over();
     bank_.reset();
     set_intx(false);
 }

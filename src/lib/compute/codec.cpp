@@ -106,7 +106,7 @@ const char* response_error(const Frame& frame) {
 const char* frame_error(const Frame& frame, const FrameLimits& limits) {
     if (frame.magic != kMagic) return "a wrong magic";
     if (frame.type < static_cast<uint16_t>(FrameType::kRequest) ||
-        frame.type > static_cast<uint16_t>(FrameType::kCancel))
+        frame.type > static_cast<uint16_t>(FrameType::kForget))
         return "an unknown type";
     if ((frame.flags & ~kKnownFlags) != 0) return "unknown flags";
     if (!is_data_frame(frame))

@@ -61,6 +61,11 @@ public:
     /// Forgets all in flight: their `done` never runs. What they were to do may still happen.
     virtual void reset() = 0;
 
+    /// As reset(), for a device that was reset: what its guest has on backends (memory, modules) is
+    /// freed, too. With the packet that happens when the mediator has noticed the new connection;
+    /// v1 and v2 have nothing that lasts.
+    virtual void start_over() = 0;
+
     /// Requests whose `done` has not run.
     virtual size_t in_flight() const = 0;
 

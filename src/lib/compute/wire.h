@@ -110,6 +110,8 @@ enum class FrameType : uint16_t {
     kAcknowledge = 5,  // client: request_id and all before it were seen answered; results kept for
                        // a resume may go
     kCancel = 6,       // client: this one's answer is of no use any more (it comes all the same)
+    kForget = 7,       // client: its guest was reset. All before it is cancelled; memory, modules
+                       // and kept results of the session are freed before what follows is done
 };
 
 /// A flag of a frame: [data_offset, +data_length) of the shared memory follows the inline bytes.

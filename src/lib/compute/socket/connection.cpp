@@ -114,6 +114,9 @@ bool SocketQueue::lose(std::string_view why) {
     if (!is_v3()) return lost_legacy(before, answered);
     pool_.reset(0);
     shared_ = {};
+    // Whether the mediator has heard of it is not known. What is asked after it may not find what
+    // was there before.
+    if (std::exchange(forgets_, false)) session_ = 0;
     retry_later();
     if (!resumes_ || refusal_ != VGPU_ERROR_MEDIATOR_UNAVAILABLE) {
         patience_timer_.cancel();

@@ -187,6 +187,7 @@ SocketQueue::Took SocketQueue::take_response(const wire::Frame& frame,
         response = shared_.at(frame.data_offset, frame.data_length);
     }
     answered_ = true;
+    if (entry->id > forgets_up_to_) forgets_ = false;
     ++unacknowledged_;
     unacknowledged_bytes_ += response.size();
     const uint64_t connection = connection_;
@@ -212,6 +213,12 @@ SocketQueue::Took SocketQueue::malformed(const char* why) {
 void SocketQueue::cancel(const Entry& entry) {
     if (state_ == State::kReady)
         wire::append(stream_.out(), frame_of(wire::FrameType::kCancel, entry.id));
+}
+
+void SocketQueue::forget() {
+    wire::append(stream_.out(), frame_of(wire::FrameType::kForget, table_.last_id()));
+    forgets_ = true;
+    forgets_up_to_ = table_.last_id();
 }
 
 // Results that were seen need not be kept for a resume any more.

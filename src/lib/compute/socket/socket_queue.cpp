@@ -71,6 +71,27 @@ void SocketQueue::reset() {
     if (stream_) flush_soon();
 }
 
+void SocketQueue::start_over() {
+    const uint64_t connection = connection_;
+    reset();  // nothing waits any more: no `done` runs below
+    if (!is_v3()) {
+        if (options_.protocol == Protocol::kPacket && state_ == State::kReady &&
+            connection == connection_)
+            renew();
+        return;
+    }
+    if (state_ == State::kReady) {
+        forget();
+        flush_soon();
+        return;
+    }
+    // It is not known who has the session now: that one frees it when its patience is over.
+    session_ = 0;
+    if (state_ != State::kGreeting) return;
+    close();
+    try_to_connect();
+}
+
 bool SocketQueue::may_wait() const {
     return state_ != State::kAway || patience_timer_.is_pending();
 }

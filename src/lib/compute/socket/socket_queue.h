@@ -35,6 +35,7 @@ public:
 
     void submit(uint32_t tag, std::vector<std::byte> request, size_t room, Done done) override;
     void reset() override;
+    void start_over() override;
     size_t in_flight() const override { return table_.waiting(); }
     bool connected() const override { return state_ == State::kReady || state_ == State::kIdle; }
     Counters counters() const override { return counters_; }
@@ -101,6 +102,7 @@ private:
     Took take_response(const wire::Frame& frame, std::span<const std::byte> inline_bytes);
     Took malformed(const char* why);
     void cancel(const Entry& entry);
+    void forget();
     void acknowledge(bool now);
 
     const SocketOptions options_;
@@ -118,6 +120,8 @@ private:
 
     // v3, as agreed on.
     uint64_t session_ = 0;
+    bool forgets_ = false;  // a kForget was sent, and nothing later than it is answered yet
+    uint64_t forgets_up_to_ = 0;
     bool resumes_ = false;
     size_t max_in_flight_ = 1;
     wire::FrameLimits limits_;

@@ -103,6 +103,44 @@ TEST_F(V3, WhatWasNotAnsweredIsSentAgainToTheNextMediator) {
     EXPECT_EQ(queue_->counters().failed, 0u);
 }
 
+TEST_F(V3, StartingOverForgetsTheSessionsMemory) {
+    connect();
+    const size_t before = ask(pattern(16));
+    ASSERT_TRUE(asked(1));
+    queue_->start_over();
+    EXPECT_EQ(queue_->in_flight(), 0u);
+    const size_t after = ask(pattern(32));
+    ASSERT_TRUE(asked(2));
+    EXPECT_EQ(mediator_->forgotten(), 1u);
+    EXPECT_EQ(mediator_->hellos().size(), 1u) << "the connection stays";
+    for (const auto& request : mediator_->requests()) mediator_->answer(request, echo(request));
+    ASSERT_TRUE(has_ended(after));
+    EXPECT_EQ(ended_[after]->response, pattern(32));
+    EXPECT_FALSE(ended_[before]);
+    // The answer says that the mediator has heard of it: the session goes on.
+    mediator_.reset();
+    listen_and_echo();
+    ASSERT_TRUE(has_ended(ask(pattern(16))));
+    EXPECT_EQ(mediator_->hellos().at(0).session, 1001u);
+}
+
+TEST_F(V3, AMediatorThatDiesBeforeItForgetsIsNotAskedForThatSession) {
+    connect();
+    queue_->start_over();
+    mediator_.reset();
+    ASSERT_TRUE(until([this] { return !queue_->connected(); }));
+    listen_and_echo();
+    ASSERT_TRUE(has_ended(ask(pattern(16))));
+    EXPECT_EQ(mediator_->hellos().at(0).session, 0u);
+    // And while nobody is there.
+    mediator_.reset();
+    ASSERT_TRUE(until([this] { return !queue_->connected(); }));
+    queue_->start_over();
+    listen_and_echo();
+    ASSERT_TRUE(has_ended(ask(pattern(16))));
+    EXPECT_EQ(mediator_->hellos().at(0).session, 0u);
+}
+
 TEST_F(V3, AnotherSessionIsNotAskedTwice) {
     connect();
     ask(pattern(16));
@@ -283,7 +321,7 @@ TEST_F(V3, FramesThatCannotBeEndTheConnectionAndLoseNothing) {
                 frame.type = static_cast<uint16_t>(wire::FrameType::kCancel);
                 break;
             case 2:
-                frame.type = static_cast<uint16_t>(wire::FrameType::kAcknowledge);
+                frame.type = static_cast<uint16_t>(wire::FrameType::kForget);
                 break;
             case 3:  // outside the memory
                 frame.flags = wire::kFlagShared;

@@ -164,6 +164,9 @@ private:
             case wire::FrameType::kCancel:
                 owner_.cancelled_.push_back(frame.request_id);
                 break;
+            case wire::FrameType::kForget:
+                ++owner_.forgotten_;
+                break;
             default:
                 break;
         }

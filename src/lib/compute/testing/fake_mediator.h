@@ -67,6 +67,7 @@ public:
     std::deque<Request>& requests() { return requests_; }
     const std::vector<wire::Hello>& hellos() const { return hellos_; }
     const std::vector<uint64_t>& acknowledged() const { return acknowledged_; }
+    size_t forgotten() const { return forgotten_; }  // kForget that came
     const std::vector<uint64_t>& cancelled() const { return cancelled_; }
     size_t connections() const { return connections_; }
     /// Those that are open.
@@ -99,6 +100,7 @@ private:
     std::deque<Request> requests_;
     std::vector<wire::Hello> hellos_;
     std::vector<uint64_t> acknowledged_;
+    size_t forgotten_ = 0;
     std::vector<uint64_t> cancelled_;
     size_t connections_ = 0;
 };

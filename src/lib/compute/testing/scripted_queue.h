@@ -50,6 +50,10 @@ public:
         ++resets_;
         asked_.clear();
     }
+    void start_over() override {
+        ++fresh_starts_;
+        asked_.clear();
+    }
     size_t in_flight() const override { return asked_.size(); }
     bool connected() const override { return connected_; }
     Counters counters() const override { return counters_; }
@@ -57,6 +61,7 @@ public:
     /// What waits, the oldest first.
     const std::deque<Asked>& asked() const { return asked_; }
     size_t resets() const { return resets_; }
+    size_t fresh_starts() const { return fresh_starts_; }
 
     /// Answers what waits at `index`; an error has no response. A response that is longer than its
     /// room becomes INVALID_LENGTH. False: nothing waits there.
@@ -105,6 +110,7 @@ private:
     std::deque<Asked> asked_;
     bool connected_ = true;
     size_t resets_ = 0;
+    size_t fresh_starts_ = 0;
     Counters counters_;
 };
 

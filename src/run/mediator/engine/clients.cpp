@@ -233,6 +233,18 @@ void EngineCore::release_owner(Session& session) {
     }
 }
 
+void EngineCore::forget(ClientKey client) {
+    thread_.check();
+    const ClientState* const state = clients_.find(client);
+    if (state == nullptr || state->session == nullptr) return;
+    Session& session = *state->session;
+    for (const JobKey key : jobs_of(*session.vm)) {
+        const EngineJob* const job = jobs_.find(key);
+        if (job != nullptr && job->session == &session) abandon(key, VGPU_ERROR_CANCELLED);
+    }
+    release_owner(session);
+}
+
 void EngineCore::acknowledge(ClientKey client, uint64_t request_id) {
     thread_.check();
     const ClientState* const state = clients_.find(client);

@@ -97,6 +97,30 @@ TEST(EngineClients, WhatEndedMeanwhileIsAskedOfTheBackendAgain) {
     EXPECT_EQ(rig.backends.ran[1].owner, rig.backends.ran[0].owner);
 }
 
+TEST(EngineClients, AGuestThatWasResetHasNothingAnyMore) {
+    EngineRig rig;
+    RigClient& client = rig.connect(1, 77);
+    RigClient& other = rig.connect(2, 88);
+    other.ask(1, rig_job(10, VGPU_OP_MEM_ALLOC));
+    client.ask(1, rig_job(10, VGPU_OP_MEM_ALLOC));
+    rig.time.advance(1ms);
+    client.ask(2, rig_job(60'000'000));  // runs
+    client.ask(3, rig_job(10));          // waits
+    rig.time.advance(1ms);
+    rig.engine->forget(client.admission.key);
+    EXPECT_EQ(client.error_of(3), VGPU_ERROR_CANCELLED);
+    client.ask(4, rig_job(10, VGPU_OP_MEM_ALLOC));
+    rig.time.advance(1ms);
+    EXPECT_EQ(client.error_of(2), VGPU_ERROR_CANCELLED);
+    EXPECT_EQ(client.error_of(4), VGPU_OK);
+    ASSERT_EQ(rig.backends.released.size(), 1U) << "once, and before the new memory";
+    EXPECT_EQ(rig.backends.released[0].second, (backend::Owner{1, 77}));
+    EXPECT_EQ(rig.backends.ran.back().request_id, 4U);
+    client.leave(true);
+    rig.time.advance(11s);
+    EXPECT_EQ(rig.backends.released.size(), 2U) << "the new memory is the session's";
+}
+
 TEST(EngineClients, MemoryOfADeviceThatStaysAwayIsFreed) {
     EngineRig rig;
     RigClient& client = rig.connect(1, 77);

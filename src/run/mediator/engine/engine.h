@@ -163,6 +163,9 @@ public:
     virtual void cancel(ClientKey client, uint64_t request_id) = 0;
     /// This request and those before it (by id) have been seen answered.
     virtual void acknowledge(ClientKey client, uint64_t request_id) = 0;
+    /// Its guest was reset: what its session has in flight is cancelled, and memory, modules and
+    /// kept results are freed before anything that is submitted later runs.
+    virtual void forget(ClientKey client) = 0;
     /// The peer broke the protocol: a fault of its VM (Quarantine).
     virtual void fault(VmId vm, const std::string& reason) = 0;
 

@@ -29,6 +29,7 @@ public:
     void submit(ClientKey client, Request request) override;
     void cancel(ClientKey client, uint64_t request_id) override;
     void acknowledge(ClientKey client, uint64_t request_id) override;
+    void forget(ClientKey client) override;
     void fault(VmId vm, const std::string& reason) override;
 
     Result<void> set_weight(VmId vm, uint32_t weight) override;

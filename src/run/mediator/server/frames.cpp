@@ -116,6 +116,9 @@ bool Connection::take_frame() {
         case wire::FrameType::kCancel:
             server_.engine().cancel(key_, frame.request_id);
             break;
+        case wire::FrameType::kForget:
+            server_.engine().forget(key_);
+            break;
         case wire::FrameType::kResponse:
         case wire::FrameType::kPong:
             malformed("a type that a client does not send");

@@ -36,7 +36,7 @@ int complain(int status, const std::string& message) {
 void add_options(CLI::App& app, Words& words) {
     auto& config = words.options.config;
     auto* const file = app.add_option("-c,--config", words.options.config_file,
-                                      "YAML file; SIGHUP reads it again. docs/mediator.md");
+                                      "YAML file; SIGHUP reads it again. docs/vgpu.md");
     app.add_flag("--check", words.check, "Only say what is wrong with the file")->needs(file);
     app.add_option("--name", words.options.name, "Of this mediator, for mimic mediator --name")
         ->capture_default_str();
@@ -109,7 +109,7 @@ Status read_words(Words& words) {
 int run(int argc, char** argv) {
     Words words;
     CLI::App app(
-        "Schedules the compute requests of many VMs onto backends.\ndocs/mediator.md says more.",
+        "Schedules the compute requests of many VMs onto backends.\ndocs/vgpu.md says more.",
         "mimic-mediator");
     app.set_version_flag("--version", std::string("mimic-mediator ") + kVersion);
     add_options(app, words);

@@ -3,7 +3,7 @@
 """examples/mediator/draw.py: what it reads out of simulations and samples, that its pictures are there and name the VMs,
 and what it says of input that is none.
 
-usage: draw_test.py SOURCE"""
+usage: draw_test.py SOURCE MIMIC"""
 import importlib.util
 import json
 import os
@@ -17,6 +17,7 @@ import xml.etree.ElementTree
 
 SOURCE = pathlib.Path(sys.argv[1]).resolve()
 DRAW = SOURCE / "examples/mediator/draw.py"
+MIMIC = pathlib.Path(sys.argv[2]).resolve()
 
 
 def plotting_python():
@@ -120,6 +121,14 @@ class Draw(unittest.TestCase):
         first = (self.path / "out.svg").read_bytes()
         self.run_draw(SIMULATION, "--title", "two rules")
         self.assertEqual(first, (self.path / "out.svg").read_bytes())
+
+    def test_draws_what_mimic_simulates(self):
+        done = subprocess.run([MIMIC, "mediator", "simulate", "--json", SOURCE / "examples/mediator/loads/depth-1-and-64.jsonl"],
+                              text=True, capture_output=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        drawn = self.run_draw(done.stdout)
+        self.assertEqual(drawn.returncode, 0, drawn.stderr)
+        self.check_pictures(["fair", "fifo", "strict", "urgency", "drm-fair", "VM 1", "VM 2"])
 
     def test_draws_samples(self):
         done = self.run_draw("\n".join(map(json.dumps, SAMPLES)) + "\n")

@@ -237,7 +237,7 @@ TEST(MediatorHostileFrames, EachWrongFieldOfAFrameEndsAndIsAFault) {
         });
     };
     add("magic", [](auto& f) { ++f.magic; });
-    for (const uint16_t type : std::initializer_list<uint16_t>{0, 2, 4, 7, 0xffff})
+    for (const uint16_t type : std::initializer_list<uint16_t>{0, 2, 4, 8, 0xffff})
         add("type", [&](auto& f) { f.type = type; });
     add("flags", [](auto& f) { f.flags = 8; });
     add("all flags", [](auto& f) { f.flags = 0xffff; });

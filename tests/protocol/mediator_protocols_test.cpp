@@ -107,6 +107,50 @@ TYPED_TEST(MediatorLegacy, TooFastIsBusyAndQuarantineIsQuarantined) {
     EXPECT_EQ(ask(), static_cast<uint32_t>(wire::Type::kQuarantined));
 }
 
+// SO_PEERCRED says who is at the other end, whatever the message says.
+Config for_another_user() {
+    Config config = with_vms({5});
+    config.uids = {::geteuid() + 1};
+    return config;
+}
+
+TYPED_TEST(MediatorLegacy, AnotherUserIsDenied) {
+    MediatorRig rig(for_another_user());
+    RawPeer peer(rig.framed());
+    const auto request = compute::make_request(VGPU_OP_NOP);
+    ASSERT_TRUE(peer.send_value(legacy_header<TypeParam>(wire::Type::kRequest, request.size())));
+    ASSERT_TRUE(peer.send(request));
+    ASSERT_TRUE(peer.receive_value<TypeParam>());
+    const auto response = peer.receive_value<vgpu_response>();
+    ASSERT_TRUE(response);
+    EXPECT_EQ(response->status, VGPU_ERROR_DENIED);
+    EXPECT_EQ(rig.counters().denied, 1U);
+}
+
+TEST(MediatorPacket, AnotherUserIsDenied) {
+    MediatorRig rig(for_another_user());
+    RawPeer peer(rig.of_vm(5));
+    ASSERT_TRUE(peer.send(packet_of(5, 1, compute::make_request(VGPU_OP_NOP))));
+    const auto got = receive_packet(peer);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->response.status, VGPU_ERROR_DENIED);
+    EXPECT_TRUE(peer.is_ended());
+    EXPECT_EQ(rig.counters().denied, 1U);
+}
+
+TEST(MediatorFrames, AnotherUserIsDenied) {
+    MediatorRig rig(for_another_user());
+    RawPeer peer(rig.framed());
+    const auto hello = greet(peer, 5, hello_of(0, 1 << 20));
+    ASSERT_TRUE(hello);
+    EXPECT_EQ(hello->status, VGPU_ERROR_DENIED);
+    EXPECT_EQ(hello->session, 0U);
+    EXPECT_FALSE(peer.take_descriptor());
+    EXPECT_TRUE(peer.is_ended());
+    EXPECT_EQ(rig.counters().denied, 1U);
+    EXPECT_EQ(rig.vm(5).connections, 0U);
+}
+
 TEST(MediatorFrames, HelloAgreesOnWhatBothCan) {
     MediatorRig rig;
     RawPeer peer(rig.framed());

@@ -292,7 +292,7 @@ def seed_tests(vm, mediator):
     bdfs = vm.shell("low", "for d in /sys/bus/pci/devices/*; do [ $(cat $d/device) = 0x1111 ] && [ $(cat $d/revision) = 0x02 ] && "
                            "echo ${d##*/}; done; true").split()
     equal("vGPUs of low", 3, len(bdfs))
-    old, without = bdfs[1:]
+    new, old, without = bdfs
     for bdf in (old, without):
         vm.shell("low", f"echo {bdf} >/sys/bus/pci/devices/{bdf}/driver/unbind")
         equal("PROTO_VERSION", "0x00010000", vm.shell("low", f"mock-accel-ctl peek {bdf} 0x20 32"))
@@ -303,11 +303,16 @@ def seed_tests(vm, mediator):
         equal("STATUS without a mediator", "0x00000003", vm.shell("low", f"mock-accel-ctl peek {bdf} 0x04 32"))
         equal("ERROR_CODE", "0x00000003", vm.shell("low", f"mock-accel-ctl peek {bdf} 0x14 32"))
     if mediator:
-        asks_by_registers(vm, old)
+        # A program that knows the seed's registers alone finds them on a device that has more, too.
+        vm.shell("low", f"echo {new} >/sys/bus/pci/devices/{new}/driver/unbind")
+        for bdf in (new, old):
+            asks_by_registers(vm, bdf)
+            done = vm.exec("low", "vgpu-test", "-d", bdf, "operations")
+            check(done.status == 0, f"vgpu-test operations of {bdf} by its registers: {done}")
     for bdf, tests in ((old, "identity" if mediator else "identity alone"), (without, "identity alone")):
         done = vm.exec("low", "vgpu-test", "-d", bdf, *tests.split())
         check(done.status == 0, f"vgpu-test of {bdf}: {done}")
-    for bdf in (old, without):  # in this order: names count up
+    for bdf in bdfs if mediator else (old, without):  # in this order: names count up
         vm.shell("low", f"echo {bdf} >/sys/bus/pci/drivers/vgpu-stub/bind")
 
 

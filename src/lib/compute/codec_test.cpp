@@ -126,7 +126,7 @@ TEST(Codec, EachFieldOfAFrameIsChecked) {
     EXPECT_EQ(bad([](Frame&) {}), Found::kMessage);
     EXPECT_EQ(bad([](Frame& f) { f.magic = 0; }), Found::kBad);
     EXPECT_EQ(bad([](Frame& f) { f.type = 0; }), Found::kBad);
-    EXPECT_EQ(bad([](Frame& f) { f.type = 7; }), Found::kBad);
+    EXPECT_EQ(bad([](Frame& f) { f.type = 8; }), Found::kBad);
     EXPECT_EQ(bad([](Frame& f) { f.flags = 8; }), Found::kBad);
     EXPECT_EQ(bad([](Frame& f) { f.length = 0; }), Found::kBad);
     EXPECT_EQ(bad([](Frame& f) { f.length = 4097; }), Found::kBad);

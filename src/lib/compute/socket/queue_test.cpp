@@ -168,6 +168,16 @@ TEST_P(EachProtocol, ADoneThatFailsMayDestroy) {
     EXPECT_TRUE(until([&] { return queue_ == nullptr; }));
 }
 
+TEST_P(EachProtocol, ARequestUnderWayWhenTheMediatorDiesHasItsCode) {
+    if (GetParam() == Protocol::kV3) return;  // it is sent again: v3_test.cpp
+    connect();
+    const size_t index = ask(pattern(16));
+    ASSERT_TRUE(asked(1));
+    mediator_.reset();
+    ASSERT_TRUE(has_ended(index));
+    EXPECT_EQ(ended_[index]->error, VGPU_ERROR_MEDIATOR_UNAVAILABLE);
+}
+
 TEST_P(EachProtocol, RubbishEndsTheConnectionOnly) {
     connect();
     ask(pattern(16));

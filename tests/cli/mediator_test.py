@@ -22,6 +22,7 @@ mediator:
   socket: {folder}/m.sock
   vm_sockets: {folder}/vm-<vm_id>.sock
   audit_log: {folder}/audit.log
+  session_patience: 120s
 pools:
   - id: A
     backends: [{{kind: cpu, threads: {threads}}}]
@@ -128,7 +129,7 @@ class Mediator(unittest.TestCase):
 
     def test_shares_follow_weights_and_change_with_them(self):
         self.start()
-        self.load("--vm", "1,depth=8,job=spin:1ms", "--vm", "2,depth=8,job=spin:1ms")
+        self.load("--vm", "1,depth=128,job=spin:1ms", "--vm", "2,depth=128,job=spin:1ms")
         self.wait(lambda: all(vm["counters"]["done"] > 5 for vm in self.ask("vms")["vms"]))
         self.assertAlmostEqual(self.share_of_first(), 0.75, delta=0.1)
         self.assertIn("900", self.mimic("set-weight", 2, 900))
@@ -170,38 +171,38 @@ class Mediator(unittest.TestCase):
 
     def test_reload_under_load_loses_nothing(self):
         mediator = self.start()
-        load = self.load("--vm", "1,depth=16,job=spin:1ms", "--vm", "2,depth=16,job=sum", "--requests", "1500")
-        rounds = 0
-        while load.poll() is None and rounds < 8:
+        load = self.load("--vm", "1,depth=16,job=spin:1ms", "--vm", "2,depth=16,job=sum")
+        for rounds in range(8):
             self.write(weight=100 + rounds, more=POOL_B if rounds % 2 else "")
             if rounds % 4 < 2:
                 self.mimic("reload")
             else:
                 mediator.send_signal(signal.SIGHUP)
             self.wait(lambda: self.vm(1)["weight"] == 100 + rounds)
-            rounds += 1
-        self.assertGreater(rounds, 2)
+        load.send_signal(signal.SIGTERM)
         for vm in self.result(load).values():
-            self.assertEqual((vm["done"], vm["failed"]), (1500, {}))
+            self.assertEqual((vm["done"] > 0, vm["failed"]), (True, {}))
         # One that is wrong is refused with all its mistakes, and nothing changes.
         self.write(weight=0, threads=0)
         report = self.mimic("reload", status=1)
-        self.assertIn("m.yaml:8:37: threads is '0'", report)
+        self.assertIn("m.yaml:9:37: threads is '0'", report)
         self.assertIn("weight is '0'", report)
         mediator.send_signal(signal.SIGHUP)
         self.wait(lambda: "reload-failed" in (self.folder / "audit.log").read_text())
-        self.assertEqual(self.vm(1)["weight"], 100 + rounds - 1)
+        self.assertEqual(self.vm(1)["weight"], 100 + rounds)
 
     def test_restart_under_load_loses_nothing(self):
         for number in (signal.SIGKILL, signal.SIGINT):
             mediator = self.start()
-            load = self.load("--vm", "1,depth=16,job=spin:1ms", "--vm", "2,depth=16,job=sum", "--requests", "400")
+            load = self.load("--vm", "1,depth=16,job=spin:1ms", "--vm", "2,depth=16,job=sum", "--requests", "3000",
+                             "--connect-within", "60s")
             self.wait(lambda: self.vm(1)["counters"]["done"] > 20)
             mediator.send_signal(number)
             mediator.wait(DEADLINE)
             restarted = self.start()
             for vm in self.result(load).values():
-                self.assertEqual((vm["done"], vm["failed"]), (400, {}), number)
+                self.assertEqual((vm["done"], vm["failed"]), (3000, {}), number)
+                self.assertGreater(vm["connections"], 1, "the load had ended before the restart")
             restarted.terminate()
             self.assertEqual(restarted.wait(DEADLINE), 0)
 
@@ -277,7 +278,7 @@ class Mediator(unittest.TestCase):
         done = subprocess.run([BIN / "mimic-mediator", "--config", self.config], env=self.environment, text=True,
                               timeout=DEADLINE, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         self.assertEqual(done.returncode, 2)
-        self.assertIn("m.yaml:11:21: weight is 'much'; expected a number, 1 to 10000\n", done.stderr)
+        self.assertIn("m.yaml:12:21: weight is 'much'; expected a number, 1 to 10000\n", done.stderr)
 
 
 if __name__ == "__main__":

@@ -226,8 +226,10 @@ TEST(MediatorKilled, WhatWasAcknowledgedSurvivesAndTheRestIsDoneAtMostOnce) {
             ++added;
         }
         loop->run_once(10ms);
-        if (kills < kKills && counting.answered() > kRequests / (kKills + 1) * (kills + 1)) {
-            ASSERT_GT(counting.queue().in_flight() + adding.queue().in_flight(), 0U);
+        // A turn may have taken all that was in flight: then the next one has more.
+        const bool at_work = counting.queue().in_flight() + adding.queue().in_flight() > 0;
+        if (at_work && kills < kKills &&
+            counting.answered() > kRequests / (kKills + 1) * (kills + 1)) {
             program.kill(SIGKILL);
             program.start();
             ++kills;

@@ -184,7 +184,8 @@ protected:
 
     LocalAgent local_;
     FakeGuestAgent fake_;
-    GuestAgent agent_{fake_.take_client()};
+    // No doubt while a busy machine carries large input: this fake knows no sync.
+    GuestAgent agent_{fake_.take_client(), std::chrono::seconds(120)};
     std::string folder_;
 };
 

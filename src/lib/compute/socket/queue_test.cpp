@@ -77,7 +77,7 @@ TEST_P(EachProtocol, SilenceIsATimeoutAndTheNextIsAnswered) {
 }
 
 TEST_P(EachProtocol, LateAnswersAreDropped) {
-    options_.answer_timeout = std::chrono::milliseconds(30);
+    options_.answer_timeout = std::chrono::milliseconds(500);  // by then the request has left
     connect();
     ask(pattern(16));
     ASSERT_TRUE(all_ended());

@@ -120,7 +120,13 @@ void AuditLog::put(std::string line) {
 }
 
 void AuditLog::rotate() {
-    if (std::rename(path_.c_str(), (path_ + ".1").c_str()) != 0) return;
+    if (std::rename(path_.c_str(), (path_ + ".1").c_str()) != 0) {
+        const int error = errno;
+        if (uint64_t more = 0; rename_log_.allow(SteadyClock().now(), more))
+            MIMIC_LOG("mediator", kWarn, "The audit log grows on: {}: {}", path_,
+                      std::generic_category().message(error));
+        return;
+    }
     auto fd = open_file(path_);
     if (!fd) {  // the old one goes on; it has another name now
         MIMIC_LOG("mediator", kWarn, "The audit log stays in its old file: {}",

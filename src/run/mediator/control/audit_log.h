@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "mediator/engine/engine.h"
@@ -57,6 +58,7 @@ private:
     std::condition_variable changed_;
     std::deque<std::string> waiting_;
     Counters counters_;
+    log::RateLimit rename_log_;  // of the thread that writes
     bool stopping_ = false;
 
     std::mutex file_mutex_;  // these three; never taken while mutex_ is held

@@ -144,17 +144,24 @@ void Daemon::run() {
     tell({"ended", std::nullopt, ""});
 }
 
+// Nobody is left to tell who asked: it is in the log.
+static void keep(const char* what, const Status& done) {
+    if (!done)
+        MIMIC_LOG("mediator", kError, "{} could not be opened again: {}", what,
+                  done.error().message());
+}
+
 // All or nothing: what can fail comes first, and is taken back.
 Status Daemon::apply(const Config& given) {
     const Config before = engine_->config();
     MIMIC_TRY(audit_->reopen(given.audit_log));
     if (auto done = server_->reload(server_options(given)); !done) {
-        (void)audit_->reopen(before.audit_log);
+        keep("the audit log", audit_->reopen(before.audit_log));
         return done;
     }
     if (auto done = engine_->reload(given); !done) {
-        (void)server_->reload(server_options(before));
-        (void)audit_->reopen(before.audit_log);
+        keep("the sockets", server_->reload(server_options(before)));
+        keep("the audit log", audit_->reopen(before.audit_log));
         return done;
     }
     return {};
@@ -205,7 +212,8 @@ void Daemon::on_signal(int number) {
     if (number == SIGINT) return loop_->stop();
     if (number == SIGTERM) return loop_->post([this] { end_softly(); });
     if (options_.config_file.empty())
-        return loop_->post([this] { (void)audit_->reopen(engine_->config().audit_log); });
+        return loop_->post(
+            [this] { keep("the audit log", audit_->reopen(engine_->config().audit_log)); });
     loop_->post([this, config = read_config()] { reload_on_signal(config); });
 }
 

@@ -55,6 +55,7 @@ public:
         socket.path = options.path;
         socket.protocol = options.protocol;
         socket.shared_bytes = 0;  // all that is asked here is short
+        socket.resume_patience = options.connect_within;
         MIMIC_ASSIGN_OR_RETURN(queue_, compute::make_socket_queue(socket, loop_));
         return {};
     }

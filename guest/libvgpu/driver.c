@@ -16,9 +16,22 @@ static int control(struct vgpu *vgpu, unsigned long request, void *argument)
 
 int vgpu_open_driver(struct vgpu *vgpu, const char *path)
 {
+	struct vgpu_info info;
+	int ret;
+
 	vgpu->way = &vgpu_driver_way;
 	vgpu->fd = vgpu->system->open(path, O_RDWR | O_CLOEXEC);
-	return vgpu->fd < 0 ? -errno : 0;
+	if (vgpu->fd < 0)
+		return -errno;
+	ret = vgpu_get_info(vgpu, &info);
+	/* Another kind of node may know the ioctl. */
+	if (!ret && info.max_bytes < VGPU_BUFFER_SIZE)
+		ret = -ENXIO;
+	if (ret)
+		vgpu->way->cleanup(vgpu);
+	else
+		vgpu->max_bytes = info.max_bytes;
+	return ret;
 }
 
 static void driver_cleanup(struct vgpu *vgpu)
@@ -115,7 +128,7 @@ static int driver_read(struct vgpu *vgpu, void *response, size_t room,
 	if (completion->response_bytes)
 		memcpy(response, vgpu->response, completion->response_bytes);
 	*bytes = completion->response_bytes;
-	return (int)completion->status;
+	return vgpu_device_error(completion->status);
 }
 
 /* When the answer comes, the driver drops it. */

@@ -20,6 +20,7 @@ struct vgpu_system {
 	void (*write32)(volatile void *address, uint32_t value);
 	uint64_t (*now_ns)(void);
 	void (*sleep_us)(uint32_t us);
+	const char *dev; /* the folder of nodes */
 };
 
 /* What is used from the next vgpu_init() on. */
@@ -46,6 +47,7 @@ struct vgpu {
 	const struct vgpu_system *system;
 	const struct vgpu_way *way;
 	int fd;
+	uint32_t max_bytes; /* of a request, and of a response */
 	uint32_t timeout_ms; /* of operations */
 	bool sent; /* a request is on its way */
 	/* The driver. */
@@ -60,6 +62,9 @@ struct vgpu {
 	uint8_t *scratch;
 	size_t scratch_bytes; /* of each half */
 };
+
+/* What a function returns of an error by the device; it may say anything. */
+int vgpu_device_error(uint32_t error);
 
 /* Opens what @path names; 0 or a negative errno. */
 int vgpu_open_driver(struct vgpu *vgpu, const char *path);

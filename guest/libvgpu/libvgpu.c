@@ -65,6 +65,7 @@ static const struct vgpu_system real_system = {
 	.write32 = system_write32,
 	.now_ns = system_now_ns,
 	.sleep_us = system_sleep_us,
+	.dev = "/dev",
 };
 
 const struct vgpu_system *vgpu_system = &real_system;
@@ -136,17 +137,51 @@ static int open_named(struct vgpu *vgpu, const char *name)
 		snprintf(path, sizeof(path), SYSFS "/%.64s/resource0", name);
 		return vgpu_open_registers(vgpu, path);
 	}
-	snprintf(path, sizeof(path), "/dev/%.64s", name);
+	snprintf(path, sizeof(path), "%.200s/%.64s", vgpu->system->dev, name);
 	return vgpu_open_driver(vgpu, path);
+}
+
+/* The number of a node vgpuN; -1: it is none. VFs of one, vgpuN_vfM, are not. */
+static long node_number(const char *name)
+{
+	static const char prefix[] = "vgpu";
+	const char *digits = name + sizeof(prefix) - 1;
+
+	if (strncmp(name, prefix, sizeof(prefix) - 1) ||
+	    !digits[0] || strlen(digits) > 9 ||
+	    strspn(digits, "0123456789") != strlen(digits))
+		return -1;
+	return strtol(digits, NULL, 10);
+}
+
+/* The lowest number of a node; -1: there is none. */
+static long first_node(const char *folder)
+{
+	const struct dirent *entry;
+	long number, first = -1;
+	DIR *dir = opendir(folder);
+
+	if (!dir)
+		return -1;
+	while ((entry = readdir(dir))) {
+		number = node_number(entry->d_name);
+		if (number >= 0 && (first < 0 || number < first))
+			first = number;
+	}
+	closedir(dir);
+	return first;
 }
 
 static int open_first(struct vgpu *vgpu)
 {
+	const long number = first_node(vgpu->system->dev);
 	char path[300];
-	int ret = vgpu_open_driver(vgpu, "/dev/vgpu0");
 
-	if (ret != -ENOENT)
-		return ret;
+	if (number >= 0) {
+		snprintf(path, sizeof(path), "%.200s/vgpu%ld",
+			 vgpu->system->dev, number);
+		return vgpu_open_driver(vgpu, path);
+	}
 	return first_function(path, sizeof(path)) ?
 		       vgpu_open_registers(vgpu, path) :
 		       -ENODEV;
@@ -221,6 +256,11 @@ int vgpu_execute(struct vgpu *vgpu, const void *request, size_t bytes,
 		return vgpu_read(vgpu, response, room, response_bytes);
 	vgpu->way->give_up(vgpu);
 	return ret ? ret : -ETIMEDOUT;
+}
+
+int vgpu_device_error(uint32_t error)
+{
+	return error <= INT32_MAX ? (int)error : -EIO;
 }
 
 int vgpu_fd(const struct vgpu *vgpu)

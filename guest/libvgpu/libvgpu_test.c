@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -42,6 +43,13 @@ struct fake {
 	bool gone;
 	uint64_t now_ns;
 	int open_count;
+	int constant_reads; /* of registers that say what is constant */
+	/* The driver in front of it. */
+	char node[64]; /* that there is; "": none */
+	char opened[64]; /* that was asked for last */
+	uint32_t max_bytes;
+	int info_calls;
+	struct vgpu_submit submit;
 };
 
 static struct fake fake;
@@ -71,6 +79,8 @@ static uint32_t mmio_read(struct fake *s, uint32_t addr)
 		memcpy(&word, s->response_buffer + addr - 0x440, 4);
 		return word;
 	}
+	s->constant_reads += (addr >= 0x008 && addr <= 0x010) ||
+			     addr == 0x020 || addr == 0x024;
 	switch (addr) {
 	case 0x004:
 		if (s->status_reg == 1 && s->busy_reads > 0 &&
@@ -143,7 +153,8 @@ static void fake_write32(volatile void *address, uint32_t value)
 static int fake_open(const char *path, int flags)
 {
 	(void)flags;
-	if (!strstr(path, "resource0")) {
+	snprintf(fake.opened, sizeof(fake.opened), "%s", path);
+	if (!strstr(path, "resource0") && strcmp(path, fake.node) != 0) {
 		errno = ENOENT;
 		return -1;
 	}
@@ -158,13 +169,37 @@ static int fake_close(int fd)
 	return 0;
 }
 
+/* The driver: every request is a NOP, and its answer is there at once. */
 static int fake_ioctl(int fd, unsigned long request, void *argument)
 {
-	(void)fd;
-	(void)request;
-	(void)argument;
-	errno = ENOTTY;
-	return -1;
+	const struct vgpu_response response = { .version = VGPU_PROTOCOL_VERSION };
+	struct vgpu_info *info = argument;
+	struct vgpu_wait *wait = argument;
+	struct vgpu_completion *completion;
+
+	CHECK(fd == 1000);
+	switch (request) {
+	case VGPU_IOC_INFO:
+		fake.info_calls++;
+		info->max_bytes = fake.max_bytes;
+		return 0;
+	case VGPU_IOC_SUBMIT:
+		fake.submit = *(struct vgpu_submit *)argument;
+		return 0;
+	case VGPU_IOC_WAIT:
+		memcpy((void *)(uintptr_t)fake.submit.response, &response,
+		       sizeof(response));
+		completion = (void *)(uintptr_t)wait->completions;
+		*completion = (struct vgpu_completion){
+			.status = fake.error_code,
+			.response_bytes = sizeof(response),
+		};
+		wait->reaped = 1;
+		return 0;
+	default:
+		errno = ENOTTY;
+		return -1;
+	}
 }
 
 static void *fake_mmap(size_t size, int fd, off_t offset)
@@ -199,6 +234,7 @@ static const struct vgpu_system fake_system = {
 	.write32 = fake_write32,
 	.now_ns = fake_now_ns,
 	.sleep_us = fake_sleep_us,
+	.dev = "/nowhere",
 };
 
 /* --- Mediators --------------------------------------------------------------- */
@@ -274,6 +310,13 @@ static void says_too_much(struct fake *s)
 {
 	s->response_len = 5000;
 	s->status_reg = 0x02;
+}
+
+/* An error that would look like an errno of ours. */
+static void rejects_with_errno(struct fake *s)
+{
+	s->error_code = (uint32_t)-EAGAIN;
+	s->status_reg = 0x03;
 }
 
 static void says_nonsense(struct fake *s)
@@ -361,6 +404,108 @@ static void test_operations(void)
 	close_fake(vgpu);
 }
 
+/* What is constant is asked for once, not with each operation. */
+static void test_constants(void)
+{
+	struct vgpu *vgpu = open_fake(mediator);
+	const int reads = fake.constant_reads;
+	uint8_t data[100] = { 0 };
+
+	fake.busy_reads = 1;
+	CHECK(vgpu_nop(vgpu) == 0);
+	fake.busy_reads = 1;
+	CHECK(vgpu_write_memory(vgpu, 5, 0, data, sizeof(data)) == 0);
+	fake.busy_reads = 1;
+	CHECK(vgpu_read_memory(vgpu, 5, 0, data, sizeof(data)) == 0);
+	CHECK(fake.constant_reads == reads);
+	close_fake(vgpu);
+}
+
+static void test_driver(void)
+{
+	struct vgpu *vgpu;
+
+	vgpu_system = &fake_system;
+	memset(&fake, 0, sizeof(fake));
+	strcpy(fake.node, "/nowhere/vgpu3");
+	/* Less than any device takes: something else has this ioctl. */
+	fake.max_bytes = VGPU_BUFFER_SIZE - 1;
+	CHECK(vgpu_init("vgpu3", &vgpu) == -ENXIO);
+	CHECK(fake.open_count == 0);
+	fake.max_bytes = VGPU_MAX_MESSAGE;
+	fake.info_calls = 0;
+	CHECK(vgpu_init("vgpu3", &vgpu) == 0 && vgpu_fd(vgpu) == 1000);
+	CHECK(vgpu_nop(vgpu) == 0);
+	CHECK(vgpu_nop(vgpu) == 0);
+	CHECK(fake.info_calls == 1);
+	fake.error_code = VGPU_ERROR_QUARANTINED;
+	CHECK(vgpu_nop(vgpu) == VGPU_ERROR_QUARANTINED);
+	/* It would look like an errno of ours. */
+	fake.error_code = (uint32_t)-EAGAIN;
+	CHECK(vgpu_nop(vgpu) == -EIO);
+	close_fake(vgpu);
+}
+
+/* A file in the folder of nodes. */
+static void make_node(const char *folder, const char *name)
+{
+	char path[100];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "we");
+	CHECK(file && !fclose(file));
+}
+
+static void remove_node(const char *folder, const char *name)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	CHECK(!remove(path));
+}
+
+static void test_first(void)
+{
+	/* In the order in which they go; none of the last is a node. */
+	static const char *const names[] = { "vgpu1", "vgpu9", "vgpu10" };
+	static const char *const others[] = { "vgpu", "vgpu0_vf0", "vgpu0x",
+					      "gpu0", "vgpu-1",
+					      "vgpu99999999999999999999" };
+	char folder[] = "/tmp/libvgpu_test.XXXXXX";
+	struct vgpu_system system = fake_system;
+	struct vgpu *vgpu;
+	size_t i;
+
+	CHECK(mkdtemp(folder));
+	system.dev = folder;
+	vgpu_system = &system;
+	memset(&fake, 0, sizeof(fake));
+	fake.max_bytes = VGPU_MAX_MESSAGE;
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		make_node(folder, others[i]);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		make_node(folder, names[i]);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(fake.node, sizeof(fake.node), "%s/%s", folder,
+			 names[i]);
+		CHECK(vgpu_init(NULL, &vgpu) == 0);
+		CHECK(!strcmp(fake.opened, fake.node));
+		close_fake(vgpu);
+		/* Registers are not used beside a driver. */
+		fake.node[0] = 0;
+		CHECK(vgpu_init(NULL, &vgpu) == -ENOENT);
+		CHECK(!strstr(fake.opened, "resource0"));
+		remove_node(folder, names[i]);
+	}
+	/* No node, and no function on the machine of the test. */
+	CHECK(vgpu_init(NULL, &vgpu) == -ENODEV);
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		remove_node(folder, others[i]);
+	CHECK(!rmdir(folder));
+	vgpu_system = &fake_system;
+}
+
 static void test_timeout(void)
 {
 	struct vgpu *vgpu = open_fake(mediator);
@@ -392,6 +537,9 @@ static void test_bad_devices(void)
 	size_t bytes;
 
 	CHECK(vgpu_nop(vgpu) == VGPU_ERROR_QUARANTINED);
+	close_fake(vgpu);
+	vgpu = open_fake(rejects_with_errno);
+	CHECK(vgpu_nop(vgpu) == -EIO);
 	close_fake(vgpu);
 	vgpu = open_fake(says_too_much);
 	CHECK(vgpu_nop(vgpu) == -EIO);
@@ -529,6 +677,9 @@ int main(void)
 	test_open();
 	test_without_mediator();
 	test_operations();
+	test_constants();
+	test_driver();
+	test_first();
 	test_timeout();
 	test_bad_devices();
 	test_parse();

@@ -40,15 +40,11 @@ static int scratch(struct vgpu *vgpu, size_t bytes)
 static int begin(struct vgpu *vgpu, struct vgpu_message *message,
 		 uint32_t opcode, size_t bytes)
 {
-	struct vgpu_info info;
-	size_t room;
-	int ret = vgpu_get_info(vgpu, &info);
+	size_t room = bytes + HEAD_BYTES + VGPU_BUFFER_SIZE;
+	int ret;
 
-	if (ret)
-		return ret;
-	room = bytes + HEAD_BYTES + VGPU_BUFFER_SIZE;
-	if (room > info.max_bytes)
-		room = info.max_bytes;
+	if (room > vgpu->max_bytes)
+		room = vgpu->max_bytes;
 	ret = scratch(vgpu, room);
 	if (!ret)
 		vgpu_message_begin(message, vgpu->scratch, room, opcode);
@@ -71,7 +67,7 @@ static int ask(struct vgpu *vgpu, const struct vgpu_message *message,
 			   vgpu->timeout_ms ? (int)vgpu->timeout_ms : -1);
 	if (!ret)
 		ret = vgpu_parse(response, bytes, answer);
-	return ret ? ret : (int)answer->status;
+	return ret ? ret : vgpu_device_error(answer->status);
 }
 
 /* The same, of a request that must have so many results. */
@@ -206,19 +202,11 @@ int vgpu_fill_memory(struct vgpu *vgpu, uint64_t handle, uint64_t offset,
 }
 
 /* How much of a larger transfer goes with one request. */
-static int chunk_bytes(struct vgpu *vgpu, size_t *bytes)
+static size_t chunk_bytes(const struct vgpu *vgpu)
 {
-	struct vgpu_info info;
-	const int ret = vgpu_get_info(vgpu, &info);
+	const size_t bytes = vgpu->max_bytes - HEAD_BYTES;
 
-	if (ret)
-		return ret;
-	if (info.max_bytes <= HEAD_BYTES)
-		return -EMSGSIZE;
-	*bytes = info.max_bytes - HEAD_BYTES;
-	if (*bytes > CHUNK_BYTES)
-		*bytes = CHUNK_BYTES;
-	return 0;
+	return bytes < CHUNK_BYTES ? bytes : CHUNK_BYTES;
 }
 
 static int write_part(struct vgpu *vgpu, uint64_t handle, uint64_t offset,
@@ -260,8 +248,9 @@ static int read_part(struct vgpu *vgpu, uint64_t handle, uint64_t offset,
 int vgpu_write_memory(struct vgpu *vgpu, uint64_t handle, uint64_t offset,
 		      const void *data, size_t bytes)
 {
-	size_t most, done, part;
-	int ret = chunk_bytes(vgpu, &most);
+	const size_t most = chunk_bytes(vgpu);
+	size_t done, part;
+	int ret = 0;
 
 	for (done = 0; !ret && done < bytes; done += part) {
 		part = bytes - done < most ? bytes - done : most;
@@ -274,8 +263,9 @@ int vgpu_write_memory(struct vgpu *vgpu, uint64_t handle, uint64_t offset,
 int vgpu_read_memory(struct vgpu *vgpu, uint64_t handle, uint64_t offset,
 		     void *data, size_t bytes)
 {
-	size_t most, done, part;
-	int ret = chunk_bytes(vgpu, &most);
+	const size_t most = chunk_bytes(vgpu);
+	size_t done, part;
+	int ret = 0;
 
 	for (done = 0; !ret && done < bytes; done += part) {
 		part = bytes - done < most ? bytes - done : most;

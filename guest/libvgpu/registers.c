@@ -59,6 +59,7 @@ int vgpu_open_registers(struct vgpu *vgpu, const char *path)
 		return ret;
 	}
 	vgpu->regs = mapped;
+	vgpu->max_bytes = VGPU_BUFFER_SIZE;
 	ret = check_version(vgpu);
 	if (ret)
 		vgpu->way->cleanup(vgpu);
@@ -82,7 +83,7 @@ static int register_get_info(struct vgpu *vgpu, struct vgpu_info *info)
 	info->priority = get(vgpu, VGPU_STUB_PRIORITY);
 	info->mode = VGPU_MODE_REGISTERS;
 	info->max_in_flight = 1;
-	info->max_bytes = VGPU_BUFFER_SIZE;
+	info->max_bytes = vgpu->max_bytes;
 	info->response_bytes = VGPU_BUFFER_SIZE;
 	return 0;
 }
@@ -159,7 +160,7 @@ static int register_read(struct vgpu *vgpu, void *response, size_t room,
 		const uint32_t error = get(vgpu, VGPU_STUB_ERROR_CODE);
 
 		vgpu->sent = false;
-		return error ? (int)error : -EIO;
+		return error ? vgpu_device_error(error) : -EIO;
 	}
 	if (status != STATUS_DONE)
 		return -EAGAIN;

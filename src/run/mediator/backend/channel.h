@@ -26,7 +26,7 @@
 namespace mimic::mediator::backend {
 
 /// Of both ends; another one is not spoken to. Changes with every change of this file's structures.
-inline constexpr uint32_t kChannelMagic = 0x4d424b02;  // "MBK", 2
+inline constexpr uint32_t kChannelMagic = 0x4d424b03;  // "MBK", 3
 
 enum class MessageKind : uint32_t {
     // From the mediator.
@@ -73,6 +73,8 @@ struct MailedJob {
     uint32_t weight = 0;
     uint32_t priority = 0;
     uint32_t queue_depth = 0;
+    uint32_t after = 0;  // not before so many kRelease have been carried out: its VM had the last
+    uint32_t reserved = 0;
 };
 
 struct MailedOutcome {
@@ -95,6 +97,7 @@ struct Mailbox {
     // Written by the process.
     alignas(64) std::atomic<uint32_t> completed;
     std::atomic<uint32_t> sleeping;
+    std::atomic<uint32_t> released;  // futex; counts the kRelease that were carried out
     alignas(64) MailedOutcome outcome;
 };
 static_assert(std::atomic<uint32_t>::is_always_lock_free);

@@ -49,6 +49,14 @@ void JobThread::attach(std::unique_ptr<Attachment> attachment) {
     futex_wake(before->box.head().doorbell);
 }
 
+void JobThread::count_release() {
+    const std::lock_guard lock(mutex_);
+    if (!next_) return;
+    std::atomic<uint32_t>& released = next_->box.head().released;
+    released.fetch_add(1);
+    futex_wake(released);
+}
+
 bool JobThread::is_stuck(bool mediator) {
     const std::lock_guard lock(mutex_);
     if (!running_) return false;
@@ -102,7 +110,7 @@ void JobThread::serve(const Attached& attachment, uint64_t round) {
     uint32_t seen = 0;
     while (wait_for_job(box, seen, round)) {
         seen = box.submitted.load(std::memory_order_acquire);
-        carry_out(*attachment, seen);
+        carry_out(*attachment, seen, round);
     }
 }
 
@@ -126,7 +134,17 @@ bool JobThread::wait_for_job(Mailbox& box, uint32_t seen, uint64_t round) {
     }
 }
 
-void JobThread::carry_out(Attachment& attachment, uint32_t sequence) {
+// Messages and jobs come on ways of their own. False: the job is not to be carried out any more.
+bool JobThread::wait_for_release(const Mailbox& box, uint32_t count, uint64_t round) const {
+    for (;;) {
+        const uint32_t released = box.released.load();
+        if (static_cast<int32_t>(released - count) >= 0) return true;
+        if (stop_.requested() || round_.load() != round) return false;
+        futex_wait(box.released, released, std::chrono::milliseconds(50));
+    }
+}
+
+void JobThread::carry_out(Attachment& attachment, uint32_t sequence, uint64_t round) {
     Mailbox& box = attachment.box.head();
     const MailedJob job = box.job;
     const auto begin = steady_now();
@@ -141,8 +159,11 @@ void JobThread::carry_out(Attachment& attachment, uint32_t sequence) {
                       job.memory_limit,      job.weight,
                       job.priority,          job.queue_depth};
     const size_t length = std::min<size_t>(job.request_length, VGPU_MAX_MESSAGE);
-    const vgpu_error error = operations_.carry_out(order, {attachment.box.request(), length},
-                                                   response_, stop_);
+    vgpu_error error = VGPU_ERROR_CANCELLED;
+    response_.clear();
+    if (wait_for_release(box, job.after, round)) {
+        error = operations_.carry_out(order, {attachment.box.request(), length}, response_, stop_);
+    }
     {
         const std::lock_guard lock(mutex_);
         running_ = false;

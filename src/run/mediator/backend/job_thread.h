@@ -36,6 +36,9 @@ public:
     /// Jobs come from there, once the one that runs has ended. nullptr: none come.
     void attach(std::unique_ptr<Attachment> attachment);
 
+    /// A kRelease of the mediator that is attached was carried out.
+    void count_release();
+
     /// What to do about a job that goes on for longer than its timeout: it is told to end, and true
     /// says that it does not listen. `mediator`: there is one, which does the same and is first.
     bool is_stuck(bool mediator);
@@ -50,7 +53,8 @@ private:
     Attached wait_for_attachment(uint64_t& round);
     void serve(const Attached& attachment, uint64_t round);
     bool wait_for_job(Mailbox& box, uint32_t seen, uint64_t round);
-    void carry_out(Attachment& attachment, uint32_t sequence);
+    void carry_out(Attachment& attachment, uint32_t sequence, uint64_t round);
+    bool wait_for_release(const Mailbox& box, uint32_t count, uint64_t round) const;
     static bool tell(const Attachment& attachment, const Message& message);
     void introduce(const Attachment& attachment);
 

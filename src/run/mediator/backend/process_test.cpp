@@ -256,6 +256,24 @@ TEST_F(ProcessTest, ReleaseFreesWhileAnotherRuns) {
     EXPECT_EQ(read(handle, 1, other).response.status(), VGPU_ERROR_HANDLE);
 }
 
+// Its message is behind many others, and the job is not.
+TEST_F(ProcessTest, AJobBehindAReleaseFindsNothing) {
+    config_.memory_bytes = 4096;
+    make_ready();
+    const Owner owner{2, 20};
+    for (int round = 0; round < 20; ++round) {
+        const uint64_t handle = memory_with(std::vector<uint8_t>(4096, 1), owner);
+        for (uint32_t other = 0; other < 500; ++other) backend_->release({3, other});
+        backend_->release(owner);
+        EXPECT_EQ(read(handle, 1, owner).response.status(), VGPU_ERROR_HANDLE);
+        // Nor is it in the way of the next session's.
+        const Owner next{2, 21};
+        const uint64_t again = memory_with(std::vector<uint8_t>(4096, 2), next);
+        EXPECT_NE(again, 0u);
+        backend_->release(next);
+    }
+}
+
 TEST_F(ProcessTest, GoesWithoutAMediator) {
     patience_ = std::chrono::milliseconds(300);
     make_ready();

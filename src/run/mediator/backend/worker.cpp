@@ -104,6 +104,7 @@ private:
                 return attach(descriptors);
             case MessageKind::kRelease:
                 operations_.owners().release(message.owner());
+                jobs_.count_release();
                 return true;
             case MessageKind::kAcknowledge:
                 if (const auto owner = operations_.owners().find(message.owner())) {

@@ -44,6 +44,7 @@ void WorkerProcess::start(const Job& job, Duration timeout, Done done) {
     mailed.weight = job.weight;
     mailed.priority = job.priority;
     mailed.queue_depth = job.queue_depth;
+    mailed.after = release_before(job.owner.vm);
     job_ = std::move(running);
     Mailbox& box = box_.head();
     box.job = mailed;
@@ -56,6 +57,14 @@ void WorkerProcess::start(const Job& job, Duration timeout, Done done) {
     if (box.sleeping.load() != 0) futex_wake(box.doorbell);
     watch_deadline();
     foresee(job.owner);
+}
+
+// What a VM had is gone before its next job begins: the job must not see it, nor have less room.
+uint32_t WorkerProcess::release_before(VmId vm) {
+    const uint32_t carried_out = box_.head().released.load();
+    if (carried_out == releases_) releasing_.clear();
+    const auto last = releasing_.find(vm);
+    return last == releasing_.end() ? carried_out : last->second;
 }
 
 // Waking the loop's thread is most of what a job of 1 ms costs more than itself. Jobs of a VM are
@@ -203,6 +212,7 @@ void WorkerProcess::release(const Owner& owner) {
     }
     acknowledged_.erase(owner);
     if (job_ && job_->owner == owner) job_->released = true;
+    if (socket_) releasing_[owner.vm] = ++releases_;
     Message message;
     message.kind = MessageKind::kRelease;
     message.set_owner(owner);

@@ -236,6 +236,8 @@ void WorkerProcess::gone(const std::string& why) {
     event_.reset();
     deadline_timer_.cancel();
     waiting_.clear();
+    releasing_.clear();
+    releases_ = 0;
     acknowledged_.clear();
     owners_.clear();
     memory_used_ = 0;

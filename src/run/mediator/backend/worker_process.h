@@ -94,6 +94,7 @@ private:
     void changed();
 
     // Jobs.
+    uint32_t release_before(VmId vm);
     bool take_completion();
     vgpu_error settle(uint32_t error) const;
     void finish(vgpu_error error, std::span<const std::byte> response, Duration took);
@@ -145,6 +146,8 @@ private:
     uint32_t strange_ = 0;  // wakes without a reason
 
     std::map<Owner, uint64_t> acknowledged_;  // not sent yet
+    uint32_t releases_ = 0;                   // that were said to this process
+    std::map<VmId, uint32_t> releasing_;      // the last of a VM, while it may be under way
     std::vector<Message> waiting_;            // for the socket
     Watch socket_watch_{*this, &WorkerProcess::on_socket};
     Watch event_watch_{*this, &WorkerProcess::on_event};

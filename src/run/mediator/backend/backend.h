@@ -76,6 +76,9 @@ public:
 
     virtual bool ready() const = 0;
     virtual bool busy() const = 0;
+    /// Its process was found again and ends the job of an earlier mediator, which may take as long
+    /// as that job's timeout; ready() follows.
+    virtual bool attaching() const { return false; }
     /// Only when ready and not busy. `done` runs once, in a later turn, the backend being ready for
     /// the next by then. A job that lasts longer than `timeout` is told to end, and its process is
     /// killed if it has not done so kGrace later: it never goes on behind its TIMEOUT.

@@ -63,6 +63,12 @@ bool PerVmBackend::ready() const {
     return any;
 }
 
+bool PerVmBackend::attaching() const {
+    return std::any_of(slots_.begin(), slots_.end(), [](const auto& each) {
+        return each.second.found && !each.second.known && each.second.process->attaching();
+    });
+}
+
 // A process became ready, or has gone. Not the place to destroy one: it calls.
 void PerVmBackend::slot_changed(uint32_t number) {
     const auto weak = weak_.ptr();

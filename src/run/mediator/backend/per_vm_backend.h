@@ -29,6 +29,7 @@ public:
 
     bool ready() const override;
     bool busy() const override { return running_ || waiting_.has_value(); }
+    bool attaching() const override;
     void start(const Job& job, Duration timeout, Done done) override;
     void cancel() override;
     void acknowledge(const Owner& owner, uint64_t request_id) override;

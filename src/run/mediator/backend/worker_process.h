@@ -28,6 +28,7 @@ public:
 
     bool ready() const override { return state_ == Phase::kAttached; }
     bool busy() const override { return job_.has_value(); }
+    bool attaching() const override { return state_ == Phase::kAttaching; }
     void start(const Job& job, Duration timeout, Done done) override;
     void cancel() override;
     void acknowledge(const Owner& owner, uint64_t request_id) override;

@@ -9,7 +9,8 @@ namespace mimic::mediator {
 namespace {
 
 // A backend that is not ready for so long is given up on until it is: what waits for it runs
-// elsewhere, or is answered. Its process starts again within this, whatever it had to load.
+// elsewhere, or is answered. Its process starts again within this, whatever it had to load. One
+// that was found again has the time of the job that it has to end first, too.
 constexpr Duration kBackendPatience = std::chrono::seconds(10);
 
 }  // namespace
@@ -45,7 +46,7 @@ void EngineCore::backend_changed(Pool& pool, uint32_t index) {
     if (!slot.backend->ready()) {
         if (!slot.down && !slot.patience.is_pending())
             slot.patience.start(runner_, kBackendPatience,
-                                [this, &pool, index] { give_up(pool, index); });
+                                [this, &pool, index] { patience_is_over(pool, index); });
         return;
     }
     slot.patience.cancel();
@@ -78,6 +79,24 @@ void EngineCore::adopt_owners(Pool& pool, uint32_t index) {
         if (session->clients.empty()) begin_patience(*session);
         if (!vm->home) set_home(*vm, index);
     }
+}
+
+void EngineCore::patience_is_over(Pool& pool, uint32_t index) {
+    BackendSlot& slot = *pool.slots[index];
+    if (!slot.backend->attaching()) return give_up(pool, index);
+    slot.patience.start(runner_, longest_job(), [this, &pool, index] { give_up(pool, index); });
+}
+
+// That of an earlier mediator may have been any VM's.
+Duration EngineCore::longest_job() const {
+    Duration longest{};
+    const auto look_at = [&](const VmConfig& vm) {
+        longest = std::max(longest, vm.limits.job_timeout);
+    };
+    for (const VmConfig& listed : config_.vms) look_at(listed);
+    if (config_.others) look_at(*config_.others);
+    for (const auto& [id, vm] : vms_) look_at(vm->config);
+    return longest;
 }
 
 void EngineCore::give_up(Pool& pool, uint32_t index) {

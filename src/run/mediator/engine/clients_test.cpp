@@ -242,6 +242,38 @@ TEST(EngineClients, WhoReturnsWaitsUntilItsMemoryIsFound) {
     EXPECT_EQ(rig.backends.ran.size(), 4U);
 }
 
+// A backend that is found again is ready only when the job that it had is over.
+TEST(EngineClients, WhoReturnsWaitsForTheJobOfAnEarlierMediator) {
+    FakeBackends prepared;
+    prepared.ready_at_once = false;
+    prepared.attaching = true;
+    prepared.found["A0"] = {{1, 77}};
+    EngineRig rig(rig_config(), prepared);
+    RigClient& client = rig.connect(Client{1, 77, 'A', Priority::kMedium, ::geteuid(), true});
+    client.ask(1, rig_job(10), true);
+    rig.time.advance(29s);
+    EXPECT_TRUE(client.got.empty());
+    rig.backends.now["A0"]->become_ready();
+    rig.time.advance(1s);
+    EXPECT_EQ(client.error_of(1), VGPU_OK);
+    EXPECT_EQ(rig.audited("backend-down"), 0U);
+}
+
+TEST(EngineClients, NobodyWaitsForAJobLongerThanAnyMayTake) {
+    FakeBackends prepared;
+    prepared.ready_at_once = false;
+    prepared.attaching = true;
+    Config config = rig_config();
+    config.others->limits.job_timeout = 20s;
+    EngineRig rig(config, prepared);
+    RigClient& client = rig.connect(Client{1, 77, 'A', Priority::kMedium, ::geteuid(), true});
+    client.ask(1, rig_job(10), true);
+    rig.time.advance(29s);
+    EXPECT_TRUE(client.got.empty());
+    rig.time.advance(2s);
+    EXPECT_EQ(client.error_of(1), VGPU_ERROR_POOL);
+}
+
 TEST(EngineClients, AcknowledgementsReachTheBackendsThatWereUsed) {
     EngineRig rig(rig_config(2));
     RigClient& client = rig.connect(1, 77);

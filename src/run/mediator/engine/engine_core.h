@@ -90,6 +90,8 @@ private:
     void add_backend(Pool& pool, const BackendConfig& config);
     void backend_changed(Pool& pool, uint32_t index);
     void adopt_owners(Pool& pool, uint32_t index);
+    void patience_is_over(Pool& pool, uint32_t index);
+    Duration longest_job() const;
     void give_up(Pool& pool, uint32_t index);
     void settle_pool(Pool& pool);
     void retire(Pool& pool, uint32_t index);

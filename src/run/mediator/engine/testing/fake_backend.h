@@ -38,6 +38,7 @@ struct FakeBackends {
     std::vector<std::string> stopped;
     std::map<std::string, std::vector<backend::Owner>> found;  // what each has from earlier
     bool ready_at_once = true;
+    bool attaching = false;  // while they are not ready they end a job of an earlier mediator
     Duration default_length = std::chrono::milliseconds(1);
 };
 
@@ -53,6 +54,7 @@ public:
 
     bool ready() const override { return ready_; }
     bool busy() const override { return done_ != nullptr; }
+    bool attaching() const override { return !ready_ && all_.attaching; }
 
     void start(const backend::Job& job, Duration timeout, Done done) override {
         MIMIC_CHECK(ready_ && !busy());

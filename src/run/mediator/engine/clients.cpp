@@ -139,10 +139,19 @@ Admission EngineCore::admit(const Client& client, ClientSink& sink) {
     session->clients.push_back(added.key);
     ++vm->connections;
     if (!known)
-        audit(
-            "connected", vm->id(),
+        audit_some(
+            vm->connected_log, "connected", *vm,
             fmt::format("uid {}, pool {}, session {:016x}", client.uid, vm->pool_id, session->id));
     return {VGPU_OK, added.key};
+}
+
+void EngineCore::audit_some(log::RateLimit& limit, std::string what, const Vm& vm,
+                            std::string detail) {
+    uint64_t more = 0;
+    uint64_t of_others = 0;
+    if (!limit.allow(runner_.now(), more)) return;
+    if (!vm.listed && !others_log_.allow(runner_.now(), of_others)) return;
+    audit(std::move(what), vm.id(), detail + log::more_like_it(more + of_others));
 }
 
 // A device that comes back before its old connection is known to have ended takes its session.
@@ -211,7 +220,7 @@ void EngineCore::end_session(Vm& vm, uint64_t id) {
         if (EngineJob* const left = jobs_.find(key)) left->session = nullptr;
     }
     release_owner(session);
-    audit("left", vm.id(), fmt::format("session {:016x}", id));
+    audit_some(vm.left_log, "left", vm, fmt::format("session {:016x}", id));
     if (vm.sessions.empty() && vm.home) set_home(vm, std::nullopt);
     check_drained();
 }

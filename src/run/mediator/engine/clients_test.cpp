@@ -285,6 +285,26 @@ TEST(EngineClients, AcknowledgementsReachTheBackendsThatWereUsed) {
     EXPECT_EQ(rig.backends.acknowledged[0].second, 1U);
 }
 
+// One connection a request is what v1 and v2 have; the audit log is two files of 16 MiB.
+TEST(EngineClients, FloodOfConnectionsLeavesFewLines) {
+    EngineRig rig;
+    for (int i = 0; i < 5000; ++i) {
+        rig.connect(1, 0).leave(false);
+        rig.clients.clear();
+    }
+    EXPECT_LE(rig.audited("connected") + rig.audited("left"), 50U);
+    rig.connect(2, 0);
+    EXPECT_EQ(rig.audit.back().vm, 2U) << "another VM's is not hidden";
+    rig.time.advance(2min);
+    rig.connect(1, 0);
+    EXPECT_THAT(rig.audit.back().detail, testing::HasSubstr("4980 more like it"));
+    for (VmId id = 10; id < 6000; ++id) {
+        rig.connect(id, 1).leave(false);
+        rig.clients.clear();
+    }
+    EXPECT_LE(rig.audit.size(), 1100U);
+}
+
 TEST(EngineClients, FloodOfVmsAndSessionsIsBounded) {
     EngineRig rig;
     for (VmId id = 1; id <= 6000; ++id) {

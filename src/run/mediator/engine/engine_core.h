@@ -117,6 +117,7 @@ private:
     void drop_pools();
     void check_drained();
 
+    void audit_some(log::RateLimit& limit, std::string what, const Vm& vm, std::string detail);
     void audit(std::string what, std::optional<VmId> vm, std::string detail);
 
     Config config_;
@@ -138,6 +139,7 @@ private:
     std::function<void()> drained_;
     Timer drained_timer_;
     log::RateLimit refused_log_{20};
+    log::RateLimit others_log_{1000};  // of VMs that are not listed: a peer may name any number
 };
 
 }  // namespace mimic::mediator

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/log.h"
 #include "base/timer.h"
 #include "mediator/engine/engine.h"
 #include "mediator/engine/share_window.h"
@@ -113,6 +114,9 @@ struct Vm {
     Histogram latency;
     Histogram execution;
     ShareWindow share;
+    // Lines of the audit log: protocols without a session have a connection a request.
+    log::RateLimit connected_log{20};
+    log::RateLimit left_log{20};
 
     VmId id() const { return config.id; }
     bool is_idle() const { return sessions.empty() && first == 0 && !quarantined; }

@@ -9,6 +9,7 @@
 #include <linux/interrupt.h>
 #include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/string.h>
 
 #include "vgpu_compat.h"
 #include "vgpu_hw.h"
@@ -30,10 +31,44 @@ static unsigned int poll_us = 1000;
 module_param(poll_us, uint, 0644);
 MODULE_PARM_DESC(poll_us, "longest time between two looks at a device without interrupts");
 
+/* By enum vgpu_mode; then all of them. */
+static const char *const vgpu_modes[] = { "registers", "dma", "ring", "auto" };
+static const char *const vgpu_irq_kinds[] = { "auto", "msix", "intx", "none" };
+
 /* The first look after a request, when there are no interrupts; arbitrary. */
 #define VGPU_POLL_FIRST_NS 20000ULL
 /* Between two looks for an interrupt that was lost; arbitrary. */
 #define VGPU_POLL_LOST_NS (100 * 1000 * 1000ULL)
+
+/**
+ * vgpu_hw_check_parameters() - refuse what is none of our parameters' values
+ *
+ * They cannot be written later. A device would only not be bound, and whoever
+ * loads the module would not hear of it.
+ *
+ * Return: 0 or -EINVAL, and the log says what is accepted.
+ */
+int vgpu_hw_check_parameters(void)
+{
+	if (match_string(vgpu_modes, ARRAY_SIZE(vgpu_modes), mode) < 0) {
+		pr_err("vgpu-stub: mode=%s, want auto, ring, dma or registers\n",
+		       mode);
+		return -EINVAL;
+	}
+	if (match_string(vgpu_irq_kinds, ARRAY_SIZE(vgpu_irq_kinds),
+			 interrupts) < 0) {
+		pr_err("vgpu-stub: interrupts=%s, want auto, msix, intx or none\n",
+		       interrupts);
+		return -EINVAL;
+	}
+	if (ring_entries < 2 || ring_entries > VGPU_RING_MAX ||
+	    !is_power_of_2(ring_entries)) {
+		pr_err("vgpu-stub: ring_entries=%u, want a power of two from 2 to %u\n",
+		       ring_entries, VGPU_RING_MAX);
+		return -EINVAL;
+	}
+	return 0;
+}
 
 /**
  * vgpu_hw_identify() - read and check what stays constant
@@ -70,34 +105,19 @@ int vgpu_hw_identify(struct vgpu_device *dev)
 /**
  * vgpu_hw_choose_mode() - decide how requests get to the device
  * @dev: identified
- *
- * Return: 0; -EINVAL for a module parameter that there is not.
  */
-int vgpu_hw_choose_mode(struct vgpu_device *dev)
+void vgpu_hw_choose_mode(struct vgpu_device *dev)
 {
-	static const char *const names[] = { "registers", "dma", "ring" };
 	const u32 capabilities = dev->ident.capabilities;
-	int want = VGPU_MODE_RING;
+	const int want = match_string(vgpu_modes, ARRAY_SIZE(vgpu_modes), mode);
 
-	if (strcmp(mode, "auto")) {
-		want = match_string(names, ARRAY_SIZE(names), mode);
-		if (want < 0)
-			return dev_err_probe(&dev->pdev->dev, -EINVAL,
-					     "Parameter mode: %s\n", mode);
-	}
-	if (ring_entries < 2 || ring_entries > VGPU_RING_MAX ||
-	    !is_power_of_2(ring_entries))
-		return dev_err_probe(&dev->pdev->dev, -EINVAL,
-				     "Parameter ring_entries: %u\n",
-				     ring_entries);
 	dev->mode = VGPU_MODE_REGISTERS;
 	if (want >= VGPU_MODE_DMA && capabilities & VGPU_STUB_CAPABILITIES_DMA)
 		dev->mode = VGPU_MODE_DMA;
-	if (want == VGPU_MODE_RING && dev->mode == VGPU_MODE_DMA &&
+	if (want >= VGPU_MODE_RING && dev->mode == VGPU_MODE_DMA &&
 	    capabilities & VGPU_STUB_CAPABILITIES_RING)
 		dev->mode = VGPU_MODE_RING;
 	dev->ring_entries = dev->mode == VGPU_MODE_RING ? ring_entries : 0;
-	return 0;
 }
 
 /* Lets the work look again. */

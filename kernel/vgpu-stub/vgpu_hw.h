@@ -30,8 +30,9 @@ static inline bool vgpu_hw_answers(const struct vgpu_device *dev)
 	return vgpu_read(dev, VGPU_STUB_PROTO_VERSION) != U32_MAX;
 }
 
+int vgpu_hw_check_parameters(void);
 int vgpu_hw_identify(struct vgpu_device *dev);
-int vgpu_hw_choose_mode(struct vgpu_device *dev);
+void vgpu_hw_choose_mode(struct vgpu_device *dev);
 int vgpu_hw_request_irqs(struct vgpu_device *dev);
 void vgpu_hw_free_irqs(struct vgpu_device *dev);
 void vgpu_hw_init(struct vgpu_device *dev);

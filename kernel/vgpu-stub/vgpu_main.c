@@ -92,11 +92,11 @@ static int vgpu_make(struct pci_dev *pdev, struct vgpu_device **made)
 	if (!dev)
 		return -ENOMEM;
 	ret = vgpu_hw_identify(dev);
-	if (!ret)
-		ret = vgpu_hw_choose_mode(dev);
-	if (!ret)
+	if (!ret) {
+		vgpu_hw_choose_mode(dev);
 		ret = mimic_node_init(&dev->base, &vgpu_nodes, &vgpu_fops,
 				      &pdev->dev);
+	}
 	if (ret) {
 		vgpu_device_free(dev);
 		return ret;
@@ -262,6 +262,9 @@ static int __init vgpu_init(void)
 {
 	int ret;
 
+	ret = vgpu_hw_check_parameters();
+	if (ret)
+		return ret;
 	ret = vgpu_calls_init();
 	if (ret)
 		return ret;

@@ -50,6 +50,14 @@ WAYS = {
 }
 
 
+# Those that there are not, and what the log says of them.
+REFUSED = {
+    "interrupts=msi": "interrupts=msi, want auto, msix, intx or none",
+    "mode=fast": "mode=fast, want auto, ring, dma or registers",
+    "ring_entries=3": "ring_entries=3, want a power of two from 2 to 256",
+}
+
+
 def writes(arch):
     def write_file(_mimic, folder):
         path = pathlib.Path(folder) / "vgpu-driver.yaml"
@@ -90,6 +98,13 @@ def every_way(vm):
         check((seen["interrupts"] > 0) == (expected[1] != "none"), f"interrupts with '{parameters}': {seen}")
 
 
+def refuses(vm):
+    """A parameter that there is not: the module is not loaded, and says what there is."""
+    for parameters, said in REFUSED.items():
+        out = vm.shell(MACHINE, f"rmmod vgpu_stub 2>/dev/null; modprobe vgpu-stub {parameters} 2>&1 && echo loaded; dmesg | tail -5")
+        check("Invalid argument" in out and "loaded" not in out and said in out, f"a module with '{parameters}': {out}")
+
+
 def send_jobs(vm):
     vm.shell(MACHINE, f"rm -f /tmp/jobs.*; {{ vgpu-test -d {NODE} -b {JOBS} -w {JOB_MS} inflight >/tmp/jobs.out 2>&1; "
                       "echo $? >/tmp/jobs.status; } >/dev/null 2>&1 </dev/null &")
@@ -113,6 +128,8 @@ def function_path(vm):
 
 def survives(vm):
     """64 requests in flight when the function is reset, unbound, removed, asleep; their process killed and the module unloaded."""
+    # By default a request ends after 60 s, which a slow machine may need to take the device away.
+    vm.shell(MACHINE, "echo 0 >/sys/module/vgpu_stub/parameters/timeout_ms")
     path = function_path(vm)
     bdf = path.rsplit("/", 1)[1]
     driver = "/sys/bus/pci/drivers/vgpu-stub"
@@ -151,6 +168,7 @@ def vgpu_driver(vm):
         daemon.start()
         daemon.wait_until(daemon.is_ready, "a mediator with its backends")
         vm.wait_for(MACHINE, f"vgpu-test -d {NODE} -n 1 stress >/dev/null")
+        refuses(vm)
         every_way(vm)
         survives(vm)
         vm.check_dmesg(MACHINE)

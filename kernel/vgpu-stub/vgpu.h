@@ -119,6 +119,7 @@ struct vgpu_identity {
  * @rings_dma: its bus address
  * @poll_ns: how long until the next look, if there are no interrupts
  * @poll: starts @work then
+ * @poll_armed: 1: @poll was started, and its function has not run since
  * @work: looks whether the device is done, and gives it the next
  * @recover: restarts a device that has lost its way
  * @buffers_lock: protects @buffers; interrupts off
@@ -145,6 +146,7 @@ struct vgpu_device {
 	dma_addr_t rings_dma;
 	u64 poll_ns;
 	struct hrtimer poll;
+	atomic_t poll_armed;
 	struct work_struct work;
 	struct work_struct recover;
 	spinlock_t buffers_lock;

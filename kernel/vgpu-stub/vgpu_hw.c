@@ -3,6 +3,7 @@
  * vgpu-stub: registers, rings in memory, interrupts
  */
 
+#include <linux/atomic.h>
 #include <linux/bitfield.h>
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
@@ -128,13 +129,25 @@ static void vgpu_hw_look(struct vgpu_device *dev)
 
 static enum hrtimer_restart vgpu_hw_poll(struct hrtimer *timer)
 {
-	vgpu_hw_look(container_of(timer, struct vgpu_device, poll));
+	struct vgpu_device *dev = container_of(timer, struct vgpu_device, poll);
+
+	/*
+	 * Before the work: it may run elsewhere before this function returns,
+	 * and must be able to start the timer again.
+	 */
+	atomic_set(&dev->poll_armed, 0);
+	vgpu_hw_look(dev);
 	return HRTIMER_NORESTART;
 }
 
 /**
  * vgpu_hw_look_later() - look at the device again if nothing else leads to it
  * @dev: running
+ *
+ * A timer that was started already leads to a look that sees what came before
+ * this call: the exchange is a full barrier, and so is queue_work(). Whether the
+ * timer is active would not say so, for it is while its function still runs,
+ * although the work that this has queued may be over.
  *
  * Context: any.
  */
@@ -143,13 +156,14 @@ void vgpu_hw_look_later(struct vgpu_device *dev)
 	const u64 most = max(READ_ONCE(poll_us), 1u) * 1000ULL;
 	u64 ns = VGPU_POLL_LOST_NS;
 
+	if (atomic_xchg(&dev->poll_armed, 1))
+		return;
 	if (!dev->vectors) {
 		/* The longer it takes, the less a look more would gain. */
 		ns = min(READ_ONCE(dev->poll_ns), most);
 		WRITE_ONCE(dev->poll_ns, min(ns * 2, most));
 	}
-	if (!hrtimer_active(&dev->poll))
-		hrtimer_start(&dev->poll, ns_to_ktime(ns), HRTIMER_MODE_REL);
+	hrtimer_start(&dev->poll, ns_to_ktime(ns), HRTIMER_MODE_REL);
 }
 
 static void vgpu_hw_work(struct work_struct *work)
@@ -375,6 +389,8 @@ void vgpu_hw_quiesce(struct vgpu_device *dev)
 		hrtimer_cancel(&dev->poll);
 		cancel_work_sync(&dev->work);
 	}
+	/* The function of a timer that was cancelled does not run. */
+	atomic_set(&dev->poll_armed, 0);
 }
 
 static void vgpu_hw_ring_doorbell(struct vgpu_device *dev)

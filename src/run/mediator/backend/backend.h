@@ -83,7 +83,9 @@ public:
     /// the next by then. A job that lasts longer than `timeout` is told to end, and its process is
     /// killed if it has not done so kGrace later: it never goes on behind its TIMEOUT.
     virtual void start(const Job& job, Duration timeout, Done done) = 0;
-    /// Ends the running job soon: its outcome is CANCELLED unless it was faster.
+    /// Tells the running job to end: its outcome is CANCELLED unless it was faster. A process of
+    /// many VMs is not killed for it before the job's own timeout, and then the outcome is TIMEOUT;
+    /// BACKEND if it dies by itself. cuda's process of one VM is killed kGrace later.
     virtual void cancel() = 0;
     /// Results up to this id have been seen by the client.
     virtual void acknowledge(const Owner& owner, uint64_t request_id) = 0;

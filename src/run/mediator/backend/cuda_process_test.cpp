@@ -99,6 +99,19 @@ TEST_F(CudaProcessTest, CodeThatNeverEndsIsEndedWithItsProcess) {
     EXPECT_EQ(run(spin(1000), kBad).response.status(), VGPU_OK);
 }
 
+TEST_F(CudaProcessTest, ACancelledJobEndsWithItsProcess) {
+    make_ready();
+    const uint64_t good = memory_with({1, 2, 3}, kGood);
+    const Bytes asked = launch("forever", {}, load_code(kBad));
+    std::optional<Done> done;
+    start_job(*backend_, job_of(asked, kBad), std::chrono::seconds(60), done);
+    loop_->run_once({});
+    backend_->cancel();
+    ASSERT_TRUE(until([&] { return done.has_value(); }));
+    EXPECT_EQ(done->error, VGPU_ERROR_CANCELLED);
+    EXPECT_EQ(read(good, 3, kGood).response.values<uint8_t>(), (std::vector<uint8_t>{1, 2, 3}));
+}
+
 TEST_F(CudaProcessTest, AllAreFoundByTheNextMediator) {
     make_ready();
     const uint64_t one = memory_with({1}, kGood);

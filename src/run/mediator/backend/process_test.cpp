@@ -239,6 +239,39 @@ TEST_F(ProcessTest, ACancelledJobEnds) {
     EXPECT_EQ(run(spin(1000)).error, VGPU_OK);
 }
 
+// What others have there is worth more than the end of a job a moment sooner.
+TEST_F(ProcessTest, ACancelledJobThatDoesNotListenHasItsTime) {
+    make_ready();
+    const int first = pid();
+    const uint64_t handle = memory_with({7}, {2, 20});
+    std::optional<Done> done;
+    const Bytes asked = spin(kForever);
+    start_job(*backend_, job_of(asked), std::chrono::seconds(60), done);
+    ASSERT_EQ(::kill(first, SIGSTOP), 0);
+    backend_->cancel();
+    const TimePoint end = loop_->now() + 3 * Backend::kGrace;
+    ASSERT_TRUE(until([&] { return loop_->now() > end; }));
+    EXPECT_FALSE(done);
+    ASSERT_EQ(::kill(first, SIGCONT), 0);
+    ASSERT_TRUE(until([&] { return done.has_value(); }));
+    EXPECT_EQ(done->error, VGPU_ERROR_CANCELLED);
+    EXPECT_EQ(pid(), first);
+    EXPECT_EQ(read(handle, 1, {2, 20}).response.values<uint8_t>(), std::vector<uint8_t>{7});
+}
+
+TEST_F(ProcessTest, ACancelledJobThatOutlivesItsTimeoutIsOne) {
+    make_ready();
+    const int first = pid();
+    std::optional<Done> done;
+    const Bytes asked = spin(kForever);
+    start_job(*backend_, job_of(asked), std::chrono::milliseconds(300), done);
+    ASSERT_EQ(::kill(first, SIGSTOP), 0);
+    backend_->cancel();
+    ASSERT_TRUE(until([&] { return done.has_value(); }));
+    EXPECT_EQ(done->error, VGPU_ERROR_TIMEOUT);
+    EXPECT_GE(done->took, std::chrono::milliseconds(300));
+}
+
 TEST_F(ProcessTest, ReleaseFreesWhileAnotherRuns) {
     config_.memory_bytes = 4096;
     make_ready();

@@ -163,7 +163,13 @@ void WorkerProcess::cancel() {
     thread_.check();
     if (!job_ || job_->cancelled || job_->timed_out) return;
     job_->cancelled = true;
-    end_soon();
+    if (is_shared()) {
+        // Others have memory there, and nobody has broken a rule: it has the rest of its time to
+        // listen.
+        box_.head().stop.store(sequence_);
+    } else {
+        end_soon();
+    }
 }
 
 // Tells it, and gives it some time to listen.
@@ -186,7 +192,7 @@ void WorkerProcess::check_deadline() {
     if (!job_ || job_->killed) return;
     if (loop_.now() < job_->deadline) return watch_deadline();
     if (take_completion()) return;
-    if (!job_->timed_out && !job_->cancelled) {
+    if (!job_->timed_out && (!job_->cancelled || is_shared())) {
         job_->timed_out = true;
         return end_soon();
     }

@@ -249,9 +249,10 @@ void WorkerProcess::gone(const std::string& why) {
     }
     if (job_) {
         const Running& job = *job_;
-        const auto error = job.timed_out   ? VGPU_ERROR_TIMEOUT
-                           : job.cancelled ? VGPU_ERROR_CANCELLED
-                                           : VGPU_ERROR_BACKEND;
+        const bool cancelled = job.cancelled && !is_shared();
+        const auto error = job.timed_out ? VGPU_ERROR_TIMEOUT
+                           : cancelled   ? VGPU_ERROR_CANCELLED
+                                         : VGPU_ERROR_BACKEND;
         finish(error, {}, loop_.now() - job.begin);
         if (!weak) return;
     }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -93,6 +94,9 @@ private:
     void reap();
     void try_again(const std::string& why);
     void changed();
+
+    // VMs share it; not so that of cuda (per_vm_backend.h).
+    bool is_shared() const { return !std::holds_alternative<CudaBackend>(config_.kind); }
 
     // Jobs.
     uint32_t release_before(VmId vm);

@@ -18,6 +18,8 @@ namespace {
 constexpr uint64_t kMapped = 128 * 1024;
 // Copied between two looks at the stop signal.
 constexpr uint64_t kCopyPiece = 1 << 20;
+// Given back between two looks: some 100 us.
+constexpr uint64_t kEmptyPiece = 4 << 20;
 
 class CpuMemory final : public Memory {
 public:
@@ -90,6 +92,17 @@ vgpu_error CpuExecutor::fill(const Extent& to, uint8_t byte, const StopSignal& s
     for (uint64_t done = 0; done < to.length; done += kCopyPiece) {
         if (stop.requested()) return VGPU_ERROR_CANCELLED;
         std::memset(cpu_bytes(to) + done, byte, std::min(kCopyPiece, to.length - done));
+    }
+    return VGPU_OK;
+}
+
+vgpu_error CpuExecutor::empty(Memory& memory, const StopSignal& stop) {
+    const uint64_t bytes = memory.size_bytes();
+    if (bytes < kMapped) return VGPU_OK;
+    for (uint64_t done = 0; done < bytes; done += kEmptyPiece) {
+        if (stop.requested()) return VGPU_ERROR_CANCELLED;
+        ::madvise(static_cast<CpuMemory&>(memory).data() + done,
+                  std::min(kEmptyPiece, bytes - done), MADV_DONTNEED);
     }
     return VGPU_OK;
 }

@@ -17,6 +17,7 @@ public:
     vgpu_error read(Memory& from, uint64_t offset, std::span<std::byte> data) override;
     vgpu_error copy(const Extent& to, const Extent& from, const StopSignal& stop) override;
     vgpu_error fill(const Extent& to, uint8_t byte, const StopSignal& stop) override;
+    vgpu_error empty(Memory& memory, const StopSignal& stop) override;
     vgpu_error run(const KernelCall& call, const StopSignal& stop) override;
 
 protected:

@@ -30,8 +30,7 @@ void element_wise(const KernelCall& call, const Pointers& at, ThreadTeam& team,
     float* const out = floats(at.out);
     const float* const a = floats(at.a);
     const float* const b = floats(at.b);
-    team.run(pieces, [&](size_t piece) {
-        if (stop.requested()) return;
+    const auto compute = [&](size_t piece) {
         const size_t begin = piece * kElementsOfPiece;
         const size_t end = std::min<size_t>(begin + kElementsOfPiece, call.n);
         if (call.kernel == Kernel::kVectorAdd) {
@@ -40,13 +39,15 @@ void element_wise(const KernelCall& call, const Pointers& at, ThreadTeam& team,
             const float scalar = call.scalar;
             for (size_t i = begin; i < end; ++i) out[i] += scalar * a[i];
         }
-    });
+    };
+    team.run(pieces, compute, stop);
 }
 
 // One row's part of `width` columns: each element is the sum over k in ascending order, from 0.
 bool gemm_tile(const KernelCall& call, const float* a, const float* b, float* c, size_t width,
                const StopSignal& stop) {
-    std::array<float, kTileColumns> sums{};
+    std::array<float, kTileColumns> sums;
+    std::fill_n(sums.begin(), width, 0.0f);
     for (size_t depth = 0; depth < call.k; depth += kTileDepth) {
         if (stop.requested()) return false;
         const size_t end = std::min<size_t>(depth + kTileDepth, call.k);
@@ -61,16 +62,25 @@ bool gemm_tile(const KernelCall& call, const float* a, const float* b, float* c,
 }
 
 void gemm(const KernelCall& call, const Pointers& at, ThreadTeam& team, const StopSignal& stop) {
+    if (call.m == 0 || call.n == 0) return;
     const size_t tiles = (call.n + kTileColumns - 1) / kTileColumns;
-    // m x n elements are in memory, so that this does not overflow.
-    team.run(call.m * tiles, [&](size_t piece) {
-        if (stop.requested()) return;
-        const size_t row = piece / tiles;
+    // Small rows share a piece, for handing one out costs as much as some of them.
+    const uint64_t depth = std::min<uint64_t>(call.k, kElementsOfPiece) + 1;
+    const size_t rows = kElementsOfPiece / (std::min<uint64_t>(kTileColumns, call.n) * depth) + 1;
+    const auto compute = [&](size_t piece) {
+        const size_t begin = piece / tiles * rows;
+        const size_t end = std::min<size_t>(begin + rows, call.m);
         const size_t column = piece % tiles * kTileColumns;
         const size_t width = std::min<size_t>(kTileColumns, call.n - column);
-        gemm_tile(call, floats(at.a) + row * call.k, floats(at.b) + column,
-                  floats(at.out) + row * call.n + column, width, stop);
-    });
+        for (size_t row = begin; row < end; ++row) {
+            if (!gemm_tile(call, floats(at.a) + row * call.k, floats(at.b) + column,
+                           floats(at.out) + row * call.n + column, width, stop)) {
+                return;
+            }
+        }
+    };
+    // m x n elements are in memory, so that this does not overflow.
+    team.run((call.m + rows - 1) / rows * tiles, compute, stop);
 }
 
 // In place: the first is the sum.
@@ -87,15 +97,15 @@ void reduce_sum(const KernelCall& call, const Pointers& at, ThreadTeam& team,
                 const StopSignal& stop) {
     const float* const values = floats(at.a);
     std::vector<float> sums((call.n + kSumBlock - 1) / kSumBlock);
-    team.run(sums.size(), [&](size_t block) {
-        if (stop.requested()) return;
+    const auto add = [&](size_t block) {
         const size_t begin = block * kSumBlock;
         const size_t count = std::min<size_t>(kSumBlock, call.n - begin);
         std::array<float, kSumBlock> scratch;
         std::memcpy(scratch.data(), values + begin, count * sizeof(float));
         fold(scratch.data(), count);
         sums[block] = scratch[0];
-    });
+    };
+    team.run(sums.size(), add, stop);
     fold(sums.data(), sums.size());
     const float sum = sums.empty() ? 0.0f : sums[0];
     std::memcpy(at.out, &sum, sizeof sum);

@@ -98,6 +98,10 @@ public:
     virtual vgpu_error copy(const Extent& to, const Extent& from, const StopSignal& stop) = 0;
     virtual vgpu_error fill(const Extent& to, uint8_t byte, const StopSignal& stop) = 0;
 
+    /// Before memory of many GiB is destroyed: gives its pages back, which cannot be stopped once
+    /// it is destroyed. What is read of it afterwards is undefined, but nobody else's.
+    virtual vgpu_error empty(Memory&, const StopSignal&) { return VGPU_OK; }
+
     /// A named kernel.
     virtual vgpu_error run(const KernelCall& call, const StopSignal& stop) = 0;
 

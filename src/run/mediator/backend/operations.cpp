@@ -258,6 +258,8 @@ vgpu_error Operations::allocate(Context& context, const Request& request, Respon
 vgpu_error Operations::free(Context& context, const Request& request) {
     const auto found = context.owner.memory.find(request.parameter64(0));
     if (found == context.owner.memory.end()) return VGPU_ERROR_HANDLE;
+    const vgpu_error error = executor_.empty(*found->second.memory, context.stop);
+    if (error != VGPU_OK) return error;
     context.owner.memory_bytes -= found->second.charge.bytes();
     context.owner.memory.erase(found);
     return VGPU_OK;

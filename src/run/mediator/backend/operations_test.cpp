@@ -405,6 +405,19 @@ TEST_F(OperationsTest, AStoppedJobIsCancelled) {
     EXPECT_EQ(error_, VGPU_ERROR_CANCELLED);
 }
 
+// It takes as long as its pages are many.
+TEST_F(OperationsTest, AFreeIsStopped) {
+    const uint64_t handle = alloc(8 << 20);
+    stop_.request();
+    const Bytes asked = request(VGPU_OP_MEM_FREE, words({handle}));
+    ask(asked);
+    EXPECT_EQ(error_, VGPU_ERROR_CANCELLED);
+    EXPECT_EQ(operations_.owners().account()->used(), 8u << 20);
+    stop_.arm(nullptr, 0);
+    EXPECT_EQ(status(asked), VGPU_OK);
+    EXPECT_EQ(operations_.owners().account()->used(), 0u);
+}
+
 TEST_F(OperationsTest, ResultsAreGivenOnceMore) {
     Order order;
     order.owner = {1, 10};

@@ -16,14 +16,16 @@ ThreadTeam::~ThreadTeam() {
     for (auto& helper : helpers_) helper.join();
 }
 
-void ThreadTeam::run(size_t pieces, const std::function<void(size_t)>& piece) {
+void ThreadTeam::run(size_t pieces, const std::function<void(size_t)>& piece,
+                     const StopSignal& stop) {
     if (helpers_.empty() || pieces < 2) {
-        for (size_t i = 0; i < pieces; ++i) piece(i);
+        for (size_t i = 0; i < pieces && !stop.requested(); ++i) piece(i);
         return;
     }
     {
         const std::lock_guard lock(mutex_);
         piece_ = &piece;
+        stop_ = &stop;
         pieces_ = pieces;
         next_ = 0;
         working_ = helpers_.size();
@@ -34,10 +36,11 @@ void ThreadTeam::run(size_t pieces, const std::function<void(size_t)>& piece) {
     std::unique_lock lock(mutex_);
     end_.wait(lock, [this] { return working_ == 0; });
     piece_ = nullptr;
+    stop_ = nullptr;
 }
 
 void ThreadTeam::take_pieces() {
-    for (;;) {
+    while (!stop_->requested()) {
         const size_t index = next_.fetch_add(1, std::memory_order_relaxed);
         if (index >= pieces_) return;
         (*piece_)(index);

@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "mediator/backend/executor.h"
+
 namespace mimic::mediator::backend {
 
 /// Threads that share the pieces of one task. Thread-bound.
@@ -24,8 +26,8 @@ public:
     unsigned size() const { return static_cast<unsigned>(helpers_.size()) + 1; }
 
     /// Runs piece(0) .. piece(pieces - 1), each once, on all threads, and returns when all are
-    /// done.
-    void run(size_t pieces, const std::function<void(size_t index)>& piece);
+    /// done; when `stop` is requested, the rest is left.
+    void run(size_t pieces, const std::function<void(size_t index)>& piece, const StopSignal& stop);
 
 private:
     void help();
@@ -35,6 +37,7 @@ private:
     std::mutex mutex_;  // guards what follows but next_
     std::condition_variable begin_, end_;
     const std::function<void(size_t)>* piece_ = nullptr;  // borrowed during run()
+    const StopSignal* stop_ = nullptr;                    // borrowed, too
     size_t pieces_ = 0;
     size_t working_ = 0;  // helpers that have not finished this round
     uint64_t round_ = 0;

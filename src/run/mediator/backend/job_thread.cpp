@@ -175,8 +175,10 @@ void JobThread::carry_out(Attachment& attachment, uint32_t sequence, uint64_t ro
     outcome.error = error;
     outcome.response_length = static_cast<uint32_t>(response_.size());
     outcome.ends = executor_.broken() ? 1 : 0;
-    const auto owner = operations_.owners().find(order.owner);
-    outcome.owner_bytes = owner ? owner->memory_bytes.load() : 0;
+    // Not held on to: its release, which follows at once perhaps, is to free it on its own thread.
+    if (const auto owner = operations_.owners().find(order.owner)) {
+        outcome.owner_bytes = owner->memory_bytes.load();
+    }
     outcome.used_bytes = operations_.owners().account()->used();
     outcome.took_ns = static_cast<uint64_t>((steady_now() - begin).count());
     box.outcome = outcome;

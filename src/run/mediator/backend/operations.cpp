@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <string>
 
 #include "mediator/backend/response_writer.h"
@@ -131,13 +132,24 @@ vgpu_error Operations::check(const Request& request) {
 
 vgpu_error Operations::carry_out(const Order& order, std::span<const std::byte> request,
                                  std::vector<std::byte>& response, const StopSignal& stop) {
-    response.clear();
-    const auto owner = owners_.get(order.owner);
-    if (!owner) return VGPU_ERROR_MEMORY;
-    const bool keeps = order.owner.session != 0 && order.request_id != 0;
-    if (keeps && order.again) {
+    try {
+        response.clear();
+        const auto owner = owners_.get(order.owner);
+        if (!owner) return VGPU_ERROR_MEMORY;
+        return carry_out_of(*owner, order, request, response, stop);
+    } catch (const std::bad_alloc&) {
+        // Before it began.
+        response = {};
+        return VGPU_ERROR_MEMORY;
+    }
+}
+
+vgpu_error Operations::carry_out_of(OwnerState& owner, const Order& order,
+                                    std::span<const std::byte> request,
+                                    std::vector<std::byte>& response, const StopSignal& stop) {
+    if (is_kept(order) && order.again) {
         KeptResult kept;
-        switch (owner->kept.find(order.request_id, kept)) {
+        switch (owner.kept.find(order.request_id, kept)) {
             case Kept::kNever:
                 break;
             case Kept::kGone:
@@ -151,13 +163,18 @@ vgpu_error Operations::carry_out(const Order& order, std::span<const std::byte> 
     vgpu_error error = VGPU_ERROR_INVALID_LENGTH;
     if (order.room >= sizeof(vgpu_response)) {
         ResponseWriter writer(response, order.room);
-        Context context{order, *owner, stop};
+        Context context{order, owner, stop};
         vgpu_error status = VGPU_OK;
-        error = perform(context, request, writer, status);
+        try {
+            error = perform(context, request, writer, status);
+        } catch (const std::bad_alloc&) {
+            // What was done until then stays done; it is kept, so as not to be done once more.
+            error = VGPU_ERROR_MEMORY;
+        }
     }
     // What was stopped has no answer; whoever asks again learns the same.
     if (error != VGPU_OK) response.clear();
-    if (keeps) owner->kept.keep(order.request_id, error, response);
+    if (is_kept(order)) owner.kept.keep(order.request_id, error, response);
     return error;
 }
 
@@ -239,12 +256,12 @@ vgpu_error Operations::allocate(Context& context, const Request& request, Respon
     const uint64_t charged = (bytes + kMemoryGranule - 1) / kMemoryGranule * kMemoryGranule;
     const uint64_t limit = context.order.memory_limit == 0 ? std::numeric_limits<uint64_t>::max()
                                                            : context.order.memory_limit;
-    if (!context.owner.vm_memory->take(charged, limit)) return VGPU_ERROR_MEMORY;
+    if (!context.owner.vm.memory->take(charged, limit)) return VGPU_ERROR_MEMORY;
     if (!owners_.account()->take(charged, memory_bytes_)) {
-        context.owner.vm_memory->give(charged);
+        context.owner.vm.memory->give(charged);
         return VGPU_ERROR_MEMORY;
     }
-    Charge charge(owners_.account(), context.owner.vm_memory, charged);
+    Charge charge(owners_.account(), context.owner.vm.memory, charged);
     auto memory = executor_.allocate(bytes);
     if (!memory) return VGPU_ERROR_MEMORY;
     const uint64_t handle = new_handle();

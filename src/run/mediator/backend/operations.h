@@ -36,7 +36,8 @@ public:
     Operations(Executor& executor, uint64_t memory_bytes, uint64_t secret);
 
     /// Carries `request` out, or says again what was kept of it. `response` is overwritten; empty
-    /// unless OK is returned. What is returned is Outcome::error.
+    /// unless OK is returned. What is returned is Outcome::error; MEMORY where the process itself
+    /// has no more.
     vgpu_error carry_out(const Order& order, std::span<const std::byte> request,
                          std::vector<std::byte>& response, const StopSignal& stop);
 
@@ -46,6 +47,13 @@ private:
     struct Request;
     struct Context;
 
+    // Of a protocol with sessions.
+    static bool is_kept(const Order& order) {
+        return order.owner.session != 0 && order.request_id != 0;
+    }
+    vgpu_error carry_out_of(OwnerState& owner, const Order& order,
+                            std::span<const std::byte> request, std::vector<std::byte>& response,
+                            const StopSignal& stop);
     static bool parse(std::span<const std::byte> bytes, Request& request);
     static vgpu_error check(const Request& request);
     vgpu_error perform(Context& context, std::span<const std::byte> bytes, ResponseWriter& to,

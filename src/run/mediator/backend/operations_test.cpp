@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <new>
 #include <numeric>
 
 #include "mediator/backend/cpu_executor.h"
@@ -450,6 +452,106 @@ TEST(KeptResults, AreBounded) {
     for (uint64_t id = 11; id <= 5000; ++id) kept.keep(id, VGPU_OK, {});
     EXPECT_EQ(kept.find(5000 - kMaxKeptResults, result), Kept::kGone);
     EXPECT_EQ(kept.find(5001 - kMaxKeptResults, result), Kept::kHere);
+}
+
+TEST(KeptResults, AreBoundedForAVmAndForAll) {
+    Owners owners;
+    const std::vector<std::byte> big(kMaxKeptBytes - kKeptOverhead);
+    // A VM that never acknowledges, with one session after the other.
+    for (uint64_t session = 1; session <= 4; ++session) {
+        owners.get({1, session})->kept.keep(1, VGPU_OK, big);
+    }
+    EXPECT_EQ(owners.kept_account().used(), kMaxKeptBytesOfVm);
+    KeptResult result;
+    EXPECT_EQ(owners.get({1, 1})->kept.find(1, result), Kept::kHere);
+    EXPECT_EQ(owners.get({1, 4})->kept.find(1, result), Kept::kGone);
+    // Its own oldest goes; others have lost nothing.
+    const std::vector<std::byte> small(100);
+    owners.get({1, 1})->kept.keep(2, VGPU_OK, small);
+    EXPECT_EQ(owners.get({1, 1})->kept.find(1, result), Kept::kGone);
+    EXPECT_EQ(owners.get({1, 1})->kept.find(2, result), Kept::kHere);
+    EXPECT_EQ(owners.get({1, 2})->kept.find(1, result), Kept::kHere);
+    // And many VMs; results without a byte count, too.
+    for (uint32_t vm = 2; vm < 1200; ++vm) {
+        for (uint64_t id = 1; id <= 2; ++id) {
+            owners.get({vm, 1})->kept.keep(id, VGPU_OK, std::span(big).first(1u << 20));
+        }
+        for (uint64_t id = 3; id <= 8; ++id) owners.get({vm, 1})->kept.keep(id, VGPU_OK, {});
+        EXPECT_LE(owners.kept_account().used(), kMaxKeptBytesOfAll);
+    }
+    EXPECT_EQ(owners.get({2, 1})->kept.find(1, result), Kept::kHere);
+    EXPECT_EQ(owners.get({1199, 1})->kept.find(1, result), Kept::kGone);
+    for (uint32_t vm = 1; vm < 1200; ++vm) {
+        for (uint64_t session = 1; session <= 4; ++session) owners.release({vm, session});
+    }
+    EXPECT_EQ(owners.kept_account().used(), 0u);
+}
+
+class FullExecutor final : public CpuExecutor {
+public:
+    FullExecutor() : CpuExecutor(1) {}
+    vgpu_error fill(const Extent&, uint8_t, const StopSignal&) override { throw std::bad_alloc(); }
+};
+
+TEST(Operations, AProcessWithoutMemoryIsTheErrorOfOneJob) {
+    FullExecutor executor;
+    Operations operations(executor, kTotal, 42);
+    const StopSignal stop;
+    Order order;
+    order.owner = {1, 10};
+    order.room = kPlenty;
+    order.request_id = 1;
+    std::vector<std::byte> response;
+    const auto allocate = request(VGPU_OP_MEM_ALLOC, words({64}));
+    ASSERT_EQ(operations.carry_out(order, allocate, response, stop), VGPU_OK);
+    const uint64_t handle = Response(response).result64();
+    std::vector<uint32_t> parameters = words({handle, 0, 64});
+    parameters.push_back(1);
+    const auto fill = batch({allocate, request(VGPU_OP_MEM_FILL, parameters)});
+    order.request_id = 2;
+    EXPECT_EQ(operations.carry_out(order, fill, response, stop), VGPU_ERROR_MEMORY);
+    EXPECT_TRUE(response.empty());
+    // It is not begun once more.
+    order.again = true;
+    EXPECT_EQ(operations.carry_out(order, fill, response, stop), VGPU_ERROR_MEMORY);
+    EXPECT_EQ(operations.owners().account()->used(), 512u);
+    order.request_id = 3;
+    EXPECT_EQ(operations.carry_out(order, request(VGPU_OP_NOP), response, stop), VGPU_OK);
+}
+
+// However many pieces it has: this would take hours.
+TEST(CpuKernels, AStoppedOneLeavesItsPieces) {
+    StopSignal stop;
+    stop.request();
+    KernelCall call;
+    call.kernel = Kernel::kGemm;
+    call.m = uint64_t{1} << 45;
+    call.n = 1;
+    for (const unsigned threads : {1u, 2u}) {
+        ThreadTeam team(threads);
+        EXPECT_EQ(cpu::run(call, {}, team, stop), VGPU_ERROR_CANCELLED);
+    }
+}
+
+TEST(CpuKernels, SmallRowsShareAPiece) {
+    ThreadTeam team(2);
+    const StopSignal stop;
+    for (const uint64_t n : {uint64_t{1}, uint64_t{3}, uint64_t{513}}) {
+        KernelCall call;
+        call.kernel = Kernel::kGemm;
+        call.m = 70'001;
+        call.n = n;
+        call.k = 1;
+        const std::vector<float> a(call.m, 2.0f), b(n, 3.0f);
+        std::vector<float> out(call.m * n);
+        ASSERT_EQ(cpu::run(call,
+                           {reinterpret_cast<std::byte*>(out.data()),
+                            reinterpret_cast<const std::byte*>(a.data()),
+                            reinterpret_cast<const std::byte*>(b.data())},
+                           team, stop),
+                  VGPU_OK);
+        EXPECT_EQ(std::count(out.begin(), out.end(), 6.0f), static_cast<ptrdiff_t>(out.size()));
+    }
 }
 
 // The same bits for every number of threads.

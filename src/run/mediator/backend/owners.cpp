@@ -2,6 +2,7 @@
 #include "mediator/backend/owners.h"
 
 #include <algorithm>
+#include <new>
 
 namespace mimic::mediator::backend {
 
@@ -13,14 +14,40 @@ bool MemoryAccount::take(uint64_t bytes, uint64_t limit) {
     return true;
 }
 
-void KeptResults::keep(uint64_t request_id, vgpu_error error, std::span<const std::byte> response) {
+void KeptResults::keep(uint64_t request_id, vgpu_error error,
+                       std::span<const std::byte> response) noexcept {
     const std::lock_guard lock(mutex_);
-    KeptResult& result = results_[request_id];
-    bytes_ -= result.response.size();
-    result.error = error;
-    result.response.assign(response.begin(), response.end());
-    bytes_ += response.size();
-    while (results_.size() > kMaxKeptResults || (bytes_ > kMaxKeptBytes && results_.size() > 1)) {
+    const size_t bytes = response.size() + kKeptOverhead;
+    if (const auto before = results_.find(request_id); before != results_.end()) {
+        bytes_ -= before->second.charge.bytes();
+        results_.erase(before);
+    }
+    if (make_room(bytes)) {
+        Charge charge(of_all_, of_vm_, bytes);
+        try {
+            KeptResult result{error, {response.begin(), response.end()}};
+            results_.emplace(request_id, Entry{std::move(result), std::move(charge)});
+            bytes_ += bytes;
+            return;
+        } catch (const std::bad_alloc&) {
+            // As where there is no room.
+        }
+    }
+    gone_ = std::max(gone_, request_id);
+}
+
+// Takes so much of both accounts, if need be for results of this owner.
+bool KeptResults::make_room(uint64_t bytes) {
+    while (results_.size() >= kMaxKeptResults ||
+           (!results_.empty() && bytes_ + bytes > kMaxKeptBytes)) {
+        drop_first();
+    }
+    for (;;) {
+        if (of_vm_->take(bytes, kMaxKeptBytesOfVm)) {
+            if (of_all_->take(bytes, kMaxKeptBytesOfAll)) return true;
+            of_vm_->give(bytes);
+        }
+        if (results_.empty()) return false;
         drop_first();
     }
 }
@@ -28,7 +55,7 @@ void KeptResults::keep(uint64_t request_id, vgpu_error error, std::span<const st
 void KeptResults::drop_first() {
     const auto first = results_.begin();
     gone_ = std::max(gone_, first->first);
-    bytes_ -= first->second.response.size();
+    bytes_ -= first->second.charge.bytes();
     results_.erase(first);
 }
 
@@ -36,7 +63,7 @@ Kept KeptResults::find(uint64_t request_id, KeptResult& result) const {
     const std::lock_guard lock(mutex_);
     const auto found = results_.find(request_id);
     if (found != results_.end()) {
-        result = found->second;
+        result = found->second.result;
         return Kept::kHere;
     }
     return request_id <= gone_ ? Kept::kGone : Kept::kNever;
@@ -62,12 +89,11 @@ std::shared_ptr<OwnerState> Owners::get(const Owner& owner) {
     const auto found = owners_.find(owner);
     if (found != owners_.end()) return found->second;
     if (owners_.size() >= kMaxOwners) return nullptr;
-    // As a shared_ptr, for a release may come while a job of this owner runs.
-    auto state = std::make_shared<OwnerState>();
+    OwnerState::Accounts accounts;
     const auto sibling = owners_.lower_bound(Owner{owner.vm, 0});
-    state->vm_memory = sibling != owners_.end() && sibling->first.vm == owner.vm
-                           ? sibling->second->vm_memory
-                           : std::make_shared<MemoryAccount>();
+    if (sibling != owners_.end() && sibling->first.vm == owner.vm) accounts = sibling->second->vm;
+    // As a shared_ptr, for a release may come while a job of this owner runs.
+    auto state = std::make_shared<OwnerState>(std::move(accounts), kept_account_);
     owners_.emplace(owner, state);
     return state;
 }

@@ -25,6 +25,11 @@ namespace mimic::mediator::backend {
 /// in flight, and two whole answers and some.
 inline constexpr size_t kMaxKeptResults = 1024;
 inline constexpr size_t kMaxKeptBytes = 48u << 20;
+/// Of all owners of a VM, and of a backend: with kOwnAddressSpace (worker.cpp), which has to be
+/// more. A result counts as so many bytes more than it has.
+inline constexpr size_t kMaxKeptBytesOfVm = 2 * kMaxKeptBytes;
+inline constexpr size_t kMaxKeptBytesOfAll = size_t{1} << 30;
+inline constexpr size_t kKeptOverhead = 256;
 inline constexpr size_t kMaxHandles = 65'536;
 inline constexpr size_t kMaxModules = 256;
 inline constexpr size_t kMaxOwners = 4096;
@@ -81,10 +86,17 @@ enum class Kept : uint8_t {
     kGone,  // it was, or may have been, and its result is not here any more
 };
 
-/// Results by request id, as many as the bounds allow; the oldest go first. Thread-safe.
+/// Results by request id, as many as the bounds allow; the oldest go first, of this owner only:
+/// what others keep is no reason to lose theirs. Thread-safe.
 class KeptResults {
 public:
-    void keep(uint64_t request_id, vgpu_error error, std::span<const std::byte> response);
+    /// Both count what is kept; shared with other owners.
+    explicit KeptResults(std::shared_ptr<MemoryAccount> of_all = std::make_shared<MemoryAccount>(),
+                         std::shared_ptr<MemoryAccount> of_vm = std::make_shared<MemoryAccount>())
+        : of_all_(std::move(of_all)), of_vm_(std::move(of_vm)) {}
+
+    /// Or not, where there is no room for it: then it is gone at once.
+    void keep(uint64_t request_id, vgpu_error error, std::span<const std::byte> response) noexcept;
     Kept find(uint64_t request_id, KeptResult& result) const;
     /// Results up to this id have been seen.
     void acknowledge(uint64_t request_id);
@@ -92,10 +104,17 @@ public:
     bool empty() const;
 
 private:
+    struct Entry {
+        KeptResult result;
+        Charge charge;
+    };
+
+    bool make_room(uint64_t bytes);
     void drop_first();
 
+    const std::shared_ptr<MemoryAccount> of_all_, of_vm_;
     mutable std::mutex mutex_;
-    std::map<uint64_t, KeptResult> results_;
+    std::map<uint64_t, Entry> results_;
     size_t bytes_ = 0;
     uint64_t gone_ = 0;  // results up to this id may be missing
 };
@@ -106,7 +125,16 @@ struct OwnerState {
         std::unique_ptr<Memory> memory;
         Charge charge;
     };
-    std::shared_ptr<MemoryAccount> vm_memory;  // of all owners of its VM
+    // Of all owners of a VM.
+    struct Accounts {
+        std::shared_ptr<MemoryAccount> memory = std::make_shared<MemoryAccount>();
+        std::shared_ptr<MemoryAccount> kept = std::make_shared<MemoryAccount>();
+    };
+
+    OwnerState(Accounts of_vm, std::shared_ptr<MemoryAccount> kept_of_all)
+        : vm(std::move(of_vm)), kept(std::move(kept_of_all), vm.kept) {}
+
+    const Accounts vm;
     std::unordered_map<uint64_t, Allocation> memory;
     std::unordered_map<uint64_t, std::unique_ptr<Module>> modules;
     std::atomic<uint64_t> memory_bytes{0};  // of this owner
@@ -129,11 +157,14 @@ public:
     /// Owners that have memory, modules or kept results. On the thread of jobs.
     std::vector<Used> list() const;
     const std::shared_ptr<MemoryAccount>& account() const { return account_; }
+    /// Of kept results.
+    const MemoryAccount& kept_account() const { return *kept_account_; }
 
 private:
     mutable std::mutex mutex_;
     std::map<Owner, std::shared_ptr<OwnerState>> owners_;
     const std::shared_ptr<MemoryAccount> account_ = std::make_shared<MemoryAccount>();
+    const std::shared_ptr<MemoryAccount> kept_account_ = std::make_shared<MemoryAccount>();
 };
 
 }  // namespace mimic::mediator::backend

@@ -110,7 +110,7 @@ struct BackendPlace {
 };
 
 /// Finds the process of an earlier mediator or starts one; starts it again when it dies. Errors: a
-/// run folder that is not ours.
+/// run folder that is not ours, or too long for the paths of sockets.
 Result<std::unique_ptr<Backend>> make_backend(const BackendConfig& config,
                                               const BackendPlace& place, TaskRunner& runner);
 

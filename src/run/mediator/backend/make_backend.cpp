@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <sys/un.h>
+
 #include "base/check.h"
 #include "base/private_files.h"
 #include "mediator/backend/per_vm_backend.h"
@@ -15,6 +17,18 @@ bool is_plain(const std::string& name) {
                "-_.") == std::string::npos;
 }
 
+// The longest path of its sockets: those of cuda have a number, too.
+Status check_path(const BackendConfig& config, const BackendPlace& place) {
+    constexpr size_t kMax = sizeof(sockaddr_un::sun_path) - 1;
+    const bool numbered = std::holds_alternative<CudaBackend>(config.kind);
+    const auto path = fmt::format("{}/backend-{}{}.sock", place.run_folder, config.name,
+                                  numbered ? fmt::format("~{}", kMaxVmProcesses - 1) : "");
+    if (path.size() <= kMax) return {};
+    return fail(std::errc::filename_too_long,
+                "the socket {} has a path of {} bytes; a UNIX socket can have {}", path,
+                path.size(), kMax);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Backend>> make_backend(const BackendConfig& config,
@@ -26,6 +40,7 @@ Result<std::unique_ptr<Backend>> make_backend(const BackendConfig& config,
                     "\"{}\" is no name of a backend: letters, digits, '-', '_' and '.', at most 40",
                     config.name);
     }
+    MIMIC_TRY(check_path(config, place));
     MIMIC_TRY(make_private_dir(place.run_folder));
     if (std::holds_alternative<CudaBackend>(config.kind)) {
         return std::make_unique<PerVmBackend>(config, place, *loop);

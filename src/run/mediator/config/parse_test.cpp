@@ -212,7 +212,13 @@ TEST(MediatorConfig, SocketPathsFitTheirAddress) {
     EXPECT_THAT(report(with("/tmp/vgpu-mediator-", "/" + folder + "/aaaaaa")),
                 HasSubstr("vm_sockets gives paths of more than 107 bytes"));
     EXPECT_THAT(report(with("run_folder: /run/m", "run_folder: /" + folder)),
-                HasSubstr("it has 91 bytes; expected at most 61"));
+                HasSubstr("it has 91 bytes; expected at most 58"));
+    // With the longest name that is there at all.
+    const std::string longest = "/" + folder.substr(0, 57);
+    EXPECT_EQ((longest + "/backend-" + std::string(32, 'n') + "~63.sock").size(), 107u);
+    EXPECT_TRUE(parse(with("run_folder: /run/m", "run_folder: " + longest), "m.yaml"));
+    EXPECT_THAT(report(with("run_folder: /run/m", "run_folder: " + longest + "x")),
+                HasSubstr("it has 59 bytes; expected at most 58"));
 }
 
 // Whatever the bytes are: an answer, and none that takes long.

@@ -12,8 +12,9 @@ namespace {
 
 constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 constexpr size_t kMaxVmIdDigits = 10;
-// Behind the run folder: "/backend-" and a backend's name, ".sock".
-constexpr size_t kMaxRunFolder = kMaxSocketPath - 9 - 32 - 5;
+// Behind the run folder: "/backend-", a backend's name, "~63" (cuda's processes have numbers), and
+// ".sock".
+constexpr size_t kMaxRunFolder = kMaxSocketPath - 9 - kMaxBackendName - 3 - 5;
 constexpr size_t kMaxPath = 4095;
 
 std::string path(const yaml::Fields& fields, std::string_view key, size_t longest) {

@@ -12,7 +12,6 @@
 namespace mimic::mediator {
 namespace {
 
-constexpr size_t kMaxBackendName = 32;  // part of a socket's path
 constexpr uint32_t kMaxThreads = 1024;
 constexpr uint32_t kMaxCudaDevice = 255;
 constexpr size_t kMaxParameters = 64;

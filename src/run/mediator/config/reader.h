@@ -9,6 +9,9 @@
 
 namespace mimic::mediator {
 
+/// Letters; part of a socket's path.
+inline constexpr size_t kMaxBackendName = 32;
+
 void read_mediator(const yaml::YamlPtr& node, Config& config, yaml::Diagnostics& diagnostics);
 void read_pools(const yaml::YamlNode& list, Config& config, yaml::Diagnostics& diagnostics);
 /// `pools` of the configuration are known.

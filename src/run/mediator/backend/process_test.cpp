@@ -2,6 +2,7 @@
 // Backends with real processes: jobs, restarts of either side, what does not end, what dies.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -61,6 +62,13 @@ protected:
         return run(request(VGPU_OP_MEM_READ, words({handle, 0, length})), owner);
     }
     int pid() const { return backend_->state().pid; }
+    // Until none of its threads goes on.
+    static void halt(int pid) {
+        ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+        int status = 0;
+        ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
+        ASSERT_TRUE(WIFSTOPPED(status));
+    }
 
     RunFolder folder_;
     std::unique_ptr<EventLoop> loop_ = EventLoop::create().value();
@@ -218,7 +226,7 @@ TEST_F(ProcessTest, AProcessThatDoesNotListenIsKilled) {
     std::optional<Done> done;
     const Bytes asked = spin(kForever);
     start_job(*backend_, job_of(asked), std::chrono::milliseconds(20), done);
-    ASSERT_EQ(::kill(first, SIGSTOP), 0);
+    halt(first);
     ASSERT_TRUE(until([&] { return done.has_value(); }));
     EXPECT_EQ(done->error, VGPU_ERROR_TIMEOUT);
     ASSERT_TRUE(until([&] { return backend_->ready(); }));
@@ -247,7 +255,7 @@ TEST_F(ProcessTest, ACancelledJobThatDoesNotListenHasItsTime) {
     std::optional<Done> done;
     const Bytes asked = spin(kForever);
     start_job(*backend_, job_of(asked), std::chrono::seconds(60), done);
-    ASSERT_EQ(::kill(first, SIGSTOP), 0);
+    halt(first);
     backend_->cancel();
     const TimePoint end = loop_->now() + 3 * Backend::kGrace;
     ASSERT_TRUE(until([&] { return loop_->now() > end; }));
@@ -265,7 +273,7 @@ TEST_F(ProcessTest, ACancelledJobThatOutlivesItsTimeoutIsOne) {
     std::optional<Done> done;
     const Bytes asked = spin(kForever);
     start_job(*backend_, job_of(asked), std::chrono::milliseconds(300), done);
-    ASSERT_EQ(::kill(first, SIGSTOP), 0);
+    halt(first);
     backend_->cancel();
     ASSERT_TRUE(until([&] { return done.has_value(); }));
     EXPECT_EQ(done->error, VGPU_ERROR_TIMEOUT);
@@ -327,6 +335,58 @@ TEST_F(ProcessTest, AnotherConfigurationIsAnotherProcess) {
     EXPECT_TRUE(backend_->owners().empty());
 }
 
+// A tracer that does not wait keeps the dead process from its parent, as a driver's call keeps it
+// from its end.
+TEST_F(ProcessTest, NobodyWaitsForTheEndOfOneThatIsStopped) {
+    make_ready();
+    const int first = pid();
+    int ready[2];
+    ASSERT_EQ(::pipe(ready), 0);
+    const pid_t tracer = ::fork();
+    if (tracer == 0) {
+        const bool traces = ::ptrace(PTRACE_SEIZE, first, 0, 0) == 0;
+        (void)!::write(ready[1], traces ? "y" : "n", 1);
+        ::sleep(30);  // not for ever: whoever waits is to fail, not to hang
+        ::_exit(0);
+    }
+    char traces = 0;
+    ASSERT_EQ(::read(ready[0], &traces, 1), 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+    ASSERT_EQ(traces, 'y');
+    backend_->stop();
+    backend_.reset();
+    EXPECT_EQ(::waitpid(tracer, nullptr, WNOHANG), 0);  // it is still there
+    siginfo_t none{};
+    EXPECT_EQ(::waitid(P_PID, static_cast<id_t>(first), &none, WEXITED | WNOHANG | WNOWAIT), 0);
+    ASSERT_EQ(::kill(tracer, SIGKILL), 0);
+    ASSERT_EQ(::waitpid(tracer, nullptr, 0), tracer);
+    // Then it is waited for.
+    EXPECT_TRUE(until([&] {
+        return ::waitid(P_PID, static_cast<id_t>(first), &none, WEXITED | WNOHANG | WNOWAIT) != 0;
+    }));
+}
+
+// Many more than a socket takes at once, and a mediator that does not read at first.
+TEST_F(ProcessTest, ManyOwnersAreTold) {
+    make_ready();
+    std::vector<Owner> all;
+    const Bytes asked = request(VGPU_OP_SUM, {1, 1});
+    for (uint32_t vm = 1; vm <= 1500; ++vm) {
+        all.push_back({vm, 10});
+        run(asked, all.back(), 1);
+    }
+    forget();
+    make();
+    // Greets, and does not read what follows.
+    for (int turn = 0; turn < 5; ++turn) {
+        loop_->run_once(std::chrono::milliseconds(5));
+        ::usleep(20'000);
+    }
+    ASSERT_TRUE(until([&] { return backend_->ready(); }));
+    EXPECT_EQ(backend_->owners(), all);
+}
+
 TEST_F(ProcessTest, IsConfined) {
     make_ready();
     std::ifstream status(fmt::format("/proc/{}/status", pid()));
@@ -374,6 +434,24 @@ TEST(MakeBackend, RefusesNamesThatArePaths) {
         config.name = name;
         EXPECT_FALSE(make_backend(config, {folder.path(), MIMIC_WORKER, {}}, *loop)) << name;
     }
+}
+
+TEST(MakeBackend, RefusesARunFolderThatIsTooLong) {
+    const auto loop = EventLoop::create().value();
+    const RunFolder folder;
+    BackendConfig config;
+    config.name = std::string(32, 'n');
+    const auto fits = [&](size_t bytes) {
+        const std::string long_one = folder.path() + "/" +
+                                     std::string(bytes, 'x').substr(folder.path().size() + 1);
+        auto made = make_backend(config, {long_one, MIMIC_WORKER, {}}, *loop);
+        return made.has_value();
+    };
+    EXPECT_TRUE(fits(61));
+    EXPECT_FALSE(fits(62));
+    config.kind = CudaBackend{};  // up to "~63"
+    EXPECT_TRUE(fits(58));
+    EXPECT_FALSE(fits(59));
 }
 
 TEST(MakeBackend, RefusesARunFolderOfOthers) {

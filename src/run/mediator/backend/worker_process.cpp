@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "base/log.h"
 #include "base/unix_socket.h"
@@ -57,6 +58,19 @@ Result<pid_t> spawn_program(const std::string& program, Words& words) {
     ::posix_spawn_file_actions_destroy(&files);
     if (error != 0) return tl::unexpected<Error>(Error::from_errno(error, "start " + program));
     return pid;
+}
+
+void reap_ended(std::vector<pid_t>& children) {
+    std::erase_if(children, [](pid_t child) { return ::waitpid(child, nullptr, WNOHANG) != 0; });
+}
+
+// Of a backend that is no more. They are killed, but who is in a driver's call ends when that does:
+// nobody waits for it here.
+void reap_all(EventLoop& loop, std::vector<pid_t> children) {
+    reap_ended(children);
+    if (children.empty()) return;
+    loop.post_delayed([&loop, children = std::move(children)] { reap_all(loop, children); },
+                      kReapAgain);
 }
 
 }  // namespace
@@ -228,8 +242,11 @@ void WorkerProcess::kill() {
 void WorkerProcess::gone(const std::string& why) {
     if (state_ == Phase::kStopped) return;
     const auto weak = weak_.ptr();
+    const bool was_ready = state_ == Phase::kAttached || state_ == Phase::kEnding;
+    // Whoever is called from here on finds it away, and gives it no other job; but may stop it.
+    state_ = Phase::kEnding;
     // Its last result may have come with its end.
-    if (take_completion() && !weak) return;
+    if (take_completion() && (!weak || state_ == Phase::kStopped)) return;
     if (socket_) loop_.unwatch(socket_.get());
     if (event_) loop_.unwatch(event_.get());
     socket_.reset();
@@ -241,7 +258,6 @@ void WorkerProcess::gone(const std::string& why) {
     acknowledged_.clear();
     owners_.clear();
     memory_used_ = 0;
-    const bool was_ready = state_ == Phase::kAttached || state_ == Phase::kEnding;
     try_again(why);
     reap();
     if (was_ready) {
@@ -254,7 +270,7 @@ void WorkerProcess::gone(const std::string& why) {
                            : cancelled   ? VGPU_ERROR_CANCELLED
                                          : VGPU_ERROR_BACKEND;
         finish(error, {}, loop_.now() - job.begin);
-        if (!weak) return;
+        if (!weak || state_ == Phase::kStopped) return;
     }
     box_ = MailboxMapping();
     if (was_ready) changed();
@@ -275,7 +291,7 @@ void WorkerProcess::try_again(const std::string& why) {
 
 // Children that have ended are waited for; others are looked at again.
 void WorkerProcess::reap() {
-    std::erase_if(children_, [](pid_t child) { return ::waitpid(child, nullptr, WNOHANG) != 0; });
+    reap_ended(children_);
     if (state_ == Phase::kStarting || state_ == Phase::kStopped || children_.empty()) return;
     reap_timer_.start(loop_, kReapAgain, [this] {
         if (!ready()) reap();
@@ -303,9 +319,7 @@ void WorkerProcess::stop() {
     state_ = Phase::kStopped;
     why_ = "it was stopped";
     ::unlink(path_.c_str());
-    // Killed, so that this takes no time to speak of.
-    for (const pid_t child : children_) ::waitpid(child, nullptr, 0);
-    children_.clear();
+    reap_all(loop_, std::exchange(children_, {}));
     job_.reset();
 }
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <thread>
 
 #include "base/unix_socket.h"
 #include "mediator/backend/channel.h"
@@ -56,9 +57,21 @@ public:
     }
 
     void answer(const MailedOutcome& outcome) const {
+        answer_asleep(outcome);
+        wake();
+    }
+    // Wakes nobody.
+    void answer_asleep(const MailedOutcome& outcome) const {
         box_.head().outcome = outcome;
         box_.head().completed.store(box_.head().submitted.load());
-        wake();
+    }
+    // Says how much time it was given.
+    void answer_timeout() const {
+        MailedOutcome outcome;
+        outcome.took_ns = ~uint64_t{0};
+        outcome.response_length = sizeof(uint64_t);
+        std::memcpy(box_.response(), &box_.head().job.timeout_ns, sizeof(uint64_t));
+        answer(outcome);
     }
     void wake() const {
         const uint64_t one = 1;
@@ -93,7 +106,11 @@ protected:
     // A process that listens where the mediator looks first. It plays `script` and then waits to be
     // killed, unless the script ends it.
     void plant(const Script& script) {
-        const std::string path = folder_.path() + "/backend-A0.sock";
+        const bool cuda = std::holds_alternative<CudaBackend>(config_.kind);
+        const std::string path = folder_.path() +
+                                 (cuda ? "/backend-A0~0.sock" : "/backend-A0.sock");
+        // Whether somebody listens is looked at first (per_vm_backend.cpp).
+        int looks = cuda ? 1 : 0;
         int ready[2];
         ASSERT_EQ(::pipe(ready), 0);
         child_ = ::fork();
@@ -104,6 +121,7 @@ protected:
             while (!socket) {
                 ::usleep(1000);
                 socket = listener.accept().value();
+                if (socket && looks-- > 0) socket.reset();
             }
             Hostile hostile(socket.get());
             script(hostile, fingerprint(config_));
@@ -256,6 +274,103 @@ TEST_F(HostileWorkerTest, WhoseTimesAreNoTimes) {
     EXPECT_LE(done.took, loop_->now() - begin);
     ::kill(child_, SIGKILL);
     expect_replaced();
+}
+
+TEST_F(HostileWorkerTest, WhoseLastAnswerComesWithItsEnd) {
+    plant([](Hostile& hostile, uint64_t print) {
+        hostile.say(MessageKind::kHello, print);
+        hostile.take_mailbox();
+        hostile.say(MessageKind::kAttached);
+        hostile.wait_for_job();
+        hostile.answer_asleep({});
+        ::_exit(0);
+    });
+    ASSERT_TRUE(turn_until(*loop_, [&] { return backend_->ready(); }));
+    const Bytes asked = request(VGPU_OP_SUM, {1, 2});
+    std::optional<vgpu_error> error;
+    bool ready = true;
+    backend_->start(job_of(asked), std::chrono::seconds(60), [&](const Outcome& outcome) {
+        error = outcome.error;
+        // Who would give it the next job now would lose it.
+        ready = backend_->ready();
+    });
+    ASSERT_TRUE(turn_until(*loop_, [&] { return error.has_value(); }));
+    EXPECT_EQ(*error, VGPU_OK);
+    EXPECT_FALSE(ready);
+    expect_replaced(false);
+}
+
+TEST_F(HostileWorkerTest, MayBeStoppedWithItsLastAnswer) {
+    plant([](Hostile& hostile, uint64_t print) {
+        hostile.say(MessageKind::kHello, print);
+        hostile.take_mailbox();
+        hostile.say(MessageKind::kAttached);
+        hostile.wait_for_job();
+        hostile.answer_asleep({});
+        ::_exit(0);
+    });
+    ASSERT_TRUE(turn_until(*loop_, [&] { return backend_->ready(); }));
+    const Bytes asked = request(VGPU_OP_SUM, {1, 2});
+    bool done = false;
+    backend_->start(job_of(asked), std::chrono::seconds(60), [&](const Outcome&) {
+        done = true;
+        backend_->stop();
+    });
+    ASSERT_TRUE(turn_until(*loop_, [&] { return done; }));
+    ASSERT_EQ(::waitpid(child_, nullptr, 0), child_);
+    // It does not come back.
+    for (int turn = 0; turn < 20; ++turn) loop_->run_once(std::chrono::milliseconds(1));
+    EXPECT_EQ(backend_->state().what, "it was stopped");
+    EXPECT_EQ(backend_->state().restarts, 0u);
+}
+
+// cuda's processes run code of VMs, which may write what it likes there.
+TEST_F(HostileWorkerTest, ThatSaysItTookNoTime) {
+    config_.kind = CudaBackend{};
+    plant([](Hostile& hostile, uint64_t print) {
+        hostile.say(MessageKind::kHello, print);
+        hostile.take_mailbox();
+        hostile.say(MessageKind::kAttached);
+        hostile.wait_for_job();
+        ::usleep(50'000);
+        hostile.answer({});
+    });
+    ASSERT_TRUE(turn_until(*loop_, [&] { return backend_->ready(); }));
+    const TimePoint begin = loop_->now();
+    const Bytes asked = request(VGPU_OP_SUM, {1, 2});
+    const Done done = run_job(*loop_, *backend_, job_of(asked));
+    EXPECT_GE(done.took, std::chrono::milliseconds(49));
+    EXPECT_LE(done.took, loop_->now() - begin);
+    backend_->stop();
+    EXPECT_EQ(::waitpid(child_, nullptr, 0), child_);
+}
+
+// What it took to start is not the job's, neither of its service nor of its time.
+TEST_F(HostileWorkerTest, ThatIsLateForItsVmsJob) {
+    config_.kind = CudaBackend{};
+    static constexpr auto kLate = std::chrono::milliseconds(200);
+    plant([](Hostile& hostile, uint64_t print) {
+        std::this_thread::sleep_for(kLate);
+        hostile.say(MessageKind::kHello, print);
+        hostile.take_mailbox();
+        hostile.say(MessageKind::kAttached);
+        hostile.wait_for_job();
+        hostile.answer_timeout();
+    });
+    const TimePoint begin = loop_->now();
+    const Bytes asked = request(VGPU_OP_SUM, {1, 2});
+    bool done = false;
+    uint64_t timeout = 0;
+    backend_->start(job_of(asked), std::chrono::seconds(60), [&](const Outcome& outcome) {
+        done = true;
+        EXPECT_LE(outcome.took, loop_->now() - begin - kLate);
+        ASSERT_EQ(outcome.response.size(), sizeof timeout);
+        std::memcpy(&timeout, outcome.response.data(), sizeof timeout);
+    });
+    ASSERT_TRUE(turn_until(*loop_, [&] { return done; }));
+    EXPECT_EQ(timeout, 60'000'000'000u);
+    backend_->stop();
+    EXPECT_EQ(::waitpid(child_, nullptr, 0), child_);
 }
 
 }  // namespace

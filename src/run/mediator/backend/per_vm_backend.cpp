@@ -71,7 +71,6 @@ bool PerVmBackend::attaching() const {
 
 // A process became ready, or has gone. Not the place to destroy one: it calls.
 void PerVmBackend::slot_changed(uint32_t number) {
-    const auto weak = weak_.ptr();
     Slot& slot = slots_.at(number);
     if (slot.process->ready() && !slot.known) {
         slot.known = true;
@@ -79,17 +78,15 @@ void PerVmBackend::slot_changed(uint32_t number) {
         if (vm && !slot.vm) slot.vm = vm;
     }
     tidy_soon();
-    if (waiting_ && waiting_->slot == number && slot.process->ready()) {
+    if (waiting_ && !waiting_->over && waiting_->slot == number && slot.process->ready()) {
         Waiting waiting = std::move(*waiting_);
         waiting_.reset();
         waiting_timer_.cancel();
         waiting.job.request = waiting.request;
-        give(number, waiting.job, std::max(waiting.deadline - loop_.now(), Duration{}),
-             std::move(waiting.done));
+        give(number, waiting.job, waiting.timeout, std::move(waiting.done));
     }
     const bool is_ready = ready();
     if (std::exchange(was_ready_, is_ready) != is_ready && changed_) changed_();
-    if (!weak) return;
 }
 
 // That of the VM, or the one that is nobody's, which is the VM's from now on.
@@ -114,16 +111,18 @@ void PerVmBackend::start(const Job& job, Duration timeout, Done done) {
     if (number && slots_.at(*number).process->ready()) {
         return give(*number, job, timeout, std::move(done));
     }
-    // Its process starts, or there is none for it. Answered in a later turn in either case.
+    // Its process starts, or there is none for it. Answered in a later turn in either case. The
+    // start is nothing that the job takes: its own time begins with its process, for which it waits
+    // at most as long.
     Waiting waiting;
     waiting.job = job;
     waiting.request.assign(job.request.begin(), job.request.end());
-    waiting.deadline = loop_.now() + timeout;
+    waiting.timeout = timeout;
     waiting.done = std::move(done);
     waiting.slot = number.value_or(0);
     waiting_ = std::move(waiting);
     if (!number) {
-        waiting_timer_.post(loop_, [this] { end_waiting(VGPU_ERROR_MEMORY); });
+        end_waiting_soon(VGPU_ERROR_MEMORY);
     } else {
         waiting_timer_.start(loop_, timeout, [this] { end_waiting(VGPU_ERROR_TIMEOUT); });
     }
@@ -135,6 +134,12 @@ void PerVmBackend::end_waiting(vgpu_error error) {
     Outcome outcome;
     outcome.error = error;
     done(outcome);  // nothing of this object after it
+}
+
+// A process that becomes ready until then is not given the job.
+void PerVmBackend::end_waiting_soon(vgpu_error error) {
+    waiting_->over = true;
+    waiting_timer_.post(loop_, [this, error] { end_waiting(error); });
 }
 
 void PerVmBackend::give(uint32_t number, Job job, Duration timeout, Done done) {
@@ -160,8 +165,7 @@ void PerVmBackend::give(uint32_t number, Job job, Duration timeout, Done done) {
 
 void PerVmBackend::cancel() {
     if (running_) return slots_.at(running_slot_).process->cancel();
-    if (!waiting_) return;
-    waiting_timer_.post(loop_, [this] { end_waiting(VGPU_ERROR_CANCELLED); });
+    if (waiting_ && !waiting_->over) end_waiting_soon(VGPU_ERROR_CANCELLED);
 }
 
 void PerVmBackend::acknowledge(const Owner& owner, uint64_t request_id) {

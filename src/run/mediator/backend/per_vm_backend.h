@@ -53,9 +53,10 @@ private:
     struct Waiting {
         Job job;
         std::vector<std::byte> request;
-        TimePoint deadline{};
+        Duration timeout{};  // of its own, once its process is there
         Done done;
         uint32_t slot = 0;
+        bool over = false;  // it is about to be answered without a process
     };
 
     void find_processes();
@@ -64,6 +65,7 @@ private:
     void slot_changed(uint32_t number);
     void give(uint32_t number, Job job, Duration timeout, Done done);
     void end_waiting(vgpu_error error);
+    void end_waiting_soon(vgpu_error error);
     void tidy();
     void tidy_soon() {
         tidy_timer_.post(loop_, [this] { tidy(); });
@@ -83,7 +85,6 @@ private:
     uint64_t restarts_ = 0;  // of processes that are gone, and jobs
     uint64_t jobs_ = 0;
     Timer tidy_timer_, waiting_timer_;
-    WeakOwner<PerVmBackend> weak_{this};
 };
 
 }  // namespace mimic::mediator::backend

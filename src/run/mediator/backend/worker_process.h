@@ -40,9 +40,12 @@ public:
     void stop() override;
     void on_change(std::function<void()> changed) override { changed_ = std::move(changed); }
 
-    /// A VM of which the process knows something, be it only a kept result.
+    /// A VM of which the process knows something, be it only a kept result, or will when its job
+    /// has ended.
     std::optional<VmId> first_vm() const {
-        return owners_.empty() ? std::nullopt : std::optional(owners_.begin()->first.vm);
+        if (!owners_.empty()) return owners_.begin()->first.vm;
+        if (job_ && !job_->released) return job_->owner.vm;
+        return std::nullopt;
     }
 
 private:

@@ -34,7 +34,7 @@ enum class MessageKind : uint32_t {
     kRelease = 2,      // owner
     kAcknowledge = 3,  // owner, value: request id
     // From the process.
-    kHello = 16,     // at once: value is that of fingerprint(); text its executor, amount its units
+    kHello = 16,     // at once: value is that of fingerprint(); text its executor
     kFailed = 17,    // instead: text says why there is no executor. It ends
     kOwner = 18,     // after kAttach and once no job runs: an owner that it has; value: bytes
     kAttached = 19,  // after those: jobs may come. amount: jobs carried out so far

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <limits>
 
@@ -84,8 +85,9 @@ JobThread::Attached JobThread::wait_for_attachment(uint64_t& round) {
 bool JobThread::tell(const Attachment& attachment, const Message& message) {
     const auto end = steady_now() + std::chrono::milliseconds(kTellMs);
     for (;;) {
-        if (send_message(attachment.socket.get(), message)) return true;
-        if (errno != EAGAIN || steady_now() > end) return false;
+        const Status sent = send_message(attachment.socket.get(), message);
+        if (sent) return true;
+        if (sent.error().errno_value() != EAGAIN || steady_now() > end) return false;
         pollfd waits{attachment.socket.get(), POLLOUT, 0};
         ::poll(&waits, 1, 10);
     }

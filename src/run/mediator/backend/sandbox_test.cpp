@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -70,6 +71,65 @@ bool turns_memory_into_code() {
     void* const memory = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
                                 -1, 0);
     return ::syscall(SYS_mprotect, memory, 4096, PROT_READ | PROT_EXEC) == 0;
+}
+
+// Limits of a child after limit_process(`bytes`); `before` is done first.
+int limits_of(
+    uint64_t bytes, const std::function<bool()>& as_wanted,
+    const std::function<void()>& before = [] {}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        before();
+        if (!limit_process(bytes)) ::_exit(kNotConfined);
+        ::_exit(as_wanted() ? kAllowed : kRefused);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+bool is_limited(int what, rlim_t most) {
+    rlimit now{};
+    return ::getrlimit(static_cast<__rlimit_resource_t>(what), &now) == 0 && now.rlim_cur == most &&
+           now.rlim_max == most;
+}
+
+bool gets(size_t bytes) {
+    return ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
+TEST(LimitProcess, OurCodeHasSoMuchAddressSpace) {
+    constexpr uint64_t kSpace = uint64_t{4} << 30;
+    EXPECT_EQ(limits_of(kSpace,
+                        [] {
+                            return is_limited(RLIMIT_AS, kSpace) && is_limited(RLIMIT_CORE, 0) &&
+                                   is_limited(RLIMIT_NOFILE, 64) && !gets(kSpace) &&
+                                   (kSanitized || gets(kSpace / 2));
+                        }),
+              kAllowed);
+}
+
+TEST(LimitProcess, ADriverHasAll) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_AS, &before), 0);
+    EXPECT_EQ(limits_of(0,
+                        [&] {
+                            return is_limited(RLIMIT_CORE, 0) && gets(1 << 20) &&
+                                   is_limited(RLIMIT_AS, before.rlim_cur) &&
+                                   !is_limited(RLIMIT_NOFILE, 64);
+                        }),
+              kAllowed);
+}
+
+TEST(LimitProcess, NothingBecomesMore) {
+    EXPECT_EQ(limits_of(
+                  0, [] { return is_limited(RLIMIT_NOFILE, 32); },
+                  [] {
+                      const rlimit few{32, 32};
+                      ::setrlimit(RLIMIT_NOFILE, &few);
+                  }),
+              kAllowed);
 }
 
 TEST(Sandbox, OurCodeGetsMemoryAndNothingElse) {

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/unix_socket.h"
 #include "mediator/backend/channel.h"
@@ -77,7 +78,6 @@ private:
         Message hello;
         hello.kind = MessageKind::kHello;
         hello.value = fingerprint(options_.config);
-        hello.amount = executor_.info().compute_units;
         hello.set_text(executor_.info().name);
         if (!send_message(socket_.get(), hello)) drop();
     }
@@ -154,7 +154,8 @@ int tell_failure(UnixListener& listener, const std::string& why) {
 
 uint64_t random_number() {
     uint64_t number = 0;
-    (void)!::getrandom(&number, sizeof number, 0);
+    // So few bytes come whole.
+    MIMIC_CHECK(::getrandom(&number, sizeof number, 0) == sizeof number);
     return number;
 }
 

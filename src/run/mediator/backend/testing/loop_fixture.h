@@ -41,9 +41,10 @@ private:
     std::string path_;
 };
 
-/// Turns `loop` until `condition`; false when that takes longer than anything that works.
+/// Turns `loop` until `condition`; false when that takes longer than anything that works, also on a
+/// machine that has other things to do.
 inline bool turn_until(EventLoop& loop, const std::function<bool()>& condition) {
-    const TimePoint end = loop.now() + std::chrono::seconds(20);
+    const TimePoint end = loop.now() + std::chrono::seconds(90);
     while (!condition()) {
         if (loop.now() > end) return false;
         loop.run_once(std::chrono::milliseconds(20));

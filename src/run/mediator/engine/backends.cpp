@@ -9,9 +9,10 @@ namespace mimic::mediator {
 namespace {
 
 // A backend that is not ready for so long is given up on until it is: what waits for it runs
-// elsewhere, or is answered. Its process starts again within this, whatever it had to load. One
-// that was found again has the time of the job that it has to end first, too.
-constexpr Duration kBackendPatience = std::chrono::seconds(10);
+// elsewhere, or is answered, before a device has lost its patience (35 s). Its process starts again
+// within this on a busy machine, whatever it had to load. One that was found again has the time of
+// the job that it has to end first, too.
+constexpr Duration kBackendPatience = std::chrono::seconds(30);
 
 }  // namespace
 

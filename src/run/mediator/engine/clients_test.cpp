@@ -251,7 +251,7 @@ TEST(EngineClients, WhoReturnsWaitsForTheJobOfAnEarlierMediator) {
     EngineRig rig(rig_config(), prepared);
     RigClient& client = rig.connect(Client{1, 77, 'A', Priority::kMedium, ::geteuid(), true});
     client.ask(1, rig_job(10), true);
-    rig.time.advance(29s);
+    rig.time.advance(59s);
     EXPECT_TRUE(client.got.empty());
     rig.backends.now["A0"]->become_ready();
     rig.time.advance(1s);
@@ -268,7 +268,7 @@ TEST(EngineClients, NobodyWaitsForAJobLongerThanAnyMayTake) {
     EngineRig rig(config, prepared);
     RigClient& client = rig.connect(Client{1, 77, 'A', Priority::kMedium, ::geteuid(), true});
     client.ask(1, rig_job(10), true);
-    rig.time.advance(29s);
+    rig.time.advance(49s);
     EXPECT_TRUE(client.got.empty());
     rig.time.advance(2s);
     EXPECT_EQ(client.error_of(1), VGPU_ERROR_POOL);

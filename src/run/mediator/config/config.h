@@ -60,11 +60,13 @@ struct Limits {
     bool operator==(const Limits&) const = default;
 };
 
+inline constexpr uint32_t kMaxWeight = 10'000;  // arbitrary
+
 struct VmConfig {
     VmId id = 0;
     std::optional<char> pool;          // what the device says counts where it is left out
     std::optional<Priority> priority;  // the same
-    uint32_t weight = 50;              // 1 .. 10,000
+    uint32_t weight = 50;              // 1 .. kMaxWeight
     Limits limits;
     std::vector<uint32_t> uids;  // who may be this VM (SO_PEERCRED); empty: those of the mediator's
                                  // admission

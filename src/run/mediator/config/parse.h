@@ -16,7 +16,6 @@ namespace mimic::mediator {
 inline constexpr size_t kMaxBackends = 64;  // of a pool
 inline constexpr size_t kMaxVms = 4096;
 inline constexpr size_t kMaxUids = 256;
-inline constexpr uint32_t kMaxWeight = 10'000;
 inline constexpr uint32_t kMaxQueueDepth = 1'000'000;
 inline constexpr uint32_t kMaxParallel = 64;
 inline constexpr double kMaxRate = 1e9;

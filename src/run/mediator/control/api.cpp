@@ -3,7 +3,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -176,10 +175,8 @@ Snapshot MediatorApi::take_snapshot() const {
 }
 
 MediatorApi::Answer MediatorApi::vm_now(VmId vm) const {
-    const auto status = parts_.engine->status();
-    const auto found = std::find_if(status.vms.begin(), status.vms.end(),
-                                    [vm](const VmStatus& each) { return each.id == vm; });
-    return found == status.vms.end() ? unknown_vm(vm) : service::answer(vm_json(*found));
+    const auto status = parts_.engine->vm_status(vm);
+    return status ? service::answer(vm_json(*status)) : unknown_vm(vm);
 }
 
 MediatorApi::Answer MediatorApi::change_vm(const std::string& name, const Request& request) {
@@ -188,12 +185,10 @@ MediatorApi::Answer MediatorApi::change_vm(const std::string& name, const Reques
     const auto change = read_change(request);
     if (!change) return service::refuse(change.error());
     return on_loop_or_busy([this, id = *vm, change = *change] {
-        const auto status = parts_.engine->status();
-        const auto found = std::find_if(status.vms.begin(), status.vms.end(),
-                                        [id](const VmStatus& each) { return each.id == id; });
-        if (found == status.vms.end()) return unknown_vm(id);
+        const auto status = parts_.engine->vm_status(id);
+        if (!status) return unknown_vm(id);
         // Both or none: limits are checked first.
-        Limits limits = found->limits;
+        Limits limits = status->limits;
         if (!change.limits.is_null()) {
             const auto merged = merge_limits(limits, change.limits);
             if (!merged) return service::refuse(merged.error());

@@ -76,8 +76,8 @@ Result<Vm*> EngineCore::vm_by_hand(VmId id) {
 
 Result<void> EngineCore::set_weight(VmId id, uint32_t weight) {
     thread_.check();
-    if (weight < 1 || weight > kMostWeight)
-        return fail(std::errc::invalid_argument, "weight {} is not 1 .. {}", weight, kMostWeight);
+    if (weight < 1 || weight > kMaxWeight)
+        return fail(std::errc::invalid_argument, "weight {} is not 1 .. {}", weight, kMaxWeight);
     MIMIC_ASSIGN_OR_RETURN(Vm* const vm, vm_by_hand(id));
     vm->config.weight = weight;
     apply(*vm);

@@ -80,6 +80,11 @@ struct VmCounters {
     uint64_t timeouts = 0;
     uint64_t faults = 0;
     uint64_t service_ns = 0;  // on backends
+
+    /// Answered at once, for whatever reason.
+    uint64_t rejected() const {
+        return rejected_rate + rejected_depth + rejected_quarantine + rejected_denied;
+    }
 };
 
 /// Counts in buckets of a factor of 2 from 1 us on: [i] counts durations below 1 us << i, the last
@@ -180,6 +185,8 @@ public:
     /// On false: back to work.
     virtual void drain(bool on, std::function<void()> drained) = 0;
     virtual EngineStatus status() const = 0;
+    /// Of one VM alone; nothing: it is not known.
+    virtual std::optional<VmStatus> vm_status(VmId vm) const = 0;
     virtual const Config& config() const = 0;
 };
 

@@ -39,6 +39,7 @@ public:
     Result<void> reload(const Config& config) override;
     void drain(bool on, std::function<void()> drained) override;
     EngineStatus status() const override;
+    std::optional<VmStatus> vm_status(VmId vm) const override;
     const Config& config() const override { return config_; }
 
 private:

@@ -42,8 +42,6 @@ struct ClientState {
     bool other_pool = false;  // says another pool than that in which its VM lives
 };
 
-inline constexpr uint32_t kMostWeight = 10'000;
-
 /// Where a VM is of which neither the configuration nor a device has said it yet.
 inline constexpr char kFirstPool = 'A';
 

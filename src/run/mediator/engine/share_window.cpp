@@ -54,15 +54,4 @@ ShareWindow::Sum ShareWindow::sum(TimePoint now) {
     return sum;
 }
 
-double jain_index(std::span<const double> shares) {
-    double sum = 0;
-    double squares = 0;
-    for (const double share : shares) {
-        sum += share;
-        squares += share * share;
-    }
-    if (squares <= 0) return 1.0;
-    return sum * sum / (static_cast<double>(shares.size()) * squares);
-}
-
 }  // namespace mimic::mediator

@@ -6,7 +6,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include "base/task_runner.h"
 
@@ -43,8 +42,5 @@ private:
     bool backlogged_ = false;
     TimePoint since_{};  // accounted for until then
 };
-
-/// Jain's index of fairness: 1 if all are equal, 1/n if one has all. 1 for none.
-double jain_index(std::span<const double> shares);
 
 }  // namespace mimic::mediator

@@ -57,11 +57,5 @@ TEST(ShareWindow, LongTimeWithoutALookIsBounded) {
     EXPECT_GE(window.sum(TimePoint{} + 1h).backlogged, 9s);
 }
 
-TEST(JainIndex, IsOneForEqualAndOneNthForOne) {
-    EXPECT_DOUBLE_EQ(jain_index({}), 1.0);
-    EXPECT_DOUBLE_EQ(jain_index(std::vector<double>{2, 2, 2}), 1.0);
-    EXPECT_DOUBLE_EQ(jain_index(std::vector<double>{1, 0, 0, 0}), 0.25);
-}
-
 }  // namespace
 }  // namespace mimic::mediator

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "mediator/engine/engine_core.h"
+#include "mediator/schedule/jain_index.h"
 
 namespace mimic::mediator {
 namespace {
@@ -56,8 +57,17 @@ double EngineCore::fairness_of(const Pool& pool, TimePoint now) const {
             static_cast<double>(sum.service.count()) / wanted);
     }
     double worst = 1.0;
-    for (const auto& [priority, of_class] : shares) worst = std::min(worst, jain_index(of_class));
+    for (const auto& [priority, of_class] : shares) {
+        worst = std::min(worst, schedule::jain_index(of_class));
+    }
     return worst;
+}
+
+std::optional<VmStatus> EngineCore::vm_status(VmId vm) const {
+    thread_.check();
+    const auto found = vm_by_id_.find(vm);
+    if (found == vm_by_id_.end()) return std::nullopt;
+    return status_of(*found->second, runner_.now());
 }
 
 EngineStatus EngineCore::status() const {

@@ -5,16 +5,6 @@
 
 namespace mimic::mediator::schedule {
 
-double jain_index(const std::vector<double>& values) {
-    double sum = 0;
-    double squares = 0;
-    for (const double value : values) {
-        sum += value;
-        squares += value * value;
-    }
-    return squares == 0 ? 1.0 : sum * sum / (static_cast<double>(values.size()) * squares);
-}
-
 double min_max_ratio(const std::vector<double>& values) {
     if (values.empty()) return 1.0;
     const auto [least, most] = std::minmax_element(values.begin(), values.end());

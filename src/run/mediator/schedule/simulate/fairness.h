@@ -10,10 +10,6 @@
 
 namespace mimic::mediator::schedule {
 
-/// Jain's index of values that should be equal: (sum)^2 / (n x sum of squares), from 1/n to 1. 1
-/// for none, or all 0.
-double jain_index(const std::vector<double>& values);
-
 /// The smallest of values that should be equal over the largest; 1 for none, or all 0.
 double min_max_ratio(const std::vector<double>& values);
 

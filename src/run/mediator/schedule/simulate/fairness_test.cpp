@@ -4,19 +4,25 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "mediator/schedule/jain_index.h"
+
 namespace mimic::mediator::schedule {
 namespace {
 
 using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 
+double jain_of(const std::vector<double>& values) {
+    return jain_index(values);
+}
+
 TEST(JainIndex, IsOneForEqualValuesAndOneOverNForASingleOne) {
-    EXPECT_DOUBLE_EQ(jain_index({3, 3, 3}), 1.0);
-    EXPECT_DOUBLE_EQ(jain_index({5, 0, 0, 0}), 0.25);
-    EXPECT_DOUBLE_EQ(jain_index({}), 1.0);
-    EXPECT_DOUBLE_EQ(jain_index({0, 0}), 1.0);
+    EXPECT_DOUBLE_EQ(jain_of({3, 3, 3}), 1.0);
+    EXPECT_DOUBLE_EQ(jain_of({5, 0, 0, 0}), 0.25);
+    EXPECT_DOUBLE_EQ(jain_of({}), 1.0);
+    EXPECT_DOUBLE_EQ(jain_of({0, 0}), 1.0);
     // The fact sheet's second row: 0, 0.1, 0.2 and 99.7 % at weights of 10 to 40.
-    EXPECT_NEAR(jain_index({0, 0.1 / 20, 0.2 / 30, 99.7 / 40}), 0.253, 0.001);
+    EXPECT_NEAR(jain_of({0, 0.1 / 20, 0.2 / 30, 99.7 / 40}), 0.253, 0.001);
 }
 
 TEST(MinMaxRatio, IsTheSmallestOverTheLargest) {

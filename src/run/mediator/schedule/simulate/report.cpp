@@ -9,6 +9,7 @@
 #include "base/terminal_text.h"
 #include "base/text_table.h"
 #include "mediator/config/keys.h"
+#include "mediator/schedule/jain_index.h"
 #include "mediator/schedule/simulate/fairness.h"
 
 namespace mimic::mediator::schedule {

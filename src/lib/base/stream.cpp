@@ -89,6 +89,12 @@ void ByteQueue::drop(size_t count) {
     if (begin_ == end_) begin_ = end_ = 0;
 }
 
+void ByteQueue::trim() {
+    if (size() != 0 || capacity_ <= kKept) return;
+    bytes_.reset();
+    capacity_ = begin_ = end_ = 0;
+}
+
 Stream::Stream(UniqueFd fd) : fd_(std::move(fd)) {
     const int flags = ::fcntl(fd_.get(), F_GETFL);
     ::fcntl(fd_.get(), F_SETFL, flags | O_NONBLOCK);
@@ -103,6 +109,7 @@ void Stream::close() {
     attached_.reset();
     in_.clear();
     out_.clear();
+    out_.trim();
 }
 
 Stream::Got Stream::fill(std::vector<UniqueFd>* descriptors) {
@@ -133,6 +140,7 @@ bool Stream::flush() {
             return false;
         }
     }
+    out_.trim();
     return true;
 }
 

@@ -3,6 +3,7 @@
 // one system call and come in with one; what comes in parts waits for its rest.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -12,9 +13,12 @@
 
 namespace mimic {
 
-/// Bytes that come and go at the ends of a buffer. Thread-bound.
+/// Bytes that come and go at the ends of a buffer, which grows as it must. Thread-bound.
 class ByteQueue {
 public:
+    /// A buffer up to this stays for good. Holds what a Stream takes at once, and as much behind.
+    static constexpr size_t kKept = size_t{544} << 10;
+
     size_t size() const { return end_ - begin_; }
     std::byte* data() { return bytes_.get() + begin_; }
     std::span<std::byte> bytes() { return {data(), size()}; }
@@ -28,6 +32,12 @@ public:
 
     void drop(size_t count);
     void clear() { begin_ = end_ = 0; }
+
+    /// Bytes of memory, used or not.
+    size_t capacity() const { return capacity_; }
+    /// What a long message has left behind it: a buffer above kKept with nothing in it is freed,
+    /// and what was dropped of it with it.
+    void trim();
 
 private:
     void reserve(size_t count);
@@ -62,11 +72,16 @@ public:
     Got fill(std::vector<UniqueFd>* descriptors = nullptr);
     ByteQueue& in() { return in_; }
 
-    /// Sends what is in out(). False: the peer has gone.
+    /// Sends what is in out(), and trims it. False: the peer has gone.
     bool flush();
     ByteQueue& out() { return out_; }
     size_t out_size() const { return out_.size(); }
     size_t in_size() const { return in_.size(); }
+    /// Bytes of both buffers beyond what each keeps.
+    size_t extra_memory() const {
+        return std::max(in_.capacity(), ByteQueue::kKept) +
+               std::max(out_.capacity(), ByteQueue::kKept) - 2 * ByteQueue::kKept;
+    }
 
     /// The peer gets `fd` with the first byte that the next flush() sends.
     void attach(UniqueFd fd) { attached_ = std::move(fd); }

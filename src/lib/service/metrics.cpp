@@ -99,6 +99,8 @@ constexpr MetricFamily kFamilies[] = {
     {"mimic_mediator_backend_memory_limit_bytes", "gauge",
      "Memory that VMs may have on the backend."},
     {"mimic_mediator_sockets_open", "gauge", "Connections of VMs that are open."},
+    {"mimic_mediator_sockets_held_bytes", "gauge",
+     "Requests of VMs that wait, and answers that they have not read."},
     {"mimic_mediator_sockets_total", "counter",
      "What happened to connections of VMs and their messages, by kind."},
     {"mimic_mediator_audit_lines_total", "counter",

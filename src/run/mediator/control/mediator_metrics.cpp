@@ -16,11 +16,6 @@ uint64_t whole_us(Duration duration) {
         std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
 }
 
-uint64_t rejected(const VmCounters& counters) {
-    return counters.rejected_rate + counters.rejected_depth + counters.rejected_quarantine +
-           counters.rejected_denied;
-}
-
 // The last bucket of the engine has everything, which is what "+Inf" says.
 void add_histogram(Metrics& metrics, std::string_view family, const MetricLabels& labels,
                    const Histogram& histogram) {
@@ -75,7 +70,7 @@ void add_public(Metrics& metrics, const Snapshot& snapshot) {
         metrics.add("vgpu_vm_latency_p99_us", label, whole_us(vm.latency.percentile(0.99)));
         jobs += vm.counters.done;
         errors += vm.counters.errors;
-        refused += rejected(vm.counters);
+        refused += vm.counters.rejected();
     }
     for (const auto& pool : snapshot.status.pools) {
         switches += pool.switches;
@@ -106,6 +101,7 @@ void add_pool(Metrics& metrics, const PoolStatus& pool) {
 
 void add_sockets(Metrics& metrics, const ServerCounters& counters) {
     metrics.add("mimic_mediator_sockets_open", {}, counters.open);
+    metrics.add("mimic_mediator_sockets_held_bytes", {}, counters.held_bytes);
     const std::pair<const char*, uint64_t> kinds[] = {{"connections", counters.connections},
                                                       {"refused", counters.refused},
                                                       {"evicted", counters.evicted},

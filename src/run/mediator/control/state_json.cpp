@@ -59,6 +59,7 @@ Json counters_json(const VmCounters& counters) {
 Json sockets_json(const ServerCounters& counters) {
     return {{"connections", counters.connections},
             {"open", counters.open},
+            {"held_bytes", counters.held_bytes},
             {"refused", counters.refused},
             {"evicted", counters.evicted},
             {"denied", counters.denied},
@@ -158,8 +159,7 @@ Json status_json(const Snapshot& snapshot) {
         running += vm.running;
         done += vm.counters.done;
         errors += vm.counters.errors;
-        rejected += vm.counters.rejected_rate + vm.counters.rejected_depth +
-                    vm.counters.rejected_quarantine + vm.counters.rejected_denied;
+        rejected += vm.counters.rejected();
     }
     Json pools = Json::array();
     for (const auto& pool : status.pools) pools.push_back(pool_json(pool));

@@ -3,6 +3,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -16,6 +17,8 @@ constexpr size_t kMostUnread = size_t{1} << 20;
 // Bytes of requests in flight and of room for their answers, of a connection that has more than
 // one.
 constexpr uint64_t kMostHeld = uint64_t{64} << 20;
+// A peer that reads is given time for much at this, beside the patience that it has for little.
+constexpr uint64_t kLeastRead = uint64_t{1} << 20;  // bytes a second
 // Between two looks at the clock.
 constexpr int kMessagesAtOnce = 64;
 
@@ -66,6 +69,7 @@ void Connection::take_messages() {
     } else {
         note_partial();
     }
+    stream_.in().trim();
     flush();
 }
 
@@ -93,16 +97,16 @@ bool Connection::take_message() {
     return false;
 }
 
-bool Connection::admit(const Client& client) {
+vgpu_error Connection::admit(const Client& client) {
     const Admission admission = server_.engine().admit(client, *this);
     if (admission.error != VGPU_OK) {
         ++server_.count().denied;
-        return false;
+        return admission.error;
     }
     key_ = admission.key;
     client_ = client;
     vm_ = client.vm;
-    return true;
+    return VGPU_OK;
 }
 
 void Connection::submit(const Asked& asked, bool again, std::span<const std::byte> bytes,
@@ -119,7 +123,7 @@ void Connection::submit(const Asked& asked, bool again, std::span<const std::byt
     server_.engine().submit(key_, std::move(request));
     if (!submitting_) return;
     charged_ += asked.charge;
-    server_.held() += asked.charge;
+    note_held();
     asked_.emplace(asked.id, asked);
     submitting_.reset();
 }
@@ -136,8 +140,8 @@ void Connection::on_answer(uint64_t request_id, const Answer& answer) {
     const Asked asked = found->second;
     asked_.erase(found);
     charged_ -= asked.charge;
-    server_.held() -= asked.charge;
     give(asked, answer);
+    note_held();
     // Others of this turn may follow.
     if (!taking_) server_.go_on_soon(*this);
 }
@@ -145,7 +149,6 @@ void Connection::on_answer(uint64_t request_id, const Answer& answer) {
 void Connection::give(const Asked& asked, const Answer& answer) {
     --in_flight_;
     ++server_.count().answers;
-    if (stream_.out_size() == 0) unsent_since_ = {};
     switch (form_) {
         case Form::kV3:
             return answer_frame(asked, answer);
@@ -173,12 +176,8 @@ void Connection::flush() {
     const size_t before = stream_.out_size();
     if (!stream_.flush()) return close(true);
     const bool moved = stream_.out_size() != before;
-    if (stream_.out_size() == 0) {
-        unsent_since_ = {};
-    } else if (moved || unsent_since_ == TimePoint{}) {
-        unsent_since_ = server_.loop().now();
-        server_.watch_time();
-    }
+    note_unread(before - stream_.out_size());
+    note_held();
     if (stream_.out_size() == 0 && !waits_) {
         if (end_when_sent_) return close(false);
         if (ended_ && in_flight_ == 0) return close(true);
@@ -198,6 +197,25 @@ void Connection::watch() {
     if (const auto done = server_.loop().rewatch(stream_.fd(), wanted); !done) close(true);
 }
 
+// What waits now has its time to be read; what comes behind it, afterwards. So a peer that reads a
+// byte now and then has no more of it than one that does not.
+void Connection::note_unread(size_t sent) {
+    unread_ -= std::min(unread_, sent);
+    if (unread_ != 0 || stream_.out_size() == 0) return;
+    unread_ = stream_.out_size();
+    const uint64_t ns = unread_ * 1'000'000'000 / kLeastRead;
+    unread_end_ = server_.loop().now() + server_.options().message_timeout +
+                  Duration(static_cast<int64_t>(ns));
+    server_.watch_time();
+}
+
+// Requests and answers, wherever they are: a long message leaves its buffer long until that is
+// empty.
+void Connection::note_held() {
+    const uint64_t held = closed() ? 0 : charged_ + stream_.extra_memory();
+    server_.note_held(std::exchange(held_, held), held);
+}
+
 // Whether what is left in the buffer is the begin of a message, and since when. What may not be
 // taken yet is not late.
 void Connection::note_partial() {
@@ -211,13 +229,11 @@ void Connection::note_partial() {
 
 void Connection::time_passed(TimePoint now) {
     if (closed()) return;
-    const Duration patience = server_.options().message_timeout;
-    if (stream_.out_size() != 0 && unsent_since_ != TimePoint{} &&
-        now - unsent_since_ >= patience) {
+    if (unread_ != 0 && now >= unread_end_) {
         ++server_.count().unread;
         return close(true);
     }
-    if (!begun_ || now - begun_since_ < patience) return;
+    if (!begun_ || now - begun_since_ < server_.options().message_timeout) return;
     ++server_.count().slow;
     close(true);
 }
@@ -237,10 +253,10 @@ void Connection::close(bool may_come_back) {
     server_.loop().unwatch(stream_.fd());
     stream_.close();
     quiet_timer_.cancel();
-    server_.held() -= charged_;
+    note_held();
     server_.shared() -= shared_.size();
     shared_ = {};
-    charged_ = 0;
+    server_.count().dropped += std::exchange(in_flight_, 0);
     asked_.clear();
     if (key_ != 0) server_.engine().left(std::exchange(key_, 0), may_come_back && resumes_);
     server_.lost(*this);

@@ -56,6 +56,8 @@ public:
     bool is_introduced() const { return form_ != Form::kProbing; }
     bool is_idle() const { return in_flight_ == 0; }
 
+    bool goes_on = false;  // its server has it in its list of those whose turn is over
+
 private:
     enum class Form : uint8_t { kProbing, kPacket, kV1, kV2, kV3 };
 
@@ -78,8 +80,10 @@ private:
     void flush();
     void watch();
     void note_partial();
+    void note_held();
+    void note_unread(size_t sent);
     void malformed(const char* why);
-    bool admit(const Client& client);
+    vgpu_error admit(const Client& client);
     void submit(const Asked& asked, bool again, std::span<const std::byte> bytes,
                 std::vector<std::byte> storage);
 
@@ -95,7 +99,7 @@ private:
 
     // packet.cpp
     bool take_packet();
-    bool admit_packet();
+    vgpu_error admit_packet();
     void answer_packet(const Answer& answer);
 
     // frames.cpp: v3
@@ -120,7 +124,8 @@ private:
     bool quiet_ = false;          // nothing followed the first bytes
     bool begun_ = false;          // a message has
     TimePoint begun_since_{};
-    TimePoint unsent_since_{};
+    size_t unread_ = 0;  // of the answers that wait, those that must have been read by then
+    TimePoint unread_end_{};
     Timer quiet_timer_;
 
     // Of whoever was admitted.
@@ -130,7 +135,8 @@ private:
 
     // In flight. What is answered within submit() never comes into the table.
     size_t in_flight_ = 0;
-    uint64_t charged_ = 0;
+    uint64_t charged_ = 0;  // by those
+    uint64_t held_ = 0;     // and by the buffers: this connection's part of all that is held
     std::optional<Asked> submitting_;
     std::unordered_map<uint64_t, Asked> asked_;
     wire::Packet packet_{};

@@ -60,10 +60,10 @@ vgpu_error Connection::greet(const wire::HeaderV2& header, const wire::Hello& he
     const Client client{header.vm_id,   answer.session,
                         header.pool_id, static_cast<Priority>(header.priority),
                         uid_,           returns};
-    if (!admit(client)) {
+    if (const vgpu_error error = admit(client); error != VGPU_OK) {
         answer.capabilities = 0;
         answer.session = 0;
-        return VGPU_ERROR_DENIED;
+        return error;
     }
     max_in_flight_ = (answer.capabilities & wire::kCapBatch) != 0 ? server_.options().max_in_flight
                                                                   : 1;

@@ -67,7 +67,7 @@ void Connection::take_legacy_request(std::span<const std::byte> payload) {
     const Client client{legacy_.vm_id, 0, legacy_.pool_id, static_cast<Priority>(legacy_.priority),
                         uid_};
     if (!server_.has_place_for(client.vm)) return send_legacy(wire::Type::kBusy);
-    if (!admit(client)) return answer_legacy({VGPU_ERROR_DENIED, {}});
+    if (const vgpu_error error = admit(client); error != VGPU_OK) return answer_legacy({error, {}});
     Asked asked;
     asked.id = ++last_id_;
     asked.room = wire::kMaxLegacyPayload;

@@ -17,8 +17,9 @@ bool Connection::take_packet() {
         malformed(message.why);
         return false;
     }
-    if (packet_.vm_id != vm_ || !admit_packet()) {
-        answer_packet({VGPU_ERROR_DENIED, {}});
+    const vgpu_error error = packet_.vm_id == vm_ ? admit_packet() : VGPU_ERROR_DENIED;
+    if (error != VGPU_OK) {
+        answer_packet({error, {}});
         end_when_sent_ = true;
         return false;
     }
@@ -32,9 +33,9 @@ bool Connection::take_packet() {
 }
 
 // The device says its pool and priority with each request, so they may change.
-bool Connection::admit_packet() {
+vgpu_error Connection::admit_packet() {
     const Client client{*vm_, 0, packet_.pool_id, static_cast<Priority>(packet_.priority), uid_};
-    if (key_ != 0 && client == client_) return true;
+    if (key_ != 0 && client == client_) return VGPU_OK;
     if (key_ != 0) server_.engine().left(std::exchange(key_, 0), false);
     return admit(client);
 }

@@ -29,8 +29,9 @@ struct ServerOptions {
     uint32_t max_payload = VGPU_MAX_MESSAGE;  // inline bytes of a frame
     uint32_t max_shared_bytes = 2 * VGPU_MAX_MESSAGE;  // of a connection's memfd
     uint64_t shared_total = uint64_t{1} << 30;         // of all; who comes later gets none
-    uint64_t held_total = uint64_t{1} << 30;  // bytes of requests that wait, of all connections:
-                                              // above it only idle connections are read
+    uint64_t held_total = uint64_t{1} << 30;  // bytes of requests that wait and of answers that
+                                              // nobody has read, of all connections: above it only
+                                              // idle connections are read
 };
 
 /// What of a configuration concerns the sockets; the rest as above.
@@ -39,12 +40,13 @@ ServerOptions server_options(const Config& config);
 struct ServerCounters {
     uint64_t connections = 0;  // ever
     uint64_t open = 0;         // now
+    uint64_t held_bytes = 0;   // now: of requests that wait, and of answers that were not read
     uint64_t refused = 0;      // by limit of connections
     uint64_t evicted = 0;      // to make place for a user who had fewer
     uint64_t denied = 0;       // by the engine's admission
     uint64_t requests = 0;
     uint64_t answers = 0;
-    uint64_t dropped = 0;    // answers to connections that had gone
+    uint64_t dropped = 0;    // requests whose connection ended before they were answered
     uint64_t malformed = 0;  // messages
     uint64_t slow = 0;       // connections ended: a message did not come in whole in time
     uint64_t unread = 0;     // connections ended: their answers were not read in time

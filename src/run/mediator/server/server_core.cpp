@@ -107,6 +107,7 @@ Status ServerCore::reload(ServerOptions options) {
 ServerCounters ServerCore::counters() const {
     ServerCounters counters = counters_;
     counters.open = connections_.size();
+    counters.held_bytes = held_;
     return counters;
 }
 
@@ -172,15 +173,24 @@ bool ServerCore::has_place_for(VmId vm) const {
 }
 
 void ServerCore::go_on_soon(Connection& connection) {
-    if (std::find(going_on_.begin(), going_on_.end(), connection.id()) == going_on_.end())
-        going_on_.push_back(connection.id());
+    if (!std::exchange(connection.goes_on, true)) going_on_.push_back(connection.id());
     if (!go_on_timer_.is_pending()) go_on_timer_.post(loop_, [this] { go_on(); });
+}
+
+void ServerCore::note_held(uint64_t before, uint64_t now) {
+    const bool was_full = held_ >= options_.held_total;
+    held_ = held_ - before + now;
+    if (!was_full || held_ >= options_.held_total) return;
+    // Any of them may have been left unread.
+    for (const auto& [id, connection] : connections_) go_on_soon(*connection);
 }
 
 void ServerCore::go_on() {
     for (const uint64_t id : std::exchange(going_on_, {})) {
         const auto found = connections_.find(id);
-        if (found != connections_.end()) found->second->turn_is_over();
+        if (found == connections_.end()) continue;
+        found->second->goes_on = false;  // it may have to go on once more
+        found->second->turn_is_over();
     }
 }
 

@@ -32,7 +32,9 @@ public:
     const ServerOptions& options() const { return options_; }
     ServerCounters& count() { return counters_; }
     log::RateLimit& malformed_log() { return malformed_log_; }
-    uint64_t& held() { return held_; }
+    uint64_t held() const { return held_; }
+    /// A connection holds so many bytes now, not so many any more.
+    void note_held(uint64_t before, uint64_t now);
     uint64_t& shared() { return shared_; }
     /// Whether one more connection may be this VM's.
     bool has_place_for(VmId vm) const;
@@ -65,11 +67,11 @@ private:
     ThreadBound thread_;
     ServerCounters counters_;
     uint64_t last_id_ = 0;
-    uint64_t held_ = 0;    // bytes of requests, and promised to answers
+    uint64_t held_ = 0;    // bytes of requests and answers, and promised to answers
     uint64_t shared_ = 0;  // bytes of memfds
     std::map<uint64_t, std::unique_ptr<Connection>> connections_;  // by age
     std::vector<std::unique_ptr<Connection>> gone_;                // may be on the stack still
-    std::vector<uint64_t> going_on_;
+    std::vector<uint64_t> going_on_;                               // those with goes_on
     Listeners listeners_;
     Timer go_on_timer_;
     Timer reap_timer_;

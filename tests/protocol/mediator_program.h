@@ -43,6 +43,11 @@ public:
                  "--quiet",
                  "--name",
                  "test-" + std::to_string(::getpid())} {}
+    /// One that reads a file, which names its sockets and its run folder.
+    MediatorProgram(const std::string& folder, const std::string& config)
+        : log_(folder + "/log"), words_{MIMIC_MEDIATOR, "--config",
+                                        config,         "--quiet",
+                                        "--name",       "test-" + std::to_string(::getpid())} {}
     ~MediatorProgram() {
         if (pid_ != 0) end(SIGKILL);
     }
@@ -99,11 +104,11 @@ public:
         std::filesystem::remove_all(folder_, ignored);
     }
 
-    /// The queue of VM 3, connected when this returns true.
+    /// The queue of VM 3 unless `options` names another, connected when this returns true.
     bool connect(SocketOptions options = {}) {
         const bool is_packet = options.protocol == Protocol::kPacket;
         options.path = folder_ + (is_packet ? "/vm-<vm_id>.sock" : "/m.sock");
-        options.identity.vm_id = 3;
+        if (options.identity.vm_id == 0) options.identity.vm_id = 3;
         options.answer_timeout = options.resume_patience = kPatience;
         queue_ = make_socket_queue(options, *loop_).value();
         return until([this] { return queue_->connected(); });

@@ -62,8 +62,10 @@ public:
     virtual void reset() = 0;
 
     /// As reset(), for a device that was reset: what its guest has on backends (memory, modules) is
-    /// freed, too. With the packet that happens when the mediator has noticed the new connection;
-    /// v1 and v2 have nothing that lasts.
+    /// freed, too: with v3 before anything that is asked later. Other protocols cannot say it, and
+    /// all connections of a VM share what it has: that is freed when none has been there for the
+    /// mediator's session_patience. Until then it counts against the VM's limit, and what is asked
+    /// meanwhile puts that off.
     virtual void start_over() = 0;
 
     /// Requests whose `done` has not run.

@@ -112,14 +112,14 @@ TEST(MediatorHeld, UnreadAnswersOfOneKeepOthersToOneRequestEach) {
         << "it has room again, and nobody was answered";
 }
 
-// 4 KiB in 20 ms is fifty times less than the least, and yet never nothing for long.
+// 8 KiB in 20 ms is less than half of the least, and yet never nothing for long.
 TEST(MediatorHeld, WhoReadsAByteNowAndThenIsEnded) {
     Config config = patient_config();
     config.message_timeout = 1500ms;
     MediatorRig rig(config);
     RawPeer peer(rig.framed());
     ask_for_answers(rig, peer, 3);
-    std::vector<std::byte> some(4096);
+    std::vector<std::byte> some(8192);
     size_t got = 0;
     for (;;) {
         const ssize_t count = ::recv(peer.fd(), some.data(), some.size(), MSG_DONTWAIT);

@@ -35,8 +35,11 @@ constexpr auto kHangUpPause = milliseconds(100);
 constexpr auto kFileCall = seconds(30);  // one chunk of a file; arbitrary, an emulated CPU needs
                                          // 0.1 s
 /// One call that should take milliseconds; a guest that hangs is told from a command that takes
-/// long.
-constexpr auto kCall = seconds(30);
+/// long. An emulated guest on a busy machine was silent for half a minute.
+constexpr auto kCall = seconds(120);
+/// How long a connection may be silent before another one is tried: a client that was killed may
+/// have left QEMU's port in a state that ends with the next hang-up only.
+constexpr auto kConnectionPatience = seconds(15);
 constexpr size_t kChunkBytes = 512u << 10;
 
 /// An emulated CPU parses about 1 MiB a second.
@@ -106,16 +109,6 @@ bool may_come(const Error& error) {
            error.code() == std::errc::connection_refused || error.errno_value() == EAGAIN;
 }
 
-/// Connects as soon as there is room among those who wait for QEMU, which lets few of them.
-Result<UniqueFd> connect_again(const std::string& path, TimePoint deadline) {
-    for (;;) {
-        Result<UniqueFd> fd = unix_connect_now(path);
-        if (fd || fd.error().errno_value() != EAGAIN || steady_now() + kConnectRetry >= deadline)
-            return fd;
-        std::this_thread::sleep_for(kConnectRetry);
-    }
-}
-
 }  // namespace
 
 GuestAgent::GuestAgent(UniqueFd socket, Duration doubt)
@@ -176,21 +169,29 @@ Result<Duration> GuestAgent::age_of_agent() {
 
 Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socket,
                                                         Duration timeout) {
-    const TimePoint deadline = steady_now() + timeout;
+    std::unique_ptr<GuestAgent> agent(new GuestAgent(socket, UniqueFd(), kDoubt));
+    MIMIC_TRY(agent->reconnect(steady_now() + timeout, true));
+    return agent;
+}
+
+/// A new connection, and an agent that answers on it. `early`: QEMU may not be there yet.
+Status GuestAgent::reconnect(TimePoint deadline, bool early) {
     for (;;) {
-        Result<UniqueFd> fd = unix_connect_now(socket);
+        Result<UniqueFd> fd = unix_connect_now(path_);
         if (fd) {
-            std::unique_ptr<GuestAgent> agent(new GuestAgent(socket, std::move(*fd), kDoubt));
-            const Status synced = agent->channel_->synchronize(deadline);
-            if (synced) return agent;
-            if (synced.error().code() != std::errc::connection_reset) {
-                return tl::unexpected<Error>(synced.error());
-            }
-        } else if (!may_come(fd.error())) {
+            channel_ = std::make_unique<AgentChannel>(std::move(*fd), kMaxReplyBytes, doubt_);
+            const Status synced = channel_->synchronize(
+                std::min<TimePoint>(deadline, steady_now() + kConnectionPatience));
+            if (synced) return {};
+            const std::errc code = synced.error().code();
+            const bool was_silent = code == std::errc::timed_out && steady_now() < deadline;
+            if (!was_silent && !(early && code == std::errc::connection_reset)) return synced;
+            channel_ = std::make_unique<AgentChannel>(UniqueFd(), kMaxReplyBytes, doubt_);
+        } else if (!(early ? may_come(fd.error()) : fd.error().errno_value() == EAGAIN)) {
             return tl::unexpected<Error>(std::move(fd).error().with_context("guest agent"));
         }
         if (steady_now() + kConnectRetry >= deadline) {
-            return fail(std::errc::timed_out, "no guest agent at {}", socket);
+            return fail(std::errc::timed_out, "no guest agent at {}", path_);
         }
         std::this_thread::sleep_for(kConnectRetry);
     }
@@ -208,10 +209,7 @@ Status GuestAgent::yield_and_sleep(Duration pause, TimePoint deadline) {
     std::this_thread::sleep_for(pause);
     if (!hang_up) return {};
     // Others may be served before us.
-    const TimePoint patience = std::max(deadline, steady_now() + seconds(5));
-    MIMIC_ASSIGN_OR_RETURN(UniqueFd fd, connect_again(path_, patience));
-    channel_ = std::make_unique<AgentChannel>(std::move(fd), kMaxReplyBytes, doubt_);
-    return channel_->synchronize(patience);
+    return reconnect(std::max(deadline, steady_now() + seconds(5)), false);
 }
 
 Status GuestAgent::pause(Duration how_long) {

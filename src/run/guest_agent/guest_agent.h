@@ -96,6 +96,7 @@ private:
     Result<nlohmann::json> ask_once(const char* command, const nlohmann::json& arguments,
                                     TimePoint deadline);
     Result<Duration> age_of_agent();
+    Status reconnect(TimePoint deadline, bool early);
     Status yield_and_sleep(Duration pause, TimePoint deadline);
     Result<int64_t> start_by(const std::vector<std::string>& argv, std::string_view input,
                              TimePoint deadline);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -93,6 +94,26 @@ TEST(LostRequestTest, StatusIsAskedAgain) {
     ASSERT_TRUE(result) << result.error().message();
     EXPECT_EQ(result->exit_status, 3);
     EXPECT_EQ(guest.count("guest-exec"), 1);
+}
+
+// Who hangs up before makes QEMU lose an entry of the port's queue.
+TEST(LostRequestTest, AnAnswerIsNotTheEndWhileASignOfLifeIsOnItsWay) {
+    std::string answer;
+    std::atomic<bool> is_given = false;
+    FakeGuestAgent fake([&](const std::string& line) -> std::string {
+        const Json request = Json::parse(line.substr(line.find('{')), nullptr, false);
+        if (request["execute"] == "guest-ping") {
+            answer = Json{{"return", Json::object()}, {"id", request["id"]}}.dump() + "\n";
+            return {};
+        }
+        if (!answer.empty()) return std::exchange(answer, {});  // late; this sync has none
+        is_given = true;
+        return Json{{"return", request["id"]}, {"id", request["id"]}}.dump() + "\n";
+    });
+    GuestAgent agent(fake.take_client(), kDoubt);
+    const Status done = agent.ping(kPatience);
+    EXPECT_TRUE(done) << done.error().message();
+    EXPECT_TRUE(is_given);
 }
 
 TEST(LostRequestTest, SignOfLifeMayBeLostToo) {

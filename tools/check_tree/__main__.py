@@ -3,7 +3,8 @@
 
 Prints "file:line: message" for each breach and exits 1 if there is one. Warnings do not count. The rules are in
 text_rules.py (sizes, columns, licences, host names), include_rules.py (which folder may include which), kernel_rules.py
-(circles in a kernel module) and doc_rules.py (tests that the README names, markers of generated text).
+(circles in a kernel module), doc_rules.py (tests that the README names, markers of generated text) and unity_rules.py (names that
+collide where files are compiled together).
 """
 
 import argparse
@@ -17,9 +18,10 @@ import doc_rules  # noqa: E402  (needs the path above)
 import include_rules  # noqa: E402
 import kernel_rules  # noqa: E402
 import text_rules  # noqa: E402
+import unity_rules  # noqa: E402
 from tree import Tree  # noqa: E402
 
-RULES = text_rules.RULES + include_rules.RULES + kernel_rules.RULES + doc_rules.RULES
+RULES = text_rules.RULES + include_rules.RULES + kernel_rules.RULES + doc_rules.RULES + unity_rules.RULES
 
 
 def tracked_files(root):

@@ -13,6 +13,7 @@ import doc_rules  # noqa: E402
 import include_rules  # noqa: E402
 import kernel_rules  # noqa: E402
 import text_rules  # noqa: E402
+import unity_rules  # noqa: E402
 from tree import Tree  # noqa: E402
 
 APACHE = "// SPDX-License-Identifier: Apache-2.0\n"
@@ -178,6 +179,28 @@ class KernelRules(unittest.TestCase):
                     file.write("int a;\n")
             os.symlink("../common/a.c", os.path.join(root, paths[1]))
             self.assertEqual([breach.path for breach in kernel_rules.shared_files(Tree(root, paths))], [paths[2]])
+
+
+class UnityRules(unittest.TestCase):
+    def one(self, first, second, message, path="src/a/b.cpp"):
+        tree = {"src/a/a.cpp": "namespace {\n%s\n}  // namespace\n" % first, path: "namespace {\n%s\n}  // namespace\n" % second}
+        self.assertEqual(found(unity_rules.anonymous_names, tree=tree), [message] if message else [])
+
+    def test_collisions(self):
+        for first, second, name in (
+                ("constexpr size_t kMax = 1;", "constexpr int kMax = 2;  // other", "kMax"),
+                ("int complain(const Error& error) {\n}", "int complain(const Error& why) {\n}", "complain(const Error&)"),
+                ("class A {\n};", "struct A {\n};", "A"),
+                ("std::string f(int a,\n    int b) {\n}", "std::string f(int x, int y) {\n}", "f(int, int)")):
+            self.one(first, second, "%s is in the anonymous namespace of a.cpp, too" % name)
+
+    def test_what_does_not_collide(self):
+        for first, second in (("int f(int a) {\n}", "int f(long a) {\n}"), ("class A;", "class A;"),
+                              ("Status A::stop() {\n}", "Status B::stop() {\n}")):
+            self.one(first, second, None)
+        self.one("class A {\nprivate:\n    void f() {\n    }\n};", "class B {\nprivate:\n    void f() {\n    }\n};", None)
+        self.one("constexpr int kMax = 1;", "constexpr int kMax = 1;", None, "src/a/b_test.cpp")
+        self.one("constexpr int kMax = 1;", "constexpr int kMax = 1;", None, "src/b/b.cpp")
 
 
 class CommitTitle(unittest.TestCase):

@@ -23,7 +23,7 @@ using Options = MediatorOptions;
 
 constexpr useconds_t kLookAgain = 50'000;  // microseconds, while one waits for the drain
 
-int complain(const Error& error) {
+int tell_error(const Error& error) {
     std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(error.message())).c_str(), stderr);
     return error.code() == std::errc::invalid_argument ? 2 : 1;
 }
@@ -68,10 +68,10 @@ using Print = std::function<std::string(const Json& answer)>;
 int ask_and_print(const Options& options, const std::string& method, const std::string& target,
                   const std::string& body, const Print& print) {
     const auto answer = ask(options, method, target, body);
-    if (!answer) return complain(answer.error());
+    if (!answer) return tell_error(answer.error());
     const Json json = service::parse_peer_json(*answer);
     if (json.is_null())
-        return complain(Error(std::errc::protocol_error, "the mediator's answer is no JSON"));
+        return tell_error(Error(std::errc::protocol_error, "the mediator's answer is no JSON"));
     const std::string text = options.json
                                  ? json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
                                  : print(json);
@@ -140,7 +140,7 @@ int run_mediator_pools(const Options& options) {
 
 int run_mediator_metrics(const Options& options) {
     const auto text = ask(options, "GET", "/metrics");
-    if (!text) return complain(text.error());
+    if (!text) return tell_error(text.error());
     return std::fputs(terminal_lines(*text).c_str(), stdout) < 0 ? 1 : 0;
 }
 
@@ -159,7 +159,7 @@ int run_mediator_drain(const Options& options, bool on, bool wait) {
         });
     auto answer = ask(options, "PUT", "/v1/mediator/drain", body);
     for (;;) {
-        if (!answer) return complain(answer.error());
+        if (!answer) return tell_error(answer.error());
         const Json json = service::parse_peer_json(*answer);
         const Json* const drained = service::find_member(json, "drained");
         if (drained != nullptr && *drained == true) break;
@@ -180,7 +180,7 @@ int run_mediator_set_weight(const Options& options, uint32_t vm, uint32_t weight
 int run_mediator_set_limit(const Options& options, uint32_t vm,
                            const std::vector<std::string>& limits) {
     const auto body = limits_body(limits);
-    if (!body) return complain(body.error());
+    if (!body) return tell_error(body.error());
     return ask_and_print(options, "PATCH", vm_path(vm), *body, &one_vm);
 }
 

@@ -53,7 +53,7 @@ uint64_t rejected(const Json& counters) {
            number(counters, "rejected_quarantine") + number(counters, "rejected_denied");
 }
 
-std::string state_of(const Json& vm) {
+std::string state_of_vm(const Json& vm) {
     const Json& quarantine = member(vm, "quarantine");
     if (quarantine.is_object()) return "quarantined: " + text(quarantine, "reason");
     return number(vm, "connections") != 0 ? "connected" : "away";
@@ -101,7 +101,7 @@ std::string mediator_vms_table(const Json& answer) {
              std::to_string(number(counters, "done")), std::to_string(number(counters, "errors")),
              std::to_string(rejected(counters)), time_text(real(latency, "p50_us")),
              time_text(real(latency, "p99_us")), yaml::format_size(number(vm, "memory_bytes")),
-             state_of(vm)});
+             state_of_vm(vm)});
     }
     return text_table(rows, {0, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
 }

@@ -18,7 +18,7 @@ using service::HttpResponse;
 using service::PathNames;
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kMaxName = 128;
+constexpr size_t kLongestName = 128;
 constexpr const char* kBase = "/v1/mediators/{mediator}";
 
 ApiResult<FoundMediator> find(const std::string& name) {
@@ -27,7 +27,7 @@ ApiResult<FoundMediator> find(const std::string& name) {
         if (each.name == name) return std::move(each);
         running.push_back(each.name);
     }
-    const std::string bounded = name.substr(0, kMaxName);
+    const std::string bounded = name.substr(0, kLongestName);
     return tl::unexpected<ApiError>(ApiError{404, "unknown_mediator",
                                              fmt::format("no mediator \"{}\" runs", bounded),
                                              nearest_names(bounded, running)});

@@ -16,12 +16,12 @@ namespace {
 using namespace testing;  // NOLINT(google-build-using-namespace): of this folder
 using ::testing::HasSubstr;
 
-constexpr uint64_t kTotal = 32 << 20;
+constexpr uint64_t kDeviceMemory = 32 << 20;
 
 // A machine to ask: an executor and its operations.
 struct Machine {
     explicit Machine(std::unique_ptr<Executor> with)
-        : executor(std::move(with)), operations(*executor, kTotal, 1) {}
+        : executor(std::move(with)), operations(*executor, kDeviceMemory, 1) {}
 
     Response ask(const Bytes& bytes) {
         Order order;

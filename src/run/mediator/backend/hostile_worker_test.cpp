@@ -2,6 +2,7 @@
 // A backend's process that a guest has taken over: whatever it says to the mediator costs it its
 // life and its job, and nothing else.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -76,6 +77,19 @@ public:
     void wake() const {
         const uint64_t one = 1;
         (void)!::write(event_.get(), &one, sizeof one);
+    }
+    // Reads what it is told and does nothing of it, for ever.
+    void count_messages(std::atomic<uint32_t>& count) const {
+        std::array<char, 64 * sizeof(Message)> buffer;
+        for (size_t bytes = 0;;) {
+            const ssize_t got = ::recv(socket_, buffer.data(), buffer.size(), 0);
+            if (got <= 0) {
+                ::usleep(100);
+                continue;
+            }
+            bytes += static_cast<size_t>(got);
+            count = static_cast<uint32_t>(bytes / sizeof(Message));
+        }
     }
     void send_bytes(size_t count) const {
         const std::vector<char> bytes(count, 'x');
@@ -153,16 +167,21 @@ protected:
         EXPECT_TRUE(backend_->owners().empty());
     }
 
-    // With a job under way, whose error is BACKEND.
-    void expect_job_fails(const Script& script) {
-        plant([&script](Hostile& hostile, uint64_t print) {
+    // One that is attached as it should be. `script` begins when there is a job, unless not `job`.
+    void plant_attached(const Script& script, bool job = true) {
+        plant([&](Hostile& hostile, uint64_t print) {
             hostile.say(MessageKind::kHello, print);
             hostile.take_mailbox();
             hostile.say(MessageKind::kAttached);
-            hostile.wait_for_job();
+            if (job) hostile.wait_for_job();
             script(hostile, print);
         });
         ASSERT_TRUE(turn_until(*loop_, [&] { return backend_->ready(); }));
+    }
+
+    // With a job under way, whose error is BACKEND.
+    void expect_job_fails(const Script& script) {
+        plant_attached(script);
         const Bytes asked = request(VGPU_OP_SUM, {1, 2});
         Job job = job_of(asked);
         job.room = 100;
@@ -256,16 +275,11 @@ TEST_F(HostileWorkerTest, ThatWakesForNothing) {
 }
 
 TEST_F(HostileWorkerTest, WhoseTimesAreNoTimes) {
-    plant([](Hostile& hostile, uint64_t print) {
-        hostile.say(MessageKind::kHello, print);
-        hostile.take_mailbox();
-        hostile.say(MessageKind::kAttached);
-        hostile.wait_for_job();
+    plant_attached([](Hostile& hostile, uint64_t) {
         MailedOutcome outcome;
         outcome.took_ns = ~uint64_t{0};
         hostile.answer(outcome);
     });
-    ASSERT_TRUE(turn_until(*loop_, [&] { return backend_->ready(); }));
     const TimePoint begin = loop_->now();
     const Bytes asked = request(VGPU_OP_SUM, {1, 2});
     const Done done = run_job(*loop_, *backend_, job_of(asked));
@@ -277,15 +291,10 @@ TEST_F(HostileWorkerTest, WhoseTimesAreNoTimes) {
 }
 
 TEST_F(HostileWorkerTest, WhoseLastAnswerComesWithItsEnd) {
-    plant([](Hostile& hostile, uint64_t print) {
-        hostile.say(MessageKind::kHello, print);
-        hostile.take_mailbox();
-        hostile.say(MessageKind::kAttached);
-        hostile.wait_for_job();
+    plant_attached([](Hostile& hostile, uint64_t) {
         hostile.answer_asleep({});
         ::_exit(0);
     });
-    ASSERT_TRUE(turn_until(*loop_, [&] { return backend_->ready(); }));
     const Bytes asked = request(VGPU_OP_SUM, {1, 2});
     std::optional<vgpu_error> error;
     bool ready = true;
@@ -301,15 +310,10 @@ TEST_F(HostileWorkerTest, WhoseLastAnswerComesWithItsEnd) {
 }
 
 TEST_F(HostileWorkerTest, MayBeStoppedWithItsLastAnswer) {
-    plant([](Hostile& hostile, uint64_t print) {
-        hostile.say(MessageKind::kHello, print);
-        hostile.take_mailbox();
-        hostile.say(MessageKind::kAttached);
-        hostile.wait_for_job();
+    plant_attached([](Hostile& hostile, uint64_t) {
         hostile.answer_asleep({});
         ::_exit(0);
     });
-    ASSERT_TRUE(turn_until(*loop_, [&] { return backend_->ready(); }));
     const Bytes asked = request(VGPU_OP_SUM, {1, 2});
     bool done = false;
     backend_->start(job_of(asked), std::chrono::seconds(60), [&](const Outcome&) {
@@ -324,18 +328,36 @@ TEST_F(HostileWorkerTest, MayBeStoppedWithItsLastAnswer) {
     EXPECT_EQ(backend_->state().restarts, 0u);
 }
 
+TEST_F(HostileWorkerTest, ThatFreesNothing) {
+    // Messages that it has read.
+    void* const shared = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                                -1, 0);
+    ASSERT_NE(shared, MAP_FAILED);
+    auto& got = *static_cast<std::atomic<uint32_t>*>(shared);
+    plant_attached([&](Hostile& hostile, uint64_t) { hostile.count_messages(got); }, false);
+    constexpr uint32_t kFew = 1000;
+    constexpr uint32_t kMost = 100'000;
+    uint32_t vm = 0;
+    while (backend_->ready() && vm < kMost) {
+        backend_->release({vm, 1});
+        // It does read.
+        if (++vm % kFew == 0) {
+            ASSERT_TRUE(turn_until(*loop_, [&] { return got + kFew >= vm || !backend_->ready(); }));
+        }
+    }
+    EXPECT_LT(vm, kMost) << "what it was told is kept without a bound";
+    EXPECT_EQ(backend_->state().what, "it does not free what it is told to");
+    expect_replaced();
+    ::munmap(shared, 4096);
+}
+
 // cuda's processes run code of VMs, which may write what it likes there.
 TEST_F(HostileWorkerTest, ThatSaysItTookNoTime) {
     config_.kind = CudaBackend{};
-    plant([](Hostile& hostile, uint64_t print) {
-        hostile.say(MessageKind::kHello, print);
-        hostile.take_mailbox();
-        hostile.say(MessageKind::kAttached);
-        hostile.wait_for_job();
+    plant_attached([](Hostile& hostile, uint64_t) {
         ::usleep(50'000);
         hostile.answer({});
     });
-    ASSERT_TRUE(turn_until(*loop_, [&] { return backend_->ready(); }));
     const TimePoint begin = loop_->now();
     const Bytes asked = request(VGPU_OP_SUM, {1, 2});
     const Done done = run_job(*loop_, *backend_, job_of(asked));

@@ -11,7 +11,8 @@ namespace mimic::mediator::backend {
 namespace {
 
 constexpr Duration kFlushEvery = std::chrono::milliseconds(20);
-constexpr size_t kMaxWaiting = 16'384;  // messages for a process that does not read them
+constexpr size_t kMaxWaiting = 16'384;             // messages for a process that does not read them
+constexpr size_t kMaxReleasing = 2 * kMaxWaiting;  // VMs: those that wait, and the socket's
 // How long before and after the time at which a job is expected to end the loop stays awake:
 // some more than it takes to be woken on a virtual machine (40 us, bench/README.md).
 constexpr Duration kLookAround = std::chrono::microseconds(100);
@@ -69,6 +70,17 @@ uint32_t WorkerProcess::release_before(VmId vm) {
     if (carried_out == releases_) releasing_.clear();
     const auto last = releasing_.find(vm);
     return last == releasing_.end() ? carried_out : last->second;
+}
+
+// False: more than can be on their way are not carried out.
+bool WorkerProcess::note_release(VmId vm) {
+    releasing_[vm] = ++releases_;
+    if (releasing_.size() < kMaxReleasing) return true;
+    const uint32_t carried_out = box_ ? box_.head().released.load() : 0;
+    std::erase_if(releasing_, [carried_out](const auto& one) {
+        return static_cast<int32_t>(carried_out - one.second) >= 0;
+    });
+    return releasing_.size() < kMaxReleasing;
 }
 
 // Waking the loop's thread is most of what a job of 1 ms costs more than itself. Jobs of a VM are
@@ -224,7 +236,7 @@ void WorkerProcess::release(const Owner& owner) {
     }
     acknowledged_.erase(owner);
     if (job_ && job_->owner == owner) job_->released = true;
-    if (socket_) releasing_[owner.vm] = ++releases_;
+    if (socket_ && !note_release(owner.vm)) return broke("it does not free what it is told to");
     Message message;
     message.kind = MessageKind::kRelease;
     message.set_owner(owner);

@@ -103,6 +103,7 @@ private:
 
     // Jobs.
     uint32_t release_before(VmId vm);
+    bool note_release(VmId vm);
     bool take_completion();
     vgpu_error settle(uint32_t error) const;
     void finish(vgpu_error error, std::span<const std::byte> response, Duration took);

@@ -151,21 +151,24 @@ private:
     EventLoop& loop_;
 };
 
-struct VgpuMediatorTest : testing::TestWithParam<std::string> {
+struct VgpuDeviceTest : testing::Test {
+    static uint32_t read(pci::Function& device, const reg::Register& reg) {
+        uint32_t value = 0;
+        device.read_bar(0, reg.offset, {reinterpret_cast<uint8_t*>(&value), 4});
+        return value;
+    }
+    static void write(pci::Function& device, uint64_t offset, uint32_t value) {
+        device.write_bar(0, offset, {reinterpret_cast<const uint8_t*>(&value), 4});
+    }
+};
+
+struct VgpuMediatorTest : VgpuDeviceTest, testing::WithParamInterface<std::string> {
     VgpuMediatorTest() {
         char folder_name[] = "/tmp/vgpu-settings-XXXXXX";
         folder = ::mkdtemp(folder_name);
     }
     ~VgpuMediatorTest() override { std::filesystem::remove_all(folder); }
 
-    uint32_t read(pci::Function& device, const reg::Register& reg) {
-        uint32_t value = 0;
-        device.read_bar(0, reg.offset, {reinterpret_cast<uint8_t*>(&value), 4});
-        return value;
-    }
-    void write(pci::Function& device, uint64_t offset, uint32_t value) {
-        device.write_bar(0, offset, {reinterpret_cast<const uint8_t*>(&value), 4});
-    }
     void run_until(EventLoop& loop, const std::function<bool()>& done) {
         const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
         while (!done() && std::chrono::steady_clock::now() < give_up)
@@ -175,6 +178,22 @@ struct VgpuMediatorTest : testing::TestWithParam<std::string> {
 
     std::string folder;
 };
+
+TEST_F(VgpuDeviceTest, TheErrorOfLengthZeroIsTheFilesToSay) {
+    const std::pair<const char*, uint32_t> kCases[] = {
+        {"", 2}, {", length_error: 2", 2}, {", length_error: 9", 9}};
+    for (const auto& [keys, error] : kCases) {
+        const auto functions = functions_of(keys);
+        ASSERT_EQ(functions.size(), 1U);
+        const auto device = make_function({.function = functions[0]});
+        ASSERT_TRUE(device.has_value()) << device.error().message();
+        pci::FakeSlot slot;
+        (*device)->attach(slot);
+        write(**device, DOORBELL.offset, 1);
+        EXPECT_EQ(read(**device, ERROR_CODE), error) << keys;
+        (*device)->detach();
+    }
+}
 
 INSTANTIATE_TEST_SUITE_P(Protocols, VgpuMediatorTest, testing::Values("packet", "v1", "v2", "v3"),
                          [](const auto& one) { return one.param; });

@@ -33,7 +33,8 @@ public:
                                                   ServerOptions options);
     ~Server();
 
-    bool connected() const { return session_ != nullptr; }
+    /// False once the last client's descriptors and memory are given back, too.
+    bool connected() const { return session_ != nullptr || dead_ != nullptr; }
     const Counters& counters() const { return counters_; }
     const std::string& socket_path() const { return acceptor_->path(); }
 

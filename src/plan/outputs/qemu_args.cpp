@@ -369,12 +369,16 @@ std::string root_port_speed(const topology::Link& link) {
 /// bound, and `mimic verify` reads registers both ways. panic=-1 with -no-reboot: a guest that
 /// panics ends QEMU. quiet: printing the boot's messages through an emulated UART is a tenth of the
 /// boot's time; `kernel_args: loglevel=7` brings them back. The other two skip self tests that tell
-/// nothing about a described machine. mimic.hostname is for the initramfs. pcie_ports=native: no
-/// firmware hands the ports of a fabric to Linux, which then would leave AER and hot-plug alone.
+/// nothing about a described machine. mimic.hostname is for the initramfs. The watchdogs of an
+/// emulated CPU get the most that Linux allows: by default they take a host that is busy for 12 s
+/// for a guest that is stuck. pcie_ports=native: no firmware hands the ports of a fabric to Linux,
+/// which then would leave AER and hot-plug alone.
 std::string kernel_command_line(const topology::Machine& machine) {
     std::string out = fmt::format(
         "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests {}mimic.hostname={}",
         machine.arch == topology::Arch::kX86_64 ? "no_timer_check " : "", machine.name);
+    if (machine.accel != topology::Accel::kKvm)
+        out += " watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300";
     if (!machine.fabrics.empty()) out += " pcie_ports=native";
     if (!machine.kernel.args.empty()) out += " " + machine.kernel.args;
     if (!machine.kernel.run.empty()) out += " mimic.run=" + one_word(machine.kernel.run);

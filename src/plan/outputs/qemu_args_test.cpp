@@ -289,7 +289,13 @@ TEST(QemuArgs, KernelArgumentsAreAppended) {
         "version: 1\nmachine: {name: m, kernel_args: loglevel=7 splash}");
     EXPECT_EQ(kernel_command_line(model.machines[0]),
               "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests no_timer_check "
-              "mimic.hostname=m loglevel=7 splash");
+              "mimic.hostname=m watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300 "
+              "loglevel=7 splash");
+}
+
+TEST(QemuArgs, WatchdogsOfRealCpusAreTheKernels) {
+    const topology::Model model = parsed("version: 1\nmachine: {name: m, accel: kvm}");
+    EXPECT_TRUE(kernel_command_line(model.machines[0]).ends_with(" mimic.hostname=m"));
 }
 
 TEST(QemuArgs, ConsoleLogIsAppendedToOnRequest) {

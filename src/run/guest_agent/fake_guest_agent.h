@@ -29,6 +29,9 @@ public:
         client_.reset(fds[1]);
         thread_ = std::thread([this] { run(); });
     }
+    /// On a connection that somebody else accepted, blocking.
+    FakeGuestAgent(Answer answer, UniqueFd ours)
+        : answer_(std::move(answer)), ours_(std::move(ours)), thread_([this] { run(); }) {}
     ~FakeGuestAgent() {
         ::shutdown(ours_.get(), SHUT_RDWR);
         thread_.join();

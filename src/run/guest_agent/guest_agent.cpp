@@ -32,14 +32,9 @@ constexpr auto kFirstPoll = milliseconds(2);
 constexpr auto kLongestPoll = milliseconds(250);
 /// A pause at least this long is worth a new connection (two round trips).
 constexpr auto kHangUpPause = milliseconds(100);
-constexpr auto kFileCall = seconds(30);  // one chunk of a file; arbitrary, an emulated CPU needs
-                                         // 0.1 s
 /// One call that should take milliseconds; a guest that hangs is told from a command that takes
 /// long. An emulated guest on a busy machine was silent for half a minute.
 constexpr auto kCall = seconds(120);
-/// How long a connection may be silent before another one is tried: a client that was killed may
-/// have left QEMU's port in a state that ends with the next hang-up only.
-constexpr auto kConnectionPatience = seconds(15);
 constexpr size_t kChunkBytes = 512u << 10;
 
 /// An emulated CPU parses about 1 MiB a second.
@@ -167,9 +162,10 @@ Result<Duration> GuestAgent::age_of_agent() {
     return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(age));
 }
 
-Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socket,
-                                                        Duration timeout) {
+Result<std::unique_ptr<GuestAgent>> GuestAgent::connect(const std::string& socket, Duration timeout,
+                                                        Duration silence) {
     std::unique_ptr<GuestAgent> agent(new GuestAgent(socket, UniqueFd(), kDoubt));
+    agent->silence_ = silence;
     MIMIC_TRY(agent->reconnect(steady_now() + timeout, true));
     return agent;
 }
@@ -181,7 +177,7 @@ Status GuestAgent::reconnect(TimePoint deadline, bool early) {
         if (fd) {
             channel_ = std::make_unique<AgentChannel>(std::move(*fd), kMaxReplyBytes, doubt_);
             const Status synced = channel_->synchronize(
-                std::min<TimePoint>(deadline, steady_now() + kConnectionPatience));
+                std::min<TimePoint>(deadline, steady_now() + silence_));
             if (synced) return {};
             const std::errc code = synced.error().code();
             const bool was_silent = code == std::errc::timed_out && steady_now() < deadline;
@@ -276,19 +272,19 @@ Result<int64_t> GuestAgent::open_file(const std::string& path, const char* mode,
 }
 
 Status GuestAgent::close_file(int64_t handle) {
-    MIMIC_TRY(ask("guest-file-close", {{"handle", handle}}, steady_now() + kFileCall));
+    MIMIC_TRY(ask("guest-file-close", {{"handle", handle}}, steady_now() + kCall));
     return {};
 }
 
 Result<std::string> GuestAgent::read_file(const std::string& path) {
-    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "r", steady_now() + kFileCall));
+    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "r", steady_now() + kCall));
     std::string data;
     const auto read_all = [&]() -> Status {
         for (;;) {
             MIMIC_ASSIGN_OR_RETURN(
                 const Json part,
                 channel_->call("guest-file-read", {{"handle", handle}, {"count", kChunkBytes}},
-                               steady_now() + kFileCall));
+                               steady_now() + kCall));
             if (!part.is_object()) return malformed("guest-file-read");
             MIMIC_ASSIGN_OR_RETURN(const std::string chunk,
                                    bytes(part, "buf-b64", "guest-file-read"));
@@ -311,7 +307,7 @@ Result<std::string> GuestAgent::read_file(const std::string& path) {
 }
 
 Status GuestAgent::write_file(const std::string& path, std::string_view data, unsigned mode) {
-    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "w", steady_now() + kFileCall));
+    MIMIC_ASSIGN_OR_RETURN(const int64_t handle, open_file(path, "w", steady_now() + kCall));
     const auto write_all = [&]() -> Status {
         while (!data.empty()) {
             const std::string_view chunk = data.substr(0, kChunkBytes);
@@ -319,7 +315,7 @@ Status GuestAgent::write_file(const std::string& path, std::string_view data, un
                 const Json part,
                 channel_->call("guest-file-write",
                                {{"handle", handle}, {"buf-b64", base64_encode(chunk)}},
-                               steady_now() + kFileCall));
+                               steady_now() + kCall));
             const auto count = integer(part, "count");
             if (!count || *count <= 0 || static_cast<uint64_t>(*count) > chunk.size()) {
                 return malformed("guest-file-write");
@@ -327,7 +323,7 @@ Status GuestAgent::write_file(const std::string& path, std::string_view data, un
             data.remove_prefix(static_cast<size_t>(*count));
         }
         // The agent writes through stdio: a full disk shows here at the latest.
-        MIMIC_TRY(ask("guest-file-flush", {{"handle", handle}}, steady_now() + kFileCall));
+        MIMIC_TRY(ask("guest-file-flush", {{"handle", handle}}, steady_now() + kCall));
         return {};
     };
     const Status done = write_all();
@@ -336,7 +332,7 @@ Status GuestAgent::write_file(const std::string& path, std::string_view data, un
     MIMIC_TRY(closed);
     MIMIC_ASSIGN_OR_RETURN(
         const ExecResult changed,
-        exec({"chmod", fmt::format("{:o}", mode & 07777), "--", path}, {}, kFileCall));
+        exec({"chmod", fmt::format("{:o}", mode & 07777), "--", path}, {}, kCall));
     if (changed.exit_status != 0 || changed.signal != 0) {
         return fail(std::errc::operation_not_permitted, "chmod of {} in the guest failed", path);
     }

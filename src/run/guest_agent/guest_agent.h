@@ -47,8 +47,15 @@ public:
     };
 
     /// Connects to `socket` and waits, at most `timeout` in all, until an agent answers there: a
-    /// guest may still boot. Errors: timed_out, those of connect(2) but "not there yet" ones.
-    static Result<std::unique_ptr<GuestAgent>> connect(const std::string& socket, Duration timeout);
+    /// guest may still boot. A connection on which nobody answers for `silence` is given up for
+    /// another, also later, between two looks of exec(). Errors: timed_out, those of connect(2) but
+    /// "not there yet" ones.
+    static Result<std::unique_ptr<GuestAgent>> connect(const std::string& socket, Duration timeout,
+                                                       Duration silence = kSilence);
+
+    /// Arbitrary. A guest agent that had been silent for 30 s on one connection was seen to answer
+    /// on the next.
+    static constexpr Duration kSilence = std::chrono::seconds(15);
 
     /// An answer that takes this long may never come. Arbitrary: an agent answers in milliseconds,
     /// and one that does not is only asked for a sign of life.
@@ -105,6 +112,7 @@ private:
     Status close_file(int64_t handle);
 
     const Duration doubt_;
+    Duration silence_ = kSilence;
     std::string path_;  // of the socket; empty if we were given a connected one
     std::unique_ptr<AgentChannel> channel_;
 };

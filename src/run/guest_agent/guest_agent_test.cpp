@@ -2,12 +2,17 @@
 // GuestAgent against agents that behave and agents that do not. Deadlines are real but short.
 #include "guest_agent/guest_agent.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <deque>
+#include <memory>
 #include <mutex>
+#include <thread>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -197,6 +202,39 @@ TEST(GuestAgentTest, WriteFileSendsRestAfterShortWrite) {
 TEST(GuestAgentTest, ConnectFailsInTimeWithoutSocket) {
     const auto agent = GuestAgent::connect("/nonexistent/qga.sock", milliseconds(50));
     EXPECT_EQ(agent.error().code(), std::errc::timed_out);
+}
+
+// As QEMU's port after a client that was killed: nobody answers the first who comes.
+TEST(GuestAgentTest, ASilentConnectionIsGivenUpForAnother) {
+    const std::string path = testing::TempDir() + "agent-silent-" + std::to_string(::getpid());
+    auto listener = UnixListener::listen(path);
+    ASSERT_TRUE(listener) << listener.error().message();
+    std::atomic<bool> done = false;
+    std::thread qemu([&] {
+        UniqueFd silent;
+        std::vector<std::unique_ptr<FakeGuestAgent>> answering;
+        while (!done) {
+            std::this_thread::sleep_for(milliseconds(1));
+            UniqueFd fd = listener->accept().value();
+            if (!fd) continue;
+            if (!silent) {
+                silent = std::move(fd);
+                continue;
+            }
+            ::fcntl(fd.get(), F_SETFL, 0);  // the fake blocks
+            answering.push_back(std::make_unique<FakeGuestAgent>(
+                [](const std::string& line) {
+                    const Json request = Json::parse(line.substr(line.find('{')));
+                    const Json& id = request["id"];
+                    return Json{{"return", id}, {"id", id}}.dump() + "\n";
+                },
+                std::move(fd)));
+        }
+    });
+    const auto agent = GuestAgent::connect(path, seconds(60), milliseconds(100));
+    done = true;
+    qemu.join();
+    EXPECT_TRUE(agent) << agent.error().message();
 }
 
 class HostilePing : public testing::TestWithParam<Case> {};

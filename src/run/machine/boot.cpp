@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
 constexpr auto kSlice = 1s;         // how long a death or ^C may go unnoticed
-constexpr auto kDriverGrace = 20s;  // from the agent's first answer; the driver is loaded before it
+constexpr auto kDriverGrace = 60s;  // from the agent's first answer; the driver is loaded before it
                                     // starts
 constexpr size_t kConsoleLines = 30;
 constexpr auto kTeardown = 60s;  // longer than all the grace periods of a supervisor
@@ -221,7 +221,8 @@ Status Boot::wait_for_driver(const std::string& folder, unsigned expected, TimeP
     do {
         MIMIC_TRY(check_control());
         const auto agent = guest_agent::GuestAgent::connect(qga_socket_, kSlice);
-        const auto listing = agent ? (*agent)->exec({"ls", "-1", "/sys/class/" + folder}, "", 10s)
+        const auto listing = agent ? (*agent)->exec({"ls", "-1", "/sys/class/" + folder}, "",
+                                                    end - SteadyClock().now())
                                    : Result<guest_agent::GuestAgent::ExecResult>(
                                          tl::unexpected(agent.error()));
         found = listing ? count_pfs(listing->out) : 0;

@@ -26,8 +26,8 @@ using std::chrono::hours;
 using std::chrono::seconds;
 
 /// How long an agent may take to answer, or other commands may keep it; `mimic up` has waited for
-/// the boot before.
-constexpr auto kConnect = seconds(20);
+/// the boot before. A busy host may stop an emulated guest for 20 s.
+constexpr auto kConnect = seconds(60);
 constexpr auto kProbe = seconds(120);  // 4096 functions under an emulated CPU
 constexpr auto kAnyCommand = hours(24 * 365);
 

@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 using guest_agent::GuestAgent;
 
 constexpr int kTimedOut = 124;  // timeout(1)
-constexpr auto kAgentAnswers = 20s;
+constexpr auto kAgentAnswers = 60s;
 constexpr auto kFirstLook = 5ms;
 constexpr auto kLongestLook = 200ms;
 

@@ -175,7 +175,7 @@ class Topology:
         """The bodies with which device hosts answer GET, by the control API; without those that do not know `path`."""
         folder = pathlib.Path(self.environment["XDG_RUNTIME_DIR"]) / "mimic" / machine
         for socket_path in sorted(folder.glob("control-*.sock")):
-            connection = http.client.HTTPConnection("localhost", timeout=10)
+            connection = http.client.HTTPConnection("localhost", timeout=60)
             connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             with contextlib.closing(connection):
                 connection.sock.connect(str(socket_path))

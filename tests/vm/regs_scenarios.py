@@ -95,8 +95,8 @@ def watching(vm, device):
         yield wait
     finally:
         watcher.terminate()
-        status = watcher.wait(timeout=30)
-        reader.join(timeout=30)
+        status = watcher.wait(timeout=60)
+        reader.join(timeout=60)
         error = watcher.stderr.read()
         watcher.stdout.close()
         watcher.stderr.close()

@@ -8,6 +8,9 @@ from guest import check, equal
 
 MACHINE = "sst"
 IN_FLIGHT = 64
+# A request without an answer ends by its timeout: long where there shall be one, since a busy host may stop a guest for a while.
+LONG_MS = 300_000
+SHORT_MS = 15_000
 PARAMETERS = "/sys/module/virtio_sst/parameters"
 # sst0 and sst2 do the same over two transports. sst1 keeps its requests longer than any test takes, and has a device host of its own.
 FILE = """version: 1
@@ -30,8 +33,9 @@ def write_file(_mimic, folder):
     return str(path)
 
 
-def asks(vm, device, count):
+def asks(vm, device, count, timeout_ms=LONG_MS):
     """Failed requests of `count` COMPUTEs, one after the other."""
+    vm.shell(MACHINE, f"echo {timeout_ms} >{PARAMETERS}/timeout_ms")
     done = vm.exec(MACHINE, "sst-test", "-d", device, "-n", str(count), "-t", "compute", "stress")
     line = re.search(r"count=(\d+) .*answered=(\d+) failed=(\d+)", done.out)
     check(line and line.group(1) == str(count), f"sst-test: {done}")
@@ -46,18 +50,19 @@ def strikes(vm, device, fault):
 def simulators_fail(vm, device):
     """Every fault of a simulator strikes, costs the requests that it struck, and nothing once it is over."""
     equal("failed requests without a fault", 0, asks(vm, device, 50))
-    for fault, options, failed in (("sim-delay", ("count=2", "delay=20ms"), 0), ("sim-drop", ("count=1",), 1),
-                                   ("sim-wrong-id", ("count=1",), 1)):
+    for fault, options, failed, timeout_ms in (("sim-delay", ("count=2", "delay=20ms"), 0, LONG_MS),
+                                               ("sim-drop", ("count=1",), 1, SHORT_MS),
+                                               ("sim-wrong-id", ("count=1",), 1, SHORT_MS)):
         vm.inject(MACHINE, device, fault, *options)
-        equal(f"failed requests of {device} with {fault}", failed, asks(vm, device, 20))
+        equal(f"failed requests of {device} with {fault}", failed, asks(vm, device, 20, timeout_ms))
         check(strikes(vm, device, fault) >= 1, f"{fault} did not strike")
         vm.inject(MACHINE, device, "clear")
     vm.inject(MACHINE, device, "sim-corrupt", "count=20")
-    asks(vm, device, 20)  # wrong bytes may be where sst-test does not look
+    asks(vm, device, 20, SHORT_MS)  # wrong bytes may be where sst-test does not look
     check(strikes(vm, device, "sim-corrupt") >= 1, "sim-corrupt did not strike")
     vm.inject(MACHINE, device, "clear")
     vm.inject(MACHINE, device, "sim-dead")
-    equal("failed requests with sim-dead", 20, asks(vm, device, 20))
+    equal("failed requests with sim-dead", 20, asks(vm, device, 20, SHORT_MS))
     vm.inject(MACHINE, device, "clear")
     equal("failed requests after all", 0, asks(vm, device, 50))
     traced = vm.run("trace", MACHINE, device)
@@ -90,7 +95,7 @@ def works(vm):
 
 def driver_goes(vm):
     """Unbind with a file open and requests in flight."""
-    begin(vm, 300_000)
+    begin(vm, LONG_MS)
     device = vm.shell(MACHINE, "basename $(readlink -f /sys/class/sst/sst1/device)")
     driver = "/sys/bus/virtio/drivers/virtio_sst"
     vm.shell(MACHINE, f"[ -e {driver} ] || ls /sys/bus/virtio/drivers >&2; echo {device} >{driver}/unbind")
@@ -102,7 +107,7 @@ def driver_goes(vm):
 
 def guest_sleeps(vm):
     """Devices freeze and are restored with requests in flight."""
-    begin(vm, 300_000)
+    begin(vm, LONG_MS)
     vm.sleep_and_wake(MACHINE)
     ends(vm, "freeze", "Operation canceled")
     works(vm)

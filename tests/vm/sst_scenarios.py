@@ -14,6 +14,8 @@ PROCESSES = 10
 # What a stress may take; a slower machine asks fewer requests and says so.
 PATIENCE_S = 30
 PROBE = 2000
+# How long a request may take: its default of 5 s is shorter than what a busy host stops a guest for.
+TIMEOUT_MS = 300_000
 # Device hosts of a build with a sanitizer keep freed memory for a while; growth beyond it is a leak.
 GROWTH_KIB = 65536
 DEVICES = {"sst0": "pci", "sst1": "vhost-user"}
@@ -107,7 +109,7 @@ def stress(vm, node):
 
 def self_tests(vm):
     """The module's own tests, by the parameters that the seed names, on both devices."""
-    vm.shell(MACHINE, "modprobe -r virtio_sst && modprobe virtio_sst test_mode=1")
+    vm.shell(MACHINE, f"modprobe -r virtio_sst && modprobe virtio_sst test_mode=1 timeout_ms={TIMEOUT_MS}")
     vm.wait_for(MACHINE, "[ -e /dev/sst0 ] && [ -e /dev/sst1 ]")
     result = vm.shell(MACHINE, "cd /sys/module/virtio_sst/parameters && echo 1 >run_tests && cat run_tests")
     passed = re.fullmatch(r"passed (\d+), failed 0, skipped \d+", result)

@@ -45,9 +45,9 @@ def status_raises_interrupt(vm, machine, name="mock0"):
         rm -f /tmp/wait /tmp/poll
         before=$(count)
         seq=$(mock-accel-ctl info {device} | sed -n 's/^status_seq=//p')
-        mock-accel-ctl wait {device} "$seq" 20000 >/tmp/wait &
+        mock-accel-ctl wait {device} "$seq" 120000 >/tmp/wait &
         waiter=$!
-        mock-accel-ctl poll {device} 20000 >/tmp/poll &
+        mock-accel-ctl poll {device} 120000 >/tmp/poll &
         poller=$!
         until grep -q polling /tmp/poll 2>/dev/null; do usleep 10000; done
         echo 0x2a >{CLASS}/{name}/status

@@ -155,11 +155,21 @@ class Browser:
         return self.js("document.body.innerText")
 
     def click(self, selector):
-        """A real click in the middle of an element, which is scrolled into sight."""
+        """A real click in the middle of an element, which is scrolled into sight; once the element is what is there, and stays
+        where it is from one frame to the next."""
         quoted = json.dumps(selector)
-        self.wait(f"document.querySelector({quoted}) !== null", f"there is a {selector}")
-        x, y = self.js(f"(() => {{ const e = document.querySelector({quoted}); e.scrollIntoView({{block: 'nearest'}});"
-                       " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()")
+        x, y = self.wait(f"""new Promise(done => {{
+            const e = document.querySelector({quoted});
+            if (!e) return done(null);
+            e.scrollIntoView({{block: 'nearest'}});
+            const middle = () => {{ const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }};
+            const before = middle();
+            requestAnimationFrame(() => requestAnimationFrame(() => {{
+                const after = middle(), there = document.elementFromPoint(...after);
+                const is_still = e.isConnected && before.every((value, i) => value === after[i]);
+                done(is_still && there && e.contains(there) ? after : null);
+            }}));
+        }})""", f"there is a {selector} that can be clicked")
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

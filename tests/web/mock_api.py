@@ -73,6 +73,8 @@ class MockMachine:
         self.traced = 0
         self.idle = False
         self.refused = {}  # device: what its answers about faults refuse
+        self.tells_faults = threading.Event()  # else who asks what stands waits
+        self.tells_faults.set()
         self.posted = []
         for fabric in self.plan["fabrics"]:
             self._add(fabric["name"], "fabric", fabric["bdf"], fabric["numa_node"], None)
@@ -303,6 +305,7 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
         if rest == ["faults"]:
             if method == "POST" and body["fault"] == "poisoned-tlp" and body["options"].get("severity") == "fatal":
                 return self.fail(409, "not_possible", "this device has no AER")
+            machine.tells_faults.wait()
             faults = {"POST": lambda: machine.inject(name, body), "DELETE": lambda: machine.clear(name),
                       "GET": lambda: machine.faults.get(name, [])}[method]()
             if method == "POST":

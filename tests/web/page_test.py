@@ -464,6 +464,20 @@ class PageTest(unittest.TestCase):
         self.browser.wait("document.querySelector('.said').textContent === 'Injected irq-late.'")
         self.assertEqual(["irq-late"], [body["fault"] for _, body in self.machine.posted])
 
+    def test_faults_are_offered_once_it_is_known_which_cannot_strike(self):
+        # Reasons that come later would move the buttons, and a click would hit another one.
+        self.machine.refused["gpu0"] = [{"fault": "receiver-error", "reason": "an endpoint has no AER", "for_now": False}]
+        self.machine.tells_faults.clear()
+        self.addCleanup(self.machine.tells_faults.set)
+        self.open()
+        self.choose("gpu0", "faults")
+        self.browser.wait("performance.getEntriesByType('resource').some(e => e.name.endsWith('/v1/faults'))", "all faults")
+        self.browser.js("new Promise(done => setTimeout(done, 100))")  # once what came has been shown
+        self.assertEqual(0, self.browser.js("document.querySelectorAll('form.fault').length"))
+        self.machine.tells_faults.set()
+        self.browser.wait("document.querySelectorAll('form.fault').length > 0", "buttons")
+        self.assertTrue(self.browser.js("document.querySelector('[aria-label=\"Inject receiver-error\"]').disabled"))
+
     def shown(self, device, tab):
         self.browser.wait(f"document.querySelector('#details-title')?.textContent === {json.dumps(device)}", device)
         self.assertEqual(f"tab-{tab}", self.browser.js("document.querySelector('[role=tab][aria-selected=true]').id"))

@@ -79,7 +79,9 @@ class FaultsView {
     private async offer(): Promise<void> {
         const { api, panel, signal } = this.context;
         try {
-            const { faults } = await api.get<{ faults: FaultName[] }>("/v1/faults", signal);
+            // With what stands and what is refused: buttons that move once they are seen get clicks meant for others.
+            const [{ faults }, answer] = await Promise.all([
+                api.get<{ faults: FaultName[] }>("/v1/faults", signal), api.get<FaultAnswer>(this.path, signal)]);
             const groups = new Map<string, HTMLElement>();
             for (const fault of faults) {
                 if (fault.name === "clear") continue;
@@ -91,7 +93,7 @@ class FaultsView {
                 }
                 groups.get(group)!.append(this.form(fault, text));
             }
-            this.showRefusals();
+            this.show(answer);
         } catch (error) {
             if (!signal.aborted) this.problem.replaceChildren(errorBox(messageOf(error)));
         }

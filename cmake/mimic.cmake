@@ -215,7 +215,8 @@ function(mimic_fuzzer name)
   mimic_unite(${name})
   set(found ${CMAKE_CURRENT_BINARY_DIR}/${name}.found)
   file(MAKE_DIRECTORY ${found})
-  add_test(NAME ${name} COMMAND ${name} -max_total_time=${arg_SECONDS} -max_len=${arg_MAX_LEN} -timeout=25
+  add_test(NAME ${name} COMMAND ${name} -seed=${MIMIC_FUZZ_SEED} -max_total_time=${arg_SECONDS}
+    -max_len=${arg_MAX_LEN} -timeout=25
     -rss_limit_mb=2048 -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/${name}. -print_final_stats=1
     ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
   math(EXPR timeout "${arg_SECONDS} + 120")

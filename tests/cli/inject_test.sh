@@ -25,6 +25,7 @@ exec 8>"$dir/lock"
 flock 8
 start() {
     rm -f "$SANDBOX/served"
+    fresh served served.err
     "$mimic" serve "$SANDBOX/box.yaml" --run-dir "$dir" --control "$control" --threads 2 8>&- \
         >"$SANDBOX/served" 2>"$SANDBOX/served.err" &
     pid=$!

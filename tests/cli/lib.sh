@@ -59,6 +59,13 @@ eventually() {
     return 1
 }
 
+# Before a command begins in the background: who waits for its words must not find those of an earlier one. The shell goes on
+# while its child has yet to empty the files.
+fresh() {
+    local name
+    for name in "$@"; do rm -f "${SANDBOX:?}/$name"; done
+}
+
 # Processes whose command line names the sandbox, zombies not counted.
 leftovers() {
     local pid

@@ -127,6 +127,7 @@ nothing_left
 reason | grep -q 'powered off' || bad "reason: $(reason)"
 
 begin 'foreground: ^C takes it down'
+fresh out err
 "$mimic" up "$single" --foreground --timeout 900 >"$SANDBOX/out" 2>"$SANDBOX/err" &
 pid=$!
 eventually grep -q 'single: up' "$SANDBOX/out" || eventually grep -q 'single: up' "$SANDBOX/out"

@@ -9,6 +9,7 @@ sock=$SANDBOX/a.sock
 
 start() { # ARGUMENT...: in the background, until it waits for a client
     rm -f "$SANDBOX/served"
+    fresh served served.err
     "$server" "$@" >"$SANDBOX/served" 2>"$SANDBOX/served.err" &
     pid=$!
     eventually grep -q 'Waiting for client' "$SANDBOX/served"

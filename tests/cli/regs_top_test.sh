@@ -22,6 +22,7 @@ dir=$XDG_RUNTIME_DIR/mimic/box
 mkdir -m 700 "$XDG_RUNTIME_DIR/mimic" "$dir"
 exec 8>"$dir/lock"
 flock 8
+fresh served served.err
 "$mimic" serve "$SANDBOX/box.yaml" --run-dir "$dir" --control "$dir/control-0.sock" 8>&- \
     >"$SANDBOX/served" 2>"$SANDBOX/served.err" &
 pid=$!
@@ -60,6 +61,7 @@ has err "$SANDBOX/now.json: "
 has err ', none lost'
 run 0 "$mimic" trace box
 [ ! -s "$SANDBOX/err" ] || bad 'what only shows what there is says more'
+fresh out err
 "$mimic" trace box --follow >"$SANDBOX/out" 2>"$SANDBOX/err" &
 follower=$!
 eventually grep -q 'recording; Ctrl-C ends it$' "$SANDBOX/err"
@@ -90,6 +92,7 @@ for wrong in '--bar 6' '--bar x' '--config --bar 0' '--hex --json' '--watch soon
 done
 
 begin 'changes, a line each'
+fresh changes changes.err
 "$mimic" regs box gpu0 --watch 50ms >"$SANDBOX/changes" 2>"$SANDBOX/changes.err" </dev/null &
 watcher=$!
 eventually test -d "/proc/$watcher/fd"
@@ -106,6 +109,7 @@ wait "$client" || bad 'the guest failed'
 eventually grep -qE ' COMMAND.BUS_MASTER 1 -> 0$' "$SANDBOX/changes"
 kill -INT "$watcher"
 wait "$watcher" || bad 'an interrupt is no success'
+fresh changes
 "$mimic" regs box gpu1 --watch 50ms --json >"$SANDBOX/changes" 2>/dev/null </dev/null &
 watcher=$!
 sleep 0.5
@@ -146,6 +150,7 @@ begin 'terminals'
 python3 "${BASH_SOURCE[0]%/*}/terminal_test.py" "$mimic" >"$SANDBOX/out" 2>"$SANDBOX/err" || bad 'on a terminal'
 
 begin 'a machine that ends'
+fresh changes changes.err
 "$mimic" regs box gpu0 --watch 50ms >"$SANDBOX/changes" 2>"$SANDBOX/changes.err" </dev/null &
 watcher=$!
 sleep 0.5

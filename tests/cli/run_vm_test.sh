@@ -66,6 +66,7 @@ TEXT
 nothing_left
 
 begin "run: a signal ends it, and nothing is left"
+fresh record logs
 "$mimic" run "$SANDBOX/m.yaml" --logs --record - -- sh -c 'echo begun >/dev/console; sleep 1000' >"$SANDBOX/record" 2>"$SANDBOX/logs" &
 pid=$!
 eventually grep -q begun "$SANDBOX/logs"

@@ -37,6 +37,7 @@ YAML
 
 start() {
     rm -f "$SANDBOX/served"
+    fresh served served.err
     "$mimic" serve "$@" >"$SANDBOX/served" 2>"$SANDBOX/served.err" &
     pid=$!
     eventually grep -q '^ready' "$SANDBOX/served" || cat "$SANDBOX/served.err"

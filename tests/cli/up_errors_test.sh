@@ -91,6 +91,7 @@ has err 'printed nothing'
 nothing_left
 
 begin 'SIGINT while it boots'
+fresh out err
 "$mimic" up "$single" --accel tcg >"$SANDBOX/out" 2>"$SANDBOX/err" &
 pid=$!
 eventually test -e "$XDG_RUNTIME_DIR/mimic/single/gpu0.sock"
@@ -106,6 +107,7 @@ status=$?
 nothing_left
 
 begin 'SIGKILL of mimic up while it boots'
+fresh out err
 "$mimic" up "$single" --accel tcg >"$SANDBOX/out" 2>"$SANDBOX/err" &
 pid=$!
 eventually test -e "$XDG_RUNTIME_DIR/mimic/single/gpu0.sock"
@@ -114,6 +116,7 @@ wait "$pid" 2>/dev/null
 nothing_left
 
 begin 'a device host that dies while the guest boots'
+fresh out err
 "$mimic" up "$single" --accel tcg >"$SANDBOX/out" 2>"$SANDBOX/err" &
 pid=$!
 host() { "$mimic" ps --json | tr -d ' \n' | sed -n 's/.*"device_host_pids":\[\([0-9]*\).*/\1/p' | grep .; }

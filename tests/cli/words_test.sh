@@ -124,6 +124,7 @@ run 1 "$mimic" plan "$cluster" --machine nodd1
 has err 'did you mean node1?'
 
 begin 'serve makes the folder of its sockets'
+fresh served err
 "$mimic" serve "$examples/single.yaml" --run-dir "$SANDBOX/new/deep" >"$SANDBOX/served" 2>"$SANDBOX/err" &
 pid=$!
 eventually grep -q '^ready' "$SANDBOX/served"

@@ -3,7 +3,7 @@
 
 Prints "file:line: message" for each breach and exits 1 if there is one. Warnings do not count. The rules are in
 text_rules.py (sizes, columns, licences, host names), include_rules.py (which folder may include which), kernel_rules.py
-(circles in a kernel module), doc_rules.py (tests that the README names, markers of generated text) and unity_rules.py (names that
+(circles in a kernel module), doc_rules.py (tests that tables of features name, markers of generated text) and unity_rules.py (names that
 collide where files are compiled together).
 """
 

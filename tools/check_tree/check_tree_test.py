@@ -122,14 +122,15 @@ class IncludeRules(unittest.TestCase):
 class DocRules(unittest.TestCase):
     TABLE = "| feature | test |\n|---|---|\n| loop | `%s` |\n"
 
-    def test_readme_tests(self):
+    def test_feature_tests(self):
         tree = {"src/lib/base/CMakeLists.txt": "mimic_test(base_test SOURCES a_test.cpp)\n",
                 "src/lib/base/a_test.cpp": "TEST(Loop, Runs) {\n"}
         for name in ("base_test", "Loop.Runs", "Loop", "src/lib/base/a_test.cpp", "src/lib/base/"):
-            self.assertEqual(found(doc_rules.readme_tests, tree=dict(tree, **{"README.md": self.TABLE % name})), [])
+            self.assertEqual(found(doc_rules.feature_tests, tree=dict(tree, **{"README.md": self.TABLE % name})), [])
         for name in ("other_test", "Loop.Stops", "src/other"):
-            readme = {"README.md": self.TABLE % name}
-            self.assertEqual(len(found(doc_rules.readme_tests, tree=dict(tree, **readme))), 1)
+            for page in ("README.md", "docs/features.md"):
+                wrong = {page: self.TABLE % name}
+                self.assertEqual(len(found(doc_rules.feature_tests, tree=dict(tree, **wrong))), 1)
 
     def test_layers(self):
         right = "".join("| `src/%s` | what | %s |\n" % (layer, ", ".join(sorted(below)) or "nothing")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules on documents: tests that the README's table names exist, the picture of the layers is that of the includes,
+"""Rules on documents: tests that tables of features name exist, the picture of the layers is that of the includes,
 versions of kernel modules are theirs, and generated text lies between pairs of markers."""
 
 import os
@@ -27,29 +27,33 @@ def test_names(tree):
     return names
 
 
-def readme_tests(tree):
-    """Each `name` in a column headed "test" is a tracked file or folder, a ctest name or a GoogleTest name."""
-    if tree.text("README.md") is None:
-        return
+# Pages whose tables name tests.
+FEATURE_PAGES = ("README.md", "docs/features.md", "docs/peers.md")
+
+
+def feature_tests(tree):
+    """In the FEATURE_PAGES, each `name` in a column headed "test" is a tracked file or folder, a ctest name or a
+    GoogleTest name."""
     known = None
-    column = None
-    for number, line in enumerate(tree.lines("README.md"), 1):
-        if not line.startswith("|"):
-            column = None
-            continue
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if column is None:
-            # -1: a table without such a column.
-            heads = [cell.lower() for cell in cells]
-            column = next((at for at, head in enumerate(heads) if head in ("test", "tests")), -1)
-            continue
-        if column < 0 or column >= len(cells):
-            continue
-        for name in re.findall(r"`([^`]+)`", cells[column]):
-            known = known or test_names(tree)
-            as_path = name.rstrip("/")
-            if name not in known and not any(p == as_path or p.startswith(as_path + "/") for p in tree.paths):
-                yield Breach("README.md", number, "names the test `%s`, which does not exist" % name)
+    for page in FEATURE_PAGES:
+        column = None
+        for number, line in enumerate(tree.lines(page) if tree.text(page) is not None else [], 1):
+            if not line.startswith("|"):
+                column = None
+                continue
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if column is None:
+                # -1: a table without such a column.
+                heads = [cell.lower() for cell in cells]
+                column = next((at for at, head in enumerate(heads) if head in ("test", "tests")), -1)
+                continue
+            if column < 0 or column >= len(cells):
+                continue
+            for name in re.findall(r"`([^`]+)`", cells[column]):
+                known = known or test_names(tree)
+                as_path = name.rstrip("/")
+                if name not in known and not any(p == as_path or p.startswith(as_path + "/") for p in tree.paths):
+                    yield Breach(page, number, "names the test `%s`, which does not exist" % name)
 
 
 LAYER = re.compile(r"^\| `src/(?:(?:%s)/)?(\w+)(?:/<name>)?` \|.*\|([^|]*)\|$" % "|".join(include_rules.GROUPS))
@@ -131,4 +135,4 @@ def markers(tree):
             yield Breach(path, begun, "generated text has no end marker")
 
 
-RULES = [readme_tests, layers, module_versions, markers]
+RULES = [feature_tests, layers, module_versions, markers]

@@ -4,7 +4,7 @@
 SHELL = /bin/bash
 PREFIX = /usr/local
 
-.PHONY: help build demo test test-kernels test-cluster bench check format coverage install doctor clean
+.PHONY: help build demo test test-kernels test-cluster bench check docs format coverage install doctor clean
 
 help: ## This list
 	@printf 'make GOAL, where GOAL is one of\n'
@@ -41,6 +41,10 @@ check: ## clang-tidy, clang-format and the rules of tools/check_tree
 	@python3 tools/check_tree
 	@tools/format --check
 	@tools/build tidy
+
+docs: ## The documentation as a site, links checked, into build/site
+	@tools/setup docs
+	@python3 tools/site build/site
 
 format: ## Reformat the C++ sources with clang-format
 	@tools/format

@@ -132,6 +132,14 @@ class DocRules(unittest.TestCase):
                 wrong = {page: self.TABLE % name}
                 self.assertEqual(len(found(doc_rules.feature_tests, tree=dict(tree, **wrong))), 1)
 
+    def test_page_links(self):
+        tree = {"docs/a.md": "", "src/x/y.h": ""}
+        for good in ("[a](a.md#b)", "[x](../src/x/)", "[x](../src/x/y.h) [](..)", "[w](https://w.example)", "[h](#h)", "`[a](b)`",
+                     "```\n[a](b)\n```"):
+            self.assertEqual(found(doc_rules.page_links, tree=dict(tree, **{"docs/b.md": good + "\n"})), [], good)
+        for bad in ("[a](c.md)", "[a](../src/z)", "[a](/docs/a.md)", "[a](b.md) [a](../../b.md#c)"):
+            self.assertEqual(len(found(doc_rules.page_links, tree=dict(tree, **{"docs/b.md": bad + "\n"}))), 1, bad)
+
     def test_layers(self):
         right = "".join("| `src/%s` | what | %s |\n" % (layer, ", ".join(sorted(below)) or "nothing")
                         for layer, below in reversed(list(include_rules.MAY_INCLUDE.items())))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules on documents: tests that tables of features name exist, the picture of the layers is that of the includes,
+"""Rules on documents: tests that tables of features name exist, links lead to files, the picture of the layers is that of the includes,
 versions of kernel modules are theirs, and generated text lies between pairs of markers."""
 
 import os
@@ -54,6 +54,27 @@ def feature_tests(tree):
                 as_path = name.rstrip("/")
                 if name not in known and not any(p == as_path or p.startswith(as_path + "/") for p in tree.paths):
                     yield Breach(page, number, "names the test `%s`, which does not exist" % name)
+
+
+MARKDOWN_LINK = re.compile(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)")
+
+
+def page_links(tree):
+    """Each relative link of a page leads to a file or folder of the tree. tools/site checks headings, too, of its pages."""
+    folders = {"."}
+    for path in tree.paths:
+        while path := os.path.dirname(path):
+            folders.add(path)
+    files = set(tree.paths)
+    for page in tree.texts():
+        fenced = False
+        for number, line in enumerate(tree.lines(page) if page.endswith(".md") else [], 1):
+            if line.startswith("```"):
+                fenced = not fenced
+            for link in [] if fenced else MARKDOWN_LINK.findall(re.sub(r"`[^`]*`", "", line)):
+                to = os.path.normpath(os.path.join(os.path.dirname(page), link))
+                if not re.match(r"[a-z]+:", link) and to not in files and to not in folders:
+                    yield Breach(page, number, "the link to %s leads to nothing" % link)
 
 
 LAYER = re.compile(r"^\| `src/(?:(?:%s)/)?(\w+)(?:/<name>)?` \|.*\|([^|]*)\|$" % "|".join(include_rules.GROUPS))
@@ -135,4 +156,4 @@ def markers(tree):
             yield Breach(path, begun, "generated text has no end marker")
 
 
-RULES = [feature_tests, layers, module_versions, markers]
+RULES = [feature_tests, page_links, layers, module_versions, markers]

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The pane of the device that was chosen: its name and state, and four tabs (ARIA tabs pattern). A tab is made when it
-// is shown and ended when another is, so that only what is seen is asked for.
+// The right half: the picture of the machine, or the device that was chosen: its name and state, and four tabs (ARIA tabs
+// pattern). A tab is made when it is shown and ended when another is, so that only what is seen is asked for.
 import type { Api } from "./api";
 import { h, setAttribute, setText } from "./dom";
 import { faultsTab } from "./faults_tab";
 import type { Live } from "./live";
+import { Picture } from "./picture";
 import { overviewTab } from "./overview_tab";
 import { registersTab } from "./registers_tab";
 import { kindText, stateOf, type TreeNode } from "./topology";
@@ -19,6 +20,8 @@ export interface TabContext {
     panel: HTMLElement;
     signal: AbortSignal; // aborts when the tab is left
     changed: () => void; // something was done that other views should show at once
+    filter: string; // of the registers' names
+    filtered: (text: string) => void; // it is another now
 }
 
 /** A tab fills its panel, and may return what to do after each poll of the devices. */
@@ -33,26 +36,36 @@ const kTabs: [string, string, Tab][] = [
 
 export const isTab = (id: string): boolean => kTabs.some(([known]) => known === id);
 
+/** What the pane asks the page to do. */
+export interface DetailsActs {
+    changed: () => void; // of TabContext
+    back: () => void; // to the tree
+    toPicture: () => void;
+    choose: (node: TreeNode, by_keyboard: boolean) => void; // in the picture
+    moved: (device: string, tab: string) => void; // another device or tab is shown
+    filtered: (text: string) => void; // of TabContext
+}
+
 export class Details {
     private node: TreeNode | null = null;
     private live: Live | null = null;
+    filter = ""; // of the registers' names, for the next tab that is opened
     private tab = "overview";
     private leave = new AbortController();
     private update: (() => void) | void = undefined;
     private title = h("h2", { id: "details-title", tabindex: "-1" });
     private state = h("span", { class: "state" });
+    private readonly picture: Picture;
 
-    /** `moved` hears the device and the tab that are shown, whenever one of them is another. */
-    constructor(private readonly root: HTMLElement, private readonly api: Api,
-                private readonly changed: () => void, private readonly back: () => void,
-                private readonly moved: (device: string, tab: string) => void) {
+    constructor(private readonly root: HTMLElement, private readonly api: Api, private readonly acts: DetailsActs) {
+        this.picture = new Picture(acts.choose);
         root.addEventListener("keydown", (event) => {
-            if (event.key === "Escape" && !event.defaultPrevented) this.back();
+            if (event.key === "Escape" && !event.defaultPrevented) this.acts.back();
         });
         this.show(null, null);
     }
 
-    /** Another device, or none; on `tab`, or the one that was open last. */
+    /** Another device, on `tab` or the one that was open last; without one the picture of the machine, if there is one. */
     show(live: Live | null, node: TreeNode | null, tab = ""): void {
         const other_tab = isTab(tab) && tab !== this.tab;
         if (other_tab) this.tab = tab;
@@ -67,8 +80,7 @@ export class Details {
         this.update = undefined;
         document.body.classList.toggle("has-details", node !== null); // where there is room for one pane only
         if (!node || !live) {
-            this.root.replaceChildren(h("p", { class: "empty" },
-                "Choose a function, port or fabric to see its registers, its trace and its faults."));
+            this.showPicture(live);
             return;
         }
         const tabs = h("div", { role: "tablist", class: "tabs", "aria-label": "Views of the device" });
@@ -82,9 +94,36 @@ export class Details {
         this.root.replaceChildren(
             h("div", { class: "pane-head" }, this.title, h("span", { class: "muted" }, kindText(node.kind)), this.state,
               h("span", { class: "gap" }),
-              h("button", { type: "button", class: "quiet back", onclick: () => this.back() }, "Back to the tree")),
+              ...this.ways()),
             tabs, h("div", { role: "tabpanel", id: "panel", class: "panel", tabindex: "0" }));
         this.open(this.tab);
+    }
+
+    // Where one may go from a device. In a narrow window the pane covers the tree.
+    private ways(): HTMLElement[] {
+        const { back, toPicture } = this.acts;
+        return [h("button", { type: "button", class: "quiet to-picture", onclick: toPicture }, "Picture"), this.wayBack(back)];
+    }
+
+    private wayBack(back: () => void): HTMLElement {
+        return h("button", { type: "button", class: "quiet back", onclick: back }, "Back to the tree");
+    }
+
+    private showPicture(live: Live | null): void {
+        if (!live) {
+            this.root.replaceChildren();
+            return;
+        }
+        this.root.replaceChildren(
+            h("div", { class: "pane-head" }, h("h2", { id: "picture-title" }, "Picture"),
+              h("span", { class: "muted" }, "a piece opens its device"), h("span", { class: "gap" }), this.wayBack(this.acts.back)),
+            h("div", { class: "picture-scroll", tabindex: "-1" }, this.picture.element));
+        this.picture.show(live);
+    }
+
+    /** Whether something of `live` is shown. */
+    isOf(live: Live): boolean {
+        return this.live === live;
     }
 
     /** Whether `device` is shown, on `tab` if that is not empty. */
@@ -94,7 +133,11 @@ export class Details {
 
     /** After each poll. */
     refresh(): void {
-        if (!this.node || !this.live) return;
+        if (!this.live) return;
+        if (!this.node) {
+            this.picture.paint();
+            return;
+        }
         const state = stateOf(this.live.devices.get(this.node.device ?? ""));
         setText(this.state, state.text);
         setAttribute(this.state, "data-tone", state.tone);
@@ -102,7 +145,7 @@ export class Details {
     }
 
     focus(): void {
-        if (this.node) this.root.querySelector<HTMLElement>("[role=tab][aria-selected=true]")?.focus();
+        this.root.querySelector<HTMLElement>(this.node ? "[role=tab][aria-selected=true]" : ".picture [tabindex='0']")?.focus();
     }
 
     private open(id: string): void {
@@ -120,10 +163,14 @@ export class Details {
         const make = kTabs.find(([name]) => name === id)![2];
         this.update = make({
             api: this.api, live: this.live!, node: this.node!, device: this.node!.device!, panel,
-            signal: this.leave.signal, changed: this.changed,
+            signal: this.leave.signal, changed: this.acts.changed, filter: this.filter,
+            filtered: (text) => {
+                this.filter = text;
+                this.acts.filtered(text);
+            },
         });
         this.refresh();
-        this.moved(this.node!.device!, id);
+        this.acts.moved(this.node!.device!, id);
     }
 
     private onTabKey(event: KeyboardEvent): void {

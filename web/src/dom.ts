@@ -17,6 +17,15 @@ export function h<K extends keyof HTMLElementTagNameMap>(
     return element;
 }
 
+/** The same for an SVG element. */
+export function svg<K extends keyof SVGElementTagNameMap>(
+    tag: K, attributes: Record<string, string | number | null> = {}, ...children: Child[]): SVGElementTagNameMap[K] {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) if (value !== null) element.setAttribute(name, String(value));
+    for (const child of children) if (child) element.append(child);
+    return element;
+}
+
 /** The element of index.html with that id. */
 export function byId<T extends HTMLElement = HTMLElement>(id: string): T {
     return document.getElementById(id) as T;

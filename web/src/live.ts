@@ -33,6 +33,7 @@ function totals(counters: Counters): Rates {
 export class Live {
     devices = new Map<string, Device>();
     tree = new TreeBuilder(null, []);
+    version = 0; // grows with each other shape of the tree
     silent: string[] = []; // what did not answer the last poll; its devices are missing
     private readonly rates = new Map<string, Rates>();
     private readonly histories = new Map<string, NodeHistory>();
@@ -56,6 +57,7 @@ export class Live {
         const changed = shape !== this.shape || is_first;
         if (changed) {
             this.shape = shape;
+            ++this.version;
             this.tree = new TreeBuilder(this.plan, answer.devices);
         }
         // One poll has no rates yet, and a line that begins with a nought would tell a lie.

@@ -7,9 +7,9 @@ import { EventLog } from "./event_log";
 import { amount, bytes, uptime } from "./format";
 import { Live } from "./live";
 import { MediatorsView } from "./mediators_view";
-import { readPlace, writePlace } from "./place";
+import { readPlace, writePlace, type Place } from "./place";
 import { setUpTheme } from "./theme";
-import { planOf } from "./topology";
+import { planOf, type TreeNode } from "./topology";
 import { TreeView } from "./tree_view";
 import type { LiveEvent, Machine } from "./types";
 
@@ -20,6 +20,7 @@ const kRetry_ms = [500, 1000, 2000, 5000];
 class Page {
     private readonly api = new Api();
     private readonly picker = byId<HTMLSelectElement>("machines");
+    private readonly filter = byId<HTMLInputElement>("filter");
     private readonly log = new EventLog(byId("events"));
     private readonly tree: TreeView;
     private readonly details: Details;
@@ -32,24 +33,33 @@ class Page {
     private place = readPlace(); // what is looked at, or was asked for and is not there yet
 
     constructor() {
-        this.tree = new TreeView(byId("tree"), byId("rows"), (node, by_keyboard) => {
+        const open = (node: TreeNode, by_keyboard: boolean) => {
             this.details.show(this.live, node);
             if (by_keyboard) this.details.focus();
+        };
+        this.tree = new TreeView(byId("tree"), byId("rows"), open);
+        this.details = new Details(byId("details"), this.api, {
+            changed: () => this.wake?.(),
+            back: () => this.leaveDetails(),
+            toPicture: () => this.showPicture(),
+            choose: (node, by_keyboard) => {
+                this.tree.reveal(node.device!);
+                open(node, by_keyboard);
+            },
+            moved: (device, tab) => this.goTo({ machine: this.live!.machine, device, tab, view: "" }),
+            filtered: (registers) => this.goTo({ registers }),
         });
-        this.details = new Details(byId("details"), this.api, () => this.wake?.(), () => {
-            document.body.classList.remove("has-details");
-            this.tree.focus();
-        }, (device, tab) => {
-            this.place = { machine: this.live!.machine, device, tab, view: "" };
-            writePlace(this.place);
+        byId("to-picture").addEventListener("click", () => this.showPicture());
+        this.filter.addEventListener("input", () => {
+            this.tree.filter(this.filter.value);
+            this.goTo({ filter: this.filter.value });
         });
         byId("fold").addEventListener("click", () => this.tree.foldAll(true));
         byId("unfold").addEventListener("click", () => this.tree.foldAll(false));
         byId("clear-events").addEventListener("click", () => this.log.clear());
         this.picker.addEventListener("change", () => {
             this.choose(this.picker.value);
-            this.place = { machine: this.picker.value, device: "", tab: "", view: "" };
-            writePlace(this.place);
+            this.goTo({ machine: this.picker.value, device: "", tab: "", view: "" });
             this.wake?.();
         });
         byId("view-machines").addEventListener("click", () => this.look(""));
@@ -59,10 +69,38 @@ class Page {
         setUpTheme(byId("theme"));
     }
 
+    // What is looked at is another now in these parts; the others stay.
+    private goTo(parts: Partial<Place>): void {
+        this.place = { ...this.place, ...parts };
+        writePlace(this.place);
+        this.showTitle();
+    }
+
+    private showTitle(): void {
+        const { view, device, machine } = this.place;
+        const parts = view === "mediators" ? ["Mediators"] : [device, machine || this.picker.value];
+        document.title = [...parts, "Mimic"].filter(Boolean).join(" \u00b7 ");
+    }
+
+    private leaveDetails(): void {
+        document.body.classList.remove("has-details");
+        if (this.place.view === "picture") this.goTo({ view: "" });
+        this.tree.focus();
+    }
+
+    // The picture in place of the device; where there is little room, in place of the tree.
+    private showPicture(): void {
+        if (!this.live) return;
+        this.goTo({ machine: this.live.machine, device: "", tab: "", view: "picture" });
+        this.tree.select(null);
+        this.details.show(this.live, null);
+        document.body.classList.add("has-details");
+        this.details.focus();
+    }
+
     // Machines or mediators; the rest of the place stays.
     private look(view: string): void {
-        this.place = { ...this.place, view };
-        writePlace(this.place);
+        this.goTo({ view });
         this.showView();
         this.wake?.();
     }
@@ -79,9 +117,21 @@ class Page {
         this.api.token = takeToken();
         this.place = readPlace();
         if (this.machines.some((machine) => machine.name === this.place.machine)) this.picker.value = this.place.machine;
+        this.applyFilters();
+        if (this.live && this.place.device === "" && this.place.machine === this.live.machine) {
+            this.tree.select(null);
+            this.details.show(this.live, null);
+        }
         if (this.live) this.goToPlace(this.live);
         this.showView();
+        this.showTitle();
         this.wake?.();
+    }
+
+    private applyFilters(): void {
+        this.filter.value = this.place.filter;
+        this.tree.filter(this.place.filter);
+        this.details.filter = this.place.registers;
     }
 
     // Shows the device that the address names as soon as it is there: it may be a VF that the guest has yet to enable.
@@ -95,6 +145,7 @@ class Page {
 
     run(): void {
         this.api.token = takeToken();
+        this.applyFilters();
         void this.pollForEver();
         void this.listenForEver();
     }
@@ -144,14 +195,18 @@ class Page {
         if (!this.live || this.live.machine !== current.name) {
             const whole = await this.api.get<Machine>(machinePath(current.name));
             this.live = new Live(current.name, planOf(whole.plan, current.name));
-            this.details.show(null, null);
             this.tree.show(this.live);
         }
         const changed = await this.live.poll(this.api, never);
         byId("empty").hidden = true;
-        if (changed) this.tree.reshape();
+        if (changed || this.place.filter !== "") this.tree.reshape(); // a state that is filtered by may be another
         else this.tree.paint();
+        if (!this.details.isOf(this.live)) {
+            this.details.show(this.live, null);
+            document.body.classList.toggle("has-details", this.place.view === "picture");
+        }
         this.goToPlace(this.live);
+        this.showTitle();
         this.details.refresh();
         this.showSums(current);
     }
@@ -243,7 +298,7 @@ class Page {
         const sum = (of: "accesses" | "interrupts" | "dma") => rates.reduce((total, one) => total + one[of], 0);
         const silent = live.silent.length ? `; no answer from ${live.silent.join(", ")}` : "";
         setText(byId("tree-sum"), `${live.devices.size} devices, ${amount(sum("accesses"))} accesses/s, ` +
-            `${amount(sum("interrupts"))} interrupts/s, ${bytes(sum("dma"))}/s DMA${silent}`);
+            `${amount(sum("interrupts"))} IRQ/s, ${bytes(sum("dma"))}/s DMA${silent}`);
         const since = machine.started_us ? `, up ${uptime(Date.now() / 1000 - machine.started_us / 1e6)}` : "";
         setText(byId("machine-state"), `${machine.state}${since}${machine.reason ? `: ${machine.reason}` : ""}`);
     }

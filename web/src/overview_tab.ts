@@ -4,13 +4,16 @@ import type { Tab, TabContext } from "./details";
 import { h, setText } from "./dom";
 import { bytes, count, rate } from "./format";
 import { drawSparkline, type History } from "./sparkline";
+import { linkText, type TreeNode } from "./topology";
 import type { Device } from "./types";
 
 const kChart = { width: 180, height: 40 };
 
-function facts(device: Device): [string, string][] {
+function facts(device: Device, { parent, planned }: TreeNode): [string, string][] {
     const yes = (value: boolean | null | undefined, on: string, off: string) =>
         value === null || value === undefined ? "" : value ? on : off;
+    const { link, slot } = device.pf && parent ? parent.planned : planned; // a VF has its PF's
+    const joined = (...parts: (string | false | undefined)[]) => parts.filter(Boolean).join(", ");
     const all: [string, string][] = [
         ["Address", device.bdf ?? ""],
         ["Vendor, device", [device.vendor_id, device.device_id].filter(Boolean).join(" : ")],
@@ -20,8 +23,8 @@ function facts(device: Device): [string, string][] {
             ? "none" : String(device.numa_node)],
         ["Below", device.pf ?? device.parent ?? ""],
         ["Session", device.connected ? "connected" : "not connected"],
-        ["Slot", yes(device.present, "occupied", "empty")],
-        ["Link", yes(device.link_up, "up", "down")],
+        ["Slot", joined(slot ? String(slot) : "", yes(device.present, "occupied", "empty"))],
+        ["Link", joined(link && linkText(link), yes(device.link_up, "up", "down"))],
         ["Power", device.power_state ?? ""],
         ["Bus master", yes(device.bus_master, "enabled", "disabled")],
         ["Virtual functions", device.total_vfs ? `${device.vfs ?? 0} of ${device.total_vfs} enabled` : ""],
@@ -69,7 +72,7 @@ class Overview {
             this.facts.replaceChildren(h("dt", {}, "State"), h("dd", {}, "gone: no process serves it"));
             return;
         }
-        const shown = facts(device);
+        const shown = facts(device, this.context.node);
         if (shown.length * 2 !== this.facts.childElementCount)
             this.facts.replaceChildren(...shown.flatMap(([name]) => [h("dt", {}, name), h("dd")]));
         shown.forEach(([name, value], index) => {

@@ -69,13 +69,17 @@ class RegistersView {
     private readonly body = h("div", { class: "registers" });
     private readonly problem = h("div");
     private readonly live = h("input", { type: "checkbox", checked: true, id: "registers-live" });
-    private readonly filter = h("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter registers by name" });
+    private readonly filter = h("input", { type: "search", id: "register-filter", placeholder: "Filter by name", "aria-label": "Filter registers by name" });
     private readonly hex = h("pre", { class: "hex" });
     private shape = "";
 
     constructor(private readonly context: TabContext) {
         const refresh = h("button", { type: "button", onclick: () => void this.load() }, "Refresh");
-        this.filter.addEventListener("input", () => this.applyFilter());
+        this.filter.value = context.filter;
+        this.filter.addEventListener("input", () => {
+            this.applyFilter();
+            context.filtered(this.filter.value);
+        });
         context.panel.append(
             h("div", { class: "tools" }, refresh, h("label", {}, this.live, " Live"), this.filter), this.problem, this.body);
         void repeat(context.signal, kInterval_ms, async () => {

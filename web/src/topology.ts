@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tree that is shown: NUMA nodes, root ports, fabrics, ports, functions and VFs. The plan gives the shape, the live
 // devices give what is there now; VFs and whatever the plan does not know are hung below what they say is above them.
-import type { Device, Fabric, Plan, PlanDevice } from "./types";
+import { bytes } from "./format";
+import type { Device, Fabric, Link, Plan, PlanDevice } from "./types";
 
 export type NodeKind =
     | "numa" | "root-port" | "fabric" | "port" | "switch" | "function" | "virtual-function";
@@ -14,7 +15,19 @@ export interface TreeNode {
     device: string | null; // name at the API, of what has registers and faults
     parent: TreeNode | null;
     children: TreeNode[];
+    planned: Planned;
 }
+
+/** What only the plan says of a node. The link is the one below a port, else the one above. */
+export interface Planned {
+    link?: Link;
+    slot?: number;
+    hotplug?: boolean;
+    model?: string;
+}
+
+/** "gen5 x16 (32 GT/s)". */
+export const linkText = (link: Link) => `gen${link.generation} x${link.width} (${link.speed})`;
 
 const kKindText: Record<NodeKind, string> = {
     "numa": "NUMA node", "root-port": "root port", "fabric": "fabric", "port": "port", "switch": "switch",
@@ -54,10 +67,10 @@ export class TreeBuilder {
     }
 
     private add(parent: TreeNode | null, id: string, kind: NodeKind, label: string, note: string,
-                device: string | null = null): TreeNode {
+                device: string | null = null, planned: Planned = {}): TreeNode {
         const known = this.nodes.get(id);
         if (known) return known;
-        const node: TreeNode = { id, kind, label, note, device, parent, children: [] };
+        const node: TreeNode = { id, kind, label, note, device, parent, children: [], planned };
         this.nodes.set(id, node);
         (parent ? parent.children : this.roots).push(node);
         return node;
@@ -66,7 +79,7 @@ export class TreeBuilder {
     private addPlan(plan: Plan): void {
         for (const numa of plan.numa_nodes) {
             const cpus = numa.cpus.length === 1 ? "1 CPU" : `${numa.cpus.length} CPUs`;
-            this.add(null, `numa:${numa.node}`, "numa", `NUMA node ${numa.node}`, `${cpus}, ${numa.memory >> 20} MiB`);
+            this.add(null, `numa:${numa.node}`, "numa", `NUMA node ${numa.node}`, `${cpus}, ${bytes(numa.memory)}`);
         }
         const fabrics = new Map(plan.fabrics.map((fabric) => [fabric.name, fabric]));
         for (const fabric of plan.fabrics) this.addFabric(fabric);
@@ -87,24 +100,29 @@ export class TreeBuilder {
         for (const port of fabric.ports) {
             const parent = (port.parent && by_address.get(port.parent)) || top;
             const kind = port.kind === "switch_upstream" ? "switch" : "port";
-            by_address.set(port.bdf, this.add(parent, `device:${port.name}`, kind, port.name, port.bdf, port.name));
+            const { link, slot, hotplug } = port;
+            by_address.set(port.bdf, this.add(parent, `device:${port.name}`, kind, port.name, port.bdf, port.name,
+                                              { link, slot, hotplug }));
         }
         this.ports.set(fabric.name, by_address);
     }
 
     private addDevice(device: PlanDevice, fabrics: Map<string, Fabric>): void {
         const fabric = device.fabric === undefined ? undefined : fabrics.get(device.fabric);
+        const { link, slot, hotplug, model } = device;
         const above = fabric
             ? this.ports.get(fabric.name)?.get(device.port) ?? this.nodes.get(`device:${fabric.name}`)!
             : this.add(this.numa(device.numa_node), `root:${device.root_port?.id ?? device.port}`, "root-port",
-                       device.root_port?.id ?? device.port, device.root_port?.bdf ?? device.port);
+                       device.root_port?.id ?? device.port, device.root_port?.bdf ?? device.port, null,
+                       { link, slot, hotplug });
         let pf: TreeNode | null = null;
         for (const planned of device.functions) {
             const is_vf = planned.kind === "vf";
             // A native VF is there once the guest has enabled it, and says so itself.
             if (is_vf && !this.live.has(planned.name)) continue;
-            const node: TreeNode = this.add(is_vf && pf ? pf : above, `device:${planned.name}`,
-                                  is_vf ? "virtual-function" : "function", planned.name, planned.bdf, planned.name);
+            const kind = is_vf ? "virtual-function" : "function";
+            const node: TreeNode = this.add(is_vf && pf ? pf : above, `device:${planned.name}`, kind, planned.name,
+                                            planned.bdf, planned.name, { link, slot, hotplug, model });
             pf ??= node;
         }
     }

@@ -25,6 +25,7 @@ interface Row {
 export class TreeView {
     private live: Live | null = null;
     private visible: TreeNode[] = [];
+    private wanted = ""; // a row is seen if it, or one below it, has this text
     private readonly folded = new Set<string>();
     private readonly rows = new Map<string, Row>();
     private active: string | null = null;
@@ -60,10 +61,34 @@ export class TreeView {
             this.visible.push(node);
             if (!this.folded.has(node.id)) node.children.forEach(visit);
         };
-        this.live?.tree.roots.forEach(visit);
+        // What is above a row that is wanted is seen too, folded or not: it says where that is.
+        const visitWanted = (node: TreeNode): boolean => {
+            const at = this.visible.push(node) - 1;
+            const below = node.children.map(visitWanted).includes(true);
+            const is_wanted = below || this.matches(node);
+            if (!is_wanted) this.visible.length = at;
+            return is_wanted;
+        };
+        this.live?.tree.roots.forEach(this.wanted === "" ? visit : visitWanted);
+        setAttribute(this.root, "data-none", this.live && this.visible.length === 0 ? "" : null);
         if (!this.visible.some((node) => node.id === this.active)) this.active = this.visible[0]?.id ?? null;
         this.holder.style.height = `${this.visible.length * kRowHeight}px`;
         this.paint();
+    }
+
+    /** Shows only rows that have `text` in their name, address or state, and what is above them. Empty: all. */
+    filter(text: string): void {
+        const wanted = text.trim().toLowerCase();
+        if (wanted === this.wanted) return;
+        this.wanted = wanted;
+        this.root.scrollTop = 0;
+        this.reshape();
+    }
+
+    private matches(node: TreeNode): boolean {
+        const device = node.device ? this.live!.devices.get(node.device) : undefined;
+        const state = node.device ? stateOf(device).text : "";
+        return [node.label, device?.bdf ?? node.note, state].some((text) => text.toLowerCase().includes(this.wanted));
     }
 
     select(id: string | null): void {
@@ -85,7 +110,7 @@ export class TreeView {
         for (let above = node.parent; above; above = above.parent) this.folded.delete(above.id);
         this.selected = node.id;
         this.reshape();
-        this.move(this.visible.indexOf(node));
+        if (this.visible.includes(node)) this.move(this.visible.indexOf(node)); // a filter may hide it
         return node;
     }
 
@@ -163,7 +188,7 @@ export class TreeView {
         const attributes: [string, string | null][] = [
             ["aria-level", String(level)], ["aria-setsize", String(siblings.length)],
             ["aria-posinset", String(siblings.indexOf(node) + 1)],
-            ["aria-expanded", node.children.length ? String(!this.folded.has(node.id)) : null],
+            ["aria-expanded", node.children.length ? String(this.wanted !== "" || !this.folded.has(node.id)) : null],
             ["aria-selected", String(node.id === this.selected)],
             ["aria-label", [node.label, kindText(node.kind), state?.text].filter(Boolean).join(", ")],
             ["data-active", node.id === this.active ? "" : null], ["title", `${kindText(node.kind)} ${node.note}`],

@@ -64,6 +64,8 @@ export interface PlanDevice {
     fabric?: string;
     root_port?: RootPort;
     port: string;
+    slot?: number; // number on the chassis; 0: it has none
+    hotplug?: boolean;
     sriov: string | null;
     link: Link;
     functions: PlanFunction[];

@@ -217,7 +217,7 @@ int main() {
     {
         Ours ours(path, 1, false);
         BarePingPong bare(1);
-        compare("the same, as with a peer of the seed", ours, bare, 1);
+        compare("the same, as with a peer of Linux SST", ours, bare, 1);
     }
     Ours ours(path, kBatch, true);
     BarePingPong bare(kBatch);

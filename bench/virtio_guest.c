@@ -62,7 +62,7 @@ static void choose(const struct subject* subject) {
     close(fd);
 }
 
-/* As the seed's program: whole structures, whatever the device looks at. */
+/* As Linux SST's program: whole structures, whatever the device looks at. */
 static void trip(const struct subject* subject) {
     static struct SSTRequest request = {.type = SST_REQ_NOOP};
     static struct SSTResponse response;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One accelerator in SST, for one guest: /dev/sst0 of a machine of Mimic, or of a QEMU with the seed's device.
+"""One accelerator in SST, for one guest: /dev/sst0 of a machine of Mimic, or of a QEMU with Linux SST's device.
 
     make -C integrations/sst
     sst --add-lib-path integrations/sst/build examples/sst/linux_basic.py -- --sessions 1

@@ -17,7 +17,7 @@ parser.add_argument("--units", default="2", help="COMPUTEs at the same time, of 
 arguments = parser.parse_args()
 
 compute = sst.Component("compute", "mimic.ComputeDevice")
-# One entry for each latency_model: the seed's llama example has attention, feed-forward, embedding.
+# One entry for each latency_model: Linux SST's llama example has attention, feed-forward, embedding.
 compute.addParams({"clock": "1GHz", "units": arguments.units, "cycles_per_unit": "[1000, 500, 100]"})
 compute.enableAllStatistics()
 

@@ -51,7 +51,7 @@ int sst_get_device_info(struct sst *sst, struct sst_info *info);
 /* How long later requests may take; 0: any time. */
 int sst_set_timeout(struct sst *sst, uint32_t timeout_ms);
 
-/* --- One request at a time: the calls of the seed ------------------------- */
+/* --- One request at a time: the calls of Linux SST ------------------------- */
 
 /* Asks, waits and gives the answer. */
 int sst_ask(struct sst *sst, const struct SSTRequest *request,

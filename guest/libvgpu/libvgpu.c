@@ -87,7 +87,7 @@ static long sysfs_number(const char *function, const char *file)
 	return value;
 }
 
-/* Seed 004: vendor, device, class; its second revision has these registers. */
+/* The original vGPU: vendor, device, class; its second revision has these registers. */
 static bool is_vgpu(const char *function)
 {
 	return sysfs_number(function, "vendor") == 0x1af4 &&

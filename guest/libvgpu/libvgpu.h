@@ -36,7 +36,7 @@ extern "C" {
 
 struct vgpu;
 
-/* --- One request at a time: the calls of the seed -------------------------- */
+/* --- One request at a time: the calls of the original -------------------------- */
 
 /*
  * Opens a device: "vgpu0" or a path in /dev; a PCI address ("0000:00:05.0") or

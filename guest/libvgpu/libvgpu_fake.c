@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What tests of libvgpu have in place of hardware: the device of seed 004, whose
- * functions are here as the seed has them, the driver, and mediators.
+ * What tests of libvgpu have in place of hardware: the original vGPU, whose
+ * functions are here as it has them, the driver, and mediators.
  */
 
 #include <errno.h>
@@ -12,11 +12,11 @@
 
 int failures;
 
-/* --- The seed's device ------------------------------------------------------ */
+/* --- The original's device ------------------------------------------------------ */
 
 struct fake fake;
 
-/* "vgpu_process_doorbell" of the seed. */
+/* "vgpu_process_doorbell" of the original. */
 static void process_doorbell(struct fake *s)
 {
 	if (s->request_len == 0 || s->request_len > 1024) {

@@ -29,7 +29,7 @@ struct fake {
 	uint32_t scratch;
 	uint8_t request_buffer[1024];
 	uint8_t response_buffer[1024];
-	/* Not the seed's. */
+	/* Not the original's. */
 	uint8_t bar[4096]; /* whose addresses are the registers */
 	void (*mediator)(struct fake *fake); /* NULL: there is none */
 	uint32_t version;

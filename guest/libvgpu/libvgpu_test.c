@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Test of libvgpu: against the registers of seed 004's device and with a
+ * Test of libvgpu: against the registers of the original vGPU and with a
  * mediator that the test plays (libvgpu_fake.h).
  */
 
@@ -23,7 +23,7 @@ static void test_without_mediator(void)
 	CHECK(info.protocol_version == 0x00010000 && info.capabilities == 1);
 	CHECK(info.pool_id == 'B' && info.priority == 2 && info.vm_id == 77);
 	CHECK(info.mode == VGPU_MODE_REGISTERS && info.max_bytes == 1024);
-	/* The seed's Test 3. */
+	/* The original's Test 3. */
 	CHECK(vgpu_execute(vgpu, request, 16, response, 16, &bytes, 1000) ==
 	      VGPU_ERROR_MEDIATOR_UNAVAILABLE);
 	CHECK(vgpu_execute(vgpu, request, 0, response, 16, &bytes, 1000) ==

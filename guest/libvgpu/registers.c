@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libvgpu: the way of seed 004, through the registers alone: REQUEST_LEN, the
+ * libvgpu: the way of the original vGPU, through the registers alone: REQUEST_LEN, the
  * request, DOORBELL, and looks at STATUS.
  */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sst-test: what the driver has beyond write() and read() of the seed. */
+/* sst-test: what the driver has beyond write() and read() of Linux SST. */
 
 #include <errno.h>
 #include <fcntl.h>

@@ -53,7 +53,7 @@ static void fill(struct SSTRequest *request, const struct options *options,
 		request->payload.compute.compute_units = options->units;
 }
 
-/* The seed's loop. */
+/* Linux SST's loop. */
 static void run_single(const struct options *options, uint32_t count,
 		       struct result *result)
 {

@@ -45,15 +45,15 @@ bool report(const char *name, bool ok, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void report_skip(const char *name, const char *why);
 
-/* Each of the seed's request types, right and wrong. */
+/* Each of Linux SST's request types, right and wrong. */
 void test_types(const struct options *options);
-/* One request at a time, as the seed's program: write() and read(). */
+/* One request at a time, as Linux SST's program: write() and read(). */
 void test_stress(const struct options *options);
 /* Many in flight by batches. */
 void test_batch(const struct options *options);
 /* All of it from several processes at the same time. */
 void test_concurrent(const struct options *options);
-/* What Mimic's driver has beyond the seed's: poll, shared memory, events. */
+/* What Mimic's driver has beyond Linux SST's: poll, shared memory, events. */
 void test_beyond(const struct options *options);
 /* Commands of io_uring. */
 void test_uring(const struct options *options);

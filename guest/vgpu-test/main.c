@@ -62,13 +62,13 @@ static const struct {
 	void (*run)(const struct options *options);
 	const char *help;
 } tests[] = {
-	{ "identity", test_identity, "the seed's Test 2: version, capabilities" },
+	{ "identity", test_identity, "the original's Test 2: version, capabilities" },
 	{ "operations", test_operations, "every operation, results checked" },
 	{ "memory", test_memory, "large, shared, wrong requests, poll" },
 	{ "stress", test_stress, "COUNT requests, one at a time" },
 	{ "batch", test_batch, "COUNT requests, DEPTH in flight" },
 	{ "concurrent", test_concurrent, "COUNT requests from PROCESSES" },
-	{ "alone", test_alone, "the seed's Test 3: without a mediator" },
+	{ "alone", test_alone, "the original's Test 3: without a mediator" },
 	{ "inflight", test_inflight, "DEPTH jobs of MS ms, each ends once" },
 	{ "load", test_load, "DEPTH jobs of MS ms each, for SECONDS" },
 };

@@ -53,7 +53,7 @@ struct vgpu *open_device(const struct options *options, const char *name);
 /* The request of a job that takes so long; its bytes. */
 size_t make_spin(void *request, size_t room, uint64_t ns);
 
-/* Seed 004's Test 2 and Test 3, by registers as it has them. */
+/* The original vGPU's Test 2 and Test 3, by registers as it has them. */
 void test_identity(const struct options *options);
 void test_alone(const struct options *options);
 /* Every operation, with its results checked. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // mimic.VirtIODevice: what a guest's /dev/sstN is, in an SST simulation. Answers the requests that
-// come to a socket, from QEMUs with the seed's device and from Mimic's device hosts, when their
+// come to a socket, from QEMUs with Linux SST's device and from Mimic's device hosts, when their
 // simulated time has come.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace mimic_sst {
 
-/// Parameters and statistics of the seed's component keep their names. Every request is answered;
+/// Parameters and statistics of Linux SST's component keep their names. Every request is answered;
 /// clients may go and come back. A COMPUTE goes over `compute_port` where that is connected, and
 /// is worked on here, one after the other, where not.
 class VirtIODevice : public SST::Component {

@@ -31,7 +31,7 @@
 #include "vgpu_hw.h"
 #include "vgpu_sysfs.h"
 
-/* Seed 004. */
+/* The original vGPU. */
 #define VGPU_VENDOR 0x1af4
 #define VGPU_DEVICE 0x1111
 #define VGPU_CLASS 0x120000
@@ -70,7 +70,7 @@ static int vgpu_map(struct pci_dev *pdev, void __iomem **regs)
 	/*
 	 * Mapped but not requested, on purpose: with CONFIG_IO_STRICT_DEVMEM
 	 * (Debian) a requested BAR cannot be mapped through resource0, and the
-	 * seed's programs do that.
+	 * original's programs do that.
 	 */
 	*regs = pcim_iomap(pdev, VGPU_BAR, 0);
 	if (!*regs)

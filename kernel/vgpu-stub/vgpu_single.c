@@ -4,7 +4,7 @@
  */
 
 /**
- * DOC: seed 004's way
+ * DOC: the original vGPU's way
  *
  * REQUEST_LEN, the request, DOORBELL; STATUS is BUSY until it is DONE or ERROR;
  * then RESPONSE_LEN and the response, or ERROR_CODE. A device that knows of

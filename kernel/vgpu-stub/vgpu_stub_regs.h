@@ -65,7 +65,7 @@
 #define VGPU_STUB_PROTO_VERSION_RESET 0x00010000U
 
 /*
- * CAPABILITIES: RO, 32 bits. What the device can do. The seed's has BASIC
+ * CAPABILITIES: RO, 32 bits. What the device can do. The original's has BASIC
  * alone, as ours with `extensions: false`.
  */
 #define VGPU_STUB_CAPABILITIES 0x024

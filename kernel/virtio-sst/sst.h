@@ -23,7 +23,7 @@
 #error "virtio-sst is for little-endian kernels: the protocol's bytes are used as they are"
 #endif
 
-/* Class devices at a time; the seed's driver has 16. */
+/* Class devices at a time; Linux SST's driver has 16. */
 #define SST_MAX_DEVICES 64
 
 /* Buffers that wait for events of a device; arbitrary. */

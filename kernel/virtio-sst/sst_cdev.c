@@ -6,9 +6,9 @@
 /**
  * DOC: /dev/sstN
  *
- * A file that is opened as the seed's programs open it behaves as the seed's
+ * A file that is opened as Linux SST's programs open it behaves as Linux SST's
  * driver: write() sends one request and returns when it is answered, or with
- * -ETIMEDOUT; read() gives the answer; without one it is -EAGAIN. What the seed
+ * -ETIMEDOUT; read() gives the answer; without one it is -EAGAIN. What that
  * leaves open: a signal ends the wait of write() but not the request, and
  * read() waits for it; answers that nobody reads are dropped, the oldest first,
  * when there are too many.

@@ -147,7 +147,7 @@ struct sst_device *sst_device_new(struct virtio_device *vdev)
 	dev->timing = virtio_has_feature(vdev, SST_F_TIMING);
 	dev->lock_step = dev->timing &&
 			 virtio_has_feature(vdev, SST_F_LOCK_STEP);
-	/* The seed's device wants whole requests; so does what follows them. */
+	/* Linux SST's device wants whole requests; so does what follows them. */
 	dev->short_requests = vdev->id.device == SST_VIRTIO_ID &&
 			      !dev->lock_step;
 	INIT_WORK(&dev->recover, sst_device_recover);

@@ -133,7 +133,7 @@ static void sst_shutdown(struct device *device)
 static const struct virtio_device_id sst_ids[] = {
 	/* Any vendor: virtio-mmio of QEMU has its own. */
 	{ SST_VIRTIO_ID, VIRTIO_DEV_ANY_ID },
-	{ SST_VIRTIO_ID_SEED, VIRTIO_DEV_ANY_ID },
+	{ SST_VIRTIO_ID_LINUX_SST, VIRTIO_DEV_ANY_ID },
 	{},
 };
 MODULE_DEVICE_TABLE(virtio, sst_ids);

@@ -89,7 +89,7 @@ static ssize_t sst_reap_read_events(struct sst_file *file, char __user *buf,
  *	events
  * @nonblock: of the file
  *
- * As the seed's driver: without an answer -EAGAIN, and then too small is
+ * As Linux SST's driver: without an answer -EAGAIN, and then too small is
  * -EINVAL; but what is in flight is waited for.
  */
 ssize_t sst_reap_read(struct sst_file *file, char __user *buf, size_t count,

@@ -178,7 +178,7 @@ static int sst_selftest_memory(struct sst_selftest *test)
 	for (i = 0; i < 64; i++)
 		data[i] = 255 - i;
 	ret = sst_selftest_simple(test, SST_REQ_WRITE, SST_STATUS_OK);
-	/* Peers of the seed have no memory. */
+	/* Peers of Linux SST have no memory. */
 	if (ret == -EPROTO && (test->response.status == SST_STATUS_NO_DEVICE ||
 			       test->response.status == SST_STATUS_INVALID))
 		return -EOPNOTSUPP;

@@ -73,7 +73,7 @@ int main_body(int argc, char** argv) {
     app.add_option("-s,--socket", words.socket,
                    "The mediator's socket; <vm_id> in it becomes the VM's number")
         ->required();
-    app.add_option("--protocol", words.protocol, "packet (of seed 004), v1, v2 or v3")
+    app.add_option("--protocol", words.protocol, "packet (of the original vGPU), v1, v2 or v3")
         ->check(CLI::IsMember({"packet", "v1", "v2", "v3"}))
         ->capture_default_str();
     app.add_option(

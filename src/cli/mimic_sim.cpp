@@ -34,7 +34,7 @@ struct ServeWords {
     uint64_t seed = 1, register_latency = 0;
     uint32_t units = 1, max_in_flight = 4096;
     size_t max_clients = 64;
-    bool shared = false, seed_only = false, quiet = false;
+    bool shared = false, plain = false, quiet = false;
     std::string metrics;
 };
 
@@ -97,8 +97,8 @@ void add_serve_options(CLI::App& app, ServeWords& words) {
                    "Seconds until a part of a request is answered INVALID and its client closed")
         ->check(CLI::Range(0.01, 3600.0))
         ->capture_default_str();
-    app.add_flag("--seed-only", words.seed_only,
-                 "Only what the seed's protocol has: one request in flight, no times");
+    app.add_flag("--plain", words.plain,
+                 "Only what Linux SST's protocol has: one request in flight, no times");
     app.add_option("--stats", words.stats, "Print a line of counters every so many seconds; 0: not")
         ->check(CLI::Range(0.0, 86400.0))
         ->capture_default_str();
@@ -140,7 +140,7 @@ Status open_sockets(const ServeWords& words, const sim::BuiltinSpec& spec, Event
         options.path = path;
         options.max_clients = words.max_clients;
         options.patience = patience;
-        options.pipelined = options.timed = !words.seed_only;
+        options.pipelined = options.timed = !words.plain;
         MIMIC_ASSIGN_OR_RETURN(
             auto server,
             sim_server::SimServer::create(
@@ -294,7 +294,7 @@ int run(int argc, char** argv) {
     app.require_subcommand(1);
     ServeWords words;
     auto* const serve_command = app.add_subcommand(
-        "serve", "Answer QEMUs with the seed's device, device hosts, and programs of yours");
+        "serve", "Answer QEMUs with Linux SST's device, device hosts, and programs of yours");
     add_serve_options(*serve_command, words);
     sim_server::PingOptions options;
     double timeout = 5;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// mock-accel-server: one mock accelerator on one socket, with the command line of seed 001.
+// mock-accel-server: one mock accelerator on one socket, with the command line of mock-device.
 #include <cstdio>
 
 #include "base/log.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mediator's two sockets against hostile peers: the seed's packet on a VM's socket, and v1, v2
-// and v3 on the framed one. The input is a script of connections, messages (right ones with fields
-// changed), raw bytes, half-closed and closed connections and turns of the loop.
+// The mediator's two sockets against hostile peers: the original's packet on a VM's socket, and v1,
+// v2 and v3 on the framed one. The input is a script of connections, messages (right ones with
+// fields changed), raw bytes, half-closed and closed connections and turns of the loop.
 //
 // Whatever they did: what a peer reads is whole answers, on v3 to what it asked and to each once;
 // nothing is left in the engine of who has gone; and the next VM is served.

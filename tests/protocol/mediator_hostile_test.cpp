@@ -47,7 +47,7 @@ void expect_served(MediatorRig& rig) {
     EXPECT_EQ(answer->head.status, VGPU_OK);
 }
 
-// Every field of the seed's packet wrong in turn: an error in the public form, then the end.
+// Every field of the original's packet wrong in turn: an error in the public form, then the end.
 TEST(MediatorHostilePacket, EachWrongFieldIsAnsweredAndEnds) {
     MediatorRig rig(two_vms());
     const auto nop = compute::make_request(VGPU_OP_NOP);

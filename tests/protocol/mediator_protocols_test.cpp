@@ -20,7 +20,7 @@ Config with_vms(std::initializer_list<VmId> vms) {
     return config;
 }
 
-// Seed 004, change 5, and the one public answer to it: 12 bytes, then a response.
+// The original vgpu-stub, change 5, and the one public answer to it: 12 bytes, then a response.
 TEST(MediatorPacket, IsAnsweredInThePublicForm) {
     MediatorRig rig(with_vms({5}));
     RawPeer peer(rig.of_vm(5));

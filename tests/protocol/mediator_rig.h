@@ -129,7 +129,7 @@ struct FrameAnswer {
 };
 std::optional<FrameAnswer> receive_frame(RawPeer& peer);
 
-/// A packet of the seed, with its bytes.
+/// A packet of the original, with its bytes.
 std::vector<std::byte> packet_of(VmId vm, uint32_t id, std::span<const std::byte> request);
 struct PacketGot {
     wire::PacketAnswer head{};

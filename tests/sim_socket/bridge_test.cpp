@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The socket of integrations/sst without an SST: its bridge, with the client that device hosts use
-// and with clients that behave as the seed's QEMU does, send parts, and go.
+// and with clients that behave as Linux SST's QEMU does, send parts, and go.
 #include "integrations/sst/bridge.h"
 
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulator behind a socket against peers that are absent, of the seed, slow, wrong, silent,
+// The simulator behind a socket against peers that are absent, of Linux SST, slow, wrong, silent,
 // and dying.
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -57,7 +57,7 @@ protected:
     std::vector<std::pair<SimTime, SimTime>> times_;
 };
 
-// One answer as the seed's component gives it: NOOP, ECHO and COMPUTE are known.
+// One answer as Linux SST's component gives it: NOOP, ECHO and COMPUTE are known.
 SSTResponse seed_answer(const SSTRequest& request) {
     SSTResponse response{};
     response.request_id = request.request_id;
@@ -74,7 +74,7 @@ SSTResponse seed_answer(const SSTRequest& request) {
     return response;
 }
 
-// The seed's: what comes is one request of 4,104 bytes, and nothing before its answer has gone.
+// Linux SST's: what comes is one request of 4,104 bytes, and nothing before its answer has gone.
 struct SeedPeer {
     void operator()(int fd) {
         SSTRequest request;

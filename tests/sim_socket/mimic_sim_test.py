@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""mimic-sim from the outside: clients as the seed's QEMUs are (one write, one blocking read), the bare-metal protocol,
+"""mimic-sim from the outside: clients as Linux SST's QEMUs are (one write, one blocking read), the bare-metal protocol,
 clients that send parts or go, reconnects, statistics; `ping` on servers that keep to the protocol and that do not.
 
 usage: mimic_sim_test.py BIN SOURCE"""
@@ -37,7 +37,7 @@ def connect(path):
 
 
 def exchange(sock, type, request_id, payload=b"", flags=0):
-    """As the seed's QEMU: a write, then one read of the whole answer."""
+    """As Linux SST's QEMU: a write, then one read of the whole answer."""
     request = REQUEST.pack(type, flags, request_id, request_id * 2, payload)
     assert sock.send(request) == len(request)
     data = sock.recv(RESPONSE.size, socket.MSG_WAITALL)
@@ -126,7 +126,7 @@ class Serving(unittest.TestCase):
             self.assertEqual(sorted(answer.cycles for answer in answers), [10 * units for units in range(64)])
 
     def test_only_the_seeds_protocol_when_asked_to(self):
-        self.serve("-s", "DIR/sst.sock", "--seed-only")
+        self.serve("-s", "DIR/sst.sock", "--plain")
         with mimic_sim.Client(self.path()) as client:
             self.assertEqual(client.agreed, 0)
             self.assertEqual(client.compute(3).cycles, 300)
@@ -139,7 +139,7 @@ class Serving(unittest.TestCase):
             sock.send(ACCESS.pack(type, size, 0, address, data))
             return ANSWER.unpack(sock.recv(16, socket.MSG_WAITALL))
 
-        with connect(self.path("echo")) as sock:  # as the seed's QEMU: START sends DATA_IN, then DATA_OUT is read
+        with connect(self.path("echo")) as sock:  # as Linux SST's QEMU: START sends DATA_IN, then DATA_OUT is read
             self.assertEqual(access(sock, 1, 0x10200000, 0xABCD), (1, 0))
             self.assertEqual(access(sock, 0, 0x10200004), (1, 0xABCD))
             self.assertEqual(access(sock, 0, 0x10200004, size=3), (0, 0))
@@ -231,7 +231,7 @@ class Ping(unittest.TestCase):
 
     @staticmethod
     def seed_peer(sock):
-        """Like the seed's component: NOOP, ECHO and COMPUTE; parts are never answered."""
+        """Like Linux SST's component: NOOP, ECHO and COMPUTE; parts are never answered."""
         while True:
             data = sock.recv(4104, socket.MSG_WAITALL)
             if len(data) != 4104:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The other ends of the simulator's socket as the seed's are: blocking, one request in flight,
+// The other ends of the simulator's socket as Linux SST's are: blocking, one request in flight,
 // one write() and one read() a message, on a thread of the test.
 #pragma once
 

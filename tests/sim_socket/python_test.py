@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """integrations/python: its protocol against the C header, a device's answers and times, and a server with clients that
-behave as the seed's QEMU, as device hosts, and badly.
+behave as Linux SST's QEMU, as device hosts, and badly.
 
 usage: python_test.py SOURCE"""
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server's side: with the seed's QEMU as client (one write, one blocking read), with ours, and
+// The server's side: with Linux SST's QEMU as client (one write, one blocking read), with ours, and
 // with clients that send parts, send too much, do not read, and go.
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -55,7 +55,7 @@ protected:
     }
     UniqueFd connect() { return unix_connect(folder_.path()).value(); }
 
-    // What the seed's QEMU does with a request, while the loop serves; empty: the server has gone.
+    // What Linux SST's QEMU does with a request, while the loop serves; empty: the server has gone.
     std::vector<SSTResponse> ask_as_seed(int fd, std::vector<SSTRequest> requests) {
         std::vector<SSTResponse> answers;
         std::atomic<bool> over{false};

@@ -64,7 +64,7 @@ class Elements(unittest.TestCase):
 
     def test_one_device_with_a_compute_component(self):
         path = self.sst("linux_basic.py", "--sessions", "4", "--units", "2").format("")
-        with self.connect(path, flags=0) as seed:  # as the seed's QEMU
+        with self.connect(path, flags=0) as seed:  # as Linux SST's QEMU
             self.assertEqual(seed.noop().status, Status.OK)
             self.assertEqual(seed.echo(b"hello").payload[:5], b"hello")
             self.assertEqual(seed.compute(7).cycles, 700)

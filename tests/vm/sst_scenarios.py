@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The seed's end-to-end, stress and concurrency tests of virtio-sst in guests: over virtio-pci (vfio-user) and vhost-user, on
+"""Linux SST's end-to-end, stress and concurrency tests of virtio-sst in guests: over virtio-pci (vfio-user) and vhost-user, on
 x86-64 and riscv64; and what lock-step promises."""
 import pathlib
 import re
@@ -9,7 +9,7 @@ import lock_step_scenarios
 from guest import check, equal
 
 MACHINE = "sst"
-REQUESTS = 100_000  # the seed's
+REQUESTS = 100_000  # Linux SST's
 PROCESSES = 10
 # What a stress may take; a slower machine asks fewer requests and says so.
 PATIENCE_S = 30
@@ -63,7 +63,7 @@ def every_type(vm, node):
 
 
 def answers_all(vm, node, test, *options):
-    """Many requests, each answered once: as many as the seed has, unless this machine is too slow for them."""
+    """Many requests, each answered once: as many as Linux SST has, unless this machine is too slow for them."""
     began = time.monotonic()
     run_test(vm, node, "-n", str(PROBE), *options, test)
     took = time.monotonic() - began
@@ -108,7 +108,7 @@ def stress(vm, node):
 
 
 def self_tests(vm):
-    """The module's own tests, by the parameters that the seed names, on both devices."""
+    """The module's own tests, by the parameters that Linux SST names, on both devices."""
     vm.shell(MACHINE, f"modprobe -r virtio_sst && modprobe virtio_sst test_mode=1 timeout_ms={TIMEOUT_MS}")
     vm.wait_for(MACHINE, "[ -e /dev/sst0 ] && [ -e /dev/sst1 ]")
     result = vm.shell(MACHINE, "cd /sys/module/virtio_sst/parameters && echo 1 >run_tests && cat run_tests")

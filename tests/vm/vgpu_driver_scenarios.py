@@ -164,7 +164,7 @@ def vgpu_driver(vm):
     daemon = mediators.Mediator(pathlib.Path(vm.mimic).with_name("mimic-mediator"), folder, MEDIATOR_FILE, environment)
     try:
         done = vm.exec(MACHINE, "vgpu-test", "-d", NODE, "identity")
-        check(done.status == 0, f"seed 004's Test 2: {done}")
+        check(done.status == 0, f"the original vGPU's Test 2: {done}")
         daemon.start()
         daemon.wait_until(daemon.is_ready, "a mediator with its backends")
         vm.wait_for(MACHINE, f"vgpu-test -d {NODE} -n 1 stress >/dev/null")

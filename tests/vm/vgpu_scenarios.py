@@ -26,7 +26,7 @@ HANDLE = 13
 LOAD = "/tmp/vgpu_load"
 MILLISECOND = 1_000_000
 
-# `low` has two more, for programs that know seed 004 alone: one behind the seed's packet, one without a mediator.
+# `low` has two more, for programs that know the original vGPU alone: one behind the original's packet, one without a mediator.
 MACHINE_FILE = """version: 1
 templates:
   vgpu:
@@ -284,8 +284,8 @@ def survives_a_dead_backend(vm, operations):
     equal("restarts", 1, operations.backends()[0]["restarts"])
 
 
-def seed_tests(vm, mediator):
-    """Seed 004's tests 2 and 3, by the registers alone: version, capabilities; a doorbell without a mediator, or with one. Then
+def original_tests(vm, mediator):
+    """The original vGPU's tests 2 and 3, by the registers alone: version, capabilities; a doorbell without a mediator, or with one. Then
     the same by its guest library."""
     bdfs = vm.shell("low", "for d in /sys/bus/pci/devices/*; do [ $(cat $d/device) = 0x1111 ] && [ $(cat $d/revision) = 0x02 ] && "
                            "echo ${d##*/}; done; true").split()
@@ -301,7 +301,7 @@ def seed_tests(vm, mediator):
         equal("STATUS without a mediator", "0x00000003", vm.shell("low", f"mock-accel-ctl peek {bdf} 0x04 32"))
         equal("ERROR_CODE", "0x00000003", vm.shell("low", f"mock-accel-ctl peek {bdf} 0x14 32"))
     if mediator:
-        # A program that knows the seed's registers alone finds them on a device that has more, too.
+        # A program that knows the original's registers alone finds them on a device that has more, too.
         vm.shell("low", f"echo {new} >/sys/bus/pci/devices/{new}/driver/unbind")
         for bdf in (new, old):
             asks_by_registers(vm, bdf)
@@ -315,7 +315,7 @@ def seed_tests(vm, mediator):
 
 
 def asks_by_registers(vm, bdf):
-    """struct vgpu_request with SUM of 40 and 2, written as a program of the seed's day does."""
+    """struct vgpu_request with SUM of 40 and 2, written as a program of the original's day does."""
     words = [0x00010000, 1, 0, 2, 0, 0, 0, 0, 40, 2]
     pokes = "; ".join(f"mock-accel-ctl poke {bdf} {0x40 + 4 * at:#x} 32 {word}" for at, word in enumerate(words))
     vm.shell("low", f"{pokes}; mock-accel-ctl poke {bdf} 0x18 32 40; mock-accel-ctl poke {bdf} 0x30 32 77; "
@@ -328,7 +328,7 @@ def asks_by_registers(vm, bdf):
 def vgpu(vm):
     operations = Operations(vm)
     put_program(vm, *MACHINES)
-    seed_tests(vm, mediator=False)
+    original_tests(vm, mediator=False)
     equal("without a mediator", [0, 1, MEDIATOR_UNAVAILABLE], spin(vm, "high", 1, 1, 1000))
     try:
         operations.start()
@@ -338,7 +338,7 @@ def vgpu(vm):
             vm.verify(machine)
         done = vm.exec("high", "vgpu-test", "-d", "vgpu0", "-n", "500")
         check(done.status == 0, f"vgpu-test: {done}")
-        seed_tests(vm, mediator=True)
+        original_tests(vm, mediator=True)
         shares_follow_weights(vm, operations)
         classes_are_strict(vm, operations)
         faults_lead_to_quarantine(vm, operations)

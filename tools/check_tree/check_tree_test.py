@@ -43,6 +43,11 @@ class TextRules(unittest.TestCase):
     def test_size_does_not_count_data(self):
         self.assertEqual(found(text_rules.sizes, tree={"tests/fuzz/corpus/a.h": "\n" * 2000}), [])
 
+    def test_founding(self):
+        for bad in ("as seed 001 shows it", "Seeds 000 and 001", "the seed's packet"):
+            self.one(text_rules.founding, "docs/a.md", bad + "\n", "the same seed gives the same times\n")
+        self.assertEqual(found(text_rules.founding, tree={"src/lib/a.cpp": "// The cloud-init seed's two files\n"}), [])
+
     def test_columns(self):
         self.one(text_rules.columns, "src/base/a.cpp", "x" * 101 + "\n", "x" * 100 + "\n")
         self.one(text_rules.columns, "tools/a.sh", "x" * 141 + "\n", "x" * 140 + "\n")

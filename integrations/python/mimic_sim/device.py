@@ -65,7 +65,7 @@ class Memory:
 
 @dataclass
 class Device:
-    """The seed's device in simulated time. Override latency(), or any of the others, or give `function`.
+    """Linux SST's device in simulated time. Override latency(), or any of the others, or give `function`.
 
     Simulated time is in ns. A COMPUTE waits for one of `units` that is free, then takes what latency() says; READ
     and WRITE take `memory_latency` and their bytes at `memory_bandwidth`, and do not wait for one another.
@@ -84,7 +84,7 @@ class Device:
         self.reset()
 
     def latency(self, work):
-        """Simulated ns that a COMPUTE keeps its unit. Without `function`: the seed's 100 cycles a unit."""
+        """Simulated ns that a COMPUTE keeps its unit. Without `function`: Linux SST's 100 cycles a unit."""
         if self.function is not None:
             return self.function(work)
         return work.units * 100 * 1_000_000_000 // self.clock_hz

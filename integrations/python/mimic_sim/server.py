@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serves a Device on a UNIX socket: to device hosts of Mimic, to QEMUs with the seed's device, to Client."""
+"""Serves a Device on a UNIX socket: to device hosts of Mimic, to QEMUs with Linux SST's device, to Client."""
 
 import heapq
 import os

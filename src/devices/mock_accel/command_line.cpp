@@ -9,7 +9,7 @@
 namespace mimic::mock_accel {
 namespace {
 
-// Defaults of seed 001.
+// Defaults of mock-device.
 constexpr std::string_view kDefaultIdentifier = "MOCK-0000-0001";
 constexpr uint32_t kDefaultTotalVfs = 4;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The command line of mock-accel-server: that of seed 001 ("mock-accel-server Parameters"), with
+// The command line of mock-accel-server: that of mock-device ("mock-accel-server Parameters"), with
 // --vf-index of its cluster scripts, and --help and --version. Pure: prints nothing and opens
 // nothing.
 #pragma once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // MockAccel: an accelerator that computes nothing and tells the truth about itself: identity,
 // memory size, place among its VFs, and a status word with an interrupt; and that moves memory, by
-// a DMA engine with rings. The device of seeds 000 and 001; README.md describes it.
+// a DMA engine with rings. The device of the mock-device project; README.md describes it.
 #pragma once
 
 #include <array>
@@ -68,7 +68,7 @@ struct Options {
     std::string identifier;  // a UUID or a label: base/identifier.h
     uint64_t memory_size_bytes = kDefaultPfMemoryBytes;
     uint32_t capabilities = kDefaultCapabilities;
-    uint32_t class_code = 0;  // 24 bits; seed 001 shows 0x000000 ("Non-VGA unclassified device")
+    uint32_t class_code = 0;  // 24 bits; mock-device shows 0x000000 ("Non-VGA unclassified device")
     pci::LinkSpeed link_speed = pci::LinkSpeed::kGen4;
     uint32_t link_width = 16;         // lanes: 1, 2, 4, 8, 12, 16 or 32
     std::optional<uint32_t> rings{};  // of the DMA engine, 0 to 8; left out: 4 for a PF, 1 for a VF

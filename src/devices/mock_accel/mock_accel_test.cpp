@@ -76,7 +76,7 @@ public:
     std::unique_ptr<MockAccel> device;
 };
 
-TEST(MockAccelTest, RegistersOfAPfAreThoseOfSeed001) {
+TEST(MockAccelTest, RegistersOfAPfAreThoseOfMockDevice) {
     Rig rig(pf_options());
     EXPECT_EQ(rig.read(0x00), 0x4d4f434bU);
     EXPECT_EQ(rig.read(0x04), 0x00010000U);

@@ -149,7 +149,7 @@ inline constexpr model::DeviceModel kModel{
             .vendor_id = kVendorId,
             .pf_device_id = kPfDeviceId,
             .vf_device_id = kVfDeviceId,
-            .class_code = 0x000000,         // seed 001 shows "Non-VGA unclassified device"
+            .class_code = 0x000000,         // mock-device shows "Non-VGA unclassified device"
             .fabric_class_code = 0x120000,  // processing accelerator
             .bars = kBars,
             .max_static_vfs = kMaxVfs,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registers of mock-accel, BAR0. Offsets below 0x30 are those of seed 001 ("Device Registers
+// Registers of mock-accel, BAR0. Offsets below 0x30 are those of mock-device ("Device Registers
 // (BAR0)"); the rest is ours. tools/regdump makes README.md's table and
 // kernel/mock-accel/mock_accel_regs.h from this file.
 #pragma once
@@ -24,21 +24,21 @@ inline constexpr uint32_t kRevision = 0x00010000;       // 1.0
 inline constexpr uint32_t kFwVersion = 0x00010000;      // 1.0
 inline constexpr uint32_t kNoVfIndex = 0xffffffff;
 
-inline constexpr const char* kSeed = "seed 001, Device Registers";
-inline constexpr const char* kOwn = "README, Seed 001 differences";
+inline constexpr const char* kMockDevice = "mock-device, Device Registers";
+inline constexpr const char* kOwn = "README, Differences from mock-device";
 
 inline constexpr Register DEVICE_ID{
     .name = "DEVICE_ID",
     .offset = 0x000,
     .doc = "Always 0x4D4F434B (\"MOCK\").",
-    .spec = kSeed,
+    .spec = kMockDevice,
     .fields = {{"VALUE", 31, 0, Access::kRo, kDeviceIdValue, "The device's magic number."}}};
 
 inline constexpr Register REVISION{
     .name = "REVISION",
     .offset = 0x004,
     .doc = "Hardware revision; 0x00010000 is 1.0.",
-    .spec = kSeed,
+    .spec = kMockDevice,
     .fields = {{"VALUE", 31, 0, Access::kRo, kRevision, "Major in the upper half."}}};
 
 inline constexpr Register UUID{
@@ -47,7 +47,7 @@ inline constexpr Register UUID{
     .count = 4,
     .stride = 4,
     .doc = "16 bytes of the UUID in the order of its printed form, or of LABEL's beginning.",
-    .spec = kSeed,
+    .spec = kMockDevice,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "Four bytes in memory order.", kPerDevice}}};
 
 inline constexpr Register MEMORY_SIZE{
@@ -55,21 +55,21 @@ inline constexpr Register MEMORY_SIZE{
     .offset = 0x020,
     .width = 64,
     .doc = "Device memory in bytes.",
-    .spec = kSeed,
+    .spec = kMockDevice,
     .fields = {{"VALUE", 63, 0, Access::kRo, 0, "Bytes.", kPerDevice}}};
 
 inline constexpr Register CAPABILITIES{
     .name = "CAPABILITIES",
     .offset = 0x028,
     .doc = "Feature flags.",
-    .spec = kSeed,
+    .spec = kMockDevice,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "Flags.", kPerDevice}}};
 
 inline constexpr Register STATUS{
     .name = "STATUS",
     .offset = 0x02c,
     .doc = "Anything the driver wants to note; a change raises MSI-X vector 0.",
-    .spec = kSeed,
+    .spec = kMockDevice,
     .hooks = reg::kWrite,
     .fields = {{"VALUE", 31, 0, Access::kRw, 0, "No bit has a meaning to the device."}}};
 
@@ -292,7 +292,7 @@ inline constexpr auto kMap = reg::make_map<
     COMPLETION_BASE, RING_ORDER, RING_CONTROL, RING_TAIL, RING_HEAD, RING_STATUS>(
     {.name = "mock_accel",
      .doc = "Registers of mock-accel.",
-     .spec = "seed 001, extended as \"Seed 001 differences\" and \"DMA engine\" say",
+     .spec = "mock-device, extended as \"Differences from mock-device\" and \"DMA engine\" say",
      .bar = 0,
      .bar_size_bytes = kBarSizeBytes,
      .narrow = reg::Narrow::kByteMerge,

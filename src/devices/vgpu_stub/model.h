@@ -16,7 +16,7 @@ class Function;
 
 namespace mimic::vgpu_stub {
 
-// Seed 004. The subsystem ids are what QEMU gives a device that has none of its own.
+// The original vgpu-stub. The subsystem ids are what QEMU gives a device that has none of its own.
 inline constexpr uint16_t kVendorId = 0x1af4;
 inline constexpr uint16_t kDeviceId = 0x1111;
 inline constexpr uint16_t kSubsystemId = 0x1100;
@@ -62,14 +62,15 @@ inline constexpr std::array kProperties = {
         .key = kExtensionsKey,
         .kind = model::Property::Kind::kWord,
         .pf_default = 1,
-        .doc = "interrupts, requests in guest memory and the ring; without: as the seed's",
+        .doc = "interrupts, requests in guest memory and the ring; without: as the original's",
         .of_vf = model::Property::OfVf::kAsPf,
         .words = kTruthWords},
-    model::Property{.key = kLengthErrorKey,
-                    .kind = model::Property::Kind::kWord,
-                    .doc = "ERROR_CODE of a request without a byte: the seed's, or INVALID_LENGTH",
-                    .of_vf = model::Property::OfVf::kAsPf,
-                    .words = kLengthErrorWords},
+    model::Property{
+        .key = kLengthErrorKey,
+        .kind = model::Property::Kind::kWord,
+        .doc = "ERROR_CODE of a request without a byte: the original's, or INVALID_LENGTH",
+        .of_vf = model::Property::OfVf::kAsPf,
+        .words = kLengthErrorWords},
 };
 
 namespace settings {
@@ -89,7 +90,8 @@ inline constexpr std::array kMediator = {
             .kind = Kind::kChoice,
             .words = kProtocolWords,
             .fallback = "v3",
-            .doc = "`packet` is seed 004's, `v1` and `v2` the public mediator's, `v3` Mimic's own"},
+            .doc = "`packet` is the original vgpu-stub's, `v1` and `v2` the public mediator's, "
+                   "`v3` Mimic's own"},
     Setting{.key = "answer_timeout",
             .kind = Kind::kDuration,
             .min = 1'000'000'000,

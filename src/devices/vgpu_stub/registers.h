@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Registers of vgpu-stub, BAR0. Those below 0x840 are seed 004's, with its names; the rest is ours
-// and announced in CAPABILITIES. tools/regdump makes README.md's table and
+// Registers of vgpu-stub, BAR0. Those below 0x840 are the original vgpu-stub's, with its names; the
+// rest is ours and announced in CAPABILITIES. tools/regdump makes README.md's table and
 // kernel/vgpu-stub/vgpu_stub_regs.h from this file.
 #pragma once
 
@@ -14,7 +14,7 @@ using reg::kPerDevice;
 using reg::Register;
 
 inline constexpr uint64_t kBarSizeBytes = 4096;
-inline constexpr unsigned kMsixBar = 1;  // of its own: the seed's BAR0 has no room for its table
+inline constexpr unsigned kMsixBar = 1;  // of its own: BAR0 has no room for its table
 inline constexpr uint64_t kMsixBarBytes = 4096;
 inline constexpr uint32_t kMsixPbaOffset = 0x800;
 inline constexpr uint32_t kRegisterVector = 0;  // a request of the registers or by DMA is done
@@ -24,7 +24,7 @@ inline constexpr uint32_t kVectors = 2;
 inline constexpr uint32_t kRequestOffset = 0x040;
 inline constexpr uint32_t kResponseOffset = 0x440;
 inline constexpr uint32_t kBufferWords = VGPU_BUFFER_SIZE / 4;
-inline constexpr uint32_t kExtensionsOffset = 0x840;  // the seed's reserved range begins here
+inline constexpr uint32_t kExtensionsOffset = 0x840;  // the original's reserved range begins here
 inline constexpr uint32_t kMinRingSize = 2;
 inline constexpr uint32_t kMaxRingSize = 256;
 
@@ -42,7 +42,7 @@ inline constexpr uint32_t kCapRing = 1U << 3;
 inline constexpr uint32_t kInterruptDone = 1U << 0;
 inline constexpr uint32_t kInterruptRing = 1U << 1;
 
-inline constexpr const char* kSeed = "seed 004, Change 2 and 3";
+inline constexpr const char* kOriginal = "the original vgpu-stub, Change 2 and 3";
 inline constexpr const char* kDma = "README, Requests in guest memory";
 inline constexpr const char* kRing = "README, Ring";
 
@@ -52,7 +52,7 @@ inline constexpr Register DOORBELL{
     .doc =
         "Writing 1 sends REQUEST; other values do nothing, nor does any while STATUS is BUSY. "
         "Reads 0.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .hooks = reg::kWrite,
     .fields = {{"VALUE", 31, 0, Access::kWo, 0, "1 rings it."}}};
 
@@ -60,42 +60,42 @@ inline constexpr Register STATUS{
     .name = "STATUS",
     .offset = 0x004,
     .doc = "What became of the last doorbell.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "0 IDLE, 1 BUSY, 2 DONE, 3 ERROR."}}};
 
 inline constexpr Register POOL_ID{
     .name = "POOL_ID",
     .offset = 0x008,
     .doc = "Pool of backends that serves the device.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "A letter in ASCII: 'A' is 0x41.", kPerDevice}}};
 
 inline constexpr Register PRIORITY{
     .name = "PRIORITY",
     .offset = 0x00c,
     .doc = "Priority of its requests.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "0 low, 1 medium, 2 high.", kPerDevice}}};
 
 inline constexpr Register VM_ID{
     .name = "VM_ID",
     .offset = 0x010,
     .doc = "Number by which the mediator knows the device.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "Number.", kPerDevice}}};
 
 inline constexpr Register ERROR_CODE{
     .name = "ERROR_CODE",
     .offset = 0x014,
     .doc = "Why STATUS is ERROR; 0 from a doorbell on.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "enum vgpu_error."}}};
 
 inline constexpr Register REQUEST_LEN{
     .name = "REQUEST_LEN",
     .offset = 0x018,
     .doc = "Bytes of REQUEST that a doorbell sends. A write of more than 1024 is ignored.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .hooks = reg::kWrite,
     .fields = {{"VALUE", 31, 0, Access::kRw, 0, "0 to 1024."}}};
 
@@ -103,21 +103,22 @@ inline constexpr Register RESPONSE_LEN{
     .name = "RESPONSE_LEN",
     .offset = 0x01c,
     .doc = "Bytes of the last answer: in RESPONSE, or by DMA in guest memory. 0 after an error.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "Bytes."}}};
 
 inline constexpr Register PROTO_VERSION{
     .name = "PROTO_VERSION",
     .offset = 0x020,
     .doc = "Version of the protocol: 1.0.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, VGPU_PROTOCOL_VERSION, "Major in the upper half."}}};
 
 inline constexpr Register CAPABILITIES{
     .name = "CAPABILITIES",
     .offset = 0x024,
-    .doc = "What the device can do. The seed's has BASIC alone, as ours with `extensions: false`.",
-    .spec = kSeed,
+    .doc =
+        "What the device can do. The original's has BASIC alone, as ours with `extensions: false`.",
+    .spec = kOriginal,
     .fields = {{"BASIC", 0, 0, Access::kRo, 1, "Requests and responses in the registers."},
                {"INTERRUPT", 1, 1, Access::kRo, 0, "Interrupts when they are done.", kPerDevice},
                {"DMA", 2, 2, Access::kRo, 0, "Requests in guest memory: 0x840.", kPerDevice},
@@ -127,7 +128,7 @@ inline constexpr Register INTERRUPT_CTRL{
     .name = "INTERRUPT_CTRL",
     .offset = 0x028,
     .doc = "Which interrupts are sent.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .hooks = reg::kWrite,
     .fields = {{"DONE", 0, 0, Access::kRw, 0, "STATUS became DONE or ERROR: vector 0."},
                {"RING", 1, 1, Access::kRw, 0,
@@ -139,7 +140,7 @@ inline constexpr Register INTERRUPT_STATUS{
     .doc =
         "What has happened, also with its interrupt off. The pin is asserted while one that is "
         "on is set.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .hooks = reg::kWrite,
     .fields = {{"DONE", 0, 0, Access::kW1c, 0, "STATUS became DONE or ERROR."},
                {"RING", 1, 1, Access::kW1c, 0, "New completions, or a halt."}}};
@@ -147,27 +148,27 @@ inline constexpr Register INTERRUPT_STATUS{
 inline constexpr Register REQUEST_ID{.name = "REQUEST_ID",
                                      .offset = 0x030,
                                      .doc = "Goes with the request, for the driver's use.",
-                                     .spec = kSeed,
+                                     .spec = kOriginal,
                                      .fields = {{"VALUE", 31, 0, Access::kRw, 0, "Any number."}}};
 
 inline constexpr Register TIMESTAMP_LO{
     .name = "TIMESTAMP_LO",
     .offset = 0x034,
     .doc = "When STATUS last became DONE or ERROR, low half.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "Nanoseconds of the host's monotonic clock."}}};
 
 inline constexpr Register TIMESTAMP_HI{
     .name = "TIMESTAMP_HI",
     .offset = 0x038,
     .doc = "The same, high half.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "Nanoseconds."}}};
 
 inline constexpr Register SCRATCH{.name = "SCRATCH",
                                   .offset = 0x03c,
                                   .doc = "Holds what is written.",
-                                  .spec = kSeed,
+                                  .spec = kOriginal,
                                   .fields = {{"VALUE", 31, 0, Access::kRw, 0, "Any number."}}};
 
 inline constexpr Register REQUEST{
@@ -176,7 +177,7 @@ inline constexpr Register REQUEST{
     .count = kBufferWords,
     .stride = 4,
     .doc = "1 KiB for a request: struct vgpu_request and what follows it.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRw, 0, "Four bytes in memory order."}}};
 
 inline constexpr Register RESPONSE{
@@ -185,7 +186,7 @@ inline constexpr Register RESPONSE{
     .count = kBufferWords,
     .stride = 4,
     .doc = "The answer, RESPONSE_LEN bytes: struct vgpu_response and what follows it.",
-    .spec = kSeed,
+    .spec = kOriginal,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "Four bytes in memory order."}}};
 
 // --- Requests in guest memory ----------------------------------------------------------------
@@ -348,7 +349,7 @@ inline constexpr auto kMap = reg::make_map<
     RING_CTRL, RING_TAIL, RING_HEAD, COMPLETION_LO, COMPLETION_HI, COMPLETION_TAIL, COMPLETION_HEAD,
     RING_STATUS, RING_ERROR>({.name = "vgpu_stub",
                               .doc = "Registers of vgpu-stub.",
-                              .spec = "seed 004, extended as README.md says",
+                              .spec = "the original vgpu-stub, extended as README.md says",
                               .bar = 0,
                               .bar_size_bytes = kBarSizeBytes,
                               .narrow = reg::Narrow::kNaturalOnly,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The seed's registers: its listing is quoted where a value comes from it.
+// The original's registers: its listing is quoted where a value comes from it.
 #include <array>
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ MIMIC_MAP_TEST(VgpuStub, mimic::vgpu_stub::kMap);
 namespace mimic::vgpu_stub {
 namespace {
 
-// Seed 004, Change 1: the comments behind the members of VGPUStubState.
+// The original vgpu-stub, Change 1: the comments behind the members of VGPUStubState.
 TEST(VgpuRegistersTest, OffsetsAreTheSeeds) {
     EXPECT_EQ(DOORBELL.offset, 0x000U);          // 0x000: Write 1 to submit request
     EXPECT_EQ(STATUS.offset, 0x004U);            // 0x004: IDLE/BUSY/DONE/ERROR
@@ -46,7 +46,7 @@ TEST(VgpuRegistersTest, IdentityIsTheSeeds) {
     EXPECT_EQ(bench.config(0x10), 0xfffff000U);  // "vgpu-stub-mmio", 4096
 }
 
-// Seed 004, Change 7 and Test 2.
+// The original vgpu-stub, Change 7 and Test 2.
 TEST(VgpuRegistersTest, ResetValuesAreTheSeeds) {
     Bench bench({.identity = {.vm_id = 200, .pool_id = 'B', .priority = 2}});
     EXPECT_EQ(bench.read(DOORBELL), 0U);

@@ -133,7 +133,7 @@ void VgpuStub::finish(vgpu_error error, size_t response_bytes) {
 
 // --- Interrupts ------------------------------------------------------------------------------
 
-// The seed never sets INTERRUPT_STATUS, and so neither does a device without extensions.
+// The original never sets INTERRUPT_STATUS, and so neither does a device without extensions.
 void VgpuStub::interrupt(uint32_t bit, uint32_t vector) {
     if (!options_.extensions) return;
     bank_.set_value<INTERRUPT_STATUS>(bank_.value<INTERRUPT_STATUS>() | bit);

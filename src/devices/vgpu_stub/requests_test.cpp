@@ -17,7 +17,7 @@ void ring(Bench& bench, std::span<const std::byte> request) {
     bench.write(DOORBELL, 1);
 }
 
-// Seed 004, Test 3: status 3 (ERROR), error code 3 (MEDIATOR_UNAVAILABLE).
+// The original vgpu-stub, Test 3: status 3 (ERROR), error code 3 (MEDIATOR_UNAVAILABLE).
 TEST(VgpuRequestTest, WithoutAMediatorItIsError3) {
     Bench bench({}, /*has_mediator=*/false);
     bench.write(REQUEST_LEN, 16);

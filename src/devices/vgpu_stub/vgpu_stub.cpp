@@ -123,7 +123,7 @@ Status VgpuStub::add_capabilities(bool native) {
 
 // --- Accesses --------------------------------------------------------------------------------
 
-// The seed's functions are called by QEMU's memory core: 8 bytes come as two words, what is not
+// The original's functions are called by QEMU's memory core: 8 bytes come as two words, what is not
 // aligned to its size does not come at all. A control register answers at its own offset only,
 // whatever the size; "size == 4" stands before each access of the buffers.
 void VgpuStub::on_read(unsigned bar, uint64_t offset, std::span<uint8_t> data) {
@@ -152,7 +152,7 @@ void VgpuStub::on_write(unsigned bar, uint64_t offset, std::span<const uint8_t> 
         data = data.subspan(4);
     }
     if (data.empty() || offset % 4 != 0 || offset >= kRequestOffset || data.size() > 2) return;
-    std::array<uint8_t, 4> word{};  // the value is what was written, as in the seed's `val`
+    std::array<uint8_t, 4> word{};  // the value is what was written, as in the original's `val`
     std::copy(data.begin(), data.end(), word.begin());
     bank_.write(offset, word);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// VgpuStub: the device of seed 004. A guest writes requests into registers, or into its memory; a
-// compute::Queue, which leads to a mediator, answers them.
+// VgpuStub: the original vgpu-stub, and more. A guest writes requests into registers, or into
+// its memory; a compute::Queue, which leads to a mediator, answers them.
 #pragma once
 
 #include <cstdint>

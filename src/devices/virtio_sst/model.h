@@ -22,14 +22,14 @@ inline constexpr std::string_view kMemoryKey = "memory";
 inline constexpr std::string_view kQueuesKey = "queues";
 inline constexpr std::string_view kIdKey = "id";
 
-inline constexpr uint16_t kQueueEntries = 256;  // the seed has 128; 64 requests take three each
+inline constexpr uint16_t kQueueEntries = 256;  // Linux SST has 128; 64 requests take three each
 
 inline constexpr std::array kProperties = {
     model::Property{.key = kMemoryKey,
                     .kind = model::Property::Kind::kSize,
                     .min = 4096,
                     .max = uint64_t{1} << 50,
-                    .pf_default = uint64_t{256} << 20,  // as the seed's
+                    .pf_default = uint64_t{256} << 20,  // as Linux SST's
                     .doc = "that READ and WRITE reach. Costs what was written",
                     .meaning = model::Property::Meaning::kMemorySize},
     model::Property{.key = kQueuesKey,

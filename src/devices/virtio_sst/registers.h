@@ -20,21 +20,21 @@ inline constexpr uint64_t kMapBytes = 0x100;
 /// Parameters of CONFIGURE that are the simulator's: ids 1 to 7.
 inline constexpr uint32_t kParameters = SST_PARAM_EVENT_MASK - 1;
 
-inline constexpr const char* kSeed = "seed 002, struct SSTConfig";
+inline constexpr const char* kLinuxSst = "Linux SST, struct SSTConfig";
 inline constexpr const char* kOwn = "README";
 
 inline constexpr Register VERSION{
     .name = "VERSION",
     .offset = 0x00,
     .doc = "Version of the device; 0x00010000 is 1.0.",
-    .spec = kSeed,
+    .spec = kLinuxSst,
     .fields = {{"VALUE", 31, 0, Access::kRo, SST_VERSION, "Major in the upper half."}}};
 
 inline constexpr Register DEVICE_ID{
     .name = "DEVICE_ID",
     .offset = 0x04,
     .doc = "Which of a machine's devices it is: `id` of the topology file.",
-    .spec = kSeed,
+    .spec = kLinuxSst,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "A number.", kPerDevice}}};
 
 inline constexpr Register FEATURES{
@@ -42,7 +42,7 @@ inline constexpr Register FEATURES{
     .offset = 0x08,
     .width = 64,
     .doc = "Feature bits of the device, as virtio offers them.",
-    .spec = kSeed,
+    .spec = kLinuxSst,
     .fields = {{"ECHO", 0, 0, Access::kRo, 0, "ECHO requests.", kPerDevice},
                {"COMPUTE", 1, 1, Access::kRo, 0, "COMPUTE requests.", kPerDevice},
                {"MEMORY", 2, 2, Access::kRo, 0, "READ and WRITE requests.", kPerDevice},
@@ -56,7 +56,7 @@ inline constexpr Register MAX_QUEUES{
     .name = "MAX_QUEUES",
     .offset = 0x10,
     .doc = "Queue pairs.",
-    .spec = kSeed,
+    .spec = kLinuxSst,
     .fields = {{"VALUE", 31, 0, Access::kRo, 0, "1 to 16.", kPerDevice}}};
 
 inline constexpr Register EVENT_MASK{
@@ -131,7 +131,7 @@ inline constexpr auto kMap =
                   PARAMETER, REQUESTS, RESPONSES, ERRORS, EVENTS, EVENTS_DROPPED>(
         {.name = "virtio_sst",
          .doc = "Configuration space of virtio-sst, and behind 0x18 what only tools see.",
-         .spec = "seed 002",
+         .spec = "Linux SST",
          .bar_size_bytes = kMapBytes});
 static_assert(kMap.valid());
 

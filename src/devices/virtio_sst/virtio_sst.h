@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// VirtioSst: an accelerator that a simulator answers for. The device of seed 002; README.md
+// VirtioSst: an accelerator that a simulator answers for. The device of Linux SST; README.md
 // describes it, sim/sst_protocol.h has its bytes.
 //
 //   queue 0   requests of pair 0, with room for the response behind them

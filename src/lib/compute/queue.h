@@ -17,7 +17,7 @@
 
 namespace mimic::compute {
 
-/// Who asks. Seed 004's properties of a device.
+/// Who asks. The original vGPU's properties of a device.
 struct Identity {
     uint32_t vm_id = 0;
     char pool_id = 'A';

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only WITH Linux-syscall-note) OR Apache-2.0 */
 /*
  * What a guest asks of a vGPU and what it is answered: the same bytes in the request and response
- * buffers of the device of seed 004, in its DMA buffers, and on the sockets of the mediator. C, for
- * the kernel, for guests and for C++. Little endian, without holes.
+ * buffers of the device of the original vGPU, in its DMA buffers, and on the sockets of the
+ * mediator. C, for the kernel, for guests and for C++. Little endian, without holes.
  *
  * Sizes, names and numbers of struct vgpu_request, struct vgpu_response, opcodes 0, 1 and 5, and
- * the errors are those of the public mediator for the device of seed 004; the rest is Mimic's and
- * marked so.
+ * the errors are those of the public mediator for the device of the original vGPU; the rest is
+ * Mimic's and marked so.
  */
 #pragma once
 
@@ -35,7 +35,7 @@ typedef uint64_t vgpu_u64;
 enum vgpu_error {
     VGPU_OK = 0,
     VGPU_ERROR_INVALID_REQUEST = 1,
-    VGPU_ERROR_REQUEST_TOO_LARGE = 2, /* of seed 004: also length 0 */
+    VGPU_ERROR_REQUEST_TOO_LARGE = 2, /* of the original vGPU: also length 0 */
     VGPU_ERROR_MEDIATOR_UNAVAILABLE = 3,
     VGPU_ERROR_TIMEOUT = 4,
     VGPU_ERROR_BACKEND = 5, /* "CUDA error": the backend failed, or died in this job */

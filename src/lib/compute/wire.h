@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bytes between a vGPU device and its mediator. Four forms, told apart by socket and by first
 // bytes:
-//   packet  of seed 004, on a socket per VM: Packet, then `length` bytes. Answered by PacketAnswer,
-//   then `length` bytes
+//   packet  of the original vGPU, on a socket per VM: Packet, then `length` bytes. Answered by
+//   PacketAnswer, then `length` bytes
 //           (struct vgpu_response and its results). One in flight.
 //   v1, v2  of the public mediator: HeaderV1 (20 bytes) or HeaderV2 (24) and a payload, on one
 //   socket for all VMs. v3      Mimic's: begins as v2 with type kHello, then Frames: many in
@@ -18,7 +18,7 @@ namespace mimic::compute::wire {
 
 static_assert(std::endian::native == std::endian::little, "structures are sent as they are");
 
-/// Seed 004, change 5.
+/// The original vGPU, change 5.
 struct Packet {
     uint32_t vm_id;
     uint32_t request_id;

@@ -4,7 +4,7 @@
  * read(2) of /dev/sstN), in the virtqueues, and on the socket of a simulator. C, for the kernel,
  * for guests, for element libraries of SST, and for C++. Little endian, packed.
  *
- * Sizes and names are those of seed 002 and of the QEMUs that carry its device; what Mimic adds is
+ * Sizes and names are those of Linux SST and of the QEMUs that carry its device; what Mimic adds is
  * marked so and never sent to a peer that has not said that it knows it.
  */
 #pragma once
@@ -46,7 +46,7 @@ enum sst_status {
     SST_STATUS_NO_DEVICE = 5,
 };
 
-/* SSTRequest.flags. Peers of the seed ignore them. All of Mimic's. */
+/* SSTRequest.flags. Peers of Linux SST ignore them. All of Mimic's. */
 enum sst_request_flag {
     SST_FLAG_EVENT = 1u << 0,     /* tell of the completion on the event queue, too */
     SST_FLAG_WORK = 1u << 1,      /* COMPUTE: a struct sst_work follows payload.compute */
@@ -58,7 +58,7 @@ enum sst_request_flag {
                                      message    on */
 };
 
-/* Parameters of SST_REQ_CONFIGURE. Mimic's: the seed defines none. Values are u64. */
+/* Parameters of SST_REQ_CONFIGURE. Mimic's: Linux SST defines none. Values are u64. */
 enum sst_param {
     SST_PARAM_CLOCK_HZ = 1,      /* of the device's cycles; 1 .. 10^12 */
     SST_PARAM_LATENCY_MODEL = 2, /* index of the model that a COMPUTE with latency_model 0 gets */
@@ -105,7 +105,7 @@ enum sst_feature {
 };
 
 #define SST_VIRTIO_ID 39 /* of all of Mimic's transports: QEMU accepts it, Linux has no driver */
-#define SST_VIRTIO_ID_SEED 0x1042 /* of the seed's patched QEMU */
+#define SST_VIRTIO_ID_LINUX_SST 0x1042 /* of Linux SST's patched QEMU */
 #define SST_VERSION 0x00010000
 #define SST_REQUEST_QUEUE 0
 #define SST_RESPONSE_QUEUE 1 /* answers to requests that have no room for one */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Properties that hold for every placement, over many shapes; and the addresses of seed 001.
+// Properties that hold for every placement, over many shapes; and the addresses of mock-device.
 #include "topology/placement.h"
 
 #include <map>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The seed's two files are YAML; every value in them is ours but the machine's name (an RFC 1123
-// label) and the public key (base64), so nothing needs quoting.
+// The two files of the seed are YAML; every value in them is ours but the machine's name (an RFC
+// 1123 label) and the public key (base64), so nothing needs quoting.
 #include "guest_image/cloud_init.h"
 
 #include <sys/stat.h>

@@ -185,7 +185,7 @@ PingLine ask_latency(Asker& asker, unsigned count) {
     return line;
 }
 
-// What it can beyond the seed's protocol.
+// What it can beyond Linux SST's protocol.
 PingLine ask_flags(Asker& asker) {
     SSTRequest request = request_for(SST_REQ_NOOP, 50);
     request.flags = SST_FLAG_PIPELINE | SST_FLAG_TIMED;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RegisterServer: the seed's bare-metal protocol. A QEMU without an operating system sends each
+// RegisterServer: Linux SST's bare-metal protocol. A QEMU without an operating system sends each
 // access to its device's registers as 20 bytes and waits for 16.
 #pragma once
 

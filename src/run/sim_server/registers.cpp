@@ -56,7 +56,7 @@ protected:
     virtual uint32_t complete() = 0;  // and says what STATUS is then
 
     void begin() {
-        if ((status_ & kBusy) != 0) return;  // one at a time: another is ignored, as in the seed
+        if ((status_ & kBusy) != 0) return;  // one at a time: another is ignored, as in Linux SST
         status_ = kBusy;
         if (length_ <= Duration::zero()) return end();
         timer_.start(runner_, length_, [this] { end(); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two devices of the seed's bare-metal examples, as registers behind a socket: one that echoes
+// The two devices of Linux SST's bare-metal examples, as registers behind a socket: one that echoes
 // a word and one that computes with two. docs/simulators.md has their registers.
 #pragma once
 
@@ -16,14 +16,14 @@ enum class DeviceKind : uint8_t { kEcho, kCompute };
 
 struct RegisterOptions {
     DeviceKind kind = DeviceKind::kEcho;
-    uint64_t latency = 0;  // of an operation, in cycles; 0: the seed's (echo 10, compute 100)
+    uint64_t latency = 0;  // of an operation, in cycles; 0: Linux SST's (echo 10, compute 100)
     uint64_t clock_hz = 1'000'000'000;
     double scale = 0;  // wall time a cycle takes, times its length; 0: none
 };
 
 /// 32-bit registers. An operation keeps the device busy; with a scale, reads of its result are
 /// answered when it is over. Accesses of one byte, two, four and eight; what is no register reads 0
-/// and ignores writes, as in the seed. Thread-bound.
+/// and ignores writes, as in Linux SST. Thread-bound.
 class RegisterDevice {
 public:
     using Done = std::function<void(uint64_t value)>;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The registers of the seed's bare-metal devices, in virtual time.
+// The registers of Linux SST's bare-metal devices, in virtual time.
 #include "sim_server/registers.h"
 
 #include <optional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// SimServer: built-in simulators, or others, for clients of a socket: QEMUs with the seed's device,
-// device hosts, programs of a user.
+// SimServer: built-in simulators, or others, for clients of a socket: QEMUs with Linux SST's
+// device, device hosts, programs of a user.
 #pragma once
 
 #include <functional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a SocketQueue says in the packet of seed 004 and in v1 and v2 of the public mediator: one
-// request in flight.
+// What a SocketQueue says in the packet of the original vGPU and in v1 and v2 of the public
+// mediator: one request in flight.
 #include <type_traits>
 
 #include "compute/socket/socket_queue.h"

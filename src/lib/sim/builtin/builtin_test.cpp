@@ -104,7 +104,7 @@ protected:
 TEST_F(BuiltinTest, AsMadeIsTheSeedsDevice) {
     make({});
     const SSTResponse response = ask(compute(5, 10));
-    // 10 units of 100 cycles, 1 GHz: what the seed's component reports.
+    // 10 units of 100 cycles, 1 GHz: what Linux SST's component reports.
     EXPECT_EQ(response.status, SST_STATUS_OK);
     EXPECT_EQ(response.result, 1000u);
     EXPECT_EQ(response.payload.compute.cycles, 1000u);

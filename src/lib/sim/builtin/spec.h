@@ -85,7 +85,7 @@ struct ModelSpec {
     double jitter = 0;  // jitter: 0 .. 1; each time is multiplied by 1 - jitter .. 1 + jitter
 };
 
-/// A simulator. As made, it is the seed's device: one linear model, 100 cycles of 1 ns a unit.
+/// A simulator. As made, it is Linux SST's device: one linear model, 100 cycles of 1 ns a unit.
 struct BuiltinSpec {
     /// Their index is SSTRequest.payload.compute.latency_model; 0 means the one that CONFIGURE has
     /// chosen, the first at start. None: one ModelSpec as it is made.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A simulator that is another process: mimic-sim, an SST, a SystemC model, a Python function, or
-// whoever serves the seed's protocol on a UNIX socket. It may be away, slow, wrong or die; a
+// whoever serves Linux SST's protocol on a UNIX socket. It may be away, slow, wrong or die; a
 // request is answered all the same. docs/simulators.md has the protocol.
 #pragma once
 

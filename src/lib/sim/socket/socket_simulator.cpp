@@ -116,7 +116,7 @@ void SocketSimulator::send_queued() {
 void SocketSimulator::send_reset() {
     SSTRequest request{};
     request.type = SST_REQ_RESET;
-    // Its answer tells nothing: a peer of the seed says INVALID.
+    // Its answer tells nothing: a peer of Linux SST says INVALID.
     const uint64_t id = 1 + resets_++ % (RequestTable::kFirstId - 1);
     late_.add(id, {LateIds::Why::kForgotten, 0});
     reset_wanted_ = false;

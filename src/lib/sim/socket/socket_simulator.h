@@ -18,7 +18,7 @@
 namespace mimic::sim {
 
 /// States: away (no connection; requests are answered NO_DEVICE) -> asking (connected; what the
-/// peer can is asked by a NOOP, which the seed's peers answer, too; requests queue) -> ready.
+/// peer can is asked by a NOOP, which Linux SST's peers answer, too; requests queue) -> ready.
 /// Every wait is a watch or a timer of the loop, but for lock-step.
 class SocketSimulator final : public Simulator, private FdHandler {
 public:

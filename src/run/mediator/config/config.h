@@ -83,7 +83,7 @@ struct Quarantine {
 };
 
 struct Config {
-    std::string vm_sockets;  // template with <vm_id>, for the seed's packet; empty: none
+    std::string vm_sockets;  // template with <vm_id>, for the original's packet; empty: none
     std::string socket;      // framed protocols; empty: none
     std::string run_folder;  // sockets of backends, which outlive a mediator; control socket
     RuleName rule = RuleName::kFair;

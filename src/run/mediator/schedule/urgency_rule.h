@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// UrgencyRule: the rule of the public mediator of seed 004's author (GPU_PROJECT, phase 3), to
-// compare with. For each job that waits, and again for each choice,
+// UrgencyRule: the rule of the public mediator of the original vGPU's author (GPU_PROJECT, phase
+// 3), to compare with. For each job that waits, and again for each choice,
 //
 //     urgency = class (1, 2, 4) x weight / 50 x (1 + own jobs waiting / 10) x (1 + seconds waited /
 //     10)

@@ -25,7 +25,7 @@ class ServerCore;
 struct Peer {
     UniqueFd socket;
     uint32_t uid = 0;
-    std::optional<VmId> vm;  // of the socket, which then speaks the seed's packet
+    std::optional<VmId> vm;  // of the socket, which then speaks the original's packet
 };
 
 /// Takes messages, gives requests to the engine and sends answers. Reads no more while its peer

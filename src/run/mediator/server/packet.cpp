@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The packet of seed 004, on a socket of one VM.
+// The packet of the original vGPU, on a socket of one VM.
 #include "mediator/server/connection.h"
 #include "mediator/server/server_core.h"
 

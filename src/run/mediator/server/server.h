@@ -17,7 +17,7 @@
 namespace mimic::mediator {
 
 struct ServerOptions {
-    std::string vm_sockets;      // template with <vm_id>, for the seed's packet; empty: none
+    std::string vm_sockets;      // template with <vm_id>, for the original's packet; empty: none
     std::vector<VmId> vms;       // for each a socket by that template
     std::string socket;          // framed protocols v1, v2 and v3; empty: none
     std::vector<uint32_t> uids;  // all that the engine may admit; where others than our own are

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vgpu-test: "Testing the Changes" of seed 004, through resource0 as it does it,
+ * vgpu-test: "Testing the Changes" of the original vGPU, through resource0 as it does it,
  * whether a driver is bound or not.
  */
 

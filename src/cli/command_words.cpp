@@ -71,7 +71,8 @@ void complain(const std::string& problem, const std::string& command) {
 
 std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {
     std::string out;
-    if (option->get_type_size() != 0) {
+    // A flag expects no value; its type has a size nevertheless.
+    if (option->get_type_size() != 0 && option->get_expected_max() != 0) {
         const std::string type = option->get_type_name();
         const size_t choices = type.find(":{");
         if (choices != std::string::npos)

@@ -59,6 +59,9 @@ for command in up run prepare results down ps logs exec cp verify console doctor
 done
 run 0 "$mimic" up --help
 has out '{6.1,6.12,newest}'
+has out '--machine VALUE'
+lacks out '--allow-commands VALUE'
+lacks out '--help VALUE'
 
 begin 'the command of a guest has options of its own'
 run 125 "$mimic" exec nobody uname -r

@@ -80,8 +80,14 @@ void add_up(CLI::App& app, Action& action) {
                                          "Stay until ^C, then take all down");
     command->add_flag("--logs", options.logs, "With --foreground: print what the guests print")
         ->needs(foreground);
+    command
+        ->add_flag("--until-eof", options.until_eof,
+                   "With --foreground: end with standard input, too; for programs that start it")
+        ->needs(foreground);
     command->callback([arguments, number, &action] {
         read_boot_options(*arguments, number->count() != 0);
+        if (arguments->run.up.until_eof && arguments->run.up.file == "-")
+            throw CLI::ValidationError("--until-eof", "standard input cannot be the file, too");
         action = [arguments] { return machine::run_up(arguments->run.up); };
     });
 }

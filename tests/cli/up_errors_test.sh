@@ -71,6 +71,17 @@ export MIMIC_QEMU=$SANDBOX/none
 run 1 "$mimic" up "$single"
 has err 'No such file'
 
+begin 'the end of standard input is a signal with --until-eof'
+run 2 "$mimic" up "$single" --until-eof
+has err '--foreground'
+run 2 "$mimic" up - --foreground --until-eof
+has err 'cannot be the file'
+fake_qemu 11.1.3 'name "vfio-user-pci"' 'exec sleep 600'
+export MIMIC_QEMU=$fake
+run 143 "$mimic" up "$single" --accel tcg --foreground --until-eof
+has err 'nothing is left running'
+nothing_left
+
 begin 'a QEMU that ends at once: its words are shown'
 fake_qemu 11.1.3 'name "vfio-user-pci"' 'echo "qemu: no such machine" >&2; exit 1'
 export MIMIC_QEMU=$fake

@@ -3,6 +3,7 @@
 // end.
 #pragma once
 
+#include "base/result.h"
 #include "base/task_runner.h"
 
 namespace mimic {
@@ -10,6 +11,11 @@ namespace mimic {
 /// Catches the three signals from now until the process ends. Blocking system calls return EINTR.
 /// Call it once, before other threads start.
 void catch_interrupts();
+
+/// From now on the end of standard input counts as SIGTERM: whoever started us holds its other end,
+/// and is gone, also if it was killed. What is read is dropped. Errors: the system has no thread
+/// left. Call it once, after catch_interrupts().
+Status interrupt_at_end_of_input();
 
 /// Number of the first signal that came, or 0. Thread-safe.
 int interrupted();

@@ -319,6 +319,13 @@ int run_up(const UpOptions& options, UpSource source) {
 
 Status up_while(const UpOptions& options, const WhileUp& work) {
     catch_interrupts();
+    if (options.until_eof) {
+        if (auto watched = interrupt_at_end_of_input(); !watched) {
+            std::fputs(fmt::format("mimic: error: {}\n", watched.error().message()).c_str(),
+                       stderr);
+            return watched;
+        }
+    }
     auto source = load_up_source(options);
     if (!source) {
         std::fputs((source.error().message() + "\n").c_str(), stderr);

@@ -30,6 +30,7 @@ struct UpOptions {
     std::vector<std::string> qemu_args;  // appended to QEMU's command line, unchecked
     bool allow_commands = false;         // start servers that the file names (`command:`)
     bool foreground = false;             // stay until ^C, then take the machines down
+    bool until_eof = false;              // the end of standard input is as SIGTERM
     bool logs = false;                   // while we are here: what the guests print
     int log_fd = 1;                      // where to
     uint64_t min_memory = 0;  // machines with less get so much, shared as the file shares it

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""mimic_test on a real device host without a guest; fakes only where an answer must be wrong or a QEMU must fail."""
+import glob
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import mimic_test
+from mimic_test import (ApiError, BootError, ExecError, ExecTimeout, Lab, MachineEnded, MimicError, MimicNotFound, WaitTimeout,
+                        find_mimic, read_trace, wait_for)
+from conftest import SOURCE, TOPOLOGY
+
+COMMAND = 4  # offset of the register in configuration space
+
+
+class TestFinding:
+    def test_the_option_comes_first(self, fake, monkeypatch):
+        monkeypatch.setenv("MIMIC", "/none")
+        path = fake("")
+        assert find_mimic(path) == path
+
+    def test_what_is_missing_says_who_named_it(self, monkeypatch):
+        monkeypatch.setenv("MIMIC", "/none/mimic")
+        with pytest.raises(MimicNotFound, match="environment variable MIMIC names"):
+            find_mimic()
+        with pytest.raises(MimicNotFound, match="/other, which the option names"):
+            find_mimic("/other")
+        monkeypatch.delenv("MIMIC")
+        monkeypatch.setenv("PATH", "/none")
+        with pytest.raises(MimicNotFound, match="install it, or name it by the environment variable MIMIC"):
+            find_mimic()
+
+
+class TestDevices:
+    def test_by_name(self, box):
+        assert set(box.devices()) >= {"gpu0", "gpu1"}
+        assert box.device("gpu1")["vendor_id"].startswith("0x")
+
+    def test_a_wrong_name_gets_the_nearest(self, box):
+        with pytest.raises(ApiError, match="did you mean") as error:
+            box.device("gpu7")
+        assert (error.value.status, error.value.code) == (404, "unknown_device")
+        assert "gpu1" in error.value.nearest
+
+    def test_a_name_is_one_part_of_a_path(self, box):
+        with pytest.raises(ApiError) as error:
+            box.device("gpu0/faults")
+        assert error.value.status == 404
+
+    def test_registers(self, box, served):
+        registers = box.registers("gpu1")
+        assert registers["VENDOR_ID"] == int(box.device("gpu1")["vendor_id"], 16)
+        assert registers["COMMAND.MEMORY_SPACE"] == 0
+        assert "BAR0.STATUS" in registers and registers["BAR0.STATUS"] == 0
+        assert len(registers) == len(list(registers)) > 20
+        served.write_config("gpu1", COMMAND, "0200")
+        assert registers["COMMAND.MEMORY_SPACE"] == 0  # one look
+        assert box.registers("gpu1").device == "gpu1"
+
+    def test_a_wrong_register_gets_the_nearest(self, box):
+        with pytest.raises(KeyError, match="did you mean VENDOR_ID"):
+            box.registers("gpu1")["VENDOR_IDD"]
+
+    def test_metrics(self, box, served):
+        before = box.metrics("mimic_device_accesses_total", device="gpu1", space="config", direction="write")
+        served.write_config("gpu1", COMMAND, "0000")
+        assert box.metrics("mimic_device_accesses_total", device="gpu1", space="config", direction="write") == before + 1
+        with pytest.raises(KeyError, match="no metric mimic_nothing"):
+            box.metrics("mimic_nothing")
+
+
+class TestFaults:
+    def test_a_block_ends_it(self, box):
+        with box.fault("gpu1", "all-ones") as fault:
+            assert fault.state == "active"
+            assert box.device("gpu1")["faults"]["active"] == 1
+        assert fault.state == "cleared"
+        assert box.device("gpu1")["faults"]["active"] == 0
+
+    def test_a_block_that_fails_ends_it(self, box):
+        with pytest.raises(ZeroDivisionError):
+            with box.fault("gpu1", "all-ones"):
+                raise ZeroDivisionError
+        assert box.device("gpu1")["faults"]["active"] == 0
+
+    def test_it_waits_for_accesses(self, box, served):
+        with box.fault("gpu1", "all-ones", after=2) as fault:
+            assert fault.state == "armed"
+            while fault.strikes == 0:
+                served.write_config("gpu1", COMMAND, "0000")
+            fault.wait_struck()
+
+    def test_what_is_left_is_known(self, box):
+        box.fault("gpu1", "all-ones")
+        box.clear_faults()
+        assert box.device("gpu1")["faults"]["active"] == 0
+
+    def test_what_cannot_be_is_refused(self, box):
+        with pytest.raises(ApiError, match="all-ones"):
+            box.fault("gpu1", "all-onse")
+        with pytest.raises(ApiError) as error:
+            box.fault("gpu1", "bad-tlp")
+        assert error.value.status == 409
+        with pytest.raises(ValueError, match="not for both"):
+            box.fault("gpu1", "all-ones", at=1.0, after=1)
+
+
+class TestTraces:
+    def test_a_recording(self, box, served, tmp_path):
+        with served.guest("gpu1") as guest, box.record("gpu1") as recording:
+            guest.write(COMMAND, b"\6\0")
+            guest.read(COMMAND, 2)
+            with pytest.raises(MimicError, match="goes on"):
+                _ = recording.events
+        (write,) = recording.events.find("config-write", reg="COMMAND")
+        assert (write.value, write.device, write.size) == (6, "gpu1", 2)
+        assert write.nothing is None
+        assert not recording.events.find("config-write", reg="COMMAND", value=7)
+        assert recording.events.find(where=lambda event: event.addr == COMMAND)[-1:][0].kind == "config-read"
+        assert recording.replay().startswith("same:")
+        kept = recording.save(tmp_path / "kept.jsonl")
+        assert len(read_trace(kept)) == len(recording.events) and recording.events.lost == 0
+
+    def test_what_differs_is_told(self, box, served, tmp_path):
+        with box.record("gpu1") as recording:
+            served.write_config("gpu1", COMMAND, "0600")
+        text = pathlib.Path(recording.path).read_text()
+        pathlib.Path(recording.path).write_text(text.replace('"end":true', '"end":true}\n{"mimic'))
+        with pytest.raises(MimicError, match="mimic replay"):
+            recording.replay()
+
+    def test_a_device_that_is_none(self, box):
+        with pytest.raises(MimicError, match="does not record.*gpu7"):
+            with box.record("gpu7"):
+                pass
+
+    def test_recent(self, box, served):
+        served.write_config("gpu1", COMMAND, "0400")
+        assert box.recent("gpu1").find("config-write", reg="COMMAND", value=4)
+        assert not box.recent("gpu0").find(device="gpu1")
+        assert "gpu1" in box.trace_text(5)
+
+    def test_files_that_are_none(self, tmp_path):
+        for text, why in (("", "cut off"), ("{}\n", "line 1"), ('{"mimic_trace":1}\n', "cut off"),
+                          ('{"mimic_trace":1}\n[1]\n', "line 2"), ("\xff\n", "line 1")):
+            path = tmp_path / "wrong.jsonl"
+            path.write_text(text)
+            with pytest.raises(MimicError, match=why):
+                read_trace(path)
+
+
+class TestWaiting:
+    def test_returns_what_is_true(self):
+        answers = iter([0, None, "yes"])
+        assert wait_for(lambda: next(answers), interval=0.001) == "yes"
+
+    def test_says_what_it_waited_for(self):
+        with pytest.raises(WaitTimeout, match="the light: still None after 0 s"):
+            wait_for(lambda: None, timeout=0, what="the light")
+
+    def test_machine(self, box):
+        assert box.wait_for(lambda: 3) == 3
+        with pytest.raises(WaitTimeout, match="box: "):
+            box.wait_for(lambda: False, timeout=0)
+        with pytest.raises(MachineEnded, match="nope"):
+            mimic_test.Machine(box.lab, "nope").wait_for(lambda: False)
+
+    def test_attach(self, box):
+        assert box.alive and box.info()["name"] == "box"
+        with pytest.raises(MachineEnded, match="machine nope does not run"):
+            box.lab.attach("nope")
+
+    def test_console(self, box):
+        assert box.console(1) == "the last words of the guest"
+
+
+class TestExec:
+    """Of the command line alone; examples/python-tests has a guest."""
+
+    def machine(self, script, fake):
+        lab = Lab(fake(script), own=False)
+        machine = mimic_test.Machine(lab, "box")
+        machine.check_alive = lambda: None
+        return machine
+
+    def test_bytes_and_status(self, fake):
+        done = self.machine('printf "%s|" "$@"; cat; echo oops >&2; exit 3', fake).exec("a b", "--c", input=b"\xff\0", check=False)
+        assert (done.status, done.stdout, done.stderr, done.ok) == (3, b"exec|box|--|a b|--c|\xff\0", b"oops\n", False)
+
+    def test_a_failure_shows_what_was_said(self, fake):
+        with pytest.raises(ExecError, match="`false` ended with 1\nstdout: this\nstderr: that") as error:
+            self.machine("echo this; echo that >&2; exit 1", fake).exec("false")
+        assert error.value.result.status == 1
+
+    def test_mimic_itself_fails(self, fake):
+        with pytest.raises(MimicError, match="no agent"):
+            self.machine('echo "mimic: no agent" >&2; exit 125', fake).exec("true", check=False)
+        assert self.machine("exit 125", fake).exec("x", check=False).status == 125  # the command's own
+
+    def test_time_is_over(self, fake):
+        with pytest.raises(ExecTimeout, match="did not end within 0.2 s"):
+            self.machine("exec sleep 60", fake).exec("sleep", timeout=0.2)
+
+
+def fake_qemu(fake, script):
+    return fake(f"""case $1 in
+    --version) echo 'QEMU emulator version 11.1.3' ;;
+    -device) echo 'name "vfio-user-pci"' ;;
+    *) {script} ;;
+esac
+""", "qemu")
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """Nothing that boots: neither a kernel nor an initramfs is looked at by a QEMU that is none."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("vmlinux-6.1", "initrd-6.1"):
+        (folder / name).write_bytes(b"none")
+    monkeypatch.setenv("MIMIC_GUEST_IMAGES", str(folder))
+
+
+class TestUp:
+    def test_a_guest_that_does_not_boot(self, fake, images, monkeypatch, tmp_path):
+        (tmp_path / "box.yaml").write_text(TOPOLOGY)
+        monkeypatch.setenv("MIMIC_QEMU", fake_qemu(fake, 'echo "qemu: no such machine" >&2; exit 1'))
+        with Lab() as lab:
+            with pytest.raises(BootError, match="qemu: no such machine"):
+                lab.up(tmp_path / "box.yaml", arguments=["--accel", "tcg"])
+            assert lab.api.machines() == []
+            folder = lab.run_dir
+        assert not os.path.exists(folder)
+
+    def test_a_file_that_is_wrong(self, tmp_path):
+        (tmp_path / "box.yaml").write_text(TOPOLOGY.replace("model: mock-accel}", "modle: mock-accel}"))
+        with Lab() as lab, pytest.raises(BootError, match=r"box.yaml:6:.*modle"):
+            lab.up(tmp_path / "box.yaml")
+
+    def test_nothing_is_left_of_a_run_that_is_killed(self, fake, images, monkeypatch, tmp_path):
+        (tmp_path / "box.yaml").write_text(TOPOLOGY)
+        monkeypatch.setenv("MIMIC_QEMU", fake_qemu(fake, f"touch {tmp_path}/booting; exec sleep 600"))
+        script = ("import sys, mimic_test\nlab = mimic_test.Lab()\nprint(lab.run_dir, flush=True)\n"
+                  "lab.up(sys.argv[1], arguments=['--accel', 'tcg'])\n")
+        run = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "box.yaml")], stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(SOURCE / "integrations/python")})
+        folder = run.stdout.readline().strip()
+        wait_for(lambda: (tmp_path / "booting").exists(), what="QEMU starts")
+        assert processes_of(folder)
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        wait_for(lambda: not processes_of(folder) and not glob.glob(folder + "/mimic/*/"), what="all of it ends")
+        Lab().close()  # sweeps
+        assert not os.path.exists(folder)
+
+
+def processes_of(folder):
+    """Processes whose machine is in this run folder."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if f"XDG_RUNTIME_DIR={folder}".encode() in file.read().split(b"\0"):
+                    found.append(pid)
+        except OSError:
+            pass
+    return found
+
+
+def test_the_version_is_mimics():
+    cmake = (SOURCE / "CMakeLists.txt").read_text()
+    version = cmake.split("project(mimic VERSION ")[1].split()[0]
+    assert f'version = "{version}"' in (SOURCE / "integrations/python/pyproject.toml").read_text()

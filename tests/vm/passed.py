@@ -9,6 +9,7 @@ import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = ("examples", "guest", "kernel", "tests/load", "tests/vm", "tests/web", "tools", "web")
+PAGES = ("README.md", "docs/kernel-bus.md")  # whose commands or output scenarios compare
 PROGRAMS = ("mimic-mediator",)  # that scenarios start beside `mimic`
 # Found where the sources of a module are, and no inputs.
 BUILT = {"__pycache__", "node_modules", ".mypy_cache"}
@@ -20,6 +21,8 @@ def cache_root():
 
 
 def input_files():
+    for page in PAGES:
+        yield TREE / page
     for folder in SOURCES:
         for path in sorted((TREE / folder).rglob("*")):
             if path.is_file() and not BUILT.intersection(path.parts):

@@ -4,6 +4,7 @@
 import argparse
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ import vgpu_scenarios
 import vhost_scenarios
 import virtio_scenarios
 import web_scenarios
-from guest import Failure, Topology, check, equal
+from guest import TREE, Failure, Topology, check, equal
 from passed import Passed
 
 CLASS = "/sys/class/mock-accel"
@@ -134,6 +135,20 @@ def copies_files(vm, machine):
             check(done.status != 0 and done.err, f"cp {arguments} did not fail: {done}")
 
 
+def readme_is_true(vm):
+    """What README shows of verify, before and after a fault, is what verify prints."""
+    shown = (TREE / "README.md").read_text(encoding="utf-8").split("$ mimic verify dual-numa\n")[1:]
+    equal("tables of verify in README", 2, len(shown))
+    vm.run("inject", "dual-numa", "accel-1", "clear")
+    for at, block in enumerate(shown):
+        if at == 1:
+            equal("inject", 0, vm.run("inject", "dual-numa", "accel-1", "all-ones").status)
+        said = re.sub(r"Linux \S+:", "Linux KERNEL:", vm.run("verify", "dual-numa").out).splitlines()
+        for line in re.split(r"^(?:\$|\.\.\.|```)", block, maxsplit=1, flags=re.M)[0].splitlines():
+            check(re.sub(r"Linux \S+:", "Linux KERNEL:", line) in said, f"README shows {line!r}, verify prints {said}")
+    vm.run("inject", "dual-numa", "accel-1", "clear")
+
+
 def dual_numa(vm):
     verdict = vm.verify("dual-numa")
     equal("functions", 2, len(verdict["functions"]))
@@ -144,6 +159,7 @@ def dual_numa(vm):
     for name in ("mock0", "mock1"):
         status_raises_interrupt(vm, "dual-numa", name)
     vm.check_dmesg("dual-numa")
+    readme_is_true(vm)
 
 
 def sriov(vm):

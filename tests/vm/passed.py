@@ -9,7 +9,7 @@ import time
 
 TREE = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = ("examples", "guest", "kernel", "tests/load", "tests/vm", "tests/web", "tools", "web")
-PAGES = ("README.md", "docs/kernel-bus.md")  # whose commands or output scenarios compare
+PAGES = ("README.md", "docs/kernel-bus.md", "docs/kubevirt.md")  # whose commands or output scenarios compare
 PROGRAMS = ("mimic-mediator",)  # that scenarios start beside `mimic`
 # Found where the sources of a module are, and no inputs.
 BUILT = {"__pycache__", "node_modules", ".mypy_cache"}
@@ -22,7 +22,8 @@ def cache_root():
 
 def input_files():
     for page in PAGES:
-        yield TREE / page
+        if (TREE / page).is_file():
+            yield TREE / page
     for folder in SOURCES:
         for path in sorted((TREE / folder).rglob("*")):
             if path.is_file() and not BUILT.intersection(path.parts):

@@ -38,7 +38,7 @@ class Remembers(unittest.TestCase):
 
     def test_a_change_of_any_input_forgets(self):
         self.memory().note()
-        for path in (self.program, self.script, self.tree / "kernel" / "driver.c"):
+        for path in (self.program, self.script, self.tree / "kernel" / "driver.c", self.tree / "README.md"):
             before = path.read_text() if path.exists() else None
             path.parent.mkdir(exist_ok=True)
             path.write_text("changed")

@@ -3,6 +3,7 @@
 #include "devices/all_dra.h"
 #include "devices/all_models.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@
 #include "kernel_bus/slice_views.h"
 #include "machine/console.h"
 #include "machine/doctor.h"
+#include "machine/doctor_install.h"
 #include "machine/down.h"
 #include "machine/qemu_locate.h"
 #include "machine/run_dir.h"
@@ -233,9 +235,23 @@ void add_console_and_doctor(CLI::App& app, Action& action) {
         };
     });
     auto json = std::make_shared<bool>(false);
+    auto kernels = std::make_shared<std::vector<std::string>>(std::vector<std::string>{"6.1"});
     auto* doctor = app.add_subcommand("doctor", "Say what is missing here and what mends it");
     doctor->add_flag("--json", *json, "As JSON");
-    doctor->callback([json, &action] { action = [json] { return machine::run_doctor(*json); }; });
+    auto is_install = std::make_shared<bool>(false);
+    auto* install = doctor->add_flag(
+        "--install", *is_install,
+        "First fetch what is missing into the cache, without root: a QEMU, a kernel");
+    add_prepared_kernels(*doctor, *kernels, "With --install: kernel release; may be repeated (6.1)")
+        ->needs(install);
+    doctor->callback([json, kernels, is_install, &action] {
+        action = [json, kernels, is_install] {
+            const int installed = *is_install
+                                      ? machine::run_doctor_install(devices::all_models(), *kernels)
+                                      : 0;
+            return std::max(installed, machine::run_doctor(*json));
+        };
+    });
 }
 
 void add_help_and_version(CLI::App& app, Action& action) {

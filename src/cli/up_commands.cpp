@@ -141,12 +141,7 @@ void add_prepare(CLI::App& app, Action& action) {
     command->add_option("DIR", *folder, "Folder for vmlinux-RELEASE and initrd-RELEASE")
         ->required()
         ->check(CLI::ExistingDirectory);
-    command->add_option("--kernel", *kernels, "Kernel release; may be repeated (6.1)")
-        ->expected(1)
-        ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
-
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->check(CLI::IsMember(kPreparedKernels));
+    add_prepared_kernels(*command, *kernels, "Kernel release; may be repeated (6.1)");
     command->callback([folder, kernels, &action] {
         action = [folder, kernels] { return prepare(*kernels, *folder); };
     });
@@ -160,6 +155,16 @@ void add_set_option(CLI::App& command, std::vector<std::string>& pairs) {
         ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
 
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+CLI::Option* add_prepared_kernels(CLI::App& command, std::vector<std::string>& kernels,
+                                  const std::string& what) {
+    return command.add_option("--kernel", kernels, what)
+        ->expected(1)
+        ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
+
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->check(CLI::IsMember(kPreparedKernels));
 }
 
 topology::Parameters read_set_option(const std::vector<std::string>& pairs) {

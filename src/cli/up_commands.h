@@ -16,6 +16,10 @@ void add_up_commands(CLI::App& app, Action& action);
 /// Adds --set KEY=VALUE, which may be repeated.
 void add_set_option(CLI::App& command, std::vector<std::string>& pairs);
 
+/// Adds --kernel RELEASE, which may be repeated, of kernels that can be made ready beforehand.
+CLI::Option* add_prepared_kernels(CLI::App& command, std::vector<std::string>& kernels,
+                                  const std::string& what);
+
 /// What --set said. A word that is no parameter is wrong usage: throws CLI::ValidationError, for a
 /// command's callback.
 topology::Parameters read_set_option(const std::vector<std::string>& pairs);

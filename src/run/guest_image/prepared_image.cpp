@@ -38,6 +38,17 @@ std::string series_in(const std::string& folder) {
     return found.empty() ? "none" : fmt::format("{}", fmt::join(found, ", "));
 }
 
+/// What an installed Mimic brings along; nothing if this one brings none of `series`.
+Result<std::optional<GuestImage>> installed_image(const std::string& series) {
+    const auto kernel = find_support_file(fmt::format("images/{}{}", kKernel, series));
+    if (!kernel) return std::nullopt;
+    const std::string folder = fs::path(*kernel).parent_path();
+    const GuestImage image{*kernel, path_of(folder, kInitrd, series)};
+    if (::access(image.initrd.c_str(), R_OK) != 0) return std::nullopt;
+    MIMIC_TRY(check_owner(folder, "install Mimic again, as root or as yourself"));
+    return image;
+}
+
 Status copy_for_all(const std::string& from, const std::string& to) {
     MIMIC_ASSIGN_OR_RETURN(const std::string content, read_host_file(from, kMaxImage));
     return publish_file(to, [&](int fd) -> Status {
@@ -51,7 +62,7 @@ Status copy_for_all(const std::string& from, const std::string& to) {
 Result<std::optional<GuestImage>> prepared_image(const std::string& series) {
     // NOLINTNEXTLINE(concurrency-mt-unsafe): nothing here calls setenv(3)
     const char* const wish = std::getenv("MIMIC_GUEST_IMAGES");
-    if (wish == nullptr || *wish == '\0') return std::nullopt;
+    if (wish == nullptr || *wish == '\0') return installed_image(series);
     const std::string folder = wish;
     MIMIC_TRY(check_owner(folder, "set MIMIC_GUEST_IMAGES to a folder of your own"));
     const GuestImage image{path_of(folder, kKernel, series), path_of(folder, kInitrd, series)};

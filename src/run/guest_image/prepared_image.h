@@ -11,9 +11,10 @@
 
 namespace mimic::guest_image {
 
-/// What a guest with kernel `series` boots, out of the folder $MIMIC_GUEST_IMAGES; nothing if that
-/// is not set. Errors: no_such_file_or_directory if the folder has no such image, with those that
-/// it has; permission_denied if others could have filled it (check_owner()). Thread-safe.
+/// What a guest with kernel `series` boots, out of the folder $MIMIC_GUEST_IMAGES; if that is not
+/// set, out of <prefix>/share/mimic/images of an installed Mimic, or nothing. Errors:
+/// no_such_file_or_directory if the folder has no such image, with those that it has;
+/// permission_denied if others could have filled it (check_owner()). Thread-safe.
 Result<std::optional<GuestImage>> prepared_image(const std::string& series);
 
 /// Puts copies of `image` into `folder`, where prepared_image() finds them; readable for all, for

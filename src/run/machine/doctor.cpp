@@ -17,6 +17,7 @@
 #include "base/text_table.h"
 #include "base/unique_fd.h"
 #include "guest_image/guest_image.h"
+#include "guest_image/prepared_image.h"
 #include "machine/kvm_probe.h"
 #include "machine/qemu_locate.h"
 #include "machine/run_dir.h"
@@ -24,6 +25,7 @@
 namespace mimic::machine {
 namespace {
 
+constexpr const char* kUsualKernel = "6.1";
 constexpr uint64_t kWantedMemory = 1ull << 30;  // one small machine and a build
 constexpr uint64_t kWantedDisk = 3ull << 30;    // the whole cache (tools/README.md)
 
@@ -34,6 +36,7 @@ struct Examination {
     std::string debs = "tools/debs";
     std::string setup = "tools/setup";
     bool can_fetch = false;  // tools/debs is there, with the programs that it runs
+    bool has_image = false;  // of kUsualKernel, made elsewhere
 
     void add(std::string subject, Health health, std::string text, std::string mend = "") {
         findings.push_back({std::move(subject), health, std::move(text), std::move(mend)});
@@ -62,9 +65,17 @@ void look_for_tools(Examination& e) {
     std::string missing;
     for (const char* program : {"make", "gcc", "apt-get", "dpkg-deb"})
         if (!is_in_path(program)) missing += (missing.empty() ? "" : ", ") + std::string(program);
-    e.can_fetch = missing.empty() && guest_image::find_support_file("tools/debs");
+    e.can_fetch = is_in_path("apt-get") && is_in_path("dpkg-deb") &&
+                  guest_image::find_support_file("tools/debs");
+    const auto prepared = guest_image::prepared_image(kUsualKernel);
+    e.has_image = prepared && prepared->has_value();
     if (missing.empty())
         e.add("Programs", Health::kOk, "make, gcc, apt-get, dpkg-deb");
+    else if (e.has_image)
+        e.add("Programs", Health::kNote,
+              "not in PATH: " + missing + "; guests with another kernel than " + kUsualKernel +
+                  " need them",
+              e.setup + " build");
     else
         e.add("Programs", Health::kMissing, "not in PATH: " + missing, e.setup + " build");
 }
@@ -113,14 +124,16 @@ void look_for_kernels(Examination& e) {
         const std::string dir = e.cache + "/kernels/" + series;
         const auto release = read_small_file(dir + "/release");
         const std::string subject = fmt::format("Guest kernel {}", series);
-        if (release && ::access((dir + "/vmlinuz").c_str(), R_OK) == 0)
+        if (e.has_image && std::string_view(series) == kUsualKernel)
+            e.add(subject, Health::kOk, "made ready");
+        else if (release && ::access((dir + "/vmlinuz").c_str(), R_OK) == 0)
             e.add(subject, Health::kOk, release->substr(0, release->find('\n')));
         else
             e.add(subject, Health::kNote, "not in the cache; mimic up fetches it when needed",
                   fmt::format("{} kernel {}", e.debs, series));
     }
-    if (::access((e.cache + "/guest/root").c_str(), R_OK) == 0)
-        e.add("Guest programs", Health::kOk, e.cache + "/guest/root");
+    if (e.has_image || ::access((e.cache + "/guest/root").c_str(), R_OK) == 0)
+        e.add("Guest programs", Health::kOk, e.has_image ? "made ready" : e.cache + "/guest/root");
     else
         e.add("Guest programs", Health::kNote, "not in the cache; mimic up fetches them",
               e.debs + " guest");

@@ -14,6 +14,8 @@
 
 #include "cli/command_words.h"
 #include "cli/commands.h"
+#include "cli/completion.h"
+#include "cli/reference.h"
 #include "cli/remote_commands.h"
 
 namespace {
@@ -26,6 +28,13 @@ int run(int argc, char** argv) {
     mimic::cli::Action action;
     mimic::cli::add_commands(app, action);
     std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+    if (!words.empty()) {
+        const std::vector<std::string> rest(words.begin() + 1, words.end());
+        if (words[0] == mimic::cli::kCompleteCommand)
+            return mimic::cli::print_completions(app, rest);
+        if (words[0] == mimic::cli::kReferenceCommand)
+            return mimic::cli::print_reference(app, rest);
+    }
     const auto remote = mimic::cli::take_remote_options(words);
     if (const auto status = mimic::cli::check_words(app, words)) return *status;
     words = mimic::cli::guard_guest_command(app, std::move(words));

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/private_files.h"
 #include "cli/mimic_dra_simulate.h"
+#include "cli/reference.h"
 #include "cli/version.h"
 #include "devices/all_dra.h"
 #include "dra/agent/agent.h"
@@ -187,6 +188,7 @@ int main(int argc, char** argv) {
                      "mimic-dra");
         Words words;
         add_options(app, words);
+        if (const auto status = mimic::cli::reference_asked(argc, argv, app)) return *status;
         // Needs no node.
         for (int i = 1; i + 1 < argc; ++i) {
             if (std::string_view(argv[i]) != "--crash-at" ||

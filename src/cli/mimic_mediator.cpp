@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "cli/reference.h"
 #include "cli/version.h"
 #include "mediator/backend/worker.h"
 #include "mediator/config/keys.h"
@@ -113,6 +114,7 @@ int run(int argc, char** argv) {
         "mimic-mediator");
     app.set_version_flag("--version", std::string("mimic-mediator ") + kVersion);
     add_options(app, words);
+    if (const auto status = mimic::cli::reference_asked(argc, argv, app)) return *status;
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "cli/reference.h"
 #include "cli/version.h"
 #include "mediator/load/load.h"
 
@@ -89,6 +90,7 @@ int main_body(int argc, char** argv) {
     app.add_option("--connect-within", words.connect, "Time for the mediator to be there")
         ->capture_default_str();
     app.add_flag("--json", words.json, "One JSON object");
+    if (const auto status = mimic::cli::reference_asked(argc, argv, app)) return *status;
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "cli/reference.h"
 #include "cli/version.h"
 #include "service/http_server.h"
 #include "service/metrics.h"
@@ -307,6 +308,7 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(0.001, 3600.0))
         ->capture_default_str();
     ping_command->add_flag("!--whole", options.parts, "Do not try a part of a request");
+    if (const auto status = mimic::cli::reference_asked(argc, argv, app)) return *status;
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

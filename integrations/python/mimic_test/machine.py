@@ -53,6 +53,8 @@ class Machine:
     def __init__(self, lab: "Lab", name: str) -> None:
         self.lab = lab
         self.name = name
+        #: The recording that was begun last.
+        self.last_recording: Optional[Recording] = None
 
     # -- the guest
 
@@ -150,7 +152,8 @@ class Machine:
     def record(self, *devices: str, data: int = 65536) -> Recording:
         """A recording of these devices (all), to be used in a `with` block. data: bytes of each DMA that are kept; a replay needs
         all."""
-        return Recording(self.lab.command, self.name, devices, data)
+        self.last_recording = Recording(self.lab.command, self.name, devices, data)
+        return self.last_recording
 
     def recent(self, *devices: str) -> Events:
         """The last events, as every device host keeps them without being asked. Raises ApiError."""

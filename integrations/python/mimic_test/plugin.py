@@ -197,6 +197,8 @@ def mimic_machines(request: pytest.FixtureRequest, mimic_lab: Lab) -> Iterator[D
         machines, booted = pool.get(wish)
         if booted and scope != "session":
             _node_of(request.node, scope).addfinalizer(lambda: pool.drop(wish))
+    for machine in machines.values():
+        machine.last_recording = None  # that of another test
     request.node.stash[_machines_key] = list(machines.values())
     yield machines
     for machine in machines.values():
@@ -246,7 +248,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 def _evidence(machine: Machine) -> Iterator[Tuple[str, str]]:
     """What was going on. Never fails: the test has, already."""
     looks: List[Tuple[str, Callable[[], str]]] = [("console", machine.console), ("trace", machine.trace_text),
-                                                  ("faults", lambda: _faults(machine))]
+                                                  ("recorded", lambda: _recorded(machine)), ("faults", lambda: _faults(machine))]
     for title, look in looks:
         try:
             text = look()
@@ -254,6 +256,12 @@ def _evidence(machine: Machine) -> Iterator[Tuple[str, str]]:
             text = f"(not to be had: {error})"
         if text:
             yield title, text
+
+
+def _recorded(machine: Machine) -> str:
+    # A device host begins anew with its trace at the end of a recording.
+    recording = machine.last_recording
+    return recording.events.text() if recording is not None and recording.ended else ""
 
 
 def _faults(machine: Machine) -> str:

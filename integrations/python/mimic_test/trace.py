@@ -53,6 +53,14 @@ class Events(Sequence[Event]):
                        if all(getattr(event, key) == value for key, value in wanted.items())
                        and (where is None or where(event))], self.lost)
 
+    def text(self, lines: int = 40) -> str:
+        """A line for each of the last events, with ms since the first of them."""
+        shown = self._events[-lines:]
+        return "\n".join(f"{(event.t - shown[0].t) / 1e6:+.3f} ms {event.device} {event.kind} " + " ".join(
+            f"{value:#x}" if key == "value" else f"@{value:#x}" if key == "addr" else str(value)
+            for key in ("reg", "value", "addr", "vector", "text") for value in (getattr(event, key),)
+            if value is not None and not (key == "addr" and event.reg)) for event in shown)
+
     @overload
     def __getitem__(self, index: int) -> Event: ...
     @overload
@@ -138,6 +146,11 @@ class Recording:
         problem = self._stop()
         if problem and kind is None:
             raise MimicError(f"`mimic trace {self._machine}`: {problem}")
+
+    @property
+    def ended(self) -> bool:
+        """Whether its `with` block has been left."""
+        return self._folder is not None and self._process is None
 
     @property
     def events(self) -> Events:

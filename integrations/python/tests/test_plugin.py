@@ -14,7 +14,7 @@ import mimic_test.plugin as plugin
 
 class Machine:
     def __init__(self, name):
-        self.name, self.alive = name, True
+        self.name, self.alive, self.last_recording = name, True, None
     def clear_faults(self):
         pass
     def console(self):
@@ -129,12 +129,16 @@ def test_a_failure_has_what_its_machine_did(project, served, box):
 def test_1(mimic_machine):
     mimic_machine.fault('gpu1', 'all-ones')
     assert False, 'mine'
+def test_3(mimic_machine):
+    with mimic_machine.record('gpu1') as recording:
+        mimic_machine.fault('gpu1', 'all-ones')
+    assert not recording.events
 def test_2(mimic_machine):
     assert not mimic_machine.device('gpu1')['faults']['active']
 """}, "--mimic-attach", "box", environment={**served.environment, "MIMIC": find_mimic()})
-    assert status == 1 and "1 failed, 1 passed" in said, said
+    assert status == 1 and "2 failed, 1 passed" in said, said
     for words in ("mine", "mimic box: console", "the last words of the guest", "mimic box: trace", "config write COMMAND",
-                  "mimic box: faults", "gpu1: 0 armed, 1 active"):
+                  "mimic box: faults", "gpu1: 0 armed, 1 active", "mimic box: recorded", "gpu1 fault"):
         assert words in said, (words, said)
     assert box.alive  # who attaches does not end it
 

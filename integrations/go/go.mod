@@ -1,0 +1,3 @@
+module example.com/mimic/integrations/go
+
+go 1.19

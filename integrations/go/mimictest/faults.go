@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mimictest
+
+import (
+	"fmt"
+	"time"
+)
+
+// FaultOptions of Machine.Inject; the zero value strikes at once, as often as the fault's default says (docs/faults.md).
+type FaultOptions struct {
+	Count    int           // how often it strikes; 0: the fault's default
+	Delay    time.Duration // of the faults that have one; 0: the fault's default
+	Vector   *int          // of interrupts; nil: any
+	Severity string        // "fatal" or "nonfatal", of AER errors; "": as the guest has set it
+	At       time.Duration // strikes so long from now
+	After    int           // serves so many accesses as ever before it strikes; not together with At
+	Seed     int           // of wrong bytes; 0: the default
+}
+
+// Vector is for FaultOptions: mimictest.FaultOptions{Vector: mimictest.Vector(0)}.
+func Vector(number int) *int { return &number }
+
+type faultJSON struct {
+	ID      int `json:"id"`
+	Fault   string
+	State   string
+	Strikes int
+	Note    string
+}
+
+type faultListJSON struct{ Faults []faultJSON }
+
+// Fault is one that was injected. It ends with Clear, or with the test.
+type Fault struct {
+	machine *Machine
+	device  string
+	path    string
+	last    faultJSON
+}
+
+func (o FaultOptions) body(name string) map[string]any {
+	options := map[string]any{}
+	if o.Count != 0 {
+		options["count"] = o.Count
+	}
+	if o.Delay != 0 {
+		options["delay"] = fmt.Sprintf("%dus", o.Delay.Microseconds())
+	}
+	if o.Vector != nil {
+		options["vector"] = *o.Vector
+	}
+	if o.Severity != "" {
+		options["severity"] = o.Severity
+	}
+	body := map[string]any{"fault": name, "options": options}
+	if o.At != 0 {
+		body["at_us"] = o.At.Microseconds()
+	}
+	if o.After != 0 {
+		body["after_accesses"] = o.After
+	}
+	if o.Seed != 0 {
+		body["seed"] = o.Seed
+	}
+	return body
+}
+
+// Inject lets something go wrong with a device, until Fault.Clear or the end of the test. At most one FaultOptions.
+func (m *Machine) Inject(device, name string, options ...FaultOptions) *Fault {
+	m.t.Helper()
+	fault, err := m.inject(device, name, options...)
+	m.must(err)
+	m.t.Cleanup(func() {
+		// A device that is gone by now (host-crash, remove) has no faults.
+		_ = fault.clear()
+	})
+	return fault
+}
+
+func (m *Machine) inject(device, name string, options ...FaultOptions) (*Fault, error) {
+	var chosen FaultOptions
+	if len(options) > 0 {
+		chosen = options[0]
+	}
+	path, err := machinePath(m.name, "devices", device, "faults")
+	if err != nil {
+		return nil, err
+	}
+	control, err := m.lab.api()
+	if err != nil {
+		return nil, err
+	}
+	var answer faultListJSON
+	err = control.exchange("POST", path, nil, chosen.body(name), &answer)
+	if refused, ok := err.(*APIError); ok && name == "host-crash" && refused.Code == "host_ended" {
+		// Who was to answer has just been killed, as was asked for.
+		return &Fault{m, device, path, faultJSON{ID: -1, Fault: name, State: "done", Strikes: 1}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	made := faultJSON{ID: -1}
+	for _, one := range answer.Faults {
+		if one.ID > made.ID {
+			made = one
+		}
+	}
+	return &Fault{m, device, path, made}, nil
+}
+
+// look asks what has become of it. Of one that is not listed any more, what was known stays.
+func (f *Fault) look() error {
+	control, err := f.machine.lab.api()
+	if err != nil {
+		return err
+	}
+	var answer faultListJSON
+	if err := control.get(f.path, nil, &answer); err != nil {
+		return err
+	}
+	for _, one := range answer.Faults {
+		if one.ID == f.last.ID {
+			f.last = one
+		}
+	}
+	return nil
+}
+
+func (f *Fault) clear() error {
+	control, err := f.machine.lab.api()
+	if err == nil {
+		_, err = control.request("DELETE", f.path, nil, nil)
+	}
+	return err
+}
+
+// State is armed, active, done or cleared.
+func (f *Fault) State() string {
+	f.machine.t.Helper()
+	f.machine.must(f.look())
+	return f.last.State
+}
+
+// Strikes is how often it has struck until now.
+func (f *Fault) Strikes() int {
+	f.machine.t.Helper()
+	f.machine.must(f.look())
+	return f.last.Strikes
+}
+
+// WaitStruck waits until it has struck so often.
+func (f *Fault) WaitStruck(times int) {
+	f.machine.t.Helper()
+	f.machine.WaitFor(fmt.Sprintf("%s of %s strikes %d times", f.last.Fault, f.device, times), func() bool { return f.Strikes() >= times })
+}
+
+// Clear ends it, and all other faults of the device, as the API does.
+func (f *Fault) Clear() {
+	f.machine.t.Helper()
+	f.machine.must(f.clear())
+}

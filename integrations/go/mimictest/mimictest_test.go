@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mimictest
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFind(t *testing.T) {
+	t.Setenv("MIMIC", "/none/mimic")
+	if _, err := Find(); err == nil || !strings.Contains(err.Error(), "the environment variable MIMIC names, is no program") {
+		t.Error(err)
+	}
+	t.Setenv("MIMIC", "")
+	t.Setenv("PATH", "/none")
+	if _, err := Find(); err == nil || !strings.Contains(err.Error(), "name it by the environment variable MIMIC") {
+		t.Error(err)
+	}
+}
+
+// One device host for all, since each start costs.
+func TestOnDevicesWithoutAGuest(t *testing.T) {
+	box := serve(t)
+	machine := (&Machine{lab: box.lab, name: "box"}).With(t)
+
+	t.Run("registers", func(t *testing.T) {
+		if machine.Reg("gpu1", "VENDOR_ID") == 0 || machine.Reg("gpu1", "BAR0.STATUS") != 0 || machine.Reg("gpu1", "COMMAND.BUS_MASTER") != 0 {
+			t.Error("registers differ")
+		}
+		ends(t, box.lab, "gpu1 has no register VENDOR_IDD; it has, among others: VENDOR_ID", func(m *Machine) { m.Reg("gpu1", "VENDOR_IDD") })
+		ends(t, box.lab, "did you mean", func(m *Machine) { m.Regs("gpu7") })
+		ends(t, box.lab, `"gpu1/faults" is no name`, func(m *Machine) { m.Regs("gpu1/faults") })
+	})
+
+	t.Run("metrics", func(t *testing.T) {
+		labels := map[string]string{"device": "gpu1", "space": "config", "direction": "write"}
+		before := machine.Metric("mimic_device_accesses_total", labels)
+		box.writeCommand(t, "gpu1", "0000")
+		if after := machine.Metric("mimic_device_accesses_total", labels); after != before+1 {
+			t.Errorf("%v accesses, then %v", before, after)
+		}
+		ends(t, box.lab, "no metric mimic_nothing", func(m *Machine) { m.Metric("mimic_nothing", nil) })
+	})
+
+	t.Run("faults", func(t *testing.T) {
+		active := func() float64 {
+			return machine.Metric("mimic_device_faults", map[string]string{"device": "gpu1", "state": "active"})
+		}
+		fault := machine.Inject("gpu1", "all-ones")
+		if fault.State() != "active" || active() != 1 {
+			t.Errorf("%s, %v active", fault.State(), active())
+		}
+		fault.Clear()
+		if fault.State() != "cleared" || active() != 0 {
+			t.Errorf("%s, %v active", fault.State(), active())
+		}
+		judge(t, box.lab, func(m *Machine) { m.Inject("gpu1", "all-ones") })
+		if active() != 0 {
+			t.Error("a test left its fault")
+		}
+		waits := machine.Inject("gpu1", "all-ones", FaultOptions{After: 2, Seed: 7})
+		for waits.Strikes() == 0 {
+			box.writeCommand(t, "gpu1", "0000")
+		}
+		waits.WaitStruck(1)
+		waits.Clear()
+		ends(t, box.lab, "all-ones", func(m *Machine) { m.Inject("gpu1", "all-onse") })
+		_, err := machine.inject("gpu1", "bad-tlp")
+		var refused *APIError
+		if !errors.As(err, &refused) || refused.Status != 409 {
+			t.Error(err)
+		}
+	})
+
+	t.Run("traces", func(t *testing.T) {
+		recording := machine.Record("gpu1")
+		box.writeCommand(t, "gpu1", "0600")
+		events := recording.Stop()
+		writes := events.OfKind("config-write", "COMMAND")
+		if len(writes) != 1 || writes[0].Value != 6 || writes[0].Device != "gpu1" || !strings.Contains(string(writes[0].Raw), "MEMORY") {
+			t.Errorf("%+v", events)
+		}
+		ends(t, box.lab, "does not record", func(m *Machine) { m.Record("gpu7") })
+	})
+
+	t.Run("a failure has what the machine did", func(t *testing.T) {
+		result := judge(t, box.lab, func(m *Machine) {
+			m.Record("gpu1").Stop()
+			box.writeCommand(t, "gpu1", "0400")
+			recording := m.Record("gpu1")
+			box.writeCommand(t, "gpu1", "0600")
+			recording.Stop()
+			m.t.Fatalf("mine")
+		})
+		log := strings.Join(result.log, "\n")
+		for _, words := range []string{"the last words of the guest", "trace of box", "recorded", "config-write COMMAND 0x6"} {
+			if !strings.Contains(log, words) {
+				t.Errorf("no %q in %s", words, log)
+			}
+		}
+		if result := judge(t, box.lab, func(*Machine) {}); len(result.log) != 0 {
+			t.Error("a test that passed has a log: ", result.log)
+		}
+	})
+
+	t.Run("a machine that is none", func(t *testing.T) {
+		ends(t, box.lab, "does not run any more", func(m *Machine) {
+			m.name = "nope"
+			m.WaitFor("nothing", func() bool { return false })
+		})
+	})
+}
+
+func TestExec(t *testing.T) {
+	lab := fake(t, `printf "%s|" "$@"; cat; echo oops >&2; exit 3`)
+	judge(t, lab, func(m *Machine) {
+		done := m.ExecInput([]byte("\xff"), time.Minute, "a b", "--c")
+		if done.Status != 3 || string(done.Stdout) != "exec|box|--|a b|--c|\xff" || string(done.Stderr) != "oops\n" {
+			t.Errorf("%+v", done)
+		}
+	})
+	ends(t, lab, "`false` ended with 3", func(m *Machine) { m.MustExec("false") })
+	ends(t, fake(t, `echo "mimic: no agent" >&2; exit 125`), "no agent", func(m *Machine) { m.Exec("true") })
+	ends(t, fake(t, "[ $1 != exec ] || exec sleep 60"), "did not end in time", func(m *Machine) { m.ExecInput(nil, 200*time.Millisecond, "sleep") })
+}
+
+func TestReadTraceRefuses(t *testing.T) {
+	for content, why := range map[string]string{
+		"": "cut off", "{}\n": "line 1", "{\"mimic_trace\":1}\n": "cut off", "{\"mimic_trace\":1}\n[1]\n": "line 2",
+		"{\"mimic_trace\":1}\n{\"value\":\"0xzz\"}\n": "line 2",
+	} {
+		path := filepath.Join(t.TempDir(), "wrong.jsonl")
+		must(t, os.WriteFile(path, []byte(content), 0o600))
+		if _, err := ReadTrace(path); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
+// fakeQEMU makes `mimic up` boot nothing: `script` runs in QEMU's place, with a kernel that is none.
+func fakeQEMU(t *testing.T, script string) {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{"vmlinux-6.1", "initrd-6.1"} {
+		must(t, os.WriteFile(filepath.Join(folder, name), []byte("none"), 0o600))
+	}
+	qemu := filepath.Join(folder, "qemu")
+	must(t, os.WriteFile(qemu, []byte("#!/bin/sh\ncase $1 in\n--version) echo 'QEMU emulator version 11.1.3' ;;\n"+
+		"-device) echo 'name \"vfio-user-pci\"' ;;\n*) "+script+" ;;\nesac\n"), 0o700))
+	t.Setenv("MIMIC_GUEST_IMAGES", folder)
+	t.Setenv("MIMIC_QEMU", qemu)
+}
+
+func TestAGuestThatDoesNotBoot(t *testing.T) {
+	fakeQEMU(t, "echo 'qemu: no such machine' >&2; exit 1")
+	file := filepath.Join(t.TempDir(), "box.yaml")
+	must(t, os.WriteFile(file, []byte(topology), 0o600))
+	lab, err := NewLab()
+	must(t, err)
+	defer lab.Close()
+	_, err = lab.Up(file, Options{Args: []string{"--accel", "tcg"}})
+	if err == nil || !strings.Contains(err.Error(), "qemu: no such machine") {
+		t.Error(err)
+	}
+	lab.Close()
+	if _, err := os.Stat(lab.RunDir()); !os.IsNotExist(err) {
+		t.Errorf("%s is left", lab.RunDir())
+	}
+}
+
+// TestHelper is the run that TestNothingIsLeftOfARunThatIsKilled kills.
+func TestHelper(t *testing.T) {
+	file := os.Getenv("MIMICTEST_HELPER")
+	if file == "" {
+		t.Skip("only for TestNothingIsLeftOfARunThatIsKilled")
+	}
+	lab, err := NewLab()
+	must(t, err)
+	must(t, os.WriteFile(file+".folder", []byte(lab.RunDir()), 0o600))
+	lab.Up(file, Options{Args: []string{"--accel", "tcg"}})
+}
+
+func TestNothingIsLeftOfARunThatIsKilled(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "box.yaml")
+	must(t, os.WriteFile(file, []byte(topology), 0o600))
+	fakeQEMU(t, "touch "+folder+"/booting; exec sleep 600")
+	run := exec.Command(os.Args[0], "-test.run=^TestHelper$")
+	run.Env = append(os.Environ(), "MIMICTEST_HELPER="+file)
+	must(t, run.Start())
+	eventually := func(what string, condition func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(WaitTimeout); !condition(); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				run.Process.Kill()
+				t.Fatalf("%s: not within %v", what, WaitTimeout)
+			}
+		}
+	}
+	eventually("QEMU starts", func() bool { _, err := os.Stat(folder + "/booting"); return err == nil })
+	runDir, err := os.ReadFile(file + ".folder")
+	must(t, err)
+	if len(processesOf(string(runDir))) == 0 {
+		t.Error("no process is there: the test looks at the wrong ones")
+	}
+	run.Process.Kill()
+	run.Wait()
+	eventually("all of it ends", func() bool { return len(processesOf(string(runDir))) == 0 })
+	lab, err := NewLab() // sweeps
+	must(t, err)
+	lab.Close()
+	if _, err := os.Stat(string(runDir)); !os.IsNotExist(err) {
+		t.Errorf("%s is left", runDir)
+	}
+}
+
+// processesOf returns the processes whose machines are in this run folder.
+func processesOf(runDir string) []string {
+	var found []string
+	paths, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range paths {
+		environment, _ := os.ReadFile(path)
+		if strings.Contains("\x00"+string(environment), "\x00XDG_RUNTIME_DIR="+runDir+"\x00") {
+			found = append(found, path)
+		}
+	}
+	return found
+}

@@ -70,7 +70,8 @@ class Help:
     def wrong(self, program, words):
         """What is unknown in the words of a command, or None."""
         command, skip = [], False
-        known, valued, below = self.of(program)
+        # A program of its own behind one name: `mimic-dra --simulate FILE`.
+        known, valued, below = self.of(program, *(["--simulate", "FILE"] if "--simulate" in words else []))
         for word in words:
             if skip:
                 skip = False

@@ -10,11 +10,13 @@ tree in MIMIC. --update writes what came back into the page. Exit status 0: all 
 """
 
 import argparse
+import contextlib
 import difflib
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,6 +69,7 @@ class Reader:
         self.base = pathlib.Path(tempfile.mkdtemp(prefix="mimic-page.", dir="/tmp"))
         self.work = self.base / "work"
         self.mimic = os.path.abspath(mimic)
+        self.groups = []
         for name in ("work", "bin", "run"):
             (self.base / name).mkdir(mode=0o700)
         (self.base / "bin" / "mimic").symlink_to(self.mimic)
@@ -77,11 +80,17 @@ class Reader:
 
     def type(self, command):
         """The lines that a command printed; notes are left out."""
-        done = subprocess.run(["bash", "-c", command], cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LIMIT_S, check=False)
-        return [line for line in done.stdout.decode(errors="replace").splitlines() if not NOTES.match(line)]
+        with subprocess.Popen(["bash", "-c", command], cwd=self.work, env=self.environment, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True) as shell:
+            self.groups.append(shell.pid)
+            out, _ = shell.communicate(timeout=LIMIT_S)
+        return [line for line in out.decode(errors="replace").splitlines() if not NOTES.match(line)]
 
     def close(self):
+        # What a command left in the background, as "&" does, is still of its process group.
+        for group in self.groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
         subprocess.run([self.mimic, "down", "--all"], env=self.environment, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, check=False)
         shutil.rmtree(self.base, ignore_errors=True)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/command_report.h"
 #include "base/nearest.h"
 
 namespace mimic::cli {
@@ -64,7 +65,8 @@ const CLI::App* parsed_command(const CLI::App& app, std::string& name) {
 }
 
 void complain(const std::string& problem, const std::string& command) {
-    std::fputs(fmt::format("mimic: error: {}\nSee: {} --help\n", problem, command).c_str(), stderr);
+    report_error(problem);
+    std::fputs(fmt::format("See: {} --help\n", command).c_str(), stderr);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/command_report.h"
 #include "base/private_files.h"
 #include "cli/clone_command.h"
 #include "cli/cluster_commands.h"
@@ -18,6 +19,7 @@
 #include "cli/instrument_commands.h"
 #include "cli/kernel_commands.h"
 #include "cli/mediator_commands.h"
+#include "cli/reference_command.h"
 #include "cli/remote_commands.h"
 #include "cli/trace_commands.h"
 #include "cli/up_commands.h"
@@ -29,6 +31,7 @@
 #include "machine/doctor.h"
 #include "machine/doctor_install.h"
 #include "machine/down.h"
+#include "machine/ended.h"
 #include "machine/qemu_locate.h"
 #include "machine/run_dir.h"
 #include "machine/supervisor.h"
@@ -38,44 +41,69 @@
 namespace mimic::cli {
 namespace {
 
-int report_error(const Error& error) {
-    std::fputs(fmt::format("mimic: error: {}\n", error.message()).c_str(), stderr);
+int fail_with(const Error& error) {
+    report_error(error.message());
     return 1;
 }
 
-void add_down_ps_logs(CLI::App& app, Action& action) {
+void add_down_and_rm(CLI::App& app, Action& action) {
     auto names = std::make_shared<std::vector<std::string>>();
     auto* down = app.add_subcommand("down", "Stop machines (all without a name) and clean up");
     auto* down_names = down->add_option("NAME", *names, "Machines");
     down->add_flag_callback(
             "--all", [] {}, "All machines, as without a name")
         ->excludes(down_names);
-    auto ignore_missing = std::make_shared<bool>(false);
-    down->add_flag("--ignore-missing", *ignore_missing,
+    auto options = std::make_shared<machine::DownOptions>();
+    down->add_flag("--ignore-missing", options->ignore_missing,
                    "A machine that was never here is no error");
-    down->callback([names, ignore_missing, &action] {
-        action = [names, ignore_missing] { return machine::run_down(*names, *ignore_missing); };
+    down->add_flag("--json", options->json, "What came of each as JSON");
+    down->callback([names, options, &action] {
+        action = [names, options] { return machine::run_down(*names, *options); };
     });
 
+    auto ended = std::make_shared<std::vector<std::string>>();
+    auto* rm = app.add_subcommand("rm", "Remove the logs of machines that ended");
+    auto* rm_names = rm->add_option("NAME", *ended, "Machines; ps --all lists them");
+    auto* rm_all = rm->add_flag_callback(
+                         "--all", [] {}, "All that ended")
+                       ->excludes(rm_names);
+    auto ignore_missing = std::make_shared<bool>(false);
+    rm->add_flag("--ignore-missing", *ignore_missing, "One that never ended is no error");
+    auto json = std::make_shared<bool>(false);
+    rm->add_flag("--json", *json, "What came of each as JSON");
+    rm->callback([ended, ignore_missing, json, rm_all, &action] {
+        const bool all = rm_all->count() != 0;
+        if (ended->empty() && !all) throw CLI::RequiredError("NAME or --all");
+        action = [ended, all, ignore_missing, json] {
+            return machine::run_rm(*ended, all, *ignore_missing, *json);
+        };
+    });
+}
+
+void add_ps(CLI::App& app, Action& action) {
     auto format = std::make_shared<commands::PsFormat>(commands::PsFormat::kTable);
     auto* ps = app.add_subcommand("ps", "List machines");
     auto* json = ps->add_flag_callback(
         "--json", [format] { *format = commands::PsFormat::kJson; }, "As JSON");
     auto* only_names = ps->add_flag_callback(
                              "--names", [format] { *format = commands::PsFormat::kNames; },
-                             "Only the names of those that run")
+                             "Only the names, of those that run")
                            ->excludes(json);
     auto* ready = ps->add_flag_callback(
                         "--ready", [] {},
                         "Print nothing; exit status 1 unless there are machines and all run")
                       ->excludes(json)
                       ->excludes(only_names);
-    ps->callback([format, ready, &action] {
-        action = [format, is_asked = ready->count() != 0] {
-            return is_asked ? commands::run_ps_ready() : commands::run_ps(*format);
+    auto with_ended = std::make_shared<bool>(false);
+    ps->add_flag("--all", *with_ended, "Also machines that ended, and why")->excludes(ready);
+    ps->callback([format, ready, with_ended, &action] {
+        action = [format, with_ended, is_asked = ready->count() != 0] {
+            return is_asked ? commands::run_ps_ready() : commands::run_ps(*format, *with_ended);
         };
     });
+}
 
+void add_logs(CLI::App& app, Action& action) {
     auto name = std::make_shared<std::string>();
     auto options = std::make_shared<machine::LogsOptions>();
     auto* logs = app.add_subcommand("logs", "Print a log of a machine, also of one that ended");
@@ -93,9 +121,11 @@ void add_down_ps_logs(CLI::App& app, Action& action) {
         "--supervisor", [options] { options->log = machine::Log::kSupervisor; },
         "Messages of the supervisor");
     kinds->require_option(0, 1);
-    logs->add_flag("-f,--follow", options->follow, "Go on until the machine ends");
-    logs->add_flag("--raw", options->raw,
-                   "Every byte, also what a terminal obeys; only for guests that you trust");
+    auto* follow = logs->add_flag("-f,--follow", options->follow, "Go on until the machine ends");
+    auto* raw = logs->add_flag(
+        "--raw", options->raw,
+        "Every byte, also what a terminal obeys; only for guests that you trust");
+    logs->add_flag("--json", options->json, "Its lines as JSON")->excludes(follow)->excludes(raw);
     logs->callback([name, options, &action] {
         action = [name, options] { return machine::run_logs(*name, *options); };
     });
@@ -191,17 +221,17 @@ int run_plan(const PlanArguments& arguments) {
         std::fputs(("mimic: note: " + note + "\n").c_str(), stderr);
     if (!arguments.machine.empty()) {
         if (const auto kept = topology::keep_machine(*model, arguments.machine); !kept)
-            return report_error(kept.error());
+            return fail_with(kept.error());
     }
     const auto text = plan_text(arguments, *model);
-    if (!text) return report_error(text.error());
+    if (!text) return fail_with(text.error());
     if (arguments.out.empty() || arguments.out == "-") {
         const bool ok = std::fwrite(text->data(), 1, text->size(), stdout) == text->size() &&
                         std::fflush(stdout) == 0;
-        return ok ? 0 : report_error(Error::from_errno(errno, "standard output"));
+        return ok ? 0 : fail_with(Error::from_errno(errno, "standard output"));
     }
     const auto written = write_file_atomically(arguments.out, *text);
-    return written ? 0 : report_error(written.error());
+    return written ? 0 : fail_with(written.error());
 }
 
 void add_plan(CLI::App& app, Action& action) {
@@ -231,7 +261,7 @@ void add_console_and_doctor(CLI::App& app, Action& action) {
         action = [name] {
             if (!name->empty()) return machine::run_console(*name);
             const auto only = machine::only_running_machine();
-            return only ? machine::run_console(*only) : report_error(only.error());
+            return only ? machine::run_console(*only) : fail_with(only.error());
         };
     });
     auto json = std::make_shared<bool>(false);
@@ -268,8 +298,7 @@ void add_help_and_version(CLI::App& app, Action& action) {
             std::string problem;
             const CLI::App* const of = find_command(app, *topic, problem);
             if (of == nullptr) {
-                std::fputs(fmt::format("mimic: error: {}\nSee: mimic help\n", problem).c_str(),
-                           stderr);
+                report_error(problem + "\nSee: mimic help");
                 return 2;
             }
             std::string name = "mimic";
@@ -284,7 +313,9 @@ void add_help_and_version(CLI::App& app, Action& action) {
 void add_commands(CLI::App& app, Action& action) {
     app.require_subcommand(1);
     add_up_commands(app, action);
-    add_down_ps_logs(app, action);
+    add_down_and_rm(app, action);
+    add_ps(app, action);
+    add_logs(app, action);
     add_guest_commands(app, action);
     add_console_and_doctor(app, action);
     add_control_commands(app, action);
@@ -298,6 +329,8 @@ void add_commands(CLI::App& app, Action& action) {
     add_serve(app, action);
     add_remote_commands(app, action);
     add_help_and_version(app, action);
+    add_reference_command(app, action);
+    add_exit_statuses(app);
 }
 
 }  // namespace mimic::cli

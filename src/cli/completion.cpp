@@ -189,7 +189,7 @@ void add_fault_options(Answer& answer, const Line& line) {
 
 Kind kind_of(const Line& line, const std::string& argument) {
     if (argument == "NAME" && line.path.starts_with("cluster")) return Kind::kCluster;
-    if (argument == "NAME" && line.path == "logs") return Kind::kEnded;
+    if (argument == "NAME" && (line.path == "logs" || line.path == "rm")) return Kind::kEnded;
     for (const auto& each : kArguments)
         if (each.name == argument) return each.kind;
     return Kind::kNothing;

@@ -18,6 +18,7 @@ struct InjectArguments {
     std::string after;
     std::string seed;
     bool list = false;
+    bool active = false;
 };
 
 template <typename T>
@@ -57,13 +58,24 @@ void add_inject(CLI::App& app, Action& action) {
     inject->add_option("--after", arguments->after, "After so many accesses of the device")
         ->excludes(at);
     inject->add_option("--seed", arguments->seed, "Of random bytes and vectors (1)");
-    inject->add_flag("--list", arguments->list, "Print all faults");
+    auto* list = inject->add_flag("--list", arguments->list, "Print all faults");
+    inject
+        ->add_flag("--active", arguments->active,
+                   "Print the faults of MACHINE, or only of DEVICE, that wait or last")
+        ->excludes(list)
+        ->excludes(fault);
+    inject->add_flag("--json", options.json, "As JSON");
     inject->callback([arguments, fault, &action] {
+        const auto& given = arguments->options;
         if (arguments->list) {
-            action = [] { return commands::list_faults(); };
+            action = [arguments] { return commands::list_faults(arguments->options.json); };
             return;
         }
-        const auto& given = arguments->options;
+        if (arguments->active) {
+            if (given.machine.empty()) throw CLI::RequiredError("MACHINE");
+            action = [arguments] { return commands::run_active_faults(arguments->options); };
+            return;
+        }
         if (fault->count() == 0)
             throw CLI::RequiredError(given.machine.empty()  ? "MACHINE"
                                      : given.device.empty() ? "DEVICE"

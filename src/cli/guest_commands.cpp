@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/command_report.h"
+#include "base/private_files.h"
+#include "cli/json_errors.h"
 #include "machine/down.h"
 #include "machine/guest_commands.h"
 #include "machine/run_dir.h"
@@ -17,7 +21,7 @@ namespace mimic::cli {
 namespace {
 
 int complain(const Error& error, int status) {
-    std::fputs(fmt::format("mimic: error: {}\n", error.message()).c_str(), stderr);
+    report_error(error.message());
     return status;
 }
 
@@ -47,36 +51,62 @@ int cp(const std::string& source, const std::string& target) {
     const auto to = parse_place(target);
     if (!to) return complain(to.error(), 1);
     if (from->run_dir.empty() && to->run_dir.empty()) {
-        std::fputs("mimic: error: neither side is in a guest (NODE:PATH); cp(1) copies here\n",
-                   stderr);
+        report_error("neither side is in a guest (NODE:PATH); cp(1) copies here");
         return 2;
     }
     return machine::run_cp(from->run_dir, from->path, to->run_dir, to->path);
 }
 
-int verify_one(const std::string& name, bool json) {
+struct VerifyArguments {
+    std::vector<std::string> names;
+    bool json = false;
+    std::string junit;  // file for a report; empty: none
+};
+
+int verify_one(const std::string& name, bool json, verify::JunitMachine& report) {
+    report.name = name;
     const auto dir = machine::running_machine_dir(name);
-    if (!dir) return complain(dir.error(), 2);
     // The copy: the file may have been edited since.
-    const auto model = topology::load(*dir + "/topology.yaml", devices::all_models());
-    if (!model) return complain(model.error(), 2);
-    return machine::run_verify(*model, name, *dir, json);
+    const auto model = dir ? topology::load(*dir + "/topology.yaml", devices::all_models())
+                           : Result<topology::Model>(tl::unexpected(dir.error()));
+    if (model) return machine::run_verify(*model, name, *dir, json, report);
+    report.error = model.error().message();
+    return complain(model.error(), 2);
 }
 
-int verify(std::vector<std::string> names, bool json) {
+Result<std::vector<std::string>> running_machines() {
+    MIMIC_ASSIGN_OR_RETURN(const auto root, machine::RunRoot::open());
+    std::vector<std::string> names;
+    for (const auto& name : root.names())
+        if (root.is_alive(name)) names.push_back(name);
+    if (names.empty())
+        return fail(std::errc::no_such_file_or_directory,
+                    "no machine runs. Start one: mimic up FILE");
+    return names;
+}
+
+int verify(const VerifyArguments& arguments) {
+    const std::time_t started = std::time(nullptr);
+    std::vector<std::string> names = arguments.names;
     if (names.empty()) {
-        const auto root = machine::RunRoot::open();
-        if (!root) return complain(root.error(), 2);
-        for (const auto& name : root->names())
-            if (root->is_alive(name)) names.push_back(name);
-        if (names.empty()) {
-            std::fputs("mimic: error: no machine runs. Start one: mimic up FILE\n", stderr);
-            return 2;
-        }
+        auto running = running_machines();
+        if (!running) return complain(running.error(), 2);
+        names = std::move(*running);
     }
     int status = 0;
-    for (const auto& name : names) status = std::max(status, verify_one(name, json));
-    return status;
+    std::vector<verify::JunitMachine> reports;
+    for (const auto& name : names) {
+        verify::JunitMachine& report = reports.emplace_back();
+        const int one = verify_one(name, arguments.json, report);
+        status = std::max(status, one);
+        // Each machine has its document, whatever came of it.
+        if (arguments.json && !report.error.empty())
+            print_document(error_document("verify", one, {report.error}, name));
+    }
+    if (arguments.junit.empty()) return status;
+    const Status written = write_file_atomically(arguments.junit,
+                                                 verify::junit_xml(reports, started));
+    return written ? status : complain(written.error(), 2);
 }
 
 }  // namespace
@@ -102,13 +132,14 @@ void add_guest_commands(CLI::App& app, Action& action) {
     cp_command->callback(
         [source, target, &action] { action = [source, target] { return cp(*source, *target); }; });
 
-    auto names = std::make_shared<std::vector<std::string>>();
-    auto json = std::make_shared<bool>(false);
+    auto arguments = std::make_shared<VerifyArguments>();
     auto* verify_command = app.add_subcommand("verify", "Compare guests with what their files say");
-    verify_command->add_option("NAME", *names, "Machines (all that run)");
-    verify_command->add_flag("--json", *json, "One JSON document a machine");
+    verify_command->add_option("NAME", arguments->names, "Machines (all that run)");
+    verify_command->add_flag("--json", arguments->json, "One JSON document a machine");
+    verify_command->add_option("--junit", arguments->junit,
+                               "Write a JUnit report to this file, too");
     verify_command->callback(
-        [names, json, &action] { action = [names, json] { return verify(*names, *json); }; });
+        [arguments, &action] { action = [arguments] { return verify(*arguments); }; });
 }
 
 }  // namespace mimic::cli

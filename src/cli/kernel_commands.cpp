@@ -84,6 +84,18 @@ void add_up_options(CLI::App& command, const std::shared_ptr<KernelOptions>& opt
         ->check(CLI::IsMember(driver_words()));
 }
 
+// What the script does, as it says it or as JSON.
+void add_script(CLI::App& command, const std::shared_ptr<KernelOptions>& options, const char* name,
+                Action& action) {
+    command.add_flag("--json", options->json, "What became of the buses as JSON");
+    command.callback([options, name, &action] {
+        action = [options, name] {
+            return options->json ? machine::run_kernel_json(*options, name)
+                                 : machine::run_kernel_script(*options, name);
+        };
+    });
+}
+
 void add_kernel(CLI::App& app, Action& action) {
     auto* kernel = app.add_subcommand("kernel", "A machine as PCI buses of this kernel, no VM");
     kernel->require_subcommand(1);
@@ -93,22 +105,19 @@ void add_kernel(CLI::App& app, Action& action) {
     add_up_options(*up, options);
     up->add_option("--module", options->module, "fake-sriov-vgpu.ko, if modprobe lacks it");
     up->add_option("--driver-module", options->driver_module, "The models' driver, the same");
-    up->callback([options, &action] {
-        action = [options] { return machine::run_kernel_script(*options, "up"); };
-    });
+    add_script(*up, options, "up", action);
     for (const char* name : {"down", "status"}) {
         auto* command = kernel->add_subcommand(
             name, std::string(name) == "down" ? "Remove the buses (root)" : "Say which are there");
         add_plan_options(*command, options);
-        command->callback([options, name, &action] {
-            action = [options, name] { return machine::run_kernel_script(*options, name); };
-        });
+        add_script(*command, options, name, action);
     }
     auto* verify = kernel->add_subcommand("verify", "Compare this kernel with what the file says");
     add_plan_options(*verify, options);
     verify->add_option("--probe", options->probe,
                        "What guest/init/probe printed elsewhere; - for standard input");
     verify->add_flag("--json", options->json, "As JSON");
+    verify->add_option("--junit", options->junit, "Write a JUnit report to this file, too");
     verify->callback([options, &action] {
         action = [options] { return machine::run_kernel_verify(*options); };
     });

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// mimic: machines with accelerators that are not there. Exit status: 0 done, 1 failure, 2 wrong
-// usage, 128 + n after signal n; `mimic exec` passes on that of the guest's command.
+// mimic: machines with accelerators that are not there. Exit status: exit_table.cpp.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <exception>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/command_report.h"
 #include "cli/command_words.h"
 #include "cli/commands.h"
 #include "cli/completion.h"
+#include "cli/json_errors.h"
 #include "cli/reference.h"
 #include "cli/remote_commands.h"
 
@@ -36,7 +36,8 @@ int run(int argc, char** argv) {
             return mimic::cli::print_reference(app, rest);
     }
     const auto remote = mimic::cli::take_remote_options(words);
-    if (const auto status = mimic::cli::check_words(app, words)) return *status;
+    if (const auto status = mimic::cli::check_words(app, words))
+        return mimic::cli::end_command(app, words, *status);
     words = mimic::cli::guard_guest_command(app, std::move(words));
     try {
         // The parser takes them from the back.
@@ -45,9 +46,9 @@ int run(int argc, char** argv) {
         // --help and --version are "errors" with status 0.
         if (error.get_exit_code() == 0) return app.exit(error);
         mimic::cli::print_parse_error(app, error);
-        return kUsage;
+        return mimic::cli::end_command(app, words, kUsage);
     }
-    return remote ? remote(app, words) : action();
+    return mimic::cli::end_command(app, words, remote ? remote(app, words) : action());
 }
 
 // What is closed would else be the number of the first file or socket that is opened: a guest's
@@ -65,9 +66,7 @@ int main(int argc, char** argv) {
         return run(argc, argv);
     } catch (const std::exception& error) {
         // We throw nothing; this is a library's, such as out of memory.
-        std::fputs("mimic: error: ", stderr);
-        std::fputs(error.what(), stderr);
-        std::fputs("\n", stderr);
+        mimic::report_error(error.what());
         return 1;
     }
 }

@@ -11,6 +11,7 @@
 
 #include "base/private_files.h"
 #include "cli/command_words.h"
+#include "cli/exit_table.h"
 #include "cli/version.h"
 
 namespace mimic::cli {
@@ -144,20 +145,15 @@ std::string roff_commands(const NamedCommand& command) {
     return out;
 }
 
-constexpr const char* kExitStatus = R"(.SH EXIT STATUS
-.TP
-.B 0
-Done.
-.TP
-.B 1
-Failed; the reason is on standard error.
-.TP
-.B 2
-The command line is wrong.
-.TP
-.B 128 + n
-Ended by signal n.
-)";
+// The name is "mimic kernel up"; the tables have no program in it.
+std::string roff_exit_statuses(const std::string& name) {
+    const size_t space = name.find(' ');
+    std::string out = ".SH EXIT STATUS\n";
+    for (const ExitStatus& row :
+         exit_statuses_of(space == std::string::npos ? "" : name.substr(space + 1)))
+        out += fmt::format(".TP\n.B {}\n{}.\n", roff(row.status), roff(row.meaning));
+    return out;
+}
 
 // --- Markdown --------------------------------------------------------------------------------
 
@@ -250,7 +246,7 @@ std::string man_page(const NamedCommand& command) {
         more.empty() ? "" : roff(more) + "\n");
     out += roff_entries(options_of(*command.app, true), "ARGUMENTS");
     out += roff_entries(options_of(*command.app, false), "OPTIONS");
-    out += roff_commands(command) + kExitStatus;
+    out += roff_commands(command) + roff_exit_statuses(command.name);
     if (page != "mimic") out += ".SH SEE ALSO\n.BR mimic (1)\n";
     return out;
 }

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/command_report.h"
 #include "base/terminal_text.h"
 #include "cli/command_words.h"
 #include "remote/kubectl.h"
@@ -39,7 +40,7 @@ constexpr Forwarded kForwarded[] = {
 };
 
 int tell(const Error& error, int status = 1) {
-    std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(error.message())).c_str(), stderr);
+    report_error(error.message());
     return status;
 }
 
@@ -62,7 +63,7 @@ int run_forwarded(const Kubectl& kubectl, const std::string& pod, const Words& w
 
 int run_console(const Kubectl& kubectl, const remote::Place& place) {
     if (::isatty(STDIN_FILENO) == 0) {
-        std::fputs("mimic: error: console wants a terminal; see mimic logs\n", stderr);
+        report_error("console wants a terminal; see mimic logs");
         return 1;
     }
     return remote::run_through(
@@ -128,8 +129,9 @@ int run_remotely(const KubectlOptions& options, const CLI::App& app, const Words
     const CLI::App* const command = app.get_subcommands().front();
     const std::string name = command->get_name();
     if (name == "ps") {
-        if (has(words, "--ready")) {
-            std::fputs("mimic: error: ps --ready is for inside a pod\n", stderr);
+        for (const char* option : {"--ready", "--all"}) {
+            if (!has(words, option)) continue;
+            report_error(fmt::format("ps {} is for inside a pod", option));
             return kUsage;
         }
         return remote::run_remote_ps(kubectl, has(words, "--json")    ? remote::PsFormat::kJson

@@ -48,10 +48,13 @@ void add_replay(CLI::App& app, Action& action) {
     auto* replay = app.add_subcommand(
         "replay", "Feed a recorded trace to the device models and show the first difference");
     replay->add_option("TRACE", *file, "A file of `mimic trace`, or a dump")->required();
-    replay->add_option("--to-test", *name, "Write NAME_test.cpp and NAME.jsonl instead");
-    replay->callback([file, name, &action] {
-        action = [file, name] {
-            return name->empty() ? replay::run_replay(*file)
+    auto* to_test = replay->add_option("--to-test", *name,
+                                       "Write NAME_test.cpp and NAME.jsonl instead");
+    auto json = std::make_shared<bool>(false);
+    replay->add_flag("--json", *json, "Say what came of it as JSON")->excludes(to_test);
+    replay->callback([file, name, json, &action] {
+        action = [file, name, json] {
+            return name->empty() ? replay::run_replay(*file, *json)
                                  : commands::run_write_test(*file, *name);
         };
     });

@@ -3,10 +3,11 @@
 #include "devices/all_models.h"
 
 #include <cstdio>
+#include <map>
 #include <memory>
 
+#include "base/command_report.h"
 #include "base/private_files.h"
-#include "base/terminal_text.h"
 #include "guest_image/guest_image.h"
 #include "guest_image/prepared_image.h"
 #include "machine/run_command.h"
@@ -18,6 +19,12 @@ namespace {
 constexpr auto kKernels = {"6.1", "6.12", "newest"};
 constexpr const char* kForeignKernel = "6.12-riscv64";
 constexpr auto kPreparedKernels = {"6.1", "6.12", "newest", kForeignKernel};
+
+const std::map<std::string, machine::ProgressKind> kProgress = {
+    {"auto", machine::ProgressKind::kAuto},
+    {"plain", machine::ProgressKind::kLines},
+    {"json", machine::ProgressKind::kJson},
+    {"none", machine::ProgressKind::kNone}};
 
 struct UpArguments {
     machine::RunOptions run;
@@ -53,6 +60,16 @@ CLI::Option* add_boot_options(CLI::App& command, UpArguments& arguments) {
         ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
 
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command
+        .add_option_function<std::string>(
+            "--progress",
+            [&options](const std::string& word) { options.progress = kProgress.at(word); },
+            "How far boots are, on standard error: a line that is written again on a terminal, "
+            "else lines (auto), plain lines, json events, or none")
+        ->check(CLI::IsMember({"auto", "plain", "json", "none"}));
+    command.add_flag_callback(
+        "-q,--quiet", [&options] { options.progress = machine::ProgressKind::kNone; },
+        "As --progress none");
     command.add_flag("--allow-commands", options.allow_commands,
                      "Start the servers that the file names by 'command:'; it is your own");
     return number;
@@ -84,6 +101,7 @@ void add_up(CLI::App& app, Action& action) {
         ->add_flag("--until-eof", options.until_eof,
                    "With --foreground: end with standard input, too; for programs that start it")
         ->needs(foreground);
+    command->add_flag("--json", options.json, "Say which machines are up as JSON");
     command->callback([arguments, number, &action] {
         read_boot_options(*arguments, number->count() != 0);
         if (arguments->run.up.until_eof && arguments->run.up.file == "-")
@@ -106,6 +124,8 @@ void add_run(CLI::App& app, Action& action) {
     command->add_option("--record", run.record,
                         "Write what came of it as JSON to a file; -: print it as a line, in place "
                         "of the command's output");
+    command->add_flag_callback(
+        "--json", [&run] { run.record = "-"; }, "As --record -");
     command->add_flag("--logs", run.up.logs, "Print what the guests print to standard error");
     command->callback([arguments, limit, number, &action] {
         read_boot_options(*arguments, number->count() != 0);
@@ -127,7 +147,7 @@ int prepare(const std::vector<std::string>& kernels, const std::string& folder) 
         const Status stored = image ? guest_image::store_prepared_image(*image, series, folder)
                                     : Status(tl::unexpected(image.error()));
         if (stored) continue;
-        fmt::print(stderr, "mimic: error: {}\n", terminal_lines(stored.error().message()));
+        report_error(stored.error().message());
         return 1;
     }
     return 0;

@@ -120,7 +120,8 @@ def hostile(cluster):
     check("names that could be options are left out", all(
         not word.startswith(("--kubeconfig=/e", "-v")) for call in cluster.calls() for word in call), cluster.calls())
     done = cluster.run(answers, "--context", "ctx", "ps", "--json")
-    check("and JSON", [one["name"] for one in json.loads(done.stdout)] == ["m"], done)
+    told = json.loads(done.stdout)
+    check("and JSON", told["format"] == "mimic-ps" and [one["name"] for one in told["machines"]] == ["m"], done)
     done = cluster.run(answers, "--context", "ctx", "logs", "m")
     check("logs are filtered again", "\x1b" not in done.stdout and "log " in done.stdout, done)
     done = cluster.run(answers, "--context", "ctx", "logs", "--raw", "m")

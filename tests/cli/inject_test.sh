@@ -54,6 +54,8 @@ export OUT=$SANDBOX/out
 expect() { [ "$status" = "$1" ] || bad "status $status, expected $1"; }
 
 begin 'the list of faults'
+run 0 "$mimic" inject --list --json
+document mimic-faults
 run 0 "$mimic" inject --list
 for name in poisoned-tlp remove irq-lost doorbell-stuck dma-corrupt host-crash clear; do
     grep -q "^$name " "$SANDBOX/out" || bad "no $name in the list"
@@ -92,6 +94,23 @@ run 0 "$mimic" inject box gpu1 irq-late delay=20ms vector=1 count=2 --after 100 
 has out 'irq-late armed, strikes after 100 accesses'
 run 0 "$mimic" inject box gpu0-vf1 dma-corrupt --at 3600s
 has out 'dma-corrupt armed, strikes in 3600000000 us'
+run 0 "$mimic" inject box --active
+grep -q '^gpu1 *all-ones *active ' "$SANDBOX/out" || bad 'no all-ones among what stands'
+grep -q '^gpu1 *irq-late *armed .*accesses_left=' "$SANDBOX/out" || bad 'no irq-late among what stands'
+grep -q '^gpu0-vf1 *dma-corrupt *armed ' "$SANDBOX/out" || bad 'no fault of a VF among what stands'
+run 0 "$mimic" inject box gpu1 --active --json
+document mimic-active-faults
+has out '"fault": "irq-late"'
+lacks out dma-corrupt
+run 0 "$mimic" inject box gpu0 irq-lost vector=1 --at 3600s --json
+document mimic-inject
+has out '"state": "armed"'
+run 0 "$mimic" inject box gpu0 clear --json
+document mimic-inject
+run 1 "$mimic" inject bax --active
+has err 'did you mean box?'
+run 2 "$mimic" inject --active
+run 2 "$mimic" inject box gpu1 all-ones --active
 api GET /v1/devices/gpu1/faults
 has out '"accesses_left":100'
 has out '"delay_us":20000'

@@ -44,6 +44,12 @@ run() {
     [ "$got" -eq "$expected" ] || bad "exit status $got of \"$*\", expected $expected"
 }
 
+# document FORMAT: what was printed is one JSON document of that format (docs/reference/json.md).
+document() {
+    python3 "$SRC/tests/cli/json_shape.py" "$SRC" "$1" <"$SANDBOX/out" >"$SANDBOX/shape" 2>&1 ||
+        bad "no document $1: $(tail -n 3 "$SANDBOX/shape")"
+}
+
 has() { grep -qF -- "$2" "$SANDBOX/$1" || bad "std$1 lacks \"$2\""; }
 lacks() { ! grep -qF -- "$2" "$SANDBOX/$1" || bad "std$1 has \"$2\""; }
 absent() { [ ! -e "$1" ] || bad "$1 exists"; }

@@ -13,8 +13,16 @@ field() { "$mimic" ps --json | tr -d ' \n' | sed -n "s/.*\"$1\":\\[*\\([0-9]*\\)
 reason() { cat "$XDG_STATE_HOME/mimic/single/exit-reason"; }
 
 begin 'up, and what can be seen of it'
-up
-has out 'single: up'
+run 0 "$mimic" up "$single" --timeout 900 --json
+document mimic-up
+has out '"functions": 1'
+run 0 "$mimic" ps --json
+document mimic-ps
+run 0 "$mimic" verify single --json
+document mimic-verify
+run 0 "$mimic" verify single --junit "$SANDBOX/report.xml"
+python3 "$SRC/tests/cli/junit_shape.py" "$SANDBOX/report.xml" >"$SANDBOX/cases" || bad 'no JUnit report'
+grep -q '^single gpu0 .* passed$' "$SANDBOX/cases" || bad "cases: $(cat "$SANDBOX/cases")"
 run 0 "$mimic" ps
 has out running
 run 0 "$mimic" ps --names
@@ -26,6 +34,9 @@ open=$(find "$XDG_RUNTIME_DIR/mimic" -perm /077 ! -type l)
 run 0 "$mimic" exec single -- ls /sys/class/mock-accel
 has out mock0
 run 7 "$mimic" exec single -- sh -c 'exit 7'
+run 126 "$mimic" exec single -- /etc/passwd
+run 127 "$mimic" exec single -- /no/such/program
+run 143 "$mimic" exec single -- sh -c 'kill -TERM $$'
 run 125 "$mimic" exec sinlge -- true
 has err 'did you mean single?'
 run 0 "$mimic" logs single
@@ -90,8 +101,12 @@ agree file "$XDG_RUNTIME_DIR/mimic/single" always
 agree 'log file' "$XDG_STATE_HOME/mimic/single" always
 
 begin 'down, twice'
-run 0 "$mimic" down single
+run 0 "$mimic" down single --json
+document mimic-down
+has out '"result": "down"'
 nothing_left
+run 0 "$mimic" ps --all
+grep -q '^single *ended .*stopped on request$' "$SANDBOX/out" || bad 'ps --all does not say why it ended'
 run 0 "$mimic" down single
 [ "$(reason)" = 'stopped on request' ] || bad "reason: $(reason)"
 agree 'log file' "$XDG_STATE_HOME/mimic/single" always afterwards
@@ -101,6 +116,9 @@ up
 kill -KILL "$(field qemu_pid)"
 nothing_left
 reason | grep -q 'QEMU was killed by signal 9' || bad "reason: $(reason)"
+run 0 "$mimic" ps --all --json
+document mimic-ps
+has out 'QEMU was killed by signal 9'
 
 begin 'the device host is killed'
 up
@@ -117,8 +135,14 @@ eventually gone
 [ ! -e "/proc/$qemu" ] || grep -q '^State:.Z' "/proc/$qemu/status" || bad 'QEMU lives'
 run 0 "$mimic" ps
 has out dead
+run 125 "$mimic" exec single -- true
+has err 'its supervisor was killed'
+run 2 "$mimic" verify single
+has err 'its supervisor was killed'
 run 0 "$mimic" down
 nothing_left
+run 125 "$mimic" exec single -- true
+has err 'it ended: its supervisor was killed'
 
 begin 'the guest powers off'
 up

@@ -85,6 +85,12 @@ has out '"status":124'
 has out 'did not end within 1 s'
 nothing_left
 
+begin "run: a command that is not there"
+run 127 "$mimic" run "$SANDBOX/m.yaml" --json -- /no/such/program
+document mimic-run
+has out '"status":127'
+nothing_left
+
 begin "a kernel that was not prepared"
 run 125 "$mimic" run "$SANDBOX/m.yaml" --kernel 6.12 --record - -- true
 has out '"status":125'

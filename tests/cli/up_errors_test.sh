@@ -97,7 +97,8 @@ has err 'QEMU ended'
 begin 'a QEMU that boots nothing: timeout'
 fake_qemu 11.1.3 'name "vfio-user-pci"' 'exec sleep 1000'
 run 1 "$mimic" up "$single" --accel tcg --timeout 2
-has err 'did not finish booting in 2 s (more time: --timeout SECONDS)'
+has err 'did not finish booting in 2 s; it is at: firmware (more time: --timeout SECONDS)'
+has err 'stage: firmware'
 has err 'printed nothing'
 nothing_left
 

@@ -87,7 +87,7 @@ def fleet():
     helm("install", "fleet", CHART, values=VALUES)
     until("two ready pods", ready_pods)
     pods = ["fleet-mimic-machines-0", "fleet-mimic-machines-1"]
-    rows = json.loads(mimic("ps", "--json").stdout)
+    rows = json.loads(mimic("ps", "--json").stdout)["machines"]
     check("ps --json has both machines in their pods",
           [(row["pod"], row["name"], row["phase"], row["functions"]) for row in rows]
           == [(pods[0], "m0", "running", 2), (pods[1], "m1", "running", 2)], rows)
@@ -114,7 +114,7 @@ def fleet():
     check("regs", "UUID" in mimic("regs", "m1", "gpu0").stdout)
     done = mimic("inject", "m1", "gpu1", "host-crash")
     check("inject reaches the pod", done.returncode == 0, done)
-    until("the machine is degraded", lambda: json.loads(mimic("ps", "--json").stdout)[1]["phase"] == "degraded")
+    until("the machine is degraded", lambda: json.loads(mimic("ps", "--json").stdout)["machines"][1]["phase"] == "degraded")
     done = mimic("top", "--once")
     check("top shows all pods", done.returncode == 0 and all("== " + pod in done.stdout for pod in pods), done)
     done = mimic("--namespace", "kube-system", "ps", "--names")
@@ -201,7 +201,7 @@ def ends():
     until("no pod is left", lambda: kubectl("get", "pods", "-o", "name").stdout == "")
     done = mimic("exec", "m0", "--", "true")
     check("then no machine runs", done.returncode == 125 and "none runs" in done.stderr, done)
-    check("ps of no pods", mimic("ps", "--json").stdout.strip() == "[]")
+    check("ps of no pods", json.loads(mimic("ps", "--json").stdout)["machines"] == [])
 
 
 def main():

@@ -137,7 +137,7 @@ def test(mimic, folder):
     with ImageTopology(mimic, folder) as vm:
         refused(vm, folder)
         check(vm.shell(NODE, "uname -a").startswith(f"Linux {NODE} "), "uname")
-        listed = json.loads(vm.run("ps", "--json").out)
+        listed = json.loads(vm.run("ps", "--json").out)["machines"]
         check(listed[0]["ssh_port"] > 0 and listed[0]["kernel"] == "cloud.qcow2", f"ps: {listed}")
         seed_is_applied(vm)
         ssh_lets_in(vm)

@@ -83,7 +83,8 @@ int run_cluster_down(std::vector<std::string> names) {
         }
         // Nodes first: the list of them goes with the control plane's folder.
         if (auto nodes = nodes_of(name); !nodes.empty())
-            status = std::max(status, machine::run_down(std::move(nodes), true));
+            status = std::max(status,
+                              machine::run_down(std::move(nodes), {.ignore_missing = true}));
         if (auto stopped = stop_control_plane(name); !stopped) {
             say_problem_of(name, stopped.error().message());
             status = 1;

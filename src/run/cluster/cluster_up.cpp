@@ -94,7 +94,7 @@ ClusterUp::~ClusterUp() {
     if (nodes_up_) {
         std::vector<std::string> names;
         for (const NodeSpec& node : spec_.nodes) names.push_back(node.name);
-        machine::run_down(std::move(names), true);
+        machine::run_down(std::move(names), {.ignore_missing = true});
     }
     const bool started = supervisor_.running();
     control_.reset();  // before `release`: the control plane ends

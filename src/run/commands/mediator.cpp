@@ -7,6 +7,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 
+#include "base/command_report.h"
 #include "base/nearest.h"
 #include "base/terminal_text.h"
 #include "commands/mediator_tables.h"
@@ -24,7 +25,7 @@ using Options = MediatorOptions;
 constexpr useconds_t kLookAgain = 50'000;  // microseconds, while one waits for the drain
 
 int tell_error(const Error& error) {
-    std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(error.message())).c_str(), stderr);
+    report_error(error.message());
     return error.code() == std::errc::invalid_argument ? 2 : 1;
 }
 

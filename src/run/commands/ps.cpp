@@ -6,9 +6,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/command_report.h"
 #include "base/text_table.h"
 #include "commands/terminal_text.h"
 #include "gateway/api_client.h"
+#include "machine/ended.h"
 #include "service/peer_json.h"
 
 namespace mimic::commands {
@@ -48,35 +50,82 @@ uint64_t pid_of(const Json& machine, std::string_view kind) {
     return pids.empty() ? 0 : pids.front();
 }
 
-void print_json(const std::vector<Json>& all) {
+// The members that machines of all phases have.
+Json row_of(const Json& machine) {
+    return {{"name", service::string_member(machine, "name")},
+            {"phase", service::string_member(machine, "phase")},
+            {"accel", service::string_member(machine, "accel")},
+            {"kernel", service::string_member(machine, "kernel")},
+            {"functions", service::uint_member(machine, "functions").value_or(0)},
+            {"ssh_port", service::uint_member(machine, "ssh_port").value_or(0)},
+            {"started", service::string_member(machine, "started")},
+            {"ended", ""},
+            {"reason", service::string_member(machine, "reason")},
+            {"asked", false},
+            {"file", service::string_member(machine, "file")},
+            {"run_dir", service::string_member(machine, "run_dir")},
+            {"supervisor_pid", pid_of(machine, "supervisor")},
+            {"qemu_pid", pid_of(machine, "qemu")},
+            {"device_host_pids", pids_of(machine, "device-host")}};
+}
+
+Json row_of(const machine::EndedMachine& ended) {
+    Json row = row_of(Json{{"name", ended.name},
+                           {"phase", "ended"},
+                           {"accel", ended.accel},
+                           {"kernel", ended.kernel},
+                           {"functions", ended.functions},
+                           {"started", ended.started},
+                           {"reason", ended.reason},
+                           {"file", ended.file}});
+    row["ended"] = ended.ended;
+    row["asked"] = ended.asked;
+    return row;
+}
+
+bool print_json(const std::vector<Json>& all, const std::vector<machine::EndedMachine>& ended) {
     Json list = Json::array();
-    for (const Json& machine : all)
-        list.push_back({{"name", service::string_member(machine, "name")},
-                        {"phase", service::string_member(machine, "phase")},
-                        {"accel", service::string_member(machine, "accel")},
-                        {"kernel", service::string_member(machine, "kernel")},
-                        {"functions", service::uint_member(machine, "functions").value_or(0)},
-                        {"ssh_port", service::uint_member(machine, "ssh_port").value_or(0)},
-                        {"started", service::string_member(machine, "started")},
-                        {"file", service::string_member(machine, "file")},
-                        {"run_dir", service::string_member(machine, "run_dir")},
-                        {"supervisor_pid", pid_of(machine, "supervisor")},
-                        {"qemu_pid", pid_of(machine, "qemu")},
-                        {"device_host_pids", pids_of(machine, "device-host")}});
-    std::puts(list.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+    for (const Json& machine : all) list.push_back(row_of(machine));
+    for (const auto& one : ended) list.push_back(row_of(one));
+    return print_document(
+        Json{{"format", "mimic-ps"}, {"version", 1}, {"machines", std::move(list)}}.dump(
+            2, ' ', false, Json::error_handler_t::replace));
+}
+
+std::string kernel_of(const Json& machine) {
+    const bool image = service::uint_member(machine, "ssh_port").value_or(0) != 0;
+    return image ? "image" : text_of(machine, "kernel");
 }
 
 void print_table(const std::vector<Json>& all) {
     std::vector<std::vector<std::string>> rows = {
         {"NAME", "STATE", "ACCEL", "KERNEL", "FUNCTIONS", "STARTED", "FILE"}};
-    for (const Json& machine : all) {
-        const bool image = service::uint_member(machine, "ssh_port").value_or(0) != 0;
+    for (const Json& machine : all)
         rows.push_back({text_of(machine, "name"), text_of(machine, "phase"),
-                        text_of(machine, "accel"), image ? "image" : text_of(machine, "kernel"),
+                        text_of(machine, "accel"), kernel_of(machine),
                         std::to_string(service::uint_member(machine, "functions").value_or(0)),
                         text_of(machine, "started"), text_of(machine, "file")});
-    }
     std::fputs(text_table(rows, {4}).c_str(), stdout);
+}
+
+// With the reasons in place of the files, which would make lines too long.
+void print_table(const std::vector<Json>& all, const std::vector<machine::EndedMachine>& ended) {
+    std::vector<std::vector<std::string>> rows = {
+        {"NAME", "STATE", "ACCEL", "FUNCTIONS", "STARTED", "ENDED", "REASON"}};
+    for (const Json& machine : all)
+        rows.push_back({text_of(machine, "name"), text_of(machine, "phase"),
+                        text_of(machine, "accel"),
+                        std::to_string(service::uint_member(machine, "functions").value_or(0)),
+                        text_of(machine, "started"), "", text_of(machine, "reason")});
+    for (const auto& one : ended)
+        rows.push_back({one.name, "ended", terminal_text(one.accel), std::to_string(one.functions),
+                        terminal_text(one.started), one.ended, terminal_text(one.reason)});
+    std::fputs(text_table(rows, {3}).c_str(), stdout);
+}
+
+Result<std::vector<machine::EndedMachine>> ended_ones() {
+    MIMIC_ASSIGN_OR_RETURN(const auto root, machine::RunRoot::open());
+    return machine::ended_machines(root);
 }
 
 }  // namespace
@@ -99,24 +148,30 @@ int run_ps_ready() {
     return 1;
 }
 
-int run_ps(PsFormat format) {
+int run_ps(PsFormat format, bool with_ended) {
     const auto all = machines();
-    if (!all) {
-        std::fputs(fmt::format("mimic: error: {}\n", terminal_lines(all.error().message())).c_str(),
-                   stderr);
+    const auto ended = with_ended ? ended_ones()
+                                  : Result<std::vector<machine::EndedMachine>>(
+                                        std::vector<machine::EndedMachine>());
+    if (!all || !ended) {
+        report_error((all ? ended.error() : all.error()).message());
         return 1;
     }
     switch (format) {
         case PsFormat::kJson:
-            print_json(*all);
+            if (!print_json(*all, *ended)) return 1;
             break;
         case PsFormat::kTable:
-            print_table(*all);
+            if (with_ended)
+                print_table(*all, *ended);
+            else
+                print_table(*all);
             break;
         case PsFormat::kNames:
             for (const Json& machine : *all)
                 if (service::string_member(machine, "phase") != kDead)
                     std::puts(text_of(machine, "name").c_str());
+            for (const auto& one : *ended) std::puts(one.name.c_str());
     }
     for (const Json& machine : *all)
         if (service::string_member(machine, "phase") == kDead)

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/command_report.h"
 #include "base/interrupt.h"
 #include "commands/register_dump.h"
 #include "commands/screen.h"
@@ -29,8 +30,7 @@ constexpr size_t kShownChanges = 500;  // arbitrary: what --watch keeps of the p
 constexpr auto kHighlight = 3s;        // how long a change stands out
 
 int complain(const Error& error) {
-    std::fputs(fmt::format("mimic: error: {}\n", terminal_text(error.message(), 1000)).c_str(),
-               stderr);
+    report_error(terminal_text(error.message(), 1000));
     return 1;
 }
 

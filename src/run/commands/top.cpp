@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/command_report.h"
 #include "base/interrupt.h"
 #include "base/text_table.h"
 #include "commands/screen.h"
@@ -23,8 +24,7 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kTableColumns = 200;  // of a table that goes to a file: as wide as it needs
 
 int report(const Error& error) {
-    std::fputs(fmt::format("mimic: error: {}\n", terminal_text(error.message(), 1000)).c_str(),
-               stderr);
+    report_error(terminal_text(error.message(), 1000));
     return 1;
 }
 

@@ -28,7 +28,8 @@ constexpr auto kSlice = 1s;         // how long a death or ^C may go unnoticed
 constexpr auto kDriverGrace = 60s;  // from the agent's first answer; the driver is loaded before it
                                     // starts
 constexpr size_t kConsoleLines = 30;
-constexpr auto kTeardown = 60s;  // longer than all the grace periods of a supervisor
+constexpr size_t kConsoleLine = 1000;  // characters of a line that is looked at for a stage
+constexpr auto kTeardown = 60s;        // longer than all the grace periods of a supervisor
 
 std::string indented(const std::vector<std::string>& lines) {
     std::string text;
@@ -92,7 +93,40 @@ Boot::~Boot() {
     }
 }
 
+// Stages are told in order; a guest that shows one again (it rebooted) does not go back.
+void Boot::enter(BootStage stage) {
+    auto& begun = times_[stage];
+    if (begun || stage < stage_) return;
+    begun = std::chrono::duration<double>(SteadyClock().now() - start_).count();
+    stage_ = stage;
+    if (stage_hook_) stage_hook_(stage);
+}
+
+// Looks at what the guest has printed since the last time. A log that became too long begins again,
+// which no boot of ours makes it.
+void Boot::follow_console() {
+    const UniqueFd fd(::open(console_log_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return;
+    std::array<char, 16384> buffer{};
+    for (;;) {
+        const ssize_t count = ::pread(fd.get(), buffer.data(), buffer.size(),
+                                      static_cast<off_t>(console_read_));
+        if (count <= 0) return;
+        console_read_ += static_cast<uint64_t>(count);
+        for (const char c : std::string_view(buffer.data(), static_cast<size_t>(count))) {
+            if (c != '\n' && console_line_.size() < kConsoleLine) {
+                console_line_ += c;
+                continue;
+            }
+            if (const auto stage = stage_of_line(console_line_)) enter(*stage);
+            console_line_.clear();
+        }
+    }
+}
+
 Status Boot::start() {
+    start_ = SteadyClock().now();
+    enter(BootStage::kDevices);
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
         return fail_errno("cannot make a pair of sockets");
@@ -144,7 +178,9 @@ Status Boot::check_control() {
     for (size_t end = received_.find('\n'); end != std::string::npos; end = received_.find('\n')) {
         const Json message = Json::parse(received_.substr(0, end), nullptr, false);
         received_.erase(0, end + 1);
-        if (!message.is_object() || message.value("event", "") != "ended") continue;
+        if (!message.is_object()) continue;
+        if (message.value("event", "") == "started") enter(BootStage::kFirmware);
+        if (message.value("event", "") != "ended") continue;
         std::vector<std::string> lines;
         for (const auto& line : message.value("log", Json::array()))
             lines.push_back(line.get<std::string>());
@@ -173,6 +209,7 @@ Status Boot::wait_until_ready(TimePoint deadline) {
     constexpr std::string_view kReady = "mimic: ready";
     while (SteadyClock().now() < deadline) {
         MIMIC_TRY(check_control());
+        follow_console();
         MIMIC_TRY(check_console());
         for (const auto& line : last_lines(console_log_, 200))
             if (line.starts_with(kReady)) return {};
@@ -185,15 +222,16 @@ Error Boot::not_booted() const {
     return Error(
         std::errc::timed_out,
         fmt::format(
-            "the guest did not finish booting in {:g} s{} (more time: --timeout "
+            "the guest did not finish booting in {:g} s; it is at: {}{} (more time: --timeout "
             "SECONDS)",
-            std::chrono::duration<double>(timeout_).count(),
+            std::chrono::duration<double>(timeout_).count(), boot_stage_name(stage_),
             plan_.state.ssh_port == 0 ? "" : ": neither qemu-guest-agent nor sshd answers"));
 }
 
 Status Boot::wait_for_agent(TimePoint deadline) {
     for (;;) {
         MIMIC_TRY(check_control());
+        follow_console();
         MIMIC_TRY(check_console());
         const Duration left = deadline - SteadyClock().now();
         if (left <= Duration::zero()) return tl::unexpected(not_booted());
@@ -237,7 +275,10 @@ Status Boot::wait_for_driver(const std::string& folder, unsigned expected, TimeP
 Error Boot::with_console(Error error) const {
     if (error.code() == std::errc::interrupted) return error;
     const auto lines = last_lines(console_log_, kConsoleLines);
-    std::string text = error.message();
+    std::string text = fmt::format(
+        "{}\n  after {:.1f} s, stage: {}", error.message(),
+        std::chrono::duration<double>(SteadyClock().now() - start_).count(),
+        boot_stage_name(stage_));
     text += lines.empty() ? "\n  (the guest printed nothing on its console)"
                           : fmt::format("\n  last lines of the console:{}", indented(lines));
     text += fmt::format("\n  logs: {}", plan_.state_dir);
@@ -250,8 +291,13 @@ Status Boot::wait_for_guest(Duration timeout) {
     Status up;
     if (machine_.time == topology::GuestTime::kLockStep) up = wait_until_ready(deadline);
     if (up) up = wait_for_agent(deadline);
-    if (up) up = wait_for_drivers(deadline);
+    if (up) {
+        follow_console();
+        enter(BootStage::kAgent);
+        up = wait_for_drivers(deadline);
+    }
     if (!up) return tl::unexpected(with_console(std::move(up).error()));
+    enter(BootStage::kReady);
     return {};
 }
 

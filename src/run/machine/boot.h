@@ -3,6 +3,7 @@
 // its guest. Until release() the machine belongs to this object and goes with it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "guest_image/guest_image.h"
+#include "machine/boot_times.h"
 #include "machine/disk_image.h"
 #include "machine/launch_plan.h"
 #include "machine/process.h"
@@ -48,6 +50,10 @@ public:
     /// Stops the machine unless it was released, and waits until nothing of it is left.
     ~Boot();
 
+    /// Called when a stage begins, on the thread of start() and wait_for_guest().
+    using StageHook = std::function<void(BootStage)>;
+    void on_stage(StageHook hook) { stage_hook_ = std::move(hook); }
+
     /// Starts the supervisor. Errors: those of Process::spawn().
     Status start();
 
@@ -70,6 +76,9 @@ public:
     /// The machine goes on alone.
     void release();
 
+    /// When the stages of the boot began.
+    const BootTimes& times() const { return times_; }
+
     const topology::Machine& machine() const { return machine_; }
     const LaunchPlan& plan() const { return plan_; }
     const std::string& run_dir() const { return dir_.path; }
@@ -80,6 +89,8 @@ private:
     Boot(const RunRoot& root, const topology::Machine& machine, ClaimedDir dir);
 
     Status fill_folder(const BootOptions& options);
+    void enter(BootStage stage);
+    void follow_console();
     Status check_control();
     Status check_console() const;
     Status wait_until_ready(TimePoint deadline);
@@ -97,8 +108,14 @@ private:
     std::string console_log_;
     Process supervisor_;
     UniqueFd control_;
-    Duration timeout_{};    // of wait_for_guest()
-    std::string received_;  // from the supervisor, without a whole line
+    StageHook stage_hook_;
+    BootTimes times_;
+    BootStage stage_ = BootStage::kDevices;
+    TimePoint start_{};
+    uint64_t console_read_ = 0;  // bytes of the console that were looked at for stages
+    std::string console_line_;   // the last of them, without its end
+    Duration timeout_{};         // of wait_for_guest()
+    std::string received_;       // from the supervisor, without a whole line
     bool has_agent_ = false;
     bool ended_ = false;  // the supervisor has told why and cleaned up
 };

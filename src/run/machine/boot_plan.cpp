@@ -137,7 +137,8 @@ Status BootPlanner::make_log_folder() {
         ::unlink(log.c_str());
         ::unlink(old_log(log).c_str());
     }
-    ::unlink((plan_.state_dir + "/exit-reason").c_str());
+    for (const char* name : {"/exit-reason", "/ended.json"})
+        ::unlink((plan_.state_dir + name).c_str());
     return {};
 }
 

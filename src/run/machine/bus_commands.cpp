@@ -8,19 +8,25 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "base/command_report.h"
+#include "base/interrupt.h"
 #include "base/nearest.h"
+#include "base/private_files.h"
 #include "base/unique_fd.h"
 #include "guest_image/guest_image.h"
 #include "guest_image/host_tool.h"
 #include "guest_image/initramfs.h"
 #include "kernel_bus/file_tree.h"
 #include "machine/bus_images.h"
+#include "machine/kernel_json.h"
 #include "machine/kernel_verify.h"
 #include "topology/topology.h"
+#include "verify/junit.h"
 #include "verify/probe_settings.h"
 
 namespace mimic::machine {
@@ -52,7 +58,7 @@ Status write_machine(const topology::Model& model, const TreeOptions& options) {
 constexpr size_t kMaxProbe = 32u << 20;
 
 int say_failure(const Error& error, int status = 1) {
-    fmt::print(stderr, "mimic: error: {}\n", error.message());
+    report_error(error.message());
     return status;
 }
 
@@ -66,7 +72,7 @@ struct Planned {
 std::unique_ptr<Planned> plan_kernel(const KernelOptions& options) {
     auto loaded = topology::load(options.file, devices::all_models());
     if (!loaded) {
-        fmt::print(stderr, "{}\n", topology::load_report(loaded.error()));
+        report_text(topology::load_report(loaded.error()));
         return nullptr;
     }
     auto planned = std::make_unique<Planned>(Planned{std::move(*loaded), {}});
@@ -186,7 +192,23 @@ int run_kernel_script(const KernelOptions& options, const std::string& action) {
     return say_failure(become_script(options, *script, action));
 }
 
+int run_kernel_json(const KernelOptions& options, const std::string& action) {
+    catch_interrupts();
+    const auto planned = plan_kernel(options);
+    if (!planned) return 1;
+    const auto script = script_of(*planned);
+    if (!script) return say_failure(script.error());
+    const auto fd = open_script(*script);
+    if (!fd) return say_failure(fd.error());
+    return run_script_for_json({.machine = planned->plan.machine->name,
+                                .script = UniqueFd(*fd),
+                                .module = options.module,
+                                .driver_module = options.driver_module},
+                               action);
+}
+
 int run_kernel_verify(const KernelOptions& options) {
+    const std::time_t started = std::time(nullptr);
     const auto planned = plan_kernel(options);
     if (!planned) return 2;
     const auto text = probe_text(options, kernel_bus::kernel_machine(planned->plan, {}));
@@ -196,8 +218,13 @@ int run_kernel_verify(const KernelOptions& options) {
     const KernelVerdict verdict = compare_with_kernel(planned->plan, *probe);
     const std::string out = options.json ? kernel_verdict_json(verdict)
                                          : kernel_verdict_table(verdict);
-    if (std::fputs(out.c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
-        return say_failure(Error::from_errno(errno, "standard output"), 2);
+    if (!print_document(out)) return 2;
+    if (!options.junit.empty()) {
+        const Status written = write_file_atomically(
+            options.junit,
+            verify::junit_xml({{.name = planned->plan.machine->name, .verdict = verdict.verdict}},
+                              started));
+        if (!written) return say_failure(written.error(), 2);
     }
     return verdict.verdict.agrees() ? 0 : 1;
 }

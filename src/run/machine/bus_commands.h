@@ -29,9 +29,10 @@ struct KernelOptions {
     kernel_bus::KernelPlanOptions plan;
     std::string module;         // path of fake-sriov-vgpu.ko; empty: modprobe finds it
     std::string driver_module;  // path of the model's driver; the same
-    std::string probe;  // verify: what guest/init/probe printed, "-": standard input; empty:
-                        // run it here
-    bool json = false;  // verify
+    std::string probe;    // verify: what guest/init/probe printed, "-": standard input; empty:
+                          // run it here
+    bool json = false;    // verify, up, down, status
+    std::string junit{};  // verify: file for a report; empty: none
 };
 
 /// `mimic kernel plan`: prints the script that makes and removes the buses. 0 or 1.
@@ -40,6 +41,11 @@ int run_kernel_plan(const KernelOptions& options);
 /// `mimic kernel up`, `down`, `status`: becomes /bin/sh with that script and `action`, so its exit
 /// status is the script's, and a signal makes it roll back. Returns only after an error: 1.
 int run_kernel_script(const KernelOptions& options, const std::string& action);
+
+/// The same with what became of the buses as a document (docs/reference/json.md): the script runs
+/// as a child, which gets our signals. 0, 1, 128 + signal; for `status` 1 if some buses are not
+/// there.
+int run_kernel_json(const KernelOptions& options, const std::string& action);
 
 /// `mimic kernel verify`: 0: all agrees, 1: something differs, 2: this kernel could not be asked.
 int run_kernel_verify(const KernelOptions& options);

@@ -13,6 +13,7 @@
 #include <optional>
 #include <sstream>
 
+#include "base/command_report.h"
 #include "base/private_files.h"
 #include "base/text_table.h"
 #include "base/unique_fd.h"
@@ -209,7 +210,7 @@ void print_json(const std::vector<Finding>& findings, bool missing) {
                                              {"version", 1},
                                              {"result", missing ? "missing" : "ok"},
                                              {"findings", std::move(list)}};
-    std::puts(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+    print_document(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace

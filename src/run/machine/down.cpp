@@ -6,10 +6,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 
+#include "base/command_report.h"
 #include "base/interrupt.h"
 #include "base/private_files.h"
+#include "base/terminal_text.h"
 #include "guest_image/progress.h"
+#include "machine/ended.h"
 #include "machine/machine_state.h"
 #include "machine/run_dir.h"
 #include "machine/up_source.h"
@@ -18,14 +22,11 @@ namespace mimic::machine {
 namespace {
 
 using namespace std::chrono_literals;
+using Json = nlohmann::ordered_json;
 
 // A guest with a disk may take 30 s to shut down; QEMU and device hosts add their grace periods.
 constexpr auto kStopTimeout = 45s;
 constexpr auto kKillTimeout = 5s;
-
-void say_problem(const std::string& text) {
-    std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
-}
 
 bool wait_until_gone(const RunRoot& root, const std::string& name, Duration timeout) {
     const TimePoint deadline = SteadyClock().now() + timeout;
@@ -61,39 +62,49 @@ Status stop(const RunRoot& root, const std::string& name) {
     return root.clean_leftovers(name);
 }
 
-// Why a machine that ran once ended; empty: no machine of that name did.
-std::string end_of(const std::string& name) {
-    const auto states = state_root_path();
-    if (!states) return "";
-    const auto reason = last_lines(*states + "/" + name + "/exit-reason", 1000);
-    return reason.empty() ? "" : reason.front();
+/// What came of one.
+struct Stopped {
+    std::string name;
+    std::string result;  // "down", "was-down", "unknown", "failed"
+    std::string message{};
+};
+
+// Of a machine that has no folder.
+Stopped not_here(const std::string& name, const std::vector<std::string>& known) {
+    if (const std::string reason = end_of(name); !reason.empty())
+        return {name, "was-down",
+                fmt::format("machine {} does not run; it ended: {}", name, reason)};
+    return {name, "unknown",
+            fmt::format("there is no machine {}{}{}", name, did_you_mean(name, known),
+                        known.empty() ? "; none runs" : "")};
 }
 
-// Of a machine that has no folder. False: it is an error.
-bool say_not_here(const std::string& name, const std::vector<std::string>& known,
-                  bool ignore_missing) {
-    if (const std::string reason = end_of(name); !reason.empty()) {
-        std::fputs(
-            fmt::format("mimic: machine {} does not run; it ended: {}\n", name, reason).c_str(),
-            stderr);
-        return true;
-    }
-    const std::string text = fmt::format("there is no machine {}{}", name,
-                                         did_you_mean(name, known));
-    if (!ignore_missing) {
-        say_problem(text + (known.empty() ? "; none runs" : ""));
-        return false;
-    }
-    std::fputs(("mimic: " + text + "\n").c_str(), stderr);
-    return true;
+Stopped stop_named(const RunRoot& root, const std::string& name,
+                   const std::vector<std::string>& known, guest_image::Progress& progress) {
+    if (!is_machine_name(name))
+        return {name, "failed", fmt::format("\"{}\" is no machine name", name)};
+    if (std::find(known.begin(), known.end(), name) == known.end()) return not_here(name, known);
+    progress.step("stopping " + name);
+    if (auto stopped = stop(root, name); !stopped)
+        return {name, "failed", stopped.error().message()};
+    return {name, "down"};
+}
+
+bool print_stopped(const std::vector<Stopped>& all) {
+    Json list = Json::array();
+    for (const Stopped& one : all)
+        list.push_back({{"name", one.name}, {"result", one.result}, {"message", one.message}});
+    return print_document(
+        Json{{"format", "mimic-down"}, {"version", 1}, {"machines", std::move(list)}}.dump(
+            2, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace
 
-int run_down(std::vector<std::string> names, bool ignore_missing) {
+int run_down(std::vector<std::string> names, const DownOptions& options) {
     const auto root = RunRoot::open();
     if (!root) {
-        say_problem(root.error().message());
+        report_error(root.error().message());
         return 1;
     }
     const auto known = root->names();
@@ -108,24 +119,20 @@ int run_down(std::vector<std::string> names, bool ignore_missing) {
             if (supervisor.is_running()) ::kill(supervisor.pid, SIGTERM);
         }
     }
+    std::vector<Stopped> all;
     for (const auto& name : names) {
-        if (!is_machine_name(name)) {
-            say_problem(fmt::format("\"{}\" is no machine name", name));
+        all.push_back(stop_named(*root, name, known, progress));
+        const Stopped& one = all.back();
+        if (one.result == "failed" || (one.result == "unknown" && !options.ignore_missing)) {
+            report_error(one.message);
             status = 1;
-            continue;
-        }
-        if (std::find(known.begin(), known.end(), name) == known.end()) {
-            if (!say_not_here(name, known, ignore_missing)) status = 1;
-            continue;
-        }
-        progress.step("stopping " + name);
-        if (auto stopped = stop(*root, name); !stopped) {
-            say_problem(stopped.error().message());
-            status = 1;
-        } else {
+        } else if (one.result != "down") {
+            fmt::print(stderr, "mimic: {}\n", terminal_lines(one.message));
+        } else if (!options.json) {
             std::puts((name + ": down").c_str());
         }
     }
+    if (options.json && !print_stopped(all)) return 1;
     return status;
 }
 

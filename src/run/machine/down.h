@@ -10,11 +10,15 @@
 
 namespace mimic::machine {
 
-/// `mimic down`: stops `names` (empty with `all`, or with neither: every machine) and returns when
-/// nothing of them is left. A machine that has ended is no error, so the command may be
-/// repeated. A name that no machine ever had is one, unless `ignore_missing`; an invalid name is
-/// always.
-int run_down(std::vector<std::string> names, bool ignore_missing);
+struct DownOptions {
+    bool ignore_missing = false;  // a name that no machine ever had is no error
+    bool json = false;            // what came of each as one document: docs/reference/json.md
+};
+
+/// `mimic down`: stops `names` (empty: every machine) and returns when nothing of them is left. A
+/// machine that has ended is no error, so the command may be repeated. A name that no machine ever
+/// had is one, unless `ignore_missing`; an invalid name is always.
+int run_down(std::vector<std::string> names, const DownOptions& options);
 
 enum class Log { kConsole, kQemu, kDevices, kSupervisor };
 
@@ -22,6 +26,7 @@ struct LogsOptions {
     Log log = Log::kConsole;
     bool follow = false;  // go on until the machine ends or ^C
     bool raw = false;     // every byte; else as a TerminalFilter leaves them
+    bool json = false;    // the document of docs/reference/json.md; neither of the others then
 };
 
 /// `mimic logs`: prints a log of a machine, which need not run any more, with what was moved to its

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <set>
 
+#include "base/command_report.h"
 #include "base/terminal_text.h"
 #include "guest_agent/guest_agent.h"
 #include "guest_agent/guest_copy.h"
@@ -154,26 +155,32 @@ int run_cp(const std::string& from_run_dir, const std::string& from, const std::
 }
 
 int run_verify(const topology::Model& model, const std::string& machine_name,
-               const std::string& run_dir, bool json) {
+               const std::string& run_dir, bool json, verify::JunitMachine& report) {
+    const TimePoint start = SteadyClock().now();
+    report.name = machine_name;
     const topology::Machine* const machine = model.find_machine(machine_name);
     if (machine == nullptr) {
-        complain(fmt::format("{} has no machine {}", model.file_name, machine_name));
+        report.error = fmt::format("{} has no machine {}", model.file_name, machine_name);
+        report_error(report.error);
         return 2;
     }
     const Result<verify::Verdict> verdict = verify(*machine, run_dir);
+    report.seconds = std::chrono::duration<double>(SteadyClock().now() - start).count();
     if (!verdict) {
-        complain(fmt::format("{}: {}", machine_name, verdict.error().message()));
+        report.error = verdict.error().message();
+        report_error(fmt::format("{}: {}", machine_name, report.error));
         return 2;
     }
-    const std::string text = json ? verify::verdict_json(*verdict)
-                                  : verify::verdict_table(*verdict);
-    if (const Status out = write_all(STDOUT_FILENO, text); !out) {
-        complain(out.error().message());
+    if (json) {
+        if (!print_document(verify::verdict_json(*verdict))) return 2;
+    } else if (const Status out = write_all(STDOUT_FILENO, verify::verdict_table(*verdict)); !out) {
+        report_error(out.error().message());
         return 2;
     }
     if (!machine->kernel.image.empty() && lacks_driver(*verdict)) {
         complain(fmt::format("the image needs {}, loaded: see docs/verify.md", needs_of(*machine)));
     }
+    report.verdict = *verdict;
     return verdict->agrees() ? 0 : 1;
 }
 

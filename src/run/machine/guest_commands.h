@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "topology/model.h"
+#include "verify/junit.h"
 
 namespace mimic::machine {
 
@@ -32,8 +33,8 @@ int run_cp(const std::string& from_run_dir, const std::string& from, const std::
 
 /// `mimic verify`: compares the guest of machine `machine_name` with the model. 0: all agrees; 1:
 /// something differs (each difference is printed with what was expected and what is there); 2: the
-/// guest could not be asked.
+/// guest could not be asked. `report` gets what came of it.
 int run_verify(const topology::Model& model, const std::string& machine_name,
-               const std::string& run_dir, bool json);
+               const std::string& run_dir, bool json, verify::JunitMachine& report);
 
 }  // namespace mimic::machine

@@ -4,10 +4,15 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <nlohmann/json.hpp>
+#include <sstream>
 
+#include "base/command_report.h"
 #include "base/interrupt.h"
 #include "base/private_files.h"
+#include "base/terminal_text.h"
 #include "machine/down.h"
+#include "machine/ended.h"
 #include "machine/log_keeper.h"
 #include "machine/log_printer.h"
 #include "machine/run_dir.h"
@@ -17,10 +22,6 @@ namespace mimic::machine {
 namespace {
 
 using namespace std::chrono_literals;
-
-void print_error(const std::string& text) {
-    std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
-}
 
 const char* file_of(Log log) {
     switch (log) {
@@ -36,25 +37,65 @@ const char* file_of(Log log) {
     return "";
 }
 
+const char* word_of(Log log) {
+    switch (log) {
+        case Log::kConsole:
+            return "console";
+        case Log::kQemu:
+            return "qemu";
+        case Log::kDevices:
+            return "devices";
+        case Log::kSupervisor:
+            return "supervisor";
+    }
+    return "";
+}
+
+// The lines of a log as people are shown them.
+void add_log_lines(const std::string& path, nlohmann::ordered_json& lines) {
+    const auto text = read_small_file(path);
+    if (!text) return;
+    std::istringstream shown(terminal_lines(*text));
+    for (std::string line; std::getline(shown, line);) lines.push_back(line);
+}
+
+int print_logs_json(const std::string& name, Log log, const std::string& path, bool alive) {
+    auto lines = nlohmann::ordered_json::array();
+    add_log_lines(old_log(path), lines);
+    add_log_lines(path, lines);
+    const nlohmann::ordered_json document{{"format", "mimic-logs"},
+                                          {"version", 1},
+                                          {"machine", name},
+                                          {"log", word_of(log)},
+                                          {"path", path},
+                                          {"runs", alive},
+                                          {"reason", alive ? "" : end_of(name)},
+                                          {"lines", std::move(lines)}};
+    const bool printed = print_document(
+        document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return printed ? 0 : 1;
+}
+
 }  // namespace
 
 int run_logs(const std::string& name, const LogsOptions& options) {
     const auto root = RunRoot::open();
     const auto state_root = state_root_path();
     if (!root || !state_root || !is_machine_name(name)) {
-        print_error(!root         ? root.error().message()
-                    : !state_root ? state_root.error().message()
-                                  : fmt::format("\"{}\" is no machine name", name));
+        report_error(!root         ? root.error().message()
+                     : !state_root ? state_root.error().message()
+                                   : fmt::format("\"{}\" is no machine name", name));
         return 1;
     }
     const std::string folder = *state_root + "/" + name;
     const std::string path = folder + "/" + file_of(options.log);
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
-        print_error(fmt::format("machine {} has no {}{}", name, file_of(options.log),
-                                did_you_mean(name, root->names())));
+        report_error(fmt::format("machine {} has no {}{}", name, file_of(options.log),
+                                 did_you_mean(name, root->names())));
         return 1;
     }
+    if (options.json) return print_logs_json(name, options.log, path, root->is_alive(name));
     LogPrinter printer({.out = STDOUT_FILENO, .raw = options.raw, .prefix = ""});
     const UniqueFd older(::open(old_log(path).c_str(), O_RDONLY | O_CLOEXEC));
     if (older && !printer.print_new(older.get())) return 0;
@@ -66,10 +107,8 @@ int run_logs(const std::string& name, const LogsOptions& options) {
     }
     printer.finish();
     if (!alive) {
-        const auto reason = last_lines(folder + "/exit-reason", 1000);
-        if (!reason.empty())
-            std::fputs(fmt::format("mimic: machine {} ended: {}\n", name, reason.front()).c_str(),
-                       stderr);
+        const std::string reason = end_of(name);
+        if (!reason.empty()) fmt::print(stderr, "mimic: machine {} ended: {}\n", name, reason);
     }
     return 0;
 }

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/command_report.h"
 #include "base/interrupt.h"
 #include "base/private_files.h"
 #include "base/terminal_text.h"
@@ -129,10 +130,15 @@ int run_run(const RunOptions& options) {
     if (!done) run.problem = terminal_lines(done.error().message());
     if (options.record.empty()) return run.status;
     const std::string record = record_of(options, run);
-    const Status written = options.record == "-" ? write_all(STDOUT_FILENO, record)
-                                                 : write_file_atomically(options.record, record);
-    if (written) return run.status;
-    fmt::print(stderr, "mimic: error: {}\n", terminal_lines(written.error().message()));
+    bool told = false;
+    if (options.record == "-") {
+        told = print_document(record);
+    } else if (const Status written = write_file_atomically(options.record, record); written) {
+        told = true;
+    } else {
+        report_error(written.error().message());
+    }
+    if (told) return run.status;
     return run.status != 0 ? run.status : kExecFailed;
 }
 

@@ -12,6 +12,7 @@
 #include <filesystem>
 
 #include "base/private_files.h"
+#include "machine/ended.h"
 #include "machine/launch_plan.h"
 #include "machine/machine_state.h"
 #include "machine/process.h"
@@ -44,6 +45,13 @@ void kill_stranger(const ProcessId& id) {
     ::kill(id.pid, SIGKILL);
     const TimePoint deadline = SteadyClock().now() + kLeftoverGrace;
     while (id.is_running() && SteadyClock().now() < deadline) ::usleep(5000);
+}
+
+// Who killed a supervisor left no word of it.
+void note_killed(const LaunchPlan& plan, const MachineState& state) {
+    if (plan.state_dir.empty() || !last_lines(plan.state_dir + "/exit-reason", 1).empty()) return;
+    [[maybe_unused]] const Status noted = note_end(plan.state_dir, state,
+                                                   "its supervisor was killed", {}, false);
 }
 
 }  // namespace
@@ -104,14 +112,17 @@ Status RunRoot::clean_locked(const std::string& name) const {
         return fail(std::errc::device_or_resource_busy, "machine {} is already running", name);
     // Children of a killed supervisor die with it; this is for those that the kernel has not got
     // round to yet.
-    if (const auto state = read_machine_state(dir)) {
+    const auto state = read_machine_state(dir);
+    if (state) {
         kill_stranger(state->qemu);
         for (const auto& host : state->device_hosts) kill_stranger(host);
     }
     // What the supervisor would have removed outside this folder, such as a disk.
     if (const auto text = read_small_file(dir + "/launch.json")) {
-        if (const auto plan = parse_launch_plan(*text))
+        if (const auto plan = parse_launch_plan(*text)) {
             for (const auto& file : plan->temporary_files) ::unlink(file.c_str());
+            if (state) note_killed(*plan, *state);
+        }
     }
     return remove_tree(dir);
 }
@@ -143,6 +154,19 @@ Status RunRoot::remove(ClaimedDir claimed) const {
 Status RunRoot::clean_leftovers(const std::string& name) const {
     MIMIC_ASSIGN_OR_RETURN(const auto root, lock_root());
     return clean_locked(name);
+}
+
+Status RunRoot::remove_logs(const std::string& name) const {
+    if (!is_machine_name(name))
+        return fail(std::errc::invalid_argument, "\"{}\" is no machine name", name);
+    MIMIC_ASSIGN_OR_RETURN(const std::string states, state_root_path());
+    // Nobody claims the name meanwhile.
+    MIMIC_ASSIGN_OR_RETURN(const auto root, lock_root());
+    struct stat info {};
+    if (::lstat(machine_dir(name).c_str(), &info) == 0)
+        return fail(std::errc::device_or_resource_busy,
+                    "machine {0} runs, or was killed; end it with: mimic down {0}", name);
+    return remove_tree(states + "/" + name);
 }
 
 std::vector<std::string> RunRoot::names() const {

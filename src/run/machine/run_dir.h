@@ -13,7 +13,7 @@
 //       <name>/control-<n>.sock control API of device host n
 //       <name>/crashed-<pid>    a device host says that it dies by an injected fault
 //   ${XDG_STATE_HOME:-~/.local/state}/mimic/<name>/
-//       console.log qemu.log device-host.log supervisor.log exit-reason
+//       console.log qemu.log device-host.log supervisor.log exit-reason ended.json
 #pragma once
 
 #include <string>
@@ -68,6 +68,10 @@ public:
     /// files that its launch.json names. Errors: device_or_resource_busy if the machine is alive.
     /// Nothing happens if there is no such folder.
     Status clean_leftovers(const std::string& name) const;
+
+    /// Removes the folder with the logs of a machine that ended. Errors: device_or_resource_busy if
+    /// it runs or has leftovers; invalid_argument for what is no name; those of removing files.
+    Status remove_logs(const std::string& name) const;
 
     /// Names of all machines, alive or left over, sorted.
     std::vector<std::string> names() const;

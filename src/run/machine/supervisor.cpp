@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/private_files.h"
 #include "device_host/device_host.h"
+#include "machine/ended.h"
 #include "machine/launch_plan.h"
 #include "machine/log_keeper.h"
 #include "machine/process.h"
@@ -350,11 +351,10 @@ int Supervisor::finish(const End& end) {
                                      : last_lines(end.log, kReasonLines);
     stop_all(end);
 
-    std::string text = end.reason + "\n";
-    for (const auto& line : log) text += "  " + line + "\n";
     if (!plan_.state_dir.empty()) {
-        if (auto written = write_file_atomically(plan_.state_dir + "/exit-reason", text); !written)
-            MIMIC_LOG("supervisor", kError, "{}", written.error().message());
+        if (auto noted_end = note_end(plan_.state_dir, plan_.state, end.reason, log, end.asked);
+            !noted_end)
+            MIMIC_LOG("supervisor", kError, "{}", noted_end.error().message());
     }
     if (!end.asked)
         MIMIC_LOG("supervisor", kError, "Machine {} ended: {}", plan_.state.name, end.reason);

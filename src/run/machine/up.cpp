@@ -6,15 +6,17 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 
+#include "base/command_report.h"
 #include "base/interrupt.h"
 #include "base/private_files.h"
-#include "base/terminal_text.h"
 #include "machine/boot.h"
 #include "machine/boot_plan.h"
 #include "machine/disk_image.h"
+#include "machine/ended.h"
 #include "machine/kvm_probe.h"
 #include "machine/log_printer.h"
 #include "machine/up_source.h"
@@ -23,6 +25,7 @@
 namespace mimic::machine {
 namespace {
 
+using Json = nlohmann::ordered_json;
 using topology::Accel;
 
 // What QEMU needs besides the guest's memory: its code, TCG's translation buffer and page tables.
@@ -53,7 +56,12 @@ struct Outcome {
 
 class Up {
 public:
-    Up(const UpOptions& options, UpSource source) : options_(options), source_(std::move(source)) {}
+    Up(const UpOptions& options, UpSource source) : options_(options), source_(std::move(source)) {
+        if (options.progress == ProgressKind::kNone)
+            progress_ = std::make_unique<guest_image::NoProgress>();
+        else
+            progress_ = std::make_unique<guest_image::StderrProgress>();
+    }
     ~Up() {
         // All at once; each destructor then waits for its own.
         for (auto& outcome : outcomes_) outcome.boot->begin_stop();
@@ -68,6 +76,7 @@ public:
     void mark_running();
     Status stay();
     void report(std::FILE* out) const;
+    bool report_json() const;
     std::map<std::string, std::string> run_dirs() const;
     bool has_started() const { return !outcomes_.empty(); }
 
@@ -78,11 +87,13 @@ private:
     Status prepare_machine(const RunRoot& root, const topology::Machine& machine,
                            std::map<std::string, guest_image::GuestImage>& images);
     bool fit_together() const;
-    void boot_one(Outcome& outcome);
+    void boot_one(Outcome& outcome, BootDisplay& display);
+    std::string kind_of(const Boot& boot) const;
+    void remember_boots(BootHistory& history) const;
 
     const UpOptions& options_;
     const UpSource source_;
-    guest_image::StderrProgress progress_;
+    std::unique_ptr<guest_image::Progress> progress_;
     std::map<topology::Arch, Qemu> qemus_;
     std::optional<KvmVerdict> verdict_;
     std::vector<Outcome> outcomes_;
@@ -115,7 +126,7 @@ Result<Accel> Up::choose_accel(const topology::Machine& machine, const std::stri
                         : "nobody would count its instructions (time: lock-step)");
     }
     if (!verdict_) {
-        verdict_ = probe_kvm(qemus_.at(machine.arch), kernel, progress_);
+        verdict_ = probe_kvm(qemus_.at(machine.arch), kernel, *progress_);
         if (!verdict_->usable && wish == Accel::kAuto)
             say(fmt::format("no KVM, guests run on TCG and slower: {}", verdict_->reason));
     }
@@ -140,7 +151,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         if (image.kernel.empty()) {
             MIMIC_ASSIGN_OR_RETURN(image, guest_image::build_guest_image(
                                               machine.kernel, machine.arch, devices::all_models(),
-                                              progress_, options_.guest_modules));
+                                              *progress_, options_.guest_modules));
         }
         options.image = image;
         probe_kernel = image.kernel;
@@ -151,9 +162,9 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         if (wished_accel(machine) != Accel::kTcg) {
             topology::Kernel stock;
             stock.release = "6.1";
-            MIMIC_ASSIGN_OR_RETURN(
-                const auto image, guest_image::build_guest_image(stock, machine.arch,
-                                                                 devices::all_models(), progress_));
+            MIMIC_ASSIGN_OR_RETURN(const auto image,
+                                   guest_image::build_guest_image(
+                                       stock, machine.arch, devices::all_models(), *progress_));
             probe_kernel = image.kernel;
         }
     }
@@ -170,9 +181,10 @@ Status Up::prepare() {
     MIMIC_TRY(check_not_running());
     for (const auto& machine : source_.model.machines) {
         if (qemus_.contains(machine.arch)) continue;
-        MIMIC_ASSIGN_OR_RETURN(qemus_[machine.arch], locate_qemu(progress_, machine.arch));
+        MIMIC_ASSIGN_OR_RETURN(qemus_[machine.arch], locate_qemu(*progress_, machine.arch));
     }
     MIMIC_ASSIGN_OR_RETURN(const auto root, RunRoot::open());
+    prune_ended(root, kMaxEnded);
     std::map<std::string, guest_image::GuestImage> images;
     for (const auto& machine : source_.model.machines) {
         if (auto prepared = prepare_machine(root, machine, images); !prepared)
@@ -189,8 +201,27 @@ bool Up::fit_together() const {
     return available == 0 || wanted <= available;
 }
 
-void Up::boot_one(Outcome& outcome) {
+// What makes boots take about as long as each other.
+std::string Up::kind_of(const Boot& boot) const {
+    const auto& state = boot.plan().state;
+    const std::string kernel = boot.machine().kernel.image.empty() ? state.kernel : "image";
+    return fmt::format("{} {} {}", topology::facts_of(boot.machine().arch).name, state.accel,
+                       kernel.substr(kernel.rfind('/') + 1).substr(0, 40));
+}
+
+// Guesses are worth no error.
+void Up::remember_boots(BootHistory& history) const {
+    for (const auto& outcome : outcomes_)
+        if (outcome.status) history.add(kind_of(*outcome.boot), outcome.boot->times());
+    if (const auto path = boot_history_path()) [[maybe_unused]]
+        const Status written = history.write(*path);
+}
+
+void Up::boot_one(Outcome& outcome, BootDisplay& display) {
     const TimePoint start = SteadyClock().now();
+    const std::string& machine = outcome.boot->machine().name;
+    display.begin(machine, kind_of(*outcome.boot));
+    outcome.boot->on_stage([&](BootStage stage) { display.enter(machine, stage); });
     if (options_.logs) {
         const std::string name = outcome.boot->machine().name;
         outcome.echo = std::make_unique<LogEcho>(
@@ -202,20 +233,27 @@ void Up::boot_one(Outcome& outcome) {
     outcome.status = outcome.boot->start();
     if (outcome.status) outcome.status = outcome.boot->wait_for_guest(options_.timeout);
     outcome.seconds = std::chrono::duration<double>(SteadyClock().now() - start).count();
+    outcome.boot->on_stage(nullptr);
+    display.end(machine);
 }
 
 Status Up::boot_all() {
-    std::string names;
-    for (const auto& outcome : outcomes_)
-        names += (names.empty() ? "" : ", ") + outcome.boot->machine().name;
-    progress_.step("booting " + names);
+    progress_->step("");
     const bool together = fit_together();
     if (!together && outcomes_.size() > 1)
         say("there is not enough free memory for all machines at once; booting one by one");
+    const auto path = boot_history_path();
+    BootHistory history = path ? BootHistory::read(*path) : BootHistory();
+    std::optional<BootDisplay> display;
+    // A line that is written again does not go together with what guests print.
+    display.emplace(stderr,
+                    options_.logs && options_.progress == ProgressKind::kAuto ? ProgressKind::kLines
+                                                                              : options_.progress,
+                    history);
     // A supervisor outlives the thread that started it: it asks for no signal at that thread's end.
     std::vector<std::thread> threads;
     for (auto& outcome : outcomes_) {
-        threads.emplace_back([this, &outcome] { boot_one(outcome); });
+        threads.emplace_back([this, &outcome, &display] { boot_one(outcome, *display); });
         if (!together) {
             threads.back().join();
             threads.pop_back();
@@ -223,7 +261,8 @@ Status Up::boot_all() {
         }
     }
     for (auto& thread : threads) thread.join();
-    progress_.step("");
+    display.reset();
+    remember_boots(history);
     for (auto& outcome : outcomes_)
         if (!outcome.status)
             return tl::unexpected(std::move(outcome.status)
@@ -277,6 +316,25 @@ void Up::report(std::FILE* out) const {
     std::fflush(out);
 }
 
+bool Up::report_json() const {
+    Json list = Json::array();
+    for (const auto& outcome : outcomes_) {
+        const auto& state = outcome.boot->plan().state;
+        list.push_back({{"name", state.name},
+                        {"boot_seconds", outcome.seconds},
+                        {"accel", state.accel},
+                        {"kernel", state.kernel},
+                        {"functions", state.functions},
+                        {"ssh_port", state.ssh_port},
+                        {"has_agent", outcome.boot->has_agent()},
+                        {"run_dir", outcome.boot->run_dir()},
+                        {"log_dir", outcome.boot->plan().state_dir}});
+    }
+    return print_document(
+        Json{{"format", "mimic-up"}, {"version", 1}, {"machines", std::move(list)}}.dump(
+            2, ' ', false, Json::error_handler_t::replace));
+}
+
 Status up_from(const UpOptions& options, UpSource source, const WhileUp& work) {
     Status done;
     {
@@ -286,19 +344,19 @@ Status up_from(const UpOptions& options, UpSource source, const WhileUp& work) {
         if (done) {
             // Who releases machines says so by that.
             if (work || options.foreground) up.mark_running();
-            up.report(work ? stderr : stdout);
+            if (!options.json || work)
+                up.report(work ? stderr : stdout);
+            else if (!up.report_json())
+                return fail(std::errc::io_error, "standard output cannot be written");
             done = work ? work(up.run_dirs()) : up.stay();
         }
         if (!done && interrupted() == 0 && up.has_started()) say("taking down what was started");
     }
     if (interrupted() != 0) {
-        say(fmt::format("stopped by a signal; nothing is left running"));
+        report_error("stopped by a signal; nothing is left running");
         return fail(std::errc::interrupted, "stopped by signal {}", interrupted());
     }
-    if (!done)
-        std::fputs(
-            fmt::format("mimic: error: {}\n", terminal_lines(done.error().message())).c_str(),
-            stderr);
+    if (!done) report_error(done.error().message());
     return done;
 }
 
@@ -328,7 +386,7 @@ Status up_while(const UpOptions& options, const WhileUp& work) {
     }
     auto source = load_up_source(options);
     if (!source) {
-        std::fputs((source.error().message() + "\n").c_str(), stderr);
+        report_text(source.error().message());
         return tl::unexpected(std::move(source).error());
     }
     return up_from(options, std::move(*source), work);

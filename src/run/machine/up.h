@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/task_runner.h"
+#include "machine/boot_display.h"
 #include "topology/model.h"
 #include "topology/parameters.h"
 
@@ -31,8 +32,10 @@ struct UpOptions {
     bool allow_commands = false;         // start servers that the file names (`command:`)
     bool foreground = false;             // stay until ^C, then take the machines down
     bool until_eof = false;              // the end of standard input is as SIGTERM
-    bool logs = false;                   // while we are here: what the guests print
-    int log_fd = 1;                      // where to
+    bool json = false;                   // which machines are up as one document
+    ProgressKind progress = ProgressKind::kAuto;  // how far boots are, on standard error
+    bool logs = false;                            // while we are here: what the guests print
+    int log_fd = 1;                               // where to
     uint64_t min_memory = 0;  // machines with less get so much, shared as the file shares it
 
     // Of callers that make more of a machine than its file says:
@@ -42,8 +45,9 @@ struct UpOptions {
 };
 
 /// Boots the machines and returns the exit status: 0 all are up, 1 failure (nothing is left
-/// running), 128 + signal if a signal came (nothing is left running). One line a machine goes to
-/// stdout, everything else to stderr. Main thread only: it catches signals.
+/// running), 128 + signal if a signal came (nothing is left running). One line a machine, or the
+/// document of docs/reference/json.md, goes to stdout, everything else to stderr. Main thread only:
+/// it catches signals.
 int run_up(const UpOptions& options);
 
 /// The same for a file that was read already; signals are caught already, too.

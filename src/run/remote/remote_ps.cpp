@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/command_report.h"
 #include "base/terminal_text.h"
 #include "base/text_table.h"
 #include "machine/run_dir.h"
@@ -20,8 +21,11 @@ constexpr size_t kMaxListed = 64;  // machines of a topology file
 /// The list that `mimic ps --json` printed in a pod; empty if it is none.
 std::vector<Json> machines_in(const std::string& text) {
     // The parser of peers' texts takes objects.
-    const Json json = service::parse_peer_json("{\"machines\":" + text + "}");
-    const Json* const list = service::find_member(json, "machines");
+    const Json json = service::parse_peer_json("{\"said\":" + text + "}");
+    const Json* const said = service::find_member(json, "said");
+    if (said == nullptr) return {};
+    // Before version 1 of the format it was the list alone; a pod's image may be that old.
+    const Json* const list = said->is_array() ? said : service::find_member(*said, "machines");
     std::vector<Json> machines;
     if (list == nullptr || !list->is_array()) return machines;
     for (const Json& one : *list)
@@ -53,7 +57,7 @@ void print_table(const std::vector<Answer>& answers) {
     std::fputs(text_table(rows, {5}).c_str(), stdout);
 }
 
-void print_json(const std::vector<Answer>& answers) {
+bool print_json(const std::vector<Answer>& answers) {
     Json list = Json::array();
     for (const Answer& answer : answers) {
         if (!answer.text) continue;
@@ -63,7 +67,9 @@ void print_json(const std::vector<Answer>& answers) {
             list.push_back(std::move(machine));
         }
     }
-    std::puts(list.dump(2, ' ', false, Json::error_handler_t::replace).c_str());
+    return print_document(
+        Json{{"format", "mimic-ps"}, {"version", 1}, {"machines", std::move(list)}}.dump(
+            2, ' ', false, Json::error_handler_t::replace));
 }
 
 void print_names(const std::vector<Answer>& answers) {
@@ -79,7 +85,7 @@ void print_names(const std::vector<Answer>& answers) {
 int run_remote_ps(const Kubectl& kubectl, PsFormat format) {
     const auto answers = ask_all(kubectl, {"ps", "--json"});
     if (!answers) {
-        fmt::print(stderr, "mimic: error: {}\n", terminal_lines(answers.error().message()));
+        report_error(answers.error().message());
         return 1;
     }
     switch (format) {
@@ -87,7 +93,7 @@ int run_remote_ps(const Kubectl& kubectl, PsFormat format) {
             print_table(*answers);
             break;
         case PsFormat::kJson:
-            print_json(*answers);
+            if (!print_json(*answers)) return 1;
             break;
         case PsFormat::kNames:
             print_names(*answers);

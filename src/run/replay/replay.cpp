@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
 
+#include "base/command_report.h"
 #include "base/nearest.h"
 #include "base/terminal_text.h"
 #include "base/text_table.h"
@@ -172,15 +174,41 @@ std::string replay_report(const ReplayResult& result) {
     return text;
 }
 
-int run_replay(const std::string& path) {
+std::string replay_json(const std::string& path, const ReplayResult& result) {
+    using Json = nlohmann::ordered_json;
+    Json difference;  // null: none
+    if (result.difference) {
+        const ReplayDifference& at = *result.difference;
+        difference = {{"sequence", at.sequence}, {"line", at.line},         {"time", at.time},
+                      {"device", at.device},     {"recorded", at.recorded}, {"now", at.now},
+                      {"context", at.context}};
+    }
+    const Json document{{"format", "mimic-replay"},
+                        {"version", 1},
+                        {"file", path},
+                        {"result", result.difference        ? "different"
+                                   : result.stopped.empty() ? "same"
+                                                            : "incomplete"},
+                        {"events", result.events},
+                        {"compared", result.compared},
+                        {"left_out", result.left_out},
+                        {"difference", std::move(difference)},
+                        {"stopped", result.stopped},
+                        {"notes", result.notes}};
+    return document.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+int run_replay(const std::string& path, bool json) {
     const auto file = trace::read_trace_file(path);
     const auto result = file ? replay_trace(*file) : tl::unexpected(file.error());
     if (!result) {
-        const std::string text = terminal_lines(result.error().message());
-        std::fputs(fmt::format("mimic: error: {}\n", text).c_str(), stderr);
+        report_error(result.error().message());
         return 2;
     }
-    std::fputs(terminal_lines(replay_report(*result)).c_str(), stdout);
+    if (!json)
+        std::fputs(terminal_lines(replay_report(*result)).c_str(), stdout);
+    else if (!print_document(replay_json(path, *result)))
+        return 2;
     if (result->difference) return 1;
     return result->stopped.empty() ? 0 : 2;
 }

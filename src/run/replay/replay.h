@@ -48,9 +48,12 @@ Result<ReplayResult> replay_trace(const trace::TraceFile& file);
 /// The result as people read it, several lines.
 std::string replay_report(const ReplayResult& result);
 
+/// The result as programs read it: docs/reference/json.md.
+std::string replay_json(const std::string& path, const ReplayResult& result);
+
 /// The same for a file: 0 same, 1 different, 2 it cannot be replayed (to the end); prints the
-/// report.
-int run_replay(const std::string& path);
+/// report, or with `json` the document.
+int run_replay(const std::string& path, bool json);
 
 /// For tests that `mimic trace --to-test` writes: "" if the replay of `path` is the same, else the
 /// report or error.

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a command of `mimic` says: words for people on standard error, one document for programs on
+// standard output. All of it passes here, so that `--json` can give what went wrong to programs,
+// too (docs/reference/json.md). Process-wide, since a process is one command. Thread-safe.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mimic {
+
+/// Prints "mimic: error: <message>" to standard error, as terminal_lines() leaves it, and keeps it
+/// for reported_errors().
+void report_error(std::string_view message);
+
+/// The same for a report of several lines that has a beginning of its own: it is printed as it is,
+/// with a newline. Of "mimic: error: " in front of it, nothing is kept.
+void report_text(std::string_view report);
+
+/// Prints the JSON text `document` and a newline to standard output. False if that cannot be
+/// written, which was reported then.
+bool print_document(std::string_view document);
+
+/// What was reported so far, in order; at most the first 100.
+std::vector<std::string> reported_errors();
+
+/// Whether print_document() printed anything.
+bool has_printed_document();
+
+/// Forgets all of it; for tests.
+void reset_command_report();
+
+}  // namespace mimic

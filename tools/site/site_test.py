@@ -41,6 +41,12 @@ class Stage(unittest.TestCase):
         self.assertEqual(sorted(staged), ["README.md", "docs/a.md"])
         self.assertEqual(staged["README.md"], TREE["README.md"])
 
+    def test_style_sheets(self):
+        tree = {"docs/site.yml": NAV + "extra_css: [docs/x.css]\n"}
+        self.assertEqual(self.stage(tree=tree)[1], ["docs/site.yml:1: names docs/x.css, which is not in the tree"])
+        staged, errors = self.stage(tree=dict(tree, **{"docs/x.css": "a {}\n"}))
+        self.assertEqual((staged["docs/x.css"], errors), ("a {}\n", []))
+
     def test_what_pages_link_to(self):
         page = "[r](../src/one) [h](../src/two/x.h) [f](../src/two/) [j](../src/two/y.json#k) [web](https://x.example/y)\n"
         staged, errors = self.stage(tree={"docs/a.md": page})
@@ -74,7 +80,7 @@ class Stage(unittest.TestCase):
 
     def test_a_nav_that_is_wrong(self):
         _, errors = self.stage(tree={"docs/a.md": None, "README.md": "# x\n"})
-        self.assertEqual(errors, ["docs/site.yml:1: `nav` names docs/a.md, which is not in the tree"])
+        self.assertEqual(errors, ["docs/site.yml:1: names docs/a.md, which is not in the tree"])
         _, errors = self.stage(tree={"docs/site.yml": "site_name: x\n", "docs/a.md": None, "README.md": "# x\n"})
         self.assertEqual(errors, ["docs/site.yml:1: has no `nav` with pages"])
 

@@ -21,6 +21,12 @@ def nav_pages(config):
     return re.findall(r"^\s*-\s+(?:.*:\s+)?(\S+\.md)\s*$", block.group(1), re.M) if block else []
 
 
+def style_sheets(config):
+    """Paths of the style sheets that a configuration names."""
+    found = re.search(r"^extra_css: \[(.*)\]$", config, re.M)
+    return re.split(r",\s*", found.group(1)) if found else []
+
+
 def tracked(root):
     """Paths of the tree's files: git's, or all but build/ where there is no git."""
     done = subprocess.run(["git", "-c", "safe.directory=*", "-C", str(root), "ls-files", "-z", "--cached", "--others",
@@ -117,15 +123,16 @@ class Stage:
 
 def stage(root, out):
     """Fills `out` with the pages of the tree at `root`; (pages staged, errors as "path:line: message")."""
-    pages = nav_pages((root / CONFIG).read_text())
+    text = (root / CONFIG).read_text()
+    pages = nav_pages(text)
     site = Stage(root, out)
     if not pages:
         site.errors.append(f"{CONFIG}:1: has no `nav` with pages")
-    for page in pages:
+    for page in pages + style_sheets(text):
         if page in site.files:
             site.want(page)
         else:
-            site.errors.append(f"{CONFIG}:1: `nav` names {page}, which is not in the tree")
+            site.errors.append(f"{CONFIG}:1: names {page}, which is not in the tree")
     for path in sorted(site.files):
         if path.startswith("docs/") and path.endswith(".md") and path not in pages:
             site.errors.append(f"{path}:1: no reader finds this page: name it in `nav` of {CONFIG}")

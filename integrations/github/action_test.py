@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""action_test.py MIMIC [--guest]: the steps of action.yml, run as GitHub's runner would run them: their shell, variables and files.
+
+Without --guest nothing boots, and scripts stand in for what the runner has and this machine may lack (gh, docker, apt-get)."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import textwrap
+import unittest
+
+import yaml
+
+HERE = pathlib.Path(__file__).resolve().parent
+ACTION = yaml.safe_load((HERE / "action.yml").read_text())
+MIMIC = pathlib.Path(sys.argv[1]).resolve()
+TOPOLOGY = """version: 1
+machine:
+  name: ${name:-box}
+  cpus: 1
+  memory: 192M
+  devices: [{name: gpu0, model: mock-accel}]
+"""
+
+
+class Runner:
+    """What a job of GitHub's has: a work space, a folder for temporary files, a PATH, and files that steps write their results to."""
+
+    def __init__(self, folder, programs=None):
+        self.folder = pathlib.Path(folder)
+        self.workspace = self.folder / "work space"
+        for name in ("temp", "home", "stand-ins", "run"):
+            (self.folder / name).mkdir(mode=0o700)
+        self.workspace.mkdir()
+        for name, script in (programs or {}).items():
+            path = self.folder / "stand-ins" / name
+            path.write_text("#!/bin/bash\n" + script)
+            path.chmod(0o755)
+        self.path = f"{self.folder}/stand-ins:/usr/sbin:/usr/bin:/sbin:/bin"
+        self.cache = os.environ.get("MIMIC_CACHE") or os.path.join(
+            os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache"), "mimic")
+        self.said, self.summary, self.outputs = "", "", {}
+
+    def evaluate(self, text, inputs):
+        """Text with the expressions that action.yml uses."""
+        def value(match):
+            kind, _, name = match.group(1).partition(".")
+            if kind == "inputs":
+                return inputs[name]
+            if kind == "steps":
+                step, name = name.split(".outputs.")
+                return self.outputs.get(step, {}).get(name, "")
+            return {"action_repository": "owner/mimic", "token": "secret"}[name]
+        return re.sub(r"\$\{\{ ([\w.-]+) \}\}", value, str(text))
+
+    def holds(self, condition, inputs):
+        """Whether an `if:` is true."""
+        if condition is None:
+            return True
+        name = re.fullmatch(r"([\w.-]+) != ''", condition).group(1)
+        return self.evaluate("${{ %s }}" % name, inputs) != ""
+
+    def step(self, step, inputs):
+        """Runs a step; its exit status."""
+        files = {name: self.folder / "temp" / name for name in ("GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")}
+        for file in files.values():
+            file.write_text("")
+        script = self.folder / "temp" / "script.sh"
+        script.write_text(step["run"])
+        environment = {"HOME": str(self.folder / "home"), "PATH": self.path, "LANG": "C.UTF-8", "CI": "true", "GITHUB_ACTIONS": "true",
+                       "GITHUB_SERVER_URL": "https://server.example",
+                       "GITHUB_WORKSPACE": str(self.workspace), "GITHUB_ACTION_PATH": str(HERE), "GITHUB_ACTION": "__run",
+                       "RUNNER_TEMP": str(self.folder / "temp"), "MIMIC_CACHE": self.cache,
+                       "XDG_RUNTIME_DIR": str(self.folder / "run"), **{name: str(path) for name, path in files.items()},
+                       **{name: self.evaluate(value, inputs) for name, value in step.get("env", {}).items()}}
+        done = subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)], cwd=self.workspace, env=environment,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        self.said += done.stdout
+        self.summary += files["GITHUB_STEP_SUMMARY"].read_text()
+        self.path = ":".join([*reversed(files["GITHUB_PATH"].read_text().splitlines()), self.path])
+        pairs = [line.split("=", 1) for line in files["GITHUB_OUTPUT"].read_text().splitlines()]
+        self.outputs[step.get("id", step["name"])] = dict(pairs)
+        return done.returncode
+
+    def action(self, **given):
+        """Runs the action; the exit status of the first step that fails. Steps of other actions are left out."""
+        unknown = {name.replace("_", "-") for name in given} - set(ACTION["inputs"])
+        assert not unknown, unknown
+        inputs = {name: given.get(name.replace("-", "_"), entry["default"]) for name, entry in ACTION["inputs"].items()}
+        for step in ACTION["runs"]["steps"]:
+            if "uses" in step or not self.holds(step.get("if"), inputs):
+                continue
+            status = self.step(step, inputs)
+            if status:
+                return status
+        return 0
+
+    def output(self, name):
+        return self.evaluate(ACTION["outputs"][name]["value"], {})
+
+
+def tarball(path, program=MIMIC):
+    """A tarball as `make packages` lays it out, whose bin/mimic is the one under test."""
+    with tempfile.TemporaryDirectory() as folder:
+        binary = pathlib.Path(folder) / "mimic-0-linux-x86_64/bin/mimic"
+        binary.parent.mkdir(parents=True)
+        binary.write_text(f'#!/bin/sh\nexec "{program}" "$@"\n')
+        binary.chmod(0o755)
+        with tarfile.open(path, "w:xz") as archive:
+            archive.add(binary.parents[1], binary.parents[1].name)
+
+
+class Case(unittest.TestCase):
+    def runner(self, **programs):
+        folder = tempfile.TemporaryDirectory(prefix="mact-", dir="/tmp")  # names of sockets are short
+        self.addCleanup(folder.cleanup)
+        runner = Runner(folder.name, programs)
+        (runner.workspace / "box.yaml").write_text(TOPOLOGY)
+        return runner
+
+
+class Metadata(unittest.TestCase):
+    def test_its_schema(self):
+        """Of GitHub's metadata syntax; the whole of it where there is a check-jsonschema, which brings that."""
+        checker = shutil.which("check-jsonschema")
+        if checker:
+            subprocess.run([checker, "--builtin-schema", "vendor.github-actions", str(HERE / "action.yml")], check=True)
+        self.assertEqual({"name", "description", "inputs", "outputs", "runs"}, set(ACTION))
+        for kind in ("inputs", "outputs"):
+            for name, entry in ACTION[kind].items():
+                self.assertTrue(entry["description"], name)
+        self.assertTrue(all(isinstance(entry["default"], str) for entry in ACTION["inputs"].values()))
+        for step in ACTION["runs"]["steps"]:
+            self.assertTrue({"name"} | ({"run", "shell"} if "run" in step else {"uses"}) <= set(step), step)
+
+    def test_no_input_is_text_of_a_script(self):
+        for step in ACTION["runs"]["steps"]:
+            self.assertNotIn("${{", step.get("run", ""))
+            if "uses" in step:
+                self.assertRegex(step["uses"], r"^actions/[\w-]+@v\d+$")
+
+    def test_what_expressions_name_is_there(self):
+        text = (HERE / "action.yml").read_text()
+        written = {step["id"]: (HERE / step["run"].split("/")[1].strip('"')).read_text()
+                   for step in ACTION["runs"]["steps"] if "id" in step}
+        for name in re.findall(r"inputs\.([\w-]+)", text):
+            self.assertIn(name, ACTION["inputs"])
+        for step, name in re.findall(r"steps\.([\w-]+)\.outputs\.([\w-]+)", text):
+            self.assertIn("'" + name + "=", written[step], f"{step} does not write {name}")
+
+    def test_pages_use_it_as_it_is(self):
+        """YAML of pages: the inputs are there, and GitHub's and GitLab's own schema, where check-jsonschema brings them."""
+        checker = shutil.which("check-jsonschema")
+        used = 0
+        for page in (HERE / "README.md", HERE.parents[1] / "docs/tutorials/in-ci.md"):
+            text = page.read_text()
+            blocks = re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S)
+            blocks += [textwrap.dedent(block) for block in re.findall(r"^(    jobs:\n(?:    .*\n|\n)+)", text, re.M)]
+            for block in map(yaml.safe_load, blocks):
+                kind = "gitlab-ci" if "guest" in block else "github-workflows" if True in block else ""  # `on` is true in YAML 1.1
+                if checker and kind:
+                    block = {"on" if key is True else key: value for key, value in block.items()}
+                    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                        json.dump(block, file)
+                        file.flush()
+                        subprocess.run([checker, "--builtin-schema", "vendor." + kind, file.name], check=True)
+                for job in block.get("jobs", {}).values():
+                    for step in job["steps"]:
+                        if "integrations/github" in step.get("uses", ""):
+                            self.assertLessEqual(set(step["with"]), set(ACTION["inputs"]), page)
+                            used += 1
+        self.assertEqual(3, used)
+
+    def test_the_page_has_all(self):
+        page = (HERE / "README.md").read_text()
+        for name in [*ACTION["inputs"], *ACTION["outputs"]]:
+            self.assertIn(f"| `{name}` |", page)
+
+
+class Install(Case):
+    def test_the_tarball(self):
+        runner = self.runner()
+        tarball(runner.workspace / "mimic-0-linux-x86_64.tar.xz")
+        step = ACTION["runs"]["steps"][0]
+        inputs = {"package": "mimic-*.tar.xz", "release": "", "kind": "", "kernel": "6.12"}
+        self.assertEqual(0, runner.step(step, inputs), runner.said)
+        self.assertRegex(runner.output("version"), r"^mimic \d")
+        self.assertEqual(runner.cache, runner.outputs["install"]["cache"])
+        self.assertRegex(runner.outputs["install"]["cache-key"], r"^mimic-mimic-[\w.-]+-6\.12-x86_64$")
+        self.assertTrue(runner.path.startswith(str(runner.folder / "temp/mimic-action/tarball/bin:")))
+
+    def test_of_a_release(self):
+        """By gh, and where there is none by curl."""
+        copy = 'cp "$RUNNER_TEMP/../a.tar.xz" '
+        for programs, asked in (
+                ({"gh": 'echo "$@" >"$RUNNER_TEMP/asked"\n' + copy + '"${@: -1}"\n'},
+                 "release download v1.2.3 --repo owner/mimic --pattern mimic-1.2.3-linux-x86_64.tar.xz --dir "),
+                ({"curl": 'echo "$@" >"$RUNNER_TEMP/asked"\n' + copy + '"${@: -2:1}"\n'},
+                 "/owner/mimic/releases/download/v1.2.3/mimic-1.2.3-linux-x86_64.tar.xz")):
+            runner = self.runner(**programs)
+            tarball(runner.folder / "a.tar.xz")
+            inputs = {"package": "", "release": "v1.2.3", "kind": "tarball", "kernel": ""}
+            self.assertEqual(0, runner.step(ACTION["runs"]["steps"][0], inputs), runner.said)
+            self.assertIn(asked, (runner.folder / "temp/asked").read_text())
+
+    def test_the_image(self):
+        """What the wrapper gives to the container engine; a script stands in for that."""
+        log = 'printf "%q " "$@" >>"$RUNNER_TEMP/../asked"; echo >>"$RUNNER_TEMP/../asked"\n'
+        runner = self.runner(docker=log + 'case "$1 $*" in load*) echo "Loaded image: mimic.local/mimic:1" ;;\n'
+                                          '*--version) echo "mimic 1" ;; esac\n')
+        (runner.workspace / "mimic-1-oci.tar").write_text("")
+        self.assertEqual(0, runner.action(package="*-oci.tar", file="box.yaml", command="echo a; echo b"), runner.said)
+        asked = (runner.folder / "asked").read_text().splitlines()
+        self.assertTrue(asked[0].startswith("load -i "))
+        ids = f"{os.getuid()}:{os.getgid()}"
+        work = str(runner.workspace).replace(" ", "\\ ")
+        run = f"run --rm -i -v {work}:{work} -w {work} --user {ids} mimic.local/mimic:1 run box.yaml "
+        self.assertTrue(asked[2].startswith(run), asked)
+        self.assertTrue(asked[2].rstrip().endswith("-- sh -c echo\\ a\\;\\ echo\\ b"), asked)
+        self.assertEqual("", runner.outputs["install"].get("cache", ""))  # nothing is to be fetched
+
+    def test_the_package(self):
+        runner = self.runner(sudo='exec "$@"\n', mimic="echo mimic 1\n", **{"apt-get": 'echo "apt-get $*"; exit ${FAIL:-0}\n'})
+        (runner.workspace / "mimic_1_amd64.deb").write_text("")
+        inputs = {"package": "*.deb", "release": "", "kind": "", "kernel": ""}
+        self.assertEqual(0, runner.step(ACTION["runs"]["steps"][0], inputs), runner.said)
+        self.assertIn(f"install -y --no-install-recommends {runner.workspace}/mimic_1_amd64.deb", runner.said)
+
+    def test_what_cannot_be_says_why(self):
+        cases = (({}, {}, "there is no mimic in PATH; give package or release"),
+                 ({"package": "none*.deb"}, {}, "0 files fit 'none*.deb'"),
+                 ({"package": "*.yaml"}, {}, "2 files fit"),
+                 ({"package": "box.yaml"}, {}, "neither a .deb nor a .tar.xz nor an image's .tar"),
+                 ({"package": "bad.tar.xz"}, {}, "cannot unpack"),
+                 ({"package": "empty.tar.xz"}, {}, "has no bin/mimic"),
+                 ({"package": "a.deb"}, {"sudo": 'exec "$@"\n', "apt-get": "exit 100\n"}, "it is for Debian 12 and 13"),
+                 ({"package": "a.deb", "release": "v1"}, {}, "give one of them"),
+                 ({"package": "a-oci.tar"}, {"docker": "exit 1\n"}, "cannot load"),
+                 ({"release": "v1"}, {"gh": "exit 1\n"}, "mimic-1-oci.tar of owner/mimic's release 'v1' cannot be downloaded"),
+                 ({"release": "v1", "kind": "snap"}, {}, "'snap' is none of image, tarball, deb"),
+                 ({"package": "broken.tar.xz"}, {}, "mimic does not run here"))
+        for inputs, programs, why in cases:
+            with self.subTest(why):
+                runner = self.runner(**programs)
+                for name in ("other.yaml", "bad.tar.xz", "a.deb", "a-oci.tar"):
+                    (runner.workspace / name).write_text("")
+                tarball(runner.workspace / "broken.tar.xz", "/none")
+                with tarfile.open(runner.workspace / "empty.tar.xz", "w:xz") as archive:
+                    archive.add(runner.workspace / "other.yaml", "mimic-0/README")
+                self.assertNotEqual(0, runner.action(**inputs), runner.said)
+                self.assertRegex(runner.said, r"(?m)^::error title=Mimic::.*" + re.escape(why))
+
+
+class Run(Case):
+    def test_words(self):
+        """Lines of inputs are words, whatever is in them."""
+        runner = self.runner(mimic='case $1 in --version) echo mimic 1 ;; doctor) ;; *) printf "<%s>" "$@" ;; esac\n')
+        self.assertEqual(0, runner.action(file="box.yaml", set="a=b c\nd='e\"$(f)\n", args="--accel\ntcg", kernel="6.12", machine="m",
+                                          limit="9", boot_timeout="7", command="echo '$HOME'\nfalse || true"))
+        record = f"{runner.workspace}/mimic-record-__run.json"
+        self.assertIn(f"<run><box.yaml><--timeout><7><--record><{record}><--kernel><6.12><--machine><m><--limit><9><--set><a=b c>"
+                      "<--set><d='e\"$(f)><--accel><tcg><--><sh><-c><echo '$HOME'\nfalse || true>", runner.said)
+
+    def test_only_set_up(self):
+        runner = self.runner(mimic='echo "mimic $*"\n')
+        self.assertEqual(0, runner.action())
+        self.assertIn("mimic doctor --install", runner.said)
+        self.assertNotIn("mimic run", runner.said)
+
+    def test_what_guests_boot_cannot_be_fetched(self):
+        runner = self.runner(mimic='[ "$1" = --version ] || { echo "no network" >&2; exit 1; }\n')
+        self.assertEqual(1, runner.action(file="box.yaml"))
+        self.assertIn("::error title=Mimic::mimic doctor --install could not fetch", runner.said)
+
+    def test_a_file_that_is_wrong(self):
+        runner = self.runner()
+        (runner.workspace / "box.yaml").write_text(TOPOLOGY.replace("memory", "memroy"))
+        tarball(runner.workspace / "a.tar.xz")
+        step = ACTION["runs"]["steps"]
+        inputs = {name: entry["default"] for name, entry in ACTION["inputs"].items()} | {"package": "a.tar.xz", "file": "box.yaml"}
+        self.assertEqual(0, runner.step(step[0], inputs), runner.said)
+        self.assertEqual(125, runner.step(step[-1], inputs), runner.said)
+        self.assertIn("box.yaml:5:", runner.said)
+        self.assertIn("::error title=Mimic::the machine could not be booted", runner.said)
+        self.assertEqual("125", runner.output("status"))
+        self.assertIn("### Mimic: failed with status 125", runner.summary)
+
+
+class Guest(Case):
+    def test_a_command_in_a_guest(self):
+        runner = self.runner()
+        tarball(runner.workspace / "mimic-0-linux-x86_64.tar.xz")
+        status = runner.action(package="mimic-*.tar.xz", file="box.yaml", set="name=lab", limit="300", command="""
+            echo "in $(hostname)"
+            cat /sys/class/mock-accel/mock0/status
+            exit 7
+        """)
+        self.assertEqual(7, status, runner.said)
+        self.assertIn("0x00000000\n", runner.said)
+        self.assertIn("::error title=Mimic::the command ended with 7", runner.said)
+        self.assertEqual("7", runner.output("status"))
+        record = json.loads(pathlib.Path(runner.output("record")).read_text())
+        self.assertEqual(("lab", 7, {"name": "lab"}), (record["machine"], record["status"], record["parameters"]))
+        self.assertRegex(runner.summary, r"\| file \| box\.yaml \|\n\| boot \| \d+\.\d s \|\n\| command \| \d+\.\d s \|\n")
+        self.assertEqual([], list((runner.folder / "run/mimic").glob("*/")))
+
+
+if __name__ == "__main__":
+    names = [Guest] if "--guest" in sys.argv else [Metadata, Install, Run]
+    suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(name) for name in names)
+    sys.exit(not unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful())

@@ -85,7 +85,8 @@ func (m *Machine) MustExec(argv ...string) Result {
 // Shell is Exec of lines for the guest's sh.
 func (m *Machine) Shell(script string) Result {
 	m.t.Helper()
-	return m.Exec("sh", "-c", script)
+	// A newline first: the parser of mimic's command line takes a word in brackets, such as a test(1) alone, for a list.
+	return m.Exec("sh", "-c", "\n"+script)
 }
 
 // ExecInput is Exec with bytes on the command's standard input, and a limit, after which the test ends; the command may go on.

@@ -79,7 +79,8 @@ class Machine:
 
     def shell(self, script: str, input: bytes = b"", timeout: float = 300.0, check: bool = True) -> ExecResult:
         """As exec(), of a line or more for the guest's sh."""
-        return self.exec("sh", "-c", script, input=input, timeout=timeout, check=check)
+        # A newline first: the parser of mimic's command line takes a word in brackets, such as a test(1) alone, for a list.
+        return self.exec("sh", "-c", "\n" + script, input=input, timeout=timeout, check=check)
 
     def copy_to(self, source: Path, target: str) -> None:
         """Copies a file into the guest, with its mode. Raises MimicError."""

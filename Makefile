@@ -4,7 +4,7 @@
 SHELL = /bin/bash
 PREFIX = /usr/local
 
-.PHONY: help build demo test test-kernels test-cluster bench check docs format coverage install doctor clean
+.PHONY: help build demo test test-kernels test-cluster test-packages packages bench check docs format coverage install doctor clean
 
 help: ## This list
 	@printf 'make GOAL, where GOAL is one of\n'
@@ -23,6 +23,14 @@ test-kernels: ## As test, but only the VM tests, on the newest kernel too
 
 test-cluster: ## As test, but only the tests on Kubernetes, with those on two virtual machines
 	@tools/run_tests --cluster
+
+test-packages: packages ## Make the packages and install them in clean roots of Debian's releases, where a machine boots (root)
+	@ctest --test-dir build/release -C packages -L packages --output-on-failure
+
+packages: ## Make .deb packages, a tarball and a container image, into build/packages
+	@tools/setup build dra packages
+	@tools/build release installed
+	@tools/packages build/packages
 
 bench: ## Build for speed and print the benchmark's ratios
 	@tools/setup build test run dra
@@ -57,7 +65,9 @@ coverage: ## Run the unit and protocol tests and print line coverage by folder
 # Debug information is nine tenths of the programs; STRIP= keeps it.
 STRIP = --strip
 
-install: build ## Install under PREFIX (default /usr/local) and DESTDIR
+install: ## Install under PREFIX (default /usr/local) and DESTDIR
+	@tools/setup build dra
+	@tools/build release installed
 	@cmake --install build/release --prefix "$(PREFIX)" $(STRIP)
 
 doctor: ## Say what is missing on this machine and what mends it

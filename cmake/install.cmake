@@ -6,7 +6,8 @@
 #   include/mimic/{host/*.h,trace/{event,file}.h}, lib/pkgconfig/mimic-host.pc (devel): what a program needs that serves
 #   devices with the control API
 #   include/mimic/replay/replay.h, lib/pkgconfig/mimic-replay.pc (devel): what a test needs that `mimic replay --to-test` wrote
-#   bin/, libexec/mimic/{debs,setup,image} (runtime), share/mimic/{kernel,guest,examples,grafana,deploy}, share/doc/mimic (data)
+#   bin/, libexec/mimic/{debs,setup,image} (runtime), share/man, completions of shells, units of
+#   systemd, share/mimic/{kernel,guest,examples,grafana,deploy}, share/doc/mimic (data)
 
 # The public libraries, lowest first: what a device outside this tree needs.
 set(public_libraries base memory reg pci virtio sim sim_socket compute vfio_user virtio_pci vhost_user)
@@ -104,27 +105,74 @@ foreach(pc ${pc_files})
 endforeach()
 
 # --- runtime -------------------------------------------------------------------------------------------------------
+# OPTIONAL: who builds only some targets installs only these; `installed` builds all, and no test.
+set(installed_targets "")
+set(with_pages "")
 foreach(program mimic mimic-dra mimic-mediator mimic-mediator-load mimic-sim mock-accel-server)
   if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime)
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime OPTIONAL)
+    list(APPEND installed_targets ${program})
+    if(NOT program STREQUAL mock-accel-server)
+      list(APPEND with_pages $<TARGET_FILE:${program}>)
+    endif()
   endif()
 endforeach()
+foreach(library ${public_libraries} ${host_libraries} ${replay_libraries})
+  if(TARGET mimic_${library})
+    list(APPEND installed_targets mimic_${library})
+  endif()
+endforeach()
+add_custom_target(installed DEPENDS ${installed_targets})
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/tools/debs ${PROJECT_SOURCE_DIR}/tools/setup ${PROJECT_SOURCE_DIR}/tools/image
   DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/mimic COMPONENT runtime)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/tools/lib
   DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/mimic COMPONENT runtime FILES_MATCHING PATTERN "*.sh")
 
 # --- data ----------------------------------------------------------------------------------------------------------
+# Manual pages: each program writes its own, of the commands that it has.
+install(CODE "
+  set(pages \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man1\")
+  file(MAKE_DIRECTORY \"\${pages}\")
+  foreach(program ${with_pages})
+    if(EXISTS \"\${program}\")
+      execute_process(COMMAND \"\${program}\" __reference man \"\${pages}\" COMMAND_ERROR_IS_FATAL ANY)
+    endif()
+  endforeach()
+" COMPONENT data)
+set(completions ${PROJECT_SOURCE_DIR}/integrations/completions)
+install(FILES ${completions}/mimic.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME mimic COMPONENT data)
+install(FILES ${completions}/_mimic DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT data)
+install(FILES ${completions}/mimic.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT data)
+# Links that lead out of kernel/, to what a module shares with its device, are installed as files.
+file(GLOB outward RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/kernel/*/*)
+set(left_out "")
+foreach(file ${outward})
+  if(NOT IS_SYMLINK ${PROJECT_SOURCE_DIR}/${file})
+    continue()
+  endif()
+  file(REAL_PATH ${PROJECT_SOURCE_DIR}/${file} target)
+  if(target MATCHES "^${PROJECT_SOURCE_DIR}/kernel/")
+    continue()
+  endif()
+  get_filename_component(name ${file} NAME)
+  get_filename_component(folder ${file} DIRECTORY)
+  list(APPEND left_out PATTERN ${name} EXCLUDE)
+  install(FILES ${target} DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic/${folder} RENAME ${name} COMPONENT data)
+endforeach()
 foreach(folder kernel guest examples)
   if(EXISTS ${PROJECT_SOURCE_DIR}/${folder})
     # Sources only: a developer's tree may hold what kbuild and the compiler left there.
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic COMPONENT data
       USE_SOURCE_PERMISSIONS
-      PATTERN "*.ko" EXCLUDE PATTERN "*.o" EXCLUDE PATTERN "*.a" EXCLUDE PATTERN "*.mod" EXCLUDE
+      ${left_out} PATTERN "*.ko" EXCLUDE PATTERN "*.o" EXCLUDE PATTERN "*.a" EXCLUDE PATTERN "*.mod" EXCLUDE
       PATTERN "*.mod.c" EXCLUDE PATTERN ".*.cmd" EXCLUDE PATTERN "Module.symvers" EXCLUDE
-      PATTERN "modules.order" EXCLUDE PATTERN ".tmp_*" EXCLUDE PATTERN "__pycache__" EXCLUDE)
+      PATTERN "modules.order" EXCLUDE PATTERN ".tmp_*" EXCLUDE PATTERN ".gitignore" EXCLUDE
+      PATTERN "__pycache__" EXCLUDE)
   endif()
 endforeach()
+set(units ${PROJECT_SOURCE_DIR}/integrations/systemd)
+install(FILES ${units}/user/mimic-api.service ${units}/mimic-serve@.service DESTINATION lib/systemd/user COMPONENT data)
+install(FILES ${units}/mimic-serve@.service DESTINATION lib/systemd/system COMPONENT data)
 # Where examples/simulators looks for it.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/integrations/python DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic/integrations
   COMPONENT data PATTERN "__pycache__" EXCLUDE)

@@ -331,11 +331,6 @@ Line take_apart(const CLI::App& app, Words words) {
 
 }  // namespace
 
-bool knows_argument(std::string_view name) {
-    return std::any_of(kArguments.begin(), kArguments.end(),
-                       [&](const ArgumentKind& each) { return each.name == name; });
-}
-
 std::vector<std::string> complete(const CLI::App& app, std::vector<std::string> words) {
     const Line line = take_apart(app, std::move(words));
     const CLI::App& command = *line.command;

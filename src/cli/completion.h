@@ -23,7 +23,4 @@ std::vector<std::string> complete(const CLI::App& app, std::vector<std::string> 
 /// Prints complete(). Returns 0: whoever presses <Tab> wants no error.
 int print_completions(const CLI::App& app, std::vector<std::string> words);
 
-/// Names of positional arguments, as the help calls them, for which complete() knows what fits.
-bool knows_argument(std::string_view name);
-
 }  // namespace mimic::cli

@@ -175,6 +175,10 @@ def main():
     done = run(MIMIC, "__reference", "markdown")
     check("docs/reference/commands.md is what mimic says (mimic __reference markdown)", done.stdout == PAGE.read_text(),
           "it differs; write it anew: build/ci/bin/mimic __reference markdown >%s" % PAGE.relative_to(SOURCE))
+    # A name that complete() does not know would be completed with nothing, in silence.
+    table = re.findall(r'\{"([A-Z]+)",\s*Kind::', (SOURCE / "src/cli/completion.cpp").read_text())
+    arguments = set(re.findall(r"^\| `([A-Z]+)[ `]", done.stdout, re.M))
+    check("arguments are known to completion.cpp", len(arguments) > 10 and arguments <= set(table), arguments - set(table))
     with tempfile.TemporaryDirectory(prefix="mimic-reference.") as name:
         sandbox = pathlib.Path(name)
         (sandbox / "man").mkdir()

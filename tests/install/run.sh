@@ -153,5 +153,8 @@ for program in "$prefix"/bin/*; do
     "$program" --version
 done
 "$prefix/libexec/mimic/debs" --help >/dev/null || fail "the installed debs does not run"
+lost=$(find "$prefix" -xtype l)
+[ -z "$lost" ] || fail "these links lead nowhere: $lost"
+[ -s "$prefix/share/man/man1/mimic-up.1" ] || fail "there are no manual pages"
 [ -z "$(find "$prefix/share" -name '*.ko' -o -name '*.o' -o -name '*.mod.c')" ] || fail "build results lie in share/"
 echo "passed"

@@ -64,7 +64,9 @@ def main():
     out = (options.out or root / "build" / "site").resolve()
     if not (root / stage.CONFIG).is_file():
         return fail(f"{root} has no {stage.CONFIG}")
-    if out == root or out in root.parents or (out.exists() and any(out.iterdir()) and not (out / "index.html").is_file()):
+    # Ours, and it may be replaced, also where an earlier run was interrupted: it has its pages beside it.
+    ours = (out / "index.html").is_file() or out.with_name(out.name + "-pages").is_dir()
+    if out == root or out in root.parents or (out.exists() and any(out.iterdir()) and not ours):
         return fail(f"{out} is no site, and would be overwritten; name another folder")
     if shutil.which("mkdocs") is None:
         print("SKIP: no mkdocs (Debian: mkdocs-material, with its theme); tools/setup docs installs it")

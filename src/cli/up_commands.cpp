@@ -11,6 +11,7 @@
 #include "guest_image/guest_image.h"
 #include "guest_image/prepared_image.h"
 #include "machine/run_command.h"
+#include "machine/snapshot.h"
 #include "machine/up.h"
 
 namespace mimic::cli {
@@ -37,7 +38,9 @@ struct UpArguments {
 // What up and run have in common.
 CLI::Option* add_boot_options(CLI::App& command, UpArguments& arguments) {
     auto& options = arguments.run.up;
-    command.add_option("FILE", options.file, "Topology file (YAML); - for standard input")
+    command
+        .add_option("FILE", options.file,
+                    "Topology file (YAML), - for standard input, or folder of a snapshot")
         ->required();
     add_set_option(command, arguments.set);
     command.add_option("--set-file", arguments.set_file,
@@ -135,6 +138,44 @@ void add_run(CLI::App& app, Action& action) {
     });
 }
 
+void add_snapshot(CLI::App& app, Action& action) {
+    auto options = std::make_shared<machine::SnapshotOptions>();
+    auto timeout = std::make_shared<unsigned>(600);
+    auto* command = app.add_subcommand(
+        "snapshot", "Save a booted machine to a folder, from which it starts in seconds");
+    command->add_option("NAME", options->machine, "Machine")->required();
+    command->add_option("DIR", options->folder, "Folder that is made")->required();
+    command->add_flag("--force", options->force, "Replace an earlier snapshot in DIR");
+    command->add_flag("--json", options->json, "Print what was made as JSON");
+    command->add_option("--timeout", *timeout, "Seconds that writing the guest may take (600)")
+        ->check(CLI::Range(1u, 86400u));
+    command->callback([options, timeout, &action] {
+        options->timeout = std::chrono::seconds(*timeout);
+        action = [options] { return machine::run_snapshot(*options); };
+    });
+}
+
+void add_restore(CLI::App& app, Action& action) {
+    auto options = std::make_shared<machine::UpOptions>();
+    auto timeout = std::make_shared<unsigned>(300);
+    auto* command = app.add_subcommand(
+        "restore",
+        "Start a machine from its snapshot, as up DIR does; run DIR -- CMD, for one "
+        "command");
+    command->add_option("DIR", options->file, "Folder that mimic snapshot made")
+        ->required()
+        ->check(CLI::ExistingDirectory);
+    command->add_option("--timeout", *timeout, "Seconds that it may take (300)")
+        ->check(CLI::Range(1u, 86400u));
+    command->add_flag("--allow-commands", options->allow_commands,
+                      "Start the servers that its file names by 'command:'; it is your own");
+    command->add_flag("--foreground", options->foreground, "Stay until ^C, then take it down");
+    command->callback([options, timeout, &action] {
+        options->timeout = std::chrono::seconds(*timeout);
+        action = [options] { return machine::run_up(*options); };
+    });
+}
+
 int prepare(const std::vector<std::string>& kernels, const std::string& folder) {
     guest_image::StderrProgress progress;
     for (const std::string& series : kernels) {
@@ -198,6 +239,8 @@ topology::Parameters read_set_option(const std::vector<std::string>& pairs) {
 void add_up_commands(CLI::App& app, Action& action) {
     add_up(app, action);
     add_run(app, action);
+    add_snapshot(app, action);
+    add_restore(app, action);
     add_prepare(app, action);
 }
 

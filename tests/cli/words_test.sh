@@ -98,7 +98,7 @@ for words in 'plan /' 'kernel plan /' 'up /' 'clone /'; do
     # shellcheck disable=SC2086 # Words.
     run 1 "$mimic" $words
     has err 'mimic: error: '
-    has err 'Is a directory'
+    grep -qE 'Is a directory|is a folder and is no snapshot' "$SANDBOX/err" || bad "it does not say that it is a folder"
 done
 printf 'version: 1\nmachine:\n\tname: x\n' >"$SANDBOX/tab.yaml"
 run 1 "$mimic" plan "$SANDBOX/tab.yaml"

@@ -16,6 +16,8 @@
 #include "base/text_table.h"
 #include "guest_agent/guest_agent.h"
 #include "machine/boot_plan.h"
+#include "machine/guest_slots.h"
+#include "machine/migration.h"
 #include "machine/supervisor.h"
 
 namespace mimic::machine {
@@ -27,6 +29,9 @@ using Json = nlohmann::ordered_json;
 constexpr auto kSlice = 1s;         // how long a death or ^C may go unnoticed
 constexpr auto kDriverGrace = 60s;  // from the agent's first answer; the driver is loaded before it
                                     // starts
+constexpr auto kGlance = 10ms;      // between two looks for what takes no time
+constexpr auto kLastWords = 5s;     // of a QEMU that could not load a snapshot
+constexpr auto kResumed = 60s;      // a busy host may stop an emulated guest for 20 s
 constexpr size_t kConsoleLines = 30;
 constexpr size_t kConsoleLine = 1000;  // characters of a line that is looked at for a stage
 constexpr auto kTeardown = 60s;        // longer than all the grace periods of a supervisor
@@ -77,6 +82,7 @@ Status Boot::fill_folder(const BootOptions& options) {
     MIMIC_ASSIGN_OR_RETURN(plan_, planner.make());
     qga_socket_ = planner.context().qga_socket;
     console_log_ = planner.context().console_log;
+    incoming_ = options.incoming;
     return write_file_atomically(dir_.path + "/launch.json", to_json(plan_));
 }
 
@@ -285,12 +291,38 @@ Error Boot::with_console(Error error) const {
     return Error(error.code(), std::move(text));
 }
 
+Status Boot::load_snapshot(TimePoint deadline) {
+    // QEMU makes its monitor's socket once the device hosts serve.
+    while (::access(plan_.qmp_socket.c_str(), F_OK) != 0) {
+        MIMIC_TRY(check_control());
+        if (SteadyClock().now() >= deadline) return tl::unexpected(not_booted());
+        sleep_unless_interrupted(kGlance);
+    }
+    Status loaded = load_guest(plan_.qmp_socket, incoming_, deadline - SteadyClock().now());
+    // Of a QEMU that ended, the supervisor knows the last words.
+    const TimePoint last = SteadyClock().now() + kLastWords;
+    while (!loaded && SteadyClock().now() < last) {
+        MIMIC_TRY(check_control());
+        sleep_unless_interrupted(kGlance);
+    }
+    return loaded;
+}
+
+Status Boot::resume_guest() {
+    MIMIC_ASSIGN_OR_RETURN(const auto agent,
+                           guest_agent::GuestAgent::connect(qga_socket_, kResumed));
+    MIMIC_TRY(set_guest_clock(*agent));
+    return put_devices_back(*agent, machine_);
+}
+
 Status Boot::wait_for_guest(Duration timeout) {
     timeout_ = timeout;
     const TimePoint deadline = SteadyClock().now() + timeout;
     Status up;
     if (machine_.time == topology::GuestTime::kLockStep) up = wait_until_ready(deadline);
+    if (!incoming_.empty()) up = load_snapshot(deadline);
     if (up) up = wait_for_agent(deadline);
+    if (up && !incoming_.empty()) up = resume_guest();
     if (up) {
         follow_console();
         enter(BootStage::kAgent);

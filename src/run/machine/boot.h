@@ -34,6 +34,9 @@ struct BootOptions {
     std::string root_disk{};             // of a direct boot: see outputs::RunContext
     std::string root_files{};
     outputs::GuestNetwork network{};
+    std::string kernel_choice{};  // --kernel; the machine has it already
+    std::string incoming{};  // guest.mem of a snapshot, absolute: the guest goes on where that was
+                             // taken
 };
 
 /// Thread-bound; may be made on one thread and used on another.
@@ -58,7 +61,8 @@ public:
     Status start();
 
     /// Waits until the guest's agent answers and its driver has found the devices; of an image,
-    /// until its agent or SSH answers. Blocks. Errors: timed_out, interrupted,
+    /// until its agent or SSH answers. A snapshot is loaded first, and its guest told the time and
+    /// to look for its devices. Blocks. Errors: timed_out, interrupted,
     /// state_not_recoverable (a process died, the kernel panicked); the message ends with the log
     /// lines that tell most.
     Status wait_for_guest(Duration timeout);
@@ -92,6 +96,8 @@ private:
     void enter(BootStage stage);
     void follow_console();
     Status check_control();
+    Status load_snapshot(TimePoint deadline);
+    Status resume_guest();
     Status check_console() const;
     Status wait_until_ready(TimePoint deadline);
     Status wait_for_agent(TimePoint deadline);
@@ -106,6 +112,7 @@ private:
     LaunchPlan plan_;
     std::string qga_socket_;
     std::string console_log_;
+    std::string incoming_;  // see BootOptions
     Process supervisor_;
     UniqueFd control_;
     StageHook stage_hook_;

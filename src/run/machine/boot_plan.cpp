@@ -26,15 +26,6 @@ using namespace std::chrono_literals;
 
 constexpr uint64_t kMinLogSpace = 1u << 20;  // a boot prints about 30 KiB
 
-std::string utc_now() {
-    const std::time_t now = std::time(nullptr);
-    std::tm parts{};
-    ::gmtime_r(&now, &parts);
-    std::array<char, 32> text{};
-    std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return text.data();
-}
-
 sockaddr_in loopback(uint16_t port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -43,7 +34,28 @@ sockaddr_in loopback(uint16_t port) {
     return address;
 }
 
+/// Why a machine that boots like this cannot be saved, or nothing. Devices are their own affair.
+std::string snapshot_problem(const topology::Machine& machine, const BootOptions& options) {
+    if (!machine.kernel.image.empty())
+        return "a machine that boots an image has a disk, which a snapshot would not hold";
+    if (!options.root_disk.empty() || options.network.subnet != 0)
+        return "a machine with a disk or a network, as those of a cluster, cannot be saved";
+    if (machine.time == topology::GuestTime::kLockStep)
+        return "a machine in lock-step begins each run at its boot: a snapshot would be another "
+               "run";
+    return "";
+}
+
 }  // namespace
+
+std::string utc_now() {
+    const std::time_t now = std::time(nullptr);
+    std::tm parts{};
+    ::gmtime_r(&now, &parts);
+    std::array<char, 32> text{};
+    std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text.data();
+}
 
 Result<uint16_t> free_port() {
     const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -76,6 +88,8 @@ Result<LaunchPlan> BootPlanner::make_all() {
     context_.qemu = options_.qemu.program;
     context_.accel = options_.accel;
     context_.extra_qemu_args = options_.qemu_args;
+    if (!options_.incoming.empty())
+        context_.extra_qemu_args.insert(context_.extra_qemu_args.end(), {"-incoming", "defer"});
     context_.console_log = plan_.state_dir + "/console.log";
     context_.append_console = true;  // the supervisor's LogKeeper empties it
     context_.pid_file.clear();       // the supervisor knows its child
@@ -97,6 +111,11 @@ Result<LaunchPlan> BootPlanner::make_all() {
     plan_.qemu.insert(plan_.qemu.end(), arguments.begin(), arguments.end());
     plan_.qmp_socket = context_.qmp_socket;
     plan_.device_hosts = device_hosts();
+    plan_.choices = {.kernel = options_.kernel_choice,
+                     .folder = options_.folder,
+                     .qemu_args = options_.qemu_args,
+                     .allow_commands = options_.allow_commands};
+    plan_.no_snapshot = snapshot_problem(machine_, options_);
 
     plan_.state.name = machine_.name;
     plan_.state.file = options_.file;

@@ -42,6 +42,9 @@ private:
     LaunchPlan plan_;
 };
 
+/// Now, in UTC: "2026-01-31T12:00:00Z".
+std::string utc_now();
+
 /// A TCP port of 127.0.0.1 that is free now. Somebody may take it before QEMU does; then QEMU says
 /// so and ends.
 Result<uint16_t> free_port();

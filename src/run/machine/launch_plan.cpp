@@ -71,7 +71,12 @@ std::string to_json(const LaunchPlan& plan) {
                     {"servers", servers},
                     {"qemu", list_json(plan.qemu)},
                     {"shut_down_guest", plan.shut_down_guest},
-                    {"temporary_files", list_json(plan.temporary_files)}};
+                    {"temporary_files", list_json(plan.temporary_files)},
+                    {"kernel", to_code_points(plan.choices.kernel)},
+                    {"folder", to_code_points(plan.choices.folder)},
+                    {"qemu_args", list_json(plan.choices.qemu_args)},
+                    {"allow_commands", plan.choices.allow_commands},
+                    {"no_snapshot", to_code_points(plan.no_snapshot)}};
     return json.dump(2) + "\n";
 }
 
@@ -92,6 +97,11 @@ Result<LaunchPlan> parse_launch_plan(const std::string& text) {
         plan.qemu = parse_list(json.at("qemu"));
         plan.shut_down_guest = json.at("shut_down_guest").get<bool>();
         plan.temporary_files = parse_list(json.at("temporary_files"));
+        plan.choices = {.kernel = to_bytes(json.at("kernel")),
+                        .folder = to_bytes(json.at("folder")),
+                        .qemu_args = parse_list(json.at("qemu_args")),
+                        .allow_commands = json.at("allow_commands").get<bool>()};
+        plan.no_snapshot = to_bytes(json.at("no_snapshot"));
         if (plan.qemu.empty()) return fail(std::errc::invalid_argument, "launch.json: no qemu");
         for (const auto& host : plan.device_hosts)
             if (host.argv.empty())

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "machine/boot_choices.h"
 #include "machine/machine_state.h"
 
 namespace mimic::machine {
@@ -29,6 +30,9 @@ struct LaunchPlan {
     bool shut_down_guest = false;
     /// Files outside the run directory that end with the machine (a disk overlay).
     std::vector<std::string> temporary_files;
+
+    BootChoices choices;      // what `mimic up` was told
+    std::string no_snapshot;  // why this machine cannot be saved; empty: it can
 };
 
 std::string to_json(const LaunchPlan& plan);

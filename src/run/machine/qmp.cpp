@@ -89,8 +89,16 @@ Status QmpClient::send_line(std::string_view line, TimePoint deadline) {
 }
 
 Result<std::string> QmpClient::execute(std::string_view command, Duration timeout) {
+    return execute(command, "{}", timeout);
+}
+
+Result<std::string> QmpClient::execute(std::string_view command, std::string_view arguments,
+                                       Duration timeout) {
     const TimePoint deadline = SteadyClock().now() + timeout;
-    MIMIC_TRY(send_line(Json{{"execute", command}}.dump() + "\n", deadline));
+    const Json object = Json::parse(arguments, nullptr, false);
+    if (!object.is_object())
+        return fail(std::errc::invalid_argument, "{}: arguments are no JSON object", command);
+    MIMIC_TRY(send_line(Json{{"execute", command}, {"arguments", object}}.dump() + "\n", deadline));
     for (;;) {
         MIMIC_ASSIGN_OR_RETURN(const auto line, read_line(deadline));
         MIMIC_ASSIGN_OR_RETURN(const auto answer, parse_object(line));

@@ -25,6 +25,11 @@ public:
     /// refuses; timed_out, connection_reset, protocol_error.
     Result<std::string> execute(std::string_view command, Duration timeout);
 
+    /// The same with arguments, a JSON object as text; it must be valid UTF-8. Errors: those of
+    /// execute(); invalid_argument, too, if the text is no JSON object, and nothing is sent.
+    Result<std::string> execute(std::string_view command, std::string_view arguments,
+                                Duration timeout);
+
     /// What query-status says: "running", "paused", "guest-panicked" ...
     Result<std::string> status(Duration timeout);
 

@@ -110,6 +110,8 @@ Status Up::check_not_running() const {
 }
 
 Accel Up::wished_accel(const topology::Machine& machine) const {
+    // Its guest knows one kind of CPU only.
+    if (source_.snapshot) return source_.snapshot->accel == "kvm" ? Accel::kKvm : Accel::kTcg;
     if (options_.accel.empty()) return machine.accel;
     return options_.accel == "kvm" ? Accel::kKvm : Accel::kTcg;
 }
@@ -145,6 +147,13 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     options.allow_commands = options_.allow_commands;
     options.qemu = qemus_.at(machine.arch);
     options.qemu_args = options_.qemu_args;
+    options.kernel_choice = source_.kernel;
+    if (source_.snapshot) {
+        MIMIC_TRY(check_snapshot_versions(options_.file, *source_.snapshot, MIMIC_VERSION,
+                                          options.qemu.version));
+        options.qemu_args = source_.snapshot->choices.qemu_args;
+        options.incoming = std::filesystem::absolute(snapshot_guest_path(options_.file)).string();
+    }
     std::string probe_kernel;
     if (machine.kernel.image.empty()) {
         auto& image = images[topology::kernel_series(machine.arch, machine.kernel.release)];
@@ -205,8 +214,9 @@ bool Up::fit_together() const {
 std::string Up::kind_of(const Boot& boot) const {
     const auto& state = boot.plan().state;
     const std::string kernel = boot.machine().kernel.image.empty() ? state.kernel : "image";
-    return fmt::format("{} {} {}", topology::facts_of(boot.machine().arch).name, state.accel,
-                       kernel.substr(kernel.rfind('/') + 1).substr(0, 40));
+    return fmt::format("{} {} {}{}", topology::facts_of(boot.machine().arch).name, state.accel,
+                       kernel.substr(kernel.rfind('/') + 1).substr(0, 40),
+                       source_.snapshot ? " restored" : "");
 }
 
 // Guesses are worth no error.

@@ -21,7 +21,7 @@ struct BootOptions;
 struct UpSource;
 
 struct UpOptions {
-    std::string file;                            // "-": standard input
+    std::string file;                            // "-": standard input; a folder: a snapshot
     topology::Parameters parameters;             // of the file, by --set
     std::string machine;                         // only this one; empty: all of the file
     std::optional<unsigned> machine_number;      // only that one, from 0: a pod knows its number

@@ -81,6 +81,47 @@ Status place_servers(UpSource& source, const UpOptions& options) {
     return {};
 }
 
+/// A snapshot is one machine as it was: what changes a machine does not apply.
+Status check_snapshot_options(const UpOptions& options, const SnapshotManifest& manifest) {
+    const auto refuse = [&](std::string_view option) {
+        return fail(std::errc::invalid_argument,
+                    "{} is a snapshot of a machine as it was; {} does not apply", options.file,
+                    option);
+    };
+    if (!options.parameters.empty()) return refuse("--set");
+    if (!options.kernel.empty()) return refuse("--kernel");
+    if (!options.qemu_args.empty()) return refuse("--qemu-arg");
+    if (options.machine_number) return refuse("--machine-number");
+    if (!options.accel.empty() && options.accel != manifest.accel) return refuse("another --accel");
+    if (!options.machine.empty() && options.machine != manifest.machine)
+        return fail(std::errc::invalid_argument, "{} is a snapshot of machine {}, not of {}",
+                    options.file, manifest.machine, options.machine);
+    if (manifest.choices.allow_commands && !options.allow_commands)
+        return fail(std::errc::operation_not_permitted,
+                    "the file of {} starts programs; if you trust it: --allow-commands",
+                    options.file);
+    return {};
+}
+
+Result<UpSource> load_snapshot_source(const UpOptions& options) {
+    MIMIC_ASSIGN_OR_RETURN(auto manifest, read_snapshot(options.file));
+    MIMIC_TRY(check_snapshot_options(options, manifest));
+    UpSource source;
+    std::error_code error;
+    source.path = std::filesystem::absolute(snapshot_topology_path(options.file), error).string();
+    source.folder = manifest.choices.folder;
+    source.kernel = manifest.choices.kernel;
+    MIMIC_ASSIGN_OR_RETURN(source.text, read_small_file(source.path));
+    auto model = topology::parse(source.text, source.path, devices::all_models());
+    if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
+    source.model = std::move(*model);
+    MIMIC_TRY(topology::keep_machine(source.model, manifest.machine));
+    if (!source.kernel.empty()) MIMIC_TRY(override_kernel(source.model, source.kernel));
+    MIMIC_TRY(place_servers(source, options));
+    source.snapshot = std::move(manifest);
+    return source;
+}
+
 }  // namespace
 
 std::string UpSource::resolve(const std::string& name) const {
@@ -89,6 +130,13 @@ std::string UpSource::resolve(const std::string& name) const {
 
 Result<UpSource> load_up_source(const UpOptions& options) {
     UpSource source;
+    source.kernel = options.kernel;
+    if (options.file != "-" && is_snapshot_folder(options.file)) {
+        auto snapshot = load_snapshot_source(options);
+        if (!snapshot)
+            return tl::unexpected(std::move(snapshot).error().with_context("mimic: error"));
+        return snapshot;
+    }
     std::error_code error;
     const auto here = std::filesystem::current_path(error).string();
     const bool is_stdin = options.file == "-";

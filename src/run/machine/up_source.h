@@ -2,10 +2,12 @@
 // UpSource: the topology file of a `mimic up`, read once, so that what was checked is what runs.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "base/nearest.h"
 #include "base/result.h"
+#include "machine/snapshot_folder.h"
 #include "machine/up.h"
 #include "topology/model.h"
 
@@ -17,13 +19,15 @@ struct UpSource {
     std::string text;       // the file's bytes
     std::string path;       // absolute; "<stdin>"
     std::string folder;     // where relative paths in it start
+    std::string kernel;     // --kernel, now or when the snapshot was taken; empty: none
+    std::optional<SnapshotManifest> snapshot{};  // that `path` is the topology file of
 
     /// `path` as the file means it, absolute.
     std::string resolve(const std::string& path) const;
 };
 
 /// Errors: those of topology::parse(), as a report of several lines; invalid_argument for options
-/// that do not fit the file, with the nearest name.
+/// that do not fit the file, with the nearest name; those of read_snapshot().
 Result<UpSource> load_up_source(const UpOptions& options);
 
 }  // namespace mimic::machine

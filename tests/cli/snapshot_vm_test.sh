@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# snapshot_vm_test.sh BIN_DIR SOURCE_DIR: a booted machine is saved, goes on, and starts again from its folder, with all kinds of
+# devices and VFs; what is no snapshot, or one of another version, is refused with a reason.
+# shellcheck source=/dev/null
+. "$(dirname "$0")/lib.sh"
+mimic=$BIN/mimic
+cat >"$SANDBOX/m.yaml" <<'TEXT'
+version: 1
+machine:
+  name: snap
+  cpus: 2
+  memory: 256M
+  devices:
+    - { name: alone, model: mock-accel, memory: 16M }
+    - { name: static, model: mock-accel, memory: 16M, vfs: { count: 2, memory: 1M } }
+    - { name: native, model: mock-accel, memory: 64M, sriov: native, vfs: { count: 4, memory: 1M } }
+    - { name: hot, model: mock-accel, memory: 16M, hotplug: true }
+TEXT
+in_guest() { run 0 "$mimic" exec snap -- sh -c "$1"; }
+verified() {
+    run 0 "$mimic" verify snap
+    has out "all agree with the plan"
+}
+# VFs of both kinds are there: two of the static device, three of the native one.
+with_vfs() {
+    in_guest 'ls -d /sys/class/mock-accel/*_vf* | wc -l'
+    has out 5
+}
+
+begin "what is no machine"
+run 1 "$mimic" snapshot nope "$SANDBOX/s"
+absent "$SANDBOX/s"
+absent "$SANDBOX/s.part"
+
+begin "a machine with endpoints, static VFs, and a fabric with native ones"
+run 0 "$mimic" up "$SANDBOX/m.yaml"
+in_guest 'for pf in /sys/class/mock-accel/*/sriov_numvfs; do
+    read -r most <"${pf%/*}/sriov_totalvfs"; [ "$most" = 2 ] && echo 2 >$pf; [ "$most" = 4 ] && echo 3 >$pf; done; :'
+with_vfs
+in_guest 'echo kept >/tmp/kept; sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >/tmp/pid'
+
+begin "snapshot"
+run 0 "$mimic" snapshot snap "$SANDBOX/s" --json
+python3 - "$SANDBOX/out" <<'TEXT' || bad "the JSON"
+import json, sys
+said = json.load(open(sys.argv[1]))
+sys.exit(0 if said["format"] == "mimic-snapshot-result" and said["machine"] == "snap" and said["disk_bytes"] > 1 << 20 else 1)
+TEXT
+absent "$SANDBOX/s.part"
+begin "the machine goes on as it was"
+verified
+with_vfs
+run 1 "$mimic" snapshot snap "$SANDBOX/s"
+has err "--force"
+run 1 "$mimic" snapshot snap "$SANDBOX"
+has err "is no snapshot"
+run 1 "$mimic" restore "$SANDBOX/s"
+has err "already running"
+
+begin "a disk that is full: nothing is left of it, and the machine goes on"
+if mkdir "$SANDBOX/full" && mount -t tmpfs -o size=8M tmpfs "$SANDBOX/full" 2>/dev/null; then
+    run 1 "$mimic" snapshot snap "$SANDBOX/full/s"
+    [ -z "$(ls -A "$SANDBOX/full")" ] || bad "something is left on the full disk"
+    umount "$SANDBOX/full"
+    verified
+else
+    echo "skipped: no file system can be mounted here"
+fi
+run 0 "$mimic" down snap
+
+begin "restore"
+run 0 "$mimic" restore "$SANDBOX/s"
+has out "snap: up after"
+verified
+with_vfs
+in_guest 'cat /tmp/kept; kill -0 "$(cat /tmp/pid)" && echo lives'
+has out kept
+has out lives
+# The host's clock, not that of the snapshot.
+in_guest 'date +%s'
+now=$(date +%s)
+[ $((now - $(cat "$SANDBOX/out"))) -lt 600 ] || bad "the guest's clock was not set"
+begin "a device works after a restore, in its driver's hands"
+in_guest 'mock-accel-ctl info /dev/mock-accel0'
+begin "a snapshot of a restored machine"
+run 0 "$mimic" snapshot snap "$SANDBOX/s" --force
+run 0 "$mimic" down snap
+
+begin "run takes a snapshot for one command"
+run 7 "$mimic" run "$SANDBOX/s" -- sh -c 'cat /tmp/kept; exit 7'
+has out kept
+run 0 "$mimic" ps --names
+[ ! -s "$SANDBOX/out" ] || bad "a machine is left"
+
+begin "what does not apply to a snapshot"
+run 1 "$mimic" up "$SANDBOX/s" --set a=b
+has err "--set does not apply"
+run 1 "$mimic" up "$SANDBOX/s" --kernel 6.12
+has err "--kernel does not apply"
+run 1 "$mimic" up "$SANDBOX/s" --machine other
+has err "of machine snap, not of other"
+run 1 "$mimic" restore "$SANDBOX"
+has err "is no snapshot"
+
+begin "another version, and what was cut or changed"
+cp "$SANDBOX/s/manifest.json" "$SANDBOX/good"
+sed -i 's/"qemu": "[^"]*"/"qemu": "10.9.9"/' "$SANDBOX/s/manifest.json"
+run 1 "$mimic" restore "$SANDBOX/s"
+has err "QEMU 10.9.9"
+has err "take a new one"
+sed 's/"mimic": "[^"]*"/"mimic": "0.0.1"/' "$SANDBOX/good" >"$SANDBOX/s/manifest.json"
+run 1 "$mimic" restore "$SANDBOX/s"
+has err "was taken by mimic 0.0.1"
+cp "$SANDBOX/good" "$SANDBOX/s/manifest.json"
+size=$(stat -c %s "$SANDBOX/s/guest.mem")
+truncate -s 100 "$SANDBOX/s/guest.mem"
+run 1 "$mimic" restore "$SANDBOX/s"
+has err "it was cut or changed"
+truncate -s "$size" "$SANDBOX/s/guest.mem"
+begin "memory that is none: QEMU refuses it, and nothing is left"
+run 1 "$mimic" restore "$SANDBOX/s"
+has err "mimic: error: machine snap: "
+run 0 "$mimic" ps --names
+[ ! -s "$SANDBOX/out" ] || bad "a machine is left"
+
+begin "a machine that cannot be saved says why"
+cat >"$SANDBOX/lock.yaml" <<'TEXT'
+version: 1
+machine: { name: lock, time: lock-step, cpus: 1, memory: 192M }
+TEXT
+run 0 "$mimic" up "$SANDBOX/lock.yaml"
+run 1 "$mimic" snapshot lock "$SANDBOX/l"
+has err "lock-step"
+absent "$SANDBOX/l"
+absent "$SANDBOX/l.part"
+run 0 "$mimic" down lock

@@ -23,7 +23,7 @@ import tempfile
 
 TREE = pathlib.Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^<!-- (?:write: (?P<name>\S+)|(?P<run>run)) -->\n```\w*\n(?P<text>.*?)^```$", re.M | re.S)
-NOTES = re.compile(r"^(mimic: (no KVM|waiting for|booting|making|building|fetching|note:)|debs: |setup: )")
+NOTES = re.compile(r"^(mimic: (no KVM|waiting for|booting|making|building|fetching|note:|[\w.-]+: [\w ]+ after \d)|debs: |setup: )")
 VARIES = ((re.compile(r"\d+\.\d+ s\b"), "N s"), (re.compile(r"^\[ *\d+\.\d+\]"), "[N]"), (re.compile(r"\+\d+\.\d+ "), "+N "),
           (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"), (re.compile(r"\bpid \d+"), "pid N"),
           (re.compile(r"\b\d+\.\d+\.\d+-\d+-amd64"), "KERNEL"), (re.compile(r"mimic-page\.\w+"), "FOLDER"))

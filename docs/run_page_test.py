@@ -38,7 +38,7 @@ $ ls -d a
 $ never typed
 ```
 """
-MIMIC = "#!/bin/sh\necho 'mimic: no KVM, guests run on TCG'\n[ \"$1\" = down ] || echo 'x: up after 23.4 s'\n"
+MIMIC = "#!/bin/sh\necho 'mimic: no KVM, guests run on TCG'\necho 'mimic: x: init after 12.1 s'\n[ \"$1\" = down ] || echo 'x: up after 23.4 s'\n"
 
 
 class RunPage(unittest.TestCase):

@@ -38,7 +38,11 @@ $ ls -d a
 $ never typed
 ```
 """
-MIMIC = "#!/bin/sh\necho 'mimic: no KVM, guests run on TCG'\necho 'mimic: x: init after 12.1 s'\n[ \"$1\" = down ] || echo 'x: up after 23.4 s'\n"
+MIMIC = """#!/bin/sh
+echo 'mimic: no KVM, guests run on TCG'
+echo 'mimic: x: init after 12.1 s'
+[ "$1" = down ] || echo 'x: up after 23.4 s'
+"""
 
 
 class RunPage(unittest.TestCase):

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 const commandTimeout = 2 * time.Minute
@@ -84,6 +85,16 @@ func status(state *os.ProcessState) int {
 
 func text(data []byte) string {
 	return strings.ToValidUTF8(strings.TrimSpace(string(data)), "\uFFFD")
+}
+
+// printable is what a guest said, fit for a terminal: no byte of it moves the cursor, or makes the terminal answer.
+func printable(said string) string {
+	return strings.Map(func(letter rune) rune {
+		if unicode.IsPrint(letter) || letter == '\n' || letter == '\t' {
+			return letter
+		}
+		return '\uFFFD'
+	}, said)
 }
 
 // background is a `mimic` that goes on until end. Its standard input is a pipe, which commands with --until-eof watch.

@@ -76,8 +76,8 @@ func (m *Machine) MustExec(argv ...string) Result {
 	m.t.Helper()
 	result := m.Exec(argv...)
 	if result.Status != 0 {
-		m.t.Fatalf("%s: `%s` ended with %d\nstdout: %s\nstderr: %s", m.name, strings.Join(argv, " "), result.Status, text(result.Stdout),
-			text(result.Stderr))
+		m.t.Fatalf("%s: `%s` ended with %d\nstdout: %s\nstderr: %s", m.name, strings.Join(argv, " "), result.Status,
+			printable(text(result.Stdout)), printable(text(result.Stderr)))
 	}
 	return result
 }
@@ -95,7 +95,7 @@ func (m *Machine) ExecInput(input []byte, limit time.Duration, argv ...string) R
 	done, err := m.lab.command.run(limit, input, append([]string{"exec", m.name, "--"}, argv...)...)
 	m.must(err)
 	if done.status == execFailed && bytes.HasPrefix(done.stderr, []byte("mimic: ")) {
-		m.t.Fatalf("%s: `%s`: %s", m.name, strings.Join(argv, " "), text(done.stderr))
+		m.t.Fatalf("%s: `%s`: %s", m.name, strings.Join(argv, " "), printable(text(done.stderr)))
 	}
 	return Result{done.status, done.stdout, done.stderr}
 }
@@ -129,7 +129,7 @@ func (m *Machine) Read(path string) []byte {
 func (m *Machine) Write(path string, data []byte) {
 	m.t.Helper()
 	if done := m.ExecInput(data, longCommand, "sh", "-c", `cat >"$1"`, "sh", path); done.Status != 0 {
-		m.t.Fatalf("%s: cannot write %s: %s", m.name, path, text(done.Stderr))
+		m.t.Fatalf("%s: cannot write %s: %s", m.name, path, printable(text(done.Stderr)))
 	}
 }
 

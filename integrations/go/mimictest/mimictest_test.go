@@ -126,6 +126,7 @@ func TestExec(t *testing.T) {
 		}
 	})
 	ends(t, lab, "`false` ended with 3", func(m *Machine) { m.MustExec("false") })
+	ends(t, fake(t, `printf 'a\033[2Jb\n'; exit 1`), "stdout: a\uFFFD[2Jb\n", func(m *Machine) { m.MustExec("cat") })
 	ends(t, fake(t, `echo "mimic: no agent" >&2; exit 125`), "no agent", func(m *Machine) { m.Exec("true") })
 	ends(t, fake(t, "[ $1 != exec ] || exec sleep 60"), "did not end in time", func(m *Machine) { m.ExecInput(nil, 200*time.Millisecond, "sleep") })
 }

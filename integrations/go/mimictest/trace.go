@@ -75,7 +75,7 @@ func (e Events) text(lines int) string {
 		}
 		out = append(out, strings.Join(words, " ")+" "+event.Text)
 	}
-	return strings.Join(out, "\n")
+	return printable(strings.Join(out, "\n"))
 }
 
 // Recording is a `mimic trace` of a running machine.

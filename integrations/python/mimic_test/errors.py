@@ -7,6 +7,11 @@ from __future__ import annotations
 from typing import Any, List, Sequence
 
 
+def printable(said: str) -> str:
+    """What a guest said, fit for a terminal: no byte of it moves the cursor, or makes the terminal answer."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\N{REPLACEMENT CHARACTER}" for letter in said)
+
+
 class MimicError(Exception):
     """Mimic could not do what was asked; the text says why."""
 
@@ -46,7 +51,7 @@ class ExecError(MimicError):
         self.result = result
         lines: List[str] = [f"`{' '.join(result.argv)}` ended with {result.status}"]
         for name, data in (("stdout", result.stdout), ("stderr", result.stderr)):
-            said = data.decode("utf-8", "replace").rstrip()
+            said = printable(data.decode("utf-8", "replace").rstrip())
             if said:
                 lines.append(f"{name}: {said[-4000:]}")
         super().__init__("\n".join(lines))

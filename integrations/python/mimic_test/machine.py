@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 
 from .api import ControlApi, machine_path
 from .command import text
-from .errors import ApiError, ExecError, ExecTimeout, MachineEnded, MimicError, VerifyError, WaitTimeout
+from .errors import ApiError, ExecError, ExecTimeout, MachineEnded, MimicError, VerifyError, WaitTimeout, printable
 from .faults import Fault, inject
 from .registers import Registers
 from .trace import Event, Events, Recording
@@ -72,7 +72,7 @@ class Machine:
         result = ExecResult(argv, done.returncode, done.stdout, done.stderr)
         if result.status == _EXEC_FAILED and done.stderr.startswith(b"mimic: "):
             self.check_alive()
-            raise MimicError(f"`{' '.join(argv)}` in {self.name}: {text(done.stderr).strip()}")
+            raise MimicError(f"`{' '.join(argv)}` in {self.name}: {printable(text(done.stderr).strip())}")
         if check and not result.ok:
             raise ExecError(result)
         return result

@@ -13,7 +13,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Union, overload
 
 from .command import Command, end, text
-from .errors import MimicError
+from .errors import MimicError, printable
 
 _STARTS = 120.0  # s
 
@@ -56,10 +56,10 @@ class Events(Sequence[Event]):
     def text(self, lines: int = 40) -> str:
         """A line for each of the last events, with ms since the first of them."""
         shown = self._events[-lines:]
-        return "\n".join(f"{(event.t - shown[0].t) / 1e6:+.3f} ms {event.device} {event.kind} " + " ".join(
+        return printable("\n".join(f"{(event.t - shown[0].t) / 1e6:+.3f} ms {event.device} {event.kind} " + " ".join(
             f"{value:#x}" if key == "value" else f"@{value:#x}" if key == "addr" else str(value)
             for key in ("reg", "value", "addr", "vector", "text") for value in (getattr(event, key),)
-            if value is not None and not (key == "addr" and event.reg)) for event in shown)
+            if value is not None and not (key == "addr" and event.reg)) for event in shown))
 
     @overload
     def __getitem__(self, index: int) -> Event: ...

@@ -198,6 +198,12 @@ class TestExec:
             self.machine("echo this; echo that >&2; exit 1", fake).exec("false")
         assert error.value.result.status == 1
 
+    def test_a_failure_is_fit_for_a_terminal(self, fake):
+        with pytest.raises(ExecError) as error:
+            self.machine(r"printf 'a\033[2Jb\tc\nd\351\n'; exit 1", fake).exec("cat")
+        assert str(error.value) == "`cat` ended with 1\nstdout: a\ufffd[2Jb\tc\nd\ufffd"
+        assert error.value.result.stdout == b"a\x1b[2Jb\tc\nd\xe9\n"  # as it was
+
     def test_mimic_itself_fails(self, fake):
         with pytest.raises(MimicError, match="no agent"):
             self.machine('echo "mimic: no agent" >&2; exit 125', fake).exec("true", check=False)

@@ -131,10 +131,13 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/tools/lib
 # --- data ----------------------------------------------------------------------------------------------------------
 # Manual pages: each program writes its own, of the commands that it has.
 install(CODE "
-  set(pages \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man1\")
-  file(MAKE_DIRECTORY \"\${pages}\")
   foreach(program ${with_pages})
     if(EXISTS \"\${program}\")
+      set(pages \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man8\")
+      if(program MATCHES \"/mimic\$\")
+        set(pages \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man1\")
+      endif()
+      file(MAKE_DIRECTORY \"\${pages}\")
       execute_process(COMMAND \"\${program}\" __reference man \"\${pages}\" COMMAND_ERROR_IS_FATAL ANY)
     endif()
   endforeach()

@@ -91,7 +91,7 @@ class Packages:
     def make_deb(self):
         root = self.work / "mimic"
         shutil.copytree(self.runtime(), root, symlinks=True)
-        for page in (root / "usr/share/man/man1").glob("*.1"):
+        for page in (root / "usr/share/man").glob("man*/*.[18]"):
             deb.compress(page)
         # Debian's zsh looks here.
         zsh = root / "usr/share/zsh"

@@ -134,14 +134,20 @@ std::string roff_entries(const Options& options, const char* title) {
     return out;
 }
 
+/// "mimic mediator" has a page, and so has the program mimic-mediator, which is for who runs a
+/// host.
+int section_of(const std::string& name) {
+    return name == "mimic" || name.starts_with("mimic ") ? 1 : 8;
+}
+
 std::string roff_commands(const NamedCommand& command) {
     const auto below = shown_below(*command.app);
     if (below.empty()) return "";
     std::string out = ".SH COMMANDS\n";
     for (const CLI::App* each : below)
-        out += fmt::format(".TP\n.BR {} (1)\n{}.\n",
+        out += fmt::format(".TP\n.BR {} ({})\n{}.\n",
                            roff(page_name(command.name + " " + each->get_name())),
-                           roff(each->get_description()));
+                           section_of(command.name), roff(each->get_description()));
     return out;
 }
 
@@ -210,7 +216,8 @@ void gather(const NamedCommand& from, std::vector<NamedCommand>& all) {
 
 int write_man_pages(const CLI::App& app, const std::string& folder) {
     for (const auto& command : all_commands(app)) {
-        const std::string file = fmt::format("{}/{}.1", folder, page_name(command.name));
+        const std::string file = fmt::format("{}/{}.{}", folder, page_name(command.name),
+                                             section_of(command.name));
         if (const auto written = write_file_atomically(file, man_page(command)); !written) {
             fmt::print(stderr, "mimic: error: {}\n", written.error().message());
             return 1;
@@ -239,10 +246,10 @@ std::string man_page(const NamedCommand& command) {
     const auto [what, more] = description_of(*command.app);
     std::string out = fmt::format(
         ".\\\" Made by {} __reference; not written by hand.\n"
-        ".TH {} 1 {} \"mimic {}\" \"Mimic\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.B {}\n"
+        ".TH {} {} {} \"mimic {}\" \"Mimic\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n.B {}\n"
         ".SH DESCRIPTION\n{}.\n{}",
-        command.name.substr(0, command.name.find(' ')), roff(title), page_date(), kVersion,
-        roff(page), roff(what), roff(usage_of(command)), roff(what),
+        command.name.substr(0, command.name.find(' ')), roff(title), section_of(command.name),
+        page_date(), kVersion, roff(page), roff(what), roff(usage_of(command)), roff(what),
         more.empty() ? "" : roff(more) + "\n");
     out += roff_entries(options_of(*command.app, true), "ARGUMENTS");
     out += roff_entries(options_of(*command.app, false), "OPTIONS");
@@ -263,8 +270,8 @@ std::string commands_markdown(const CLI::App& app) {
 }
 
 int print_reference(const CLI::App& app, const std::vector<std::string>& words) {
-    if (words[0] == "markdown" && words.size() == 1) return print_all(commands_markdown(app));
-    if (words[0] == "man" && words.size() == 2) return write_man_pages(app, words[1]);
+    if (words.size() == 1 && words[0] == "markdown") return print_all(commands_markdown(app));
+    if (words.size() == 2 && words[0] == "man") return write_man_pages(app, words[1]);
     std::fputs("usage: __reference markdown | man FOLDER\n", stderr);
     return 2;
 }

@@ -23,7 +23,8 @@ struct NamedCommand {
 /// The program and all commands below it that the help names, in its order.
 std::vector<NamedCommand> all_commands(const CLI::App& app);
 
-/// The manual page of one command in man(7)'s macros, in section 1.
+/// The manual page of one command in man(7)'s macros: in section 1 if it is one of mimic's, else in
+/// section 8.
 std::string man_page(const NamedCommand& command);
 
 /// All commands as one page of Markdown.

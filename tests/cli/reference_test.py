@@ -51,8 +51,10 @@ def pages(folder):
         if (BIN / program).exists():
             done = run(BIN / program, "__reference", "man", folder)
             check("%s writes its pages" % program, done.returncode == 0, done.stderr)
-    made = sorted(pathlib.Path(folder).glob("*.1"))
-    names = {page.stem for page in made}
+    made = sorted(pathlib.Path(folder).glob("*.[18]"))
+    for program in ("mimic-mediator", "mimic-sim", "mimic-dra"):
+        check("the program %s has a page" % program, not (BIN / program).exists() or pathlib.Path(folder, program + ".8") in made, made)
+    names = {page.stem for page in made if page.suffix == ".1"}
     wanted = {"mimic"}
     for command in commands_of():
         wanted.add("mimic-" + command)
@@ -70,6 +72,8 @@ def pages(folder):
     shown = run("mandoc", "-T", "ascii", pathlib.Path(folder) / "mimic-inject.1").stdout
     shown = re.sub(".\b", "", shown)
     check("a page can be read", "MACHINE" in shown and "Let something go wrong with a device, by name" in shown, shown)
+    for odd in ((), ("man",), ("nothing",), ("man", folder, "more")):
+        check("wrong words %r" % (odd,), run(MIMIC, "__reference", *odd).returncode == 2)
     missing = run(MIMIC, "__reference", "man", folder + "/none")
     check("a folder that is not there", missing.returncode == 1 and "mimic: error: " in missing.stderr, missing.stderr)
 

@@ -176,9 +176,11 @@ endforeach()
 set(units ${PROJECT_SOURCE_DIR}/integrations/systemd)
 install(FILES ${units}/user/mimic-api.service ${units}/mimic-serve@.service DESTINATION lib/systemd/user COMPONENT data)
 install(FILES ${units}/mimic-serve@.service DESTINATION lib/systemd/system COMPONENT data)
-# Where examples/simulators looks for it.
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/integrations/python DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic/integrations
-  COMPONENT data PATTERN "__pycache__" EXCLUDE)
+# Where examples/simulators looks for Python; packages for tests in both languages.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/integrations/python ${PROJECT_SOURCE_DIR}/integrations/go
+  DESTINATION ${CMAKE_INSTALL_DATADIR}/mimic/integrations COMPONENT data
+  PATTERN "__pycache__" EXCLUDE PATTERN "CMakeLists.txt" EXCLUDE PATTERN "python/tests" EXCLUDE PATTERN "*_test.go" EXCLUDE
+  PATTERN "go_test.sh" EXCLUDE PATTERN ".*_cache" EXCLUDE PATTERN "*.egg-info" EXCLUDE)
 # The pages that `mimic --help` names, and what they show. Their links to the sources lead nowhere there.
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
   DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT data)

@@ -2,7 +2,7 @@
 # Completion of mimic for bash (bash-completion loads it by its name). What fits is mimic's own answer.
 
 _mimic() {
-    local line word order= folders=
+    local line word order='' folders=''
     local -a words=("${COMP_WORDS[@]:1:COMP_CWORD}") fit=()
     # bash splits at "=" and ":"; mimic wants whole words. What was split off in front is not repeated in the answer.
     local whole=${COMP_LINE:0:COMP_POINT}
@@ -14,7 +14,7 @@ _mimic() {
     local before=${current%"$last"}
     while IFS= read -r line; do
         case $line in
-            :file) order=file ;;
+            :file) order='file' ;;
             :folder) order=folder ;;
             :nospace) compopt -o nospace 2>/dev/null ;;
             *) word=${line%%$'\t'*} fit+=("${word#"$before"}") ;;

@@ -36,6 +36,7 @@ absent "$SANDBOX/s.part"
 
 begin "a machine with endpoints, static VFs, and a fabric with native ones"
 run 0 "$mimic" up "$SANDBOX/m.yaml"
+# shellcheck disable=SC2016 # The guest's own.
 in_guest 'for pf in /sys/class/mock-accel/*/sriov_numvfs; do
     read -r most <"${pf%/*}/sriov_totalvfs"; [ "$most" = 2 ] && echo 2 >$pf; [ "$most" = 4 ] && echo 3 >$pf; done; :'
 with_vfs
@@ -75,6 +76,7 @@ run 0 "$mimic" restore "$SANDBOX/s"
 has out "snap: up after"
 verified
 with_vfs
+# shellcheck disable=SC2016 # The guest's own.
 in_guest 'cat /tmp/kept; kill -0 "$(cat /tmp/pid)" && echo lives'
 has out kept
 has out lives

@@ -6,7 +6,8 @@ set -eu
 mimic=$1
 examples=$2
 export HOME=/home/tester XDG_RUNTIME_DIR=/tmp/tester-run
-mkdir -p -m 700 "$XDG_RUNTIME_DIR"
+mkdir -p "$XDG_RUNTIME_DIR"
+chmod 700 "$XDG_RUNTIME_DIR"
 begin=$(date +%s)
 "$mimic" --version
 "$mimic" doctor --install

@@ -2,6 +2,8 @@
 #include "cli/up_commands.h"
 #include "devices/all_models.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <map>
 #include <memory>
@@ -17,7 +19,7 @@
 namespace mimic::cli {
 namespace {
 
-constexpr auto kKernels = {"6.1", "6.12", "newest"};
+constexpr std::array<std::string_view, 3> kKernels = {"6.1", "6.12", "newest"};
 constexpr const char* kForeignKernel = "6.12-riscv64";
 constexpr auto kPreparedKernels = {"6.1", "6.12", "newest", kForeignKernel};
 
@@ -34,6 +36,41 @@ struct UpArguments {
     std::vector<std::string> set;
     std::string set_file;
 };
+
+// A release, or what has a slash: ./bzImage.
+CLI::Validator kernel_name() {
+    return CLI::Validator(
+        [](const std::string& name) {
+            const bool known = std::find(kKernels.begin(), kKernels.end(), name) != kKernels.end();
+            return known || name.find('/') != std::string::npos
+                       ? std::string()
+                       : fmt::format(
+                             "{}; expected 6.1, 6.12, newest, or the path of a kernel with a "
+                             "'/' in it (./bzImage)",
+                             name);
+        },
+        "RELEASE|PATH");
+}
+
+// Folders of the host for the guest.
+void add_host_options(CLI::App& command, machine::UpOptions& options) {
+    command
+        .add_option("--modules", options.modules,
+                    "A folder of kernel modules besides the file's; may be repeated")
+        ->expected(1)
+        ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
+
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command
+        .add_option("--share", options.shares,
+                    "HOST:GUEST[:ro]: a folder of the host in the guest; may be repeated")
+        ->expected(1)
+        ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
+
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    command.add_flag("--allow-shares", options.allow_shares,
+                     "Share folders outside of the file's own that the file names; it is your own");
+}
 
 // What up and run have in common.
 CLI::Option* add_boot_options(CLI::App& command, UpArguments& arguments) {
@@ -52,8 +89,11 @@ CLI::Option* add_boot_options(CLI::App& command, UpArguments& arguments) {
     command
         .add_option("--timeout", arguments.timeout, "Seconds that a guest may take to boot (300)")
         ->check(CLI::Range(1u, 86400u));
-    command.add_option("--kernel", options.kernel, "Kernel release in place of the file's")
-        ->check(CLI::IsMember(kKernels));
+    command
+        .add_option("--kernel", options.kernel,
+                    "In place of the file's: 6.1, 6.12, newest, or the path of a kernel of yours")
+        ->check(kernel_name());
+    add_host_options(command, options);
     command.add_option("--accel", options.accel, "tcg or kvm, in place of the file's")
         ->check(CLI::IsMember({"tcg", "kvm"}));
     command

@@ -18,6 +18,7 @@ import kernel_bus_scenarios
 import kernel_qemu_scenarios
 import kernel_scenarios
 import lock_step_scenarios
+import own_kernel_scenarios
 import regs_scenarios
 import riscv_scenarios
 import scale_scenarios
@@ -244,6 +245,7 @@ SCENARIOS = {
     **kernel_qemu_scenarios.SCENARIOS,
     **kernel_scenarios.SCENARIOS,
     **lock_step_scenarios.SCENARIOS,
+    **own_kernel_scenarios.SCENARIOS,
     **regs_scenarios.SCENARIOS,
     **riscv_scenarios.SCENARIOS,
     **scale_scenarios.SCENARIOS,

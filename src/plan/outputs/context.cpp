@@ -23,14 +23,20 @@ RunContext default_context(const topology::Machine& machine, const std::string& 
         }
     }
     if (machine.kernel.image.empty()) {
-        out.kernel = run_dir + "/vmlinuz";
+        out.kernel = machine.kernel.is_own() ? machine.kernel.file.path : run_dir + "/vmlinuz";
         out.initrd = run_dir + "/initrd";
     } else {
         out.disk = run_dir + "/disk.qcow2";
         out.disk_base = machine.kernel.image;
         out.seed_iso = run_dir + "/seed.iso";
+        if (machine.kernel.firmware == topology::Firmware::kUefi) {
+            out.firmware_code = "/usr/share/OVMF/OVMF_CODE_4M.fd";  // Debian's ovmf
+            out.firmware_variables = run_dir + "/uefi-variables.fd";
+        }
         out.ssh_port = 2222;
     }
+    for (const topology::Share& share : machine.shares)
+        out.shared_folders.push_back(share.host.path);
     out.qmp_socket = run_dir + "/qmp.sock";
     out.qga_socket = run_dir + "/qga.sock";
     out.console_socket = run_dir + "/console.sock";

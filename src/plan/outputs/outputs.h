@@ -45,6 +45,10 @@ struct RunContext {
                        // name no base itself
     std::string disk_base;  // the image below it, which stands alone and is only read
     std::string seed_iso;   // cloud-init seed; empty: none
+    /// Of a machine with firmware: uefi: the program, which is only read, and its variables, which
+    /// the guest writes.
+    std::string firmware_code{};
+    std::string firmware_variables{};
     uint16_t ssh_port = 0;  // host port forwarded to the guest's 22 (image boot); 0: no network
 
     // Of a direct boot; a machine that boots an image has a disk and a network of its own.
@@ -52,6 +56,11 @@ struct RunContext {
                              // thrown away. Empty: the initramfs stays the root
     std::string root_files;  // tar archive, a multiple of 512 bytes, that is unpacked onto it first
     GuestNetwork network;
+
+    /// Folders of the host for Machine::shares, in their order, and one of kernel modules that the
+    /// guest sees below /lib/modules; empty: none.
+    std::vector<std::string> shared_folders{};
+    std::string modules_folder{};
 
     std::string qmp_socket;       // each empty: QEMU gets no such channel
     std::string qga_socket;       // qemu-guest-agent's virtio port org.qemu.guest_agent.0
@@ -73,6 +82,9 @@ RunContext default_context(const topology::Machine& machine, const std::string& 
 /// no socket, or a socket path does not fit into sockaddr_un (107 bytes).
 Result<std::vector<std::string>> qemu_args(const topology::Machine& machine,
                                            const RunContext& context);
+
+/// The name by which a guest mounts the share with that number of its machine.
+std::string share_tag(size_t index);
 
 /// The kernel command line that qemu_args() passes for a direct boot.
 std::string kernel_command_line(const topology::Machine& machine);

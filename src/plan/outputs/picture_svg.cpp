@@ -161,8 +161,9 @@ std::string draw_machine(const topology::Machine& machine, unsigned columns, uns
     out += text_at(kMargin + width - kGap, y + 33, "dim end",
                    fmt::format("{}, {} CPUs, {}, {}", topology::facts_of(machine.arch).name,
                                machine.cpus, topology::format_size(machine.memory),
-                               machine.kernel.image.empty() ? "Linux " + machine.kernel.release
-                                                            : "cloud image"));
+                               machine.kernel.is_own()        ? "its own kernel"
+                               : machine.kernel.image.empty() ? "Linux " + machine.kernel.release
+                                                              : "cloud image"));
     y = row + kGap;
     return out + body;
 }

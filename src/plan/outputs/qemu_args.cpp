@@ -159,15 +159,52 @@ std::string one_word(std::string_view command) {
     return out;
 }
 
+/// A folder of the host as a 9P file system. security_model=none: what the guest makes belongs to
+/// QEMU's user, links are links (QEMU follows none on its way), and no right is needed. read-only
+/// is what QEMU enforces, whatever the guest mounts.
+void add_share(const std::string& tag, const std::string& folder, bool readonly, unsigned function,
+               Args& args) {
+    add(args, "-fsdev",
+        fmt::format("local,id={},path={},security_model=none,multidevs=remap{}", tag,
+                    escaped(folder), readonly ? ",readonly=on" : ""));
+    add(args, "-device",
+        fmt::format("virtio-9p-pci,id=mimic-{0},fsdev={0},mount_tag={0},bus=pcie.0,addr=0x5.{1}{2}",
+                    tag, function, function == 0 ? ",multifunction=on" : ""));
+}
+
+/// All of them are functions of one slot. Linux looks for more where function 0 is, so the modules
+/// are function 0 where there are any.
+void add_shares(const topology::Machine& machine, const RunContext& context, Args& args) {
+    unsigned function = 0;
+    if (!context.modules_folder.empty())
+        add_share("modules", context.modules_folder, true, function++, args);
+    for (size_t i = 0; i < context.shared_folders.size() && i < machine.shares.size(); ++i)
+        add_share(share_tag(i), context.shared_folders[i], machine.shares[i].readonly, function++,
+                  args);
+}
+
 /// What guest/init/init does with disks and network.
 std::string init_arguments(const RunContext& context) {
     std::string out;
     if (context.network.subnet != 0)
         out += fmt::format(" mimic.net=10.0.{}", context.network.subnet);
+    if (!context.modules_folder.empty()) out += " mimic.modules=modules";
     if (context.root_disk.empty()) return out;
     out += " mimic.root=vda";
     if (!context.root_files.empty()) out += " mimic.files=vdb";
     return out;
+}
+
+/// OVMF in two flash chips: its program, and its variables.
+void add_firmware(const RunContext& context, Args& args) {
+    if (context.firmware_code.empty()) return;
+    OrderedJson code = image_json("raw", context.firmware_code, true);
+    code["node-name"] = "firmware";
+    add(args, "-blockdev", dumped(code));
+    OrderedJson variables = image_json("raw", context.firmware_variables, false);
+    variables["node-name"] = "variables";
+    add(args, "-blockdev", dumped(variables));
+    add(args, "-machine", "pflash0=firmware,pflash1=variables");
 }
 
 void add_boot(const topology::Machine& machine, const RunContext& context, Args& args) {
@@ -180,6 +217,7 @@ void add_boot(const topology::Machine& machine, const RunContext& context, Args&
         add_network(context.network, args);
         return;
     }
+    add_firmware(context, args);
     add(args, "-blockdev", disk_json(context));
     add(args, "-device", "virtio-blk-pci,id=mimic-disk,drive=disk,bus=pcie.0,addr=0x3,bootindex=1");
     if (!context.seed_iso.empty()) {
@@ -373,6 +411,10 @@ std::string root_port_speed(const topology::Link& link) {
 /// emulated CPU get the most that Linux allows: by default they take a host that is busy for 12 s
 /// for a guest that is stuck. pcie_ports=native: no firmware hands the ports of a fabric to Linux,
 /// which then would leave AER and hot-plug alone.
+std::string share_tag(size_t index) {
+    return fmt::format("share{}", index);
+}
+
 std::string kernel_command_line(const topology::Machine& machine) {
     std::string out = fmt::format(
         "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests {}mimic.hostname={}",
@@ -380,6 +422,9 @@ std::string kernel_command_line(const topology::Machine& machine) {
     if (machine.accel != topology::Accel::kKvm)
         out += " watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300";
     if (!machine.fabrics.empty()) out += " pcie_ports=native";
+    for (size_t i = 0; i < machine.shares.size(); ++i)
+        out += fmt::format(" mimic.share={}:{}:{}", share_tag(i),
+                           machine.shares[i].readonly ? "ro" : "rw", machine.shares[i].guest);
     if (!machine.kernel.args.empty()) out += " " + machine.kernel.args;
     if (!machine.kernel.run.empty()) out += " mimic.run=" + one_word(machine.kernel.run);
     return out;
@@ -392,6 +437,7 @@ Result<std::vector<std::string>> qemu_args(const topology::Machine& machine,
     add_machine(machine, context, args);
     add_cpus_and_memory(machine, args);
     add_boot(machine, context, args);
+    add_shares(machine, context, args);
     add_channels(machine, context, args);
     add_host_buses(machine, args);
     const std::vector<QemuPort> ports = qemu_ports(machine);

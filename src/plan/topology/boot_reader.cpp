@@ -37,14 +37,43 @@ void read_image(const Fields& fields, const std::string& image, Machine& machine
                                    facts.name));
     }
     machine.kernel.image = image;
-    if (fields.find("kernel_args")) {
-        fields.problem(fields.where("kernel_args"),
-                       "'kernel_args' with 'image'; expected them in the image's boot loader");
+    machine.kernel.firmware = static_cast<Firmware>(
+        fields.choice("firmware", kFirmwares).value_or(0));
+    constexpr std::pair<std::string_view, std::string_view> kNotWithImage[] = {
+        {"kernel_args", "them in the image's boot loader"},
+        {"run", "it among the image's own services"},
+        {"modules", "them in the image"},
+        {"initrd", "it in the image"}};
+    for (const auto& [key, expected] : kNotWithImage) {
+        if (!fields.find(key)) continue;
+        fields.problem(fields.where(key),
+                       fmt::format("'{}' with 'image'; expected {}", key, expected));
     }
-    if (fields.find("run")) {
-        fields.problem(fields.where("run"),
-                       "'run' with 'image'; expected it among the image's own services");
+}
+
+/// A name with a slash is a file, any other one of Debian's series.
+void read_kernel(const Fields& fields, Machine& machine) {
+    constexpr std::string_view kExpected = "a release of Debian's, or the path of a kernel";
+    machine.kernel.release = facts_of(machine.arch).kernels.front();
+    const auto name = fields.pattern("kernel", kExpected);
+    if (!name) return;
+    if (name->find('/') != std::string::npos) {
+        if (const auto path = read_host_path(fields, "kernel", *name)) {
+            machine.kernel.file = *path;
+            machine.kernel.release.clear();
+        }
+        return;
     }
+    if (std::find(kKernels.begin(), kKernels.end(), *name) == kKernels.end()) {
+        fields.problem(fields.where("kernel"),
+                       fmt::format("kernel is {}; expected {}, or the path of a kernel, with a '/' "
+                                   "in it (./bzImage)",
+                                   fields.find("kernel")->describe(), join_or(kKernels)));
+        return;
+    }
+    machine.kernel.release = *name;
+    if (const auto problem = kernel_problem(machine.arch, machine.kernel.release))
+        fields.problem(fields.where("kernel"), *problem);
 }
 
 }  // namespace
@@ -57,12 +86,13 @@ void read_boot(const Fields& fields, Machine& machine) {
         read_image(fields, *image, machine);
         return;
     }
-    machine.kernel.release = facts_of(machine.arch).kernels.front();
-    if (const auto wish = fields.choice("kernel", kKernels)) {
-        machine.kernel.release = kKernels[*wish];
-        if (const auto problem = kernel_problem(machine.arch, machine.kernel.release))
-            fields.problem(fields.where("kernel"), *problem);
+    if (fields.find("firmware")) {
+        fields.problem(fields.where("firmware"),
+                       "'firmware' without 'image': a kernel needs none; expected 'image'");
     }
+    read_kernel(fields, machine);
+    machine.kernel.modules = read_host_paths(fields, "modules", "the path of a folder");
+    machine.kernel.initrd = read_host_paths(fields, "initrd", "the path of an archive or script");
     machine.kernel.args = read_line(fields, "kernel_args", "kernel parameters in one string");
     machine.kernel.run = read_line(fields, "run", "a shell command in one string");
 }
@@ -89,6 +119,11 @@ void read_time(const Fields& fields, Machine& machine) {
         fields.problem(fields.where("image"),
                        "time: lock-step with 'image', whose services wait for the world outside; "
                        "expected 'kernel'");
+    }
+    if (!machine.shares.empty()) {
+        fields.problem(fields.where("share"),
+                       "time: lock-step with 'share', whose answers come when the host has them; "
+                       "expected no 'share'");
     }
     if (machine.accel == Accel::kKvm) {
         fields.problem(fields.where("accel"),

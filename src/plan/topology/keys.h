@@ -12,9 +12,11 @@ namespace mimic::topology {
 
 inline constexpr std::array<std::string_view, 4> kFileKeys = {"version", "machine", "machines",
                                                               "templates"};
-inline constexpr std::array<std::string_view, 17> kMachineKeys = {
-    "name",  "count", "template",    "arch", "interrupts", "cpus",  "memory",   "numa",   "kernel",
-    "image", "run",   "kernel_args", "time", "seed",       "accel", "switches", "devices"};
+inline constexpr std::array<std::string_view, 21> kMachineKeys = {
+    "name",        "count",  "template", "arch",  "interrupts", "cpus",     "memory",
+    "numa",        "kernel", "modules",  "image", "firmware",   "initrd",   "run",
+    "kernel_args", "share",  "time",     "seed",  "accel",      "switches", "devices"};
+inline constexpr std::array<std::string_view, 3> kShareKeys = {"host", "guest", "readonly"};
 inline constexpr std::array<std::string_view, 3> kNumaKeys = {"cpus", "memory", "distances"};
 inline constexpr std::array<std::string_view, 9> kSwitchKeys = {
     "name", "count", "template", "numa_node", "parent", "link", "acs", "config", "port_config"};
@@ -44,6 +46,7 @@ inline constexpr std::array<std::string_view, 2> kInterrupts = {"msi", "intx"};
 inline constexpr std::array<std::string_view, 2> kTimes = {"host", "lock-step"};
 inline constexpr std::array<std::string_view, 3> kAccels = {"auto", "tcg", "kvm"};
 inline constexpr std::array<std::string_view, 3> kKernels = {"6.1", "6.12", "newest"};
+inline constexpr std::array<std::string_view, 2> kFirmwares = {"bios", "uefi"};
 inline constexpr std::array<std::string_view, 2> kIsolations = {"shared", "process"};
 inline constexpr std::array<std::string_view, 2> kTransports = {"pci", "vhost-user"};
 inline constexpr std::array<std::string_view, 2> kAttachments = {"root-port", "fabric"};

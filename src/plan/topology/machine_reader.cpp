@@ -204,6 +204,7 @@ void read_machine(const YamlPtr& node, Scope scope, Model& model, ReadState& sta
     read_numa(fields, scope, machine, state);
     read_totals(fields, machine);
     read_boot(fields, machine);
+    read_shares(fields, scope, machine, state);
     read_time(fields, machine);
     read_switches(fields, scope, machine, state);
     read_devices(fields, scope, machine, state);

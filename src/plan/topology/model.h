@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "model/function_spec.h"
+#include "yaml/diagnostics.h"
 
 namespace mimic::topology {
 
@@ -33,6 +34,8 @@ inline constexpr unsigned kMaxCpus = 255;        // xAPIC ids are eight bits and
 inline constexpr unsigned kMaxNumaNodes = 15;    // bus numbers 0x10, 0x20 .. 0xf0 (placement.h)
 inline constexpr unsigned kMaxSwitches = 4096;   // in one file
 inline constexpr unsigned kMaxSlot = 8191;       // 13 bits in Slot Capabilities (PCIe 6.0, 7.5.3.9)
+inline constexpr unsigned kMaxShares = 7;        // of a machine: functions of one slot of pcie.0
+inline constexpr unsigned kMaxHostFiles = 16;    // in a list of files of the host; arbitrary
 inline constexpr unsigned kBusesPerDomain = 256;
 inline constexpr uint64_t kMinMachineMemory = 128ull << 20;
 inline constexpr uint64_t kMaxMachineMemory = 4ull << 40;
@@ -54,6 +57,9 @@ enum class GuestTime : uint8_t { kHost, kLockStep };
 /// RunContext.
 enum class Accel : uint8_t { kAuto, kTcg, kKvm };
 
+/// What starts the boot loader of an image. kBios: SeaBIOS. kUefi: OVMF.
+enum class Firmware : uint8_t { kBios, kUefi };
+
 /// kShared: one device host serves it with others. kProcess: it has a process of its own.
 enum class Isolation : uint8_t { kShared, kProcess };
 
@@ -61,13 +67,42 @@ enum class Isolation : uint8_t { kShared, kProcess };
 /// kVhostUser: QEMU has the PCI function, and the device is a vhost-user backend.
 enum class Transport : uint8_t { kPci, kVhostUser };
 
-/// What a guest boots. Exactly one of `release` and `image` is not empty.
+/// A file or folder of the host that a topology file names: absolute, or relative to that file.
+struct HostPath {
+    std::string path;
+    yaml::Location where;  // of the name; line 0: the command line named it
+
+    bool empty() const { return path.empty(); }
+};
+
+/// What a guest boots. Exactly one of `release`, `file` and `image` is not empty.
 struct Kernel {
     std::string release;  // "6.1", "6.12" or "newest": Debian's kernel with Mimic's initramfs
+    HostPath file;        // a kernel of the user's own, with Mimic's initramfs
     std::string image;    // path of a qcow2 cloud image, absolute or relative to the topology file
-    std::string args;     // appended to the kernel command line (direct boot only); printable ASCII
-    std::string run;      // shell command that the guest runs before it is ready; direct boot only
+    std::vector<HostPath> modules;  // folders of kernel modules; direct boot only
+    std::vector<HostPath> initrd;   // cpio archives and scripts for the initramfs; direct boot only
+    std::string args;  // appended to the kernel command line (direct boot only); printable ASCII
+    std::string run;   // shell command that the guest runs before it is ready; direct boot only
+
+    Firmware firmware = Firmware::kBios;  // image boot only
+
+    bool is_own() const { return !file.empty(); }
+    /// The release, or the path of what is booted in its place.
+    const std::string& name() const {
+        return is_own() ? file.path : image.empty() ? release : image;
+    }
 };
+
+/// A folder of the host that a guest sees.
+struct Share {
+    HostPath host;
+    std::string guest;  // where: an absolute path of words of a-z, A-Z, 0-9 and "._+@-"
+    bool readonly = false;
+};
+
+/// What is wrong with a place in a guest for a share, or nothing.
+std::optional<std::string> guest_folder_problem(std::string_view path);
 
 /// A device: on a root port of QEMU's of its own (an endpoint), or below a port of a fabric.
 struct DeviceSpec {
@@ -194,6 +229,7 @@ struct Machine {
     std::vector<NumaNode> nodes;     // never empty; one node for a machine without `numa:`
     bool has_numa = false;           // false: `nodes` is one node that the guest is not told about
     Kernel kernel;
+    std::vector<Share> shares;         // in file order, at most kMaxShares
     std::vector<SwitchSpec> switches;  // in file order
     std::vector<DeviceSpec> devices;   // in file order
     std::vector<FabricSpec> fabrics;   // by domain, which is by BDF of the VMD endpoint

@@ -36,6 +36,17 @@ Link read_link(const YamlPtr& node, const Scope& scope, ReadState& state);
 /// Reads what `machine` boots: kernel, image, kernel_args, run. Its architecture is known.
 void read_boot(const Fields& fields, Machine& machine);
 
+/// `path` as the value of `key`, or nothing and a problem if it can be none.
+std::optional<HostPath> read_host_path(const Fields& fields, std::string_view key,
+                                       const std::string& path);
+
+/// One path or a list of them under `key`; empty without, or after a problem.
+std::vector<HostPath> read_host_paths(const Fields& fields, std::string_view key,
+                                      std::string_view expected);
+
+/// Reads `share:`, folders of the host that the guest sees.
+void read_shares(const Fields& fields, const Scope& scope, Machine& machine, ReadState& state);
+
 /// Reads time and seed. What it boots, its CPUs and its accel are known.
 void read_time(const Fields& fields, Machine& machine);
 

@@ -41,6 +41,7 @@ const Object kObjects[] = {
     {"", "## File", kFileKeys},
     {"machine", "## Machine", kMachineKeys},
     {"numaNode", "## NUMA node", kNumaKeys},
+    {"share", "", kShareKeys},
     {"switch", "## Switch", kSwitchKeys},
     {"device", "## Device", kKeys.device()},
     {"link", "## Link", kLinkKeys},
@@ -77,7 +78,9 @@ TEST(Schema, HasTheParsersWords) {
     const Json schema = read_schema();
     const auto words = [&](const char* object, const char* key) {
         std::vector<std::string> out;
-        for (const Json& word : schema["$defs"][object]["properties"][key]["enum"]) {
+        const Json& value = schema["$defs"][object]["properties"][key];
+        const Json& choice = value.contains("anyOf") ? value["anyOf"].front() : value;
+        for (const Json& word : choice.at("enum")) {
             if (word.is_string()) out.push_back(word);
         }
         return out;
@@ -86,6 +89,7 @@ TEST(Schema, HasTheParsersWords) {
     EXPECT_EQ(words("machine", "interrupts"), strings(kInterrupts));
     EXPECT_EQ(words("machine", "time"), strings(kTimes));
     EXPECT_EQ(words("machine", "accel"), strings(kAccels));
+    EXPECT_EQ(words("machine", "firmware"), strings(kFirmwares));
     EXPECT_EQ(words("machine", "kernel"), strings(kKernels));
     EXPECT_EQ(words("device", "isolation"), strings(kIsolations));
     EXPECT_EQ(words("device", "transport"), strings(kTransports));

@@ -64,13 +64,28 @@ std::string public_key(const std::string& machine, const std::string& dir) {
     return std::move(*key);
 }
 
-std::string user_data(const std::string& machine, const std::string& key) {
+/// Shared folders, mounted at each boot. Not "mounts:", which waits for network file systems that
+/// an image's kernel may not have.
+std::string mount_shares(const std::vector<topology::Share>& shares) {
+    if (shares.empty()) return {};
+    std::string text = "bootcmd:\n  - |\n    modprobe -a 9pnet_virtio 9p || true\n";
+    for (size_t i = 0; i < shares.size(); ++i)
+        text += fmt::format(
+            "    mkdir -p {0} && mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,{1} "
+            "share{2} {0} || echo 'mimic: cannot mount a share at {0}' >/dev/console\n",
+            shares[i].guest, shares[i].readonly ? "ro" : "rw", i);
+    return text;
+}
+
+std::string user_data(const topology::Machine& described, const std::string& key) {
+    const std::string& machine = described.name;
     std::string text = fmt::format("#cloud-config\nhostname: {}\n", machine);
     if (!key.empty()) {
         text += fmt::format("ssh_authorized_keys:\n  - {}\ndisable_root: false\n", key);
         text += fmt::format(
             "users:\n  - default\n  - name: root\n    ssh_authorized_keys:\n      - {}\n", key);
     }
+    text += mount_shares(described.shares);
     text += kStartAgent;
     return text;
 }
@@ -99,7 +114,8 @@ Status add_file(struct archive* archive, const char* name, std::string_view text
     return {};
 }
 
-Status write_seed(int fd, const std::string& machine, const std::string& key) {
+Status write_seed(int fd, const topology::Machine& described, const std::string& key) {
+    const std::string& machine = described.name;
     const std::unique_ptr<struct archive, FreeWriter> archive(archive_write_new());
     if (!archive) return fail(std::errc::not_enough_memory, "no memory for the seed");
     // cloud-init finds the volume by its label; Joliet keeps the lower-case names with their
@@ -112,7 +128,7 @@ Status write_seed(int fd, const std::string& machine, const std::string& key) {
     }
     MIMIC_TRY(add_file(archive.get(), "meta-data",
                        fmt::format("instance-id: mimic-{0}\nlocal-hostname: {0}\n", machine)));
-    MIMIC_TRY(add_file(archive.get(), "user-data", user_data(machine, key)));
+    MIMIC_TRY(add_file(archive.get(), "user-data", user_data(described, key)));
     if (archive_write_close(archive.get()) != ARCHIVE_OK) {
         return seed_failed(archive.get());
     }
@@ -124,7 +140,7 @@ Status write_seed(int fd, const std::string& machine, const std::string& key) {
 Result<std::string> make_cloud_init_seed(const topology::Machine& machine, const std::string& dir) {
     const std::string key = public_key(machine.name, dir);
     std::string path = dir + "/seed.iso";
-    MIMIC_TRY(publish_file(path, [&](int fd) { return write_seed(fd, machine.name, key); }));
+    MIMIC_TRY(publish_file(path, [&](int fd) { return write_seed(fd, machine, key); }));
     return path;
 }
 

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kRecipe = "guest-image-6";  // raise when this file lays things out
+constexpr std::string_view kRecipe = "guest-image-7";  // raise when this file lays things out
                                                        // differently
 constexpr size_t kMaxSmallFile = 64u << 20;
 constexpr int kKeepDays = 14;  // arbitrary
@@ -35,8 +35,9 @@ constexpr const char* kWantedModules[] = {"virtio_pci", "virtio_console"};
 constexpr const char* kFabricModule = "vmd";
 
 /// Modules that are there but not loaded, if the kernel has them: fake-sriov-vgpu needs the first,
-/// who opens its functions the others.
-constexpr const char* kSpareModules[] = {"configfs", "vfio_pci", "vfio_iommu_type1"};
+/// who opens its functions the next two, folders of the host the last two.
+constexpr const char* kSpareModules[] = {"configfs", "vfio_pci", "vfio_iommu_type1", "9pnet_virtio",
+                                         "9p"};
 
 /// A driver of a model.
 struct Driver {
@@ -61,6 +62,13 @@ struct Ingredients {
     std::string fake_sriov;            // content of fake-sriov-vgpu.ko
     std::string kernel_key;            // hash of the kernel package
     std::string initrd_key;            // hash of all that goes into the initramfs
+
+    /// False: the kernel is the user's, and neither it nor its modules are of this image.
+    bool has_kernel() const { return !series.empty(); }
+    /// What the initramfs is called by.
+    std::string title() const {
+        return has_kernel() ? series : fmt::format("own-{}", topology::facts_of(arch).name);
+    }
 };
 
 /// A folder that is removed with all that is in it.
@@ -173,10 +181,13 @@ Status gather_models(model::Models models, Ingredients& in) {
 Status gather_packages(const std::string& images, Ingredients& in, Progress& progress) {
     MIMIC_ASSIGN_OR_RETURN(const std::string debs, find_support_file("tools/debs"));
     progress.step("");  // tools/debs says itself what takes long
-    MIMIC_ASSIGN_OR_RETURN(in.kernel_dir, run_tool({debs, "kernel", in.series}, true));
+    if (in.has_kernel()) {
+        MIMIC_ASSIGN_OR_RETURN(in.kernel_dir, run_tool({debs, "kernel", in.series}, true));
+    }
     std::vector<std::string> guest{debs, "guest"};
     if (in.arch != topology::Arch::kX86_64) guest.emplace_back(topology::facts_of(in.arch).name);
     MIMIC_ASSIGN_OR_RETURN(in.guest_dir, run_tool(guest, true));
+    if (!in.has_kernel()) return {};
     for (Driver& driver : in.drivers) {
         MIMIC_ASSIGN_OR_RETURN(driver.module, build_module(in, driver.folder, debs, images));
     }
@@ -197,10 +208,13 @@ Status gather(model::Models models, const std::string& images, Ingredients& in,
     MIMIC_ASSIGN_OR_RETURN(
         const std::string setup,
         read_host_file(in.fake_sriov_dir + "/setup-fake-sriov.sh", kMaxSmallFile));
-    MIMIC_ASSIGN_OR_RETURN(in.release, read_host_file(in.kernel_dir + "/release", kMaxSmallFile));
-    while (!in.release.empty() && in.release.back() == '\n') in.release.pop_back();
-
-    MIMIC_ASSIGN_OR_RETURN(const std::string kernel_identity, identity(in.kernel_dir));
+    std::string kernel_identity = in.title();
+    if (in.has_kernel()) {
+        MIMIC_ASSIGN_OR_RETURN(in.release,
+                               read_host_file(in.kernel_dir + "/release", kMaxSmallFile));
+        while (!in.release.empty() && in.release.back() == '\n') in.release.pop_back();
+        MIMIC_ASSIGN_OR_RETURN(kernel_identity, identity(in.kernel_dir));
+    }
     MIMIC_ASSIGN_OR_RETURN(const std::string guest_identity, identity(in.guest_dir));
     MIMIC_ASSIGN_OR_RETURN(const auto init, read_folder(in.init_dir));
     std::vector<std::string> source_folders = in.libraries;
@@ -267,6 +281,10 @@ Result<std::string> dependencies(const ModuleIndex& index, const std::vector<std
 }
 
 Status add_modules(const Ingredients& in, Initramfs& root) {
+    if (!in.has_kernel()) {
+        root.add_file("lib/mimic/modules/order", "");
+        return {};
+    }
     const std::string folder = in.kernel_dir + "/modules/";
     ModuleIndex index;
     MIMIC_ASSIGN_OR_RETURN(index.dep, read_host_file(folder + "modules.dep", kMaxSmallFile));
@@ -364,7 +382,8 @@ Status add_init(const Ingredients& in, Initramfs& root) {
     root.add_file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
     root.add_file("etc/group", "root:x:0:\n");
     root.add_file("etc/mimic-release", in.release + "\n");
-    root.add_folder("lib/modules/" + in.release);  // modprobe and modinfo look for it
+    // modprobe and modinfo look for it
+    root.add_folder(in.has_kernel() ? "lib/modules/" + in.release : "lib/modules");
     for (const char* name : {"dev", "proc", "sys", "run", "root", "mnt"}) root.add_folder(name);
     root.add_folder("tmp", 01777);
     // The kernel opens it before anything is mounted: Linux, Documentation/admin-guide/devices.txt.
@@ -400,16 +419,20 @@ Result<std::string> provide_kernel(const Ingredients& in, const std::string& ima
 Result<GuestImage> build_guest_image(const topology::Kernel& kernel, topology::Arch arch,
                                      model::Models models, Progress& progress,
                                      const std::vector<std::string>& modules) {
-    if (kernel.release.empty()) {
+    if (!kernel.image.empty()) {
         return fail(std::errc::invalid_argument,
                     "a machine that boots an image needs no guest image");
     }
     Ingredients in;
     in.arch = arch;
-    in.series = topology::kernel_series(arch, kernel.release);
+    if (!kernel.is_own()) in.series = topology::kernel_series(arch, kernel.release);
     in.modules = modules;
     if (modules.empty()) {  // prepared images load what all do
-        MIMIC_ASSIGN_OR_RETURN(const auto prepared, prepared_image(in.series));
+        const std::string any(topology::facts_of(arch).kernels.front());
+        MIMIC_ASSIGN_OR_RETURN(
+            auto prepared,
+            prepared_image(in.has_kernel() ? in.series : topology::kernel_series(arch, any)));
+        if (prepared && kernel.is_own()) prepared->kernel.clear();
         if (prepared) return *prepared;
     }
     MIMIC_ASSIGN_OR_RETURN(const std::string cache, cache_root());
@@ -421,20 +444,25 @@ Result<GuestImage> build_guest_image(const topology::Kernel& kernel, topology::A
     MIMIC_ASSIGN_OR_RETURN(const FileLock lock, FileLock::take(images + "/lock"));
     MIMIC_TRY(gather(models, images, in, progress));
     GuestImage image;
-    image.initrd = fmt::format("{}/initrd-{}-{}", images, in.series, in.initrd_key.substr(0, 16));
-    image.kernel = arch == topology::Arch::kX86_64
-                       ? fmt::format("{}/vmlinux-{}-{}", images, in.series,
-                                     in.kernel_key.substr(0, 16))
-                       : in.kernel_dir + "/vmlinuz";
-    if (mark_used(image.initrd) && mark_used(image.kernel)) return image;
+    image.initrd = fmt::format("{}/initrd-{}-{}", images, in.title(), in.initrd_key.substr(0, 16));
+    if (in.has_kernel()) {
+        image.kernel = arch == topology::Arch::kX86_64
+                           ? fmt::format("{}/vmlinux-{}-{}", images, in.series,
+                                         in.kernel_key.substr(0, 16))
+                           : in.kernel_dir + "/vmlinuz";
+        image.modules_folder = in.kernel_dir + "/modules";
+        image.release = in.release;
+    }
+    const bool has_initrd = mark_used(image.initrd);
+    if (has_initrd && (!in.has_kernel() || mark_used(image.kernel))) return image;
 
-    progress.step(fmt::format("making the guest image for kernel {}", in.series));
-    tidy_folder(images, fmt::format("initrd-{}-", in.series), kKeepDays);
-    tidy_folder(images, fmt::format("vmlinux-{}-", in.series), kKeepDays);
-    if (arch == topology::Arch::kX86_64) {
+    progress.step(fmt::format("making the guest image for kernel {}", in.title()));
+    tidy_folder(images, fmt::format("initrd-{}-", in.title()), kKeepDays);
+    tidy_folder(images, fmt::format("vmlinux-{}-", in.title()), kKeepDays);
+    if (in.has_kernel() && arch == topology::Arch::kX86_64) {
         MIMIC_ASSIGN_OR_RETURN(image.kernel, provide_kernel(in, images));
     }
-    if (!mark_used(image.initrd)) {
+    if (!has_initrd) {
         MIMIC_TRY(build_initrd(in, images, image.initrd));
     }
     return image;

@@ -17,8 +17,12 @@ namespace mimic::guest_image {
 /// Files in the cache. They are never written again, so many machines share them; `tools/debs
 /// clean` and a person may delete them, which makes the next build_guest_image() build them anew.
 struct GuestImage {
-    std::string kernel;  // ELF with a PVH entry; the package's own file of a kernel without
+    std::string kernel;  // ELF with a PVH entry; the package's own file of a kernel without. Empty:
+                         // the user has a kernel of their own
     std::string initrd;  // newc cpio
+    /// Of the kernel: its release and folder of modules; empty where a prepared image is used.
+    std::string release{};
+    std::string modules_folder{};
 };
 
 /// Makes, or finds in the cache or among prepared images (prepared_image.h), what a machine with
@@ -28,6 +32,8 @@ struct GuestImage {
 /// no_such_file_or_directory (Mimic's sources or tools are not found), no_space_on_device, io_error
 /// (a tool failed; the message ends with what it printed). Nothing half-made is left. Thread-safe;
 /// blocks.
+///
+/// For a kernel of the user's own the image is programs alone (own_kernel.h adds the rest).
 ///
 /// A guest of another architecture needs the compiler for it (tools/setup riscv64).
 ///

@@ -4,6 +4,7 @@
 #include "guest_image/initramfs.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -154,6 +155,13 @@ Status Initramfs::write(int fd) const {
         return archive_failed(archive.get(), "finish the archive");
     }
     return {};
+}
+
+Result<std::string> Initramfs::bytes() const {
+    const UniqueFd fd(::memfd_create("mimic-initramfs", MFD_CLOEXEC));
+    if (!fd) return fail_errno("memory for an archive");
+    MIMIC_TRY(write(fd.get()));
+    return read_host_file(fmt::format("/proc/self/fd/{}", fd.get()), SIZE_MAX);
 }
 
 Result<std::string> read_host_file(const std::string& path, size_t max_bytes) {

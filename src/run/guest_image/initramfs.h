@@ -34,6 +34,9 @@ public:
     /// Writes the archive to `fd` from its current place. Errors: those of write(2).
     Status write(int fd) const;
 
+    /// The archive in memory. Errors: those of memfd_create(2) and write().
+    Result<std::string> bytes() const;
+
 private:
     enum class Kind : uint8_t { kFolder, kFile, kLink, kCharDevice };
     struct Entry {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 
+#include "guest_image/bytes_at.h"
 #include "guest_image/initramfs.h"
 
 namespace mimic::guest_image {
@@ -30,15 +31,6 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     return parts;
 }
 
-/// A value at an offset of untrusted bytes, or nothing if it is not inside.
-template <typename T>
-std::optional<T> load(std::string_view data, uint64_t offset) {
-    if (offset > data.size() || data.size() - offset < sizeof(T)) return std::nullopt;
-    T value;
-    std::memcpy(&value, data.data() + offset, sizeof(T));
-    return value;
-}
-
 /// True if a note segment holds the entry point that QEMU needs.
 bool has_entry_note(std::string_view notes) {
     uint64_t offset = 0;
@@ -54,7 +46,9 @@ bool has_entry_note(std::string_view notes) {
     return false;
 }
 
-bool can_be_entered(std::string_view elf) {
+}  // namespace
+
+bool has_pvh_entry(std::string_view elf) {
     const auto header = load<Elf64_Ehdr>(elf, 0);
     if (!header || std::memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
         header->e_machine != EM_X86_64) {
@@ -68,8 +62,6 @@ bool can_be_entered(std::string_view elf) {
     }
     return false;
 }
-
-}  // namespace
 
 std::string module_name(std::string_view path) {
     const size_t slash = path.rfind('/');
@@ -132,7 +124,7 @@ Result<std::string> extract_elf_kernel(std::string_view bzimage) {
     }
     MIMIC_ASSIGN_OR_RETURN(std::string elf,
                            decompress(bzimage.substr(start, *length - 4), kMaxKernelBytes));
-    if (!can_be_entered(elf)) {
+    if (!has_pvh_entry(elf)) {
         return fail(std::errc::not_supported, "the kernel has no PVH entry");
     }
     return elf;

@@ -28,6 +28,10 @@ Result<std::vector<std::string>> resolve_modules(const ModuleIndex& index,
 /// "virtio_pci" of "kernel/x/virtio-pci.ko.xz". Pure.
 std::string module_name(std::string_view path);
 
+/// Whether an ELF kernel for x86_64 can be entered directly (PVH note, XEN_ELFNOTE_PHYS32_ENTRY).
+/// Pure.
+bool has_pvh_entry(std::string_view elf);
+
 /// The ELF kernel inside a bzImage (Documentation/arch/x86/boot.rst: payload_offset,
 /// payload_length), if it can be entered directly (PVH note, XEN_ELFNOTE_PHYS32_ENTRY). Errors:
 /// not_supported (no note), illegal_byte_sequence (no bzImage, or broken). Pure.

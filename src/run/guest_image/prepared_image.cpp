@@ -65,7 +65,9 @@ Result<std::optional<GuestImage>> prepared_image(const std::string& series) {
     if (wish == nullptr || *wish == '\0') return installed_image(series);
     const std::string folder = wish;
     MIMIC_TRY(check_owner(folder, "set MIMIC_GUEST_IMAGES to a folder of your own"));
-    const GuestImage image{path_of(folder, kKernel, series), path_of(folder, kInitrd, series)};
+    GuestImage image;
+    image.kernel = path_of(folder, kKernel, series);
+    image.initrd = path_of(folder, kInitrd, series);
     for (const std::string& path : {image.kernel, image.initrd}) {
         if (::access(path.c_str(), R_OK) == 0) continue;
         return fail(std::errc::no_such_file_or_directory,

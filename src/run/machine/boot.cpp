@@ -80,6 +80,11 @@ Result<std::unique_ptr<Boot>> Boot::prepare(const RunRoot& root, const topology:
 Status Boot::fill_folder(const BootOptions& options) {
     BootPlanner planner(machine_, options, dir_.path);
     MIMIC_ASSIGN_OR_RETURN(plan_, planner.make());
+    absent_classes_ = options.own.absent_classes;
+    for (const std::string& driver : options.own.absent_drivers)
+        notes_.push_back(fmt::format(
+            "the kernel has no driver {} ('modules' has none): what it would show is not verified",
+            driver));
     qga_socket_ = planner.context().qga_socket;
     console_log_ = planner.context().console_log;
     incoming_ = options.incoming;
@@ -197,15 +202,34 @@ Status Boot::check_control() {
     return {};
 }
 
-Status Boot::check_console() const {
+/// What init said that it cannot do and did without.
+void Boot::note_complaints() {
+    constexpr std::string_view kCannot = "mimic: cannot ";
+    constexpr std::string_view kHook = "mimic: the initrd hook ";
     for (const auto& line : last_lines(console_log_, 200))
-        if (line.find("Kernel panic - not syncing") != std::string::npos)
+        if (line.starts_with(kCannot) || line.starts_with(kHook))
+            notes_.push_back(fmt::format("the guest: {} (mimic logs {})",
+                                         line.substr(std::string_view("mimic: ").size()),
+                                         machine_.name));
+}
+
+Status Boot::check_console() const {
+    constexpr std::string_view kFailed = "mimic: failed: ";
+    for (const auto& line : last_lines(console_log_, 200))
+        if (line.starts_with(kFailed))
+            return fail(std::errc::state_not_recoverable, "{}", line.substr(kFailed.size()));
+        else if (line.find("Kernel panic - not syncing") != std::string::npos)
             return fail(std::errc::state_not_recoverable, "the guest's kernel panicked: {}",
                         line.substr(line.find("Kernel panic")));
         else if (plan_.state.ssh_port != 0 && line.starts_with("No bootable device"))
             return fail(std::errc::state_not_recoverable,
-                        "the image has nothing that a BIOS boots (images for UEFI alone do not "
-                        "start here)");
+                        "the image has nothing that a BIOS boots; expected one with a boot loader "
+                        "for BIOS, or 'firmware: uefi' for one with a boot loader for UEFI");
+        else if (plan_.state.ssh_port != 0 &&
+                 line.find("BdsDxe: No bootable option or device was found") != std::string::npos)
+            return fail(std::errc::state_not_recoverable,
+                        "the image has nothing that UEFI boots; expected one with an EFI system "
+                        "partition, or 'firmware: bios' for one with a boot loader for BIOS");
     return {};
 }
 
@@ -227,11 +251,15 @@ Status Boot::wait_until_ready(TimePoint deadline) {
 Error Boot::not_booted() const {
     return Error(
         std::errc::timed_out,
-        fmt::format(
-            "the guest did not finish booting in {:g} s; it is at: {}{} (more time: --timeout "
-            "SECONDS)",
-            std::chrono::duration<double>(timeout_).count(), boot_stage_name(stage_),
-            plan_.state.ssh_port == 0 ? "" : ": neither qemu-guest-agent nor sshd answers"));
+        fmt::format("the guest did not finish booting in {:g} s; it is at: {}{} (more time: "
+                    "--timeout SECONDS)",
+                    std::chrono::duration<double>(timeout_).count(), boot_stage_name(stage_),
+                    plan_.state.ssh_port != 0  ? ": neither qemu-guest-agent nor sshd answers"
+                    : machine_.kernel.is_own() ? ". Its kernel is your own, and needs what "
+                                                 "docs/own-kernel.md lists (CONFIG_BLK_DEV_INITRD, "
+                                                 "CONFIG_DEVTMPFS, CONFIG_SERIAL_8250_CONSOLE, "
+                                                 "CONFIG_VIRTIO_PCI, CONFIG_VIRTIO_CONSOLE ...)"
+                                               : ""));
 }
 
 Status Boot::wait_for_agent(TimePoint deadline) {
@@ -255,7 +283,7 @@ Status Boot::wait_for_drivers(TimePoint deadline) {
     if (!machine_.kernel.image.empty()) return {};
     const TimePoint end = std::min(deadline, SteadyClock().now() + kDriverGrace);
     for (const auto& [folder, expected] : expected_class_devices(machine_))
-        MIMIC_TRY(wait_for_driver(folder, expected, end));
+        if (!absent_classes_.contains(folder)) MIMIC_TRY(wait_for_driver(folder, expected, end));
     return {};
 }
 
@@ -330,6 +358,7 @@ Status Boot::wait_for_guest(Duration timeout) {
     }
     if (!up) return tl::unexpected(with_console(std::move(up).error()));
     enter(BootStage::kReady);
+    note_complaints();
     return {};
 }
 

@@ -5,14 +5,17 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "guest_image/guest_image.h"
+#include "guest_image/own_kernel.h"
 #include "machine/boot_times.h"
 #include "machine/disk_image.h"
+#include "machine/firmware_locate.h"
 #include "machine/launch_plan.h"
 #include "machine/process.h"
 #include "machine/qemu_locate.h"
@@ -28,10 +31,14 @@ struct BootOptions {
     bool allow_commands = false;  // devices may start programs that it names
     Qemu qemu;
     topology::Accel accel = topology::Accel::kTcg;
-    guest_image::GuestImage image;       // of a direct boot
-    std::vector<std::string> qemu_args;  // the user's own, appended as they are
-    DiskImage disk_image;                // of an image boot: the user's file, absolute
-    std::string root_disk{};             // of a direct boot: see outputs::RunContext
+    guest_image::GuestImage image;              // of a direct boot
+    guest_image::OwnParts own{};                // of the user's, for a direct boot
+    std::vector<std::string> shared_folders{};  // of Machine::shares, as check_shares() returns
+                                                // them
+    std::vector<std::string> qemu_args;         // the user's own, appended as they are
+    DiskImage disk_image;                       // of an image boot: the user's file, absolute
+    Firmware firmware{};                        // of one with firmware: uefi
+    std::string root_disk{};                    // of a direct boot: see outputs::RunContext
     std::string root_files{};
     outputs::GuestNetwork network{};
     std::string kernel_choice{};  // --kernel; the machine has it already
@@ -86,6 +93,9 @@ public:
     const topology::Machine& machine() const { return machine_; }
     const LaunchPlan& plan() const { return plan_; }
     const std::string& run_dir() const { return dir_.path; }
+    /// After wait_for_guest(): what the guest's init could not do, and what its kernel lacks of the
+    /// machine's drivers; lines for people.
+    const std::vector<std::string>& notes() const { return notes_; }
     /// After wait_for_guest(): false if only SSH has answered, which is enough for an image.
     bool has_agent() const { return has_agent_; }
 
@@ -102,6 +112,7 @@ private:
     Status wait_until_ready(TimePoint deadline);
     Status wait_for_agent(TimePoint deadline);
     Error not_booted() const;
+    void note_complaints();
     Status wait_for_drivers(TimePoint deadline);
     Status wait_for_driver(const std::string& folder, unsigned expected, TimePoint end);
     Error with_console(Error error) const;
@@ -112,7 +123,9 @@ private:
     LaunchPlan plan_;
     std::string qga_socket_;
     std::string console_log_;
-    std::string incoming_;  // see BootOptions
+    std::string incoming_;                  // see BootOptions
+    std::set<std::string> absent_classes_;  // of /sys/class, that this guest's kernel cannot fill
+    std::vector<std::string> notes_;
     Process supervisor_;
     UniqueFd control_;
     StageHook stage_hook_;

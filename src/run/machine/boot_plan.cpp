@@ -16,6 +16,7 @@
 #include "base/private_files.h"
 #include "device_host/device_host.h"
 #include "guest_image/cloud_init.h"
+#include "guest_image/initramfs.h"
 #include "machine/log_keeper.h"
 #include "machine/process.h"
 
@@ -24,6 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr size_t kMaxInitramfs = 1u << 30;   // arbitrary; ours have 20 MiB
+constexpr size_t kMaxFirmware = 16u << 20;   // arbitrary; OVMF's variables have 540 kB
 constexpr uint64_t kMinLogSpace = 1u << 20;  // a boot prints about 30 KiB
 
 sockaddr_in loopback(uint16_t port) {
@@ -94,14 +97,14 @@ Result<LaunchPlan> BootPlanner::make_all() {
     context_.append_console = true;  // the supervisor's LogKeeper empties it
     context_.pid_file.clear();       // the supervisor knows its child
     if (machine_.kernel.image.empty()) {
-        context_.kernel = options_.image.kernel;
-        context_.initrd = options_.image.initrd;
+        MIMIC_TRY(prepare_kernel());
         context_.root_disk = options_.root_disk;
         context_.root_files = options_.root_files;
         context_.network = options_.network;
     } else {
         MIMIC_TRY(prepare_disk());
     }
+    context_.shared_folders = options_.shared_folders;
     MIMIC_ASSIGN_OR_RETURN(const auto arguments, outputs::qemu_args(machine_, context_));
     plan_.qemu = {context_.qemu};
     const auto& extra = options_.qemu_args;
@@ -120,8 +123,7 @@ Result<LaunchPlan> BootPlanner::make_all() {
     plan_.state.name = machine_.name;
     plan_.state.file = options_.file;
     plan_.state.accel = options_.accel == topology::Accel::kKvm ? "kvm" : "tcg";
-    plan_.state.kernel = machine_.kernel.image.empty() ? machine_.kernel.release
-                                                       : machine_.kernel.image;
+    plan_.state.kernel = machine_.kernel.name();
     plan_.state.started = utc_now();
     for (const auto& device : machine_.devices)
         plan_.state.functions += static_cast<unsigned>(device.functions.size());
@@ -169,6 +171,32 @@ Status BootPlanner::write_copies() const {
     return write_file_atomically(run_dir_ + "/plan.json", outputs::tree_json(model));
 }
 
+/// What of the kernel and initramfs is the user's is put beside the logs, for as long as the
+/// machine lives.
+Status BootPlanner::prepare_kernel() {
+    context_.kernel = options_.image.kernel;
+    context_.initrd = options_.image.initrd;
+    context_.modules_folder = options_.own.modules_folder;
+    if (!options_.own.kernel.empty()) {
+        context_.kernel = plan_.state_dir + "/vmlinux";
+        plan_.temporary_files.push_back(context_.kernel);
+        MIMIC_TRY(publish_file(context_.kernel,
+                               [&](int fd) { return write_all(fd, options_.own.kernel); }));
+    }
+    if (options_.own.archive.empty()) return {};
+    MIMIC_ASSIGN_OR_RETURN(const std::string first,
+                           guest_image::read_host_file(options_.image.initrd, kMaxInitramfs));
+    context_.initrd = plan_.state_dir + "/initrd";
+    plan_.temporary_files.push_back(context_.initrd);
+    MIMIC_TRY(publish_file(context_.initrd, [&](int fd) {
+        const Status begun = write_all(fd, first);
+        return begun ? write_all(fd, options_.own.archive) : begun;
+    }));
+    std::string absent;
+    for (const std::string& driver : options_.own.absent_drivers) absent += driver + "\n";
+    return write_file_atomically(run_dir_ + "/absent-drivers", absent);
+}
+
 Status BootPlanner::prepare_disk() {
     if (options_.qemu.img.empty())
         return fail(std::errc::no_such_file_or_directory,
@@ -185,6 +213,16 @@ Status BootPlanner::prepare_disk() {
     if (!made.exit.ok())
         return fail(std::errc::io_error, "cannot make a disk over {}: {}", context_.disk_base,
                     made.err);
+    if (!options_.firmware.code.empty()) {
+        context_.firmware_code = options_.firmware.code;
+        context_.firmware_variables = plan_.state_dir + "/uefi-variables.fd";
+        plan_.temporary_files.push_back(context_.firmware_variables);
+        MIMIC_ASSIGN_OR_RETURN(
+            const std::string variables,
+            guest_image::read_host_file(options_.firmware.variables, kMaxFirmware));
+        MIMIC_TRY(publish_file(context_.firmware_variables,
+                               [&](int fd) { return write_all(fd, variables); }));
+    }
     MIMIC_ASSIGN_OR_RETURN(context_.seed_iso,
                            guest_image::make_cloud_init_seed(machine_, run_dir_));
     MIMIC_ASSIGN_OR_RETURN(context_.ssh_port, free_port());

@@ -31,6 +31,7 @@ private:
     Status make_log_folder();
     Status check_socket_paths() const;
     Status write_copies() const;
+    Status prepare_kernel();
     Status prepare_disk();
     std::vector<DeviceHostPlan> device_hosts() const;
     void add_server(const topology::DeviceSpec& device, std::vector<DeviceHostPlan>& hosts) const;

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/command_report.h"
+#include "base/private_files.h"
 #include "base/terminal_text.h"
 #include "guest_agent/guest_agent.h"
 #include "guest_agent/guest_copy.h"
@@ -104,6 +105,16 @@ bool lacks_driver(const verify::Verdict& verdict) {
     return false;
 }
 
+/// What `mimic up` noted of a kernel of the user's (BootPlanner).
+std::set<std::string> absent_drivers(const std::string& run_dir) {
+    std::set<std::string> out;
+    const auto text = read_small_file(run_dir + "/absent-drivers");
+    for (size_t from = 0, to; text && (to = text->find('\n', from)) != std::string::npos;
+         from = to + 1)
+        out.insert(text->substr(from, to - from));
+    return out;
+}
+
 Result<verify::Verdict> verify(const topology::Machine& machine, const std::string& run_dir) {
     const bool is_image = !machine.kernel.image.empty();
     Result<std::unique_ptr<guest_agent::GuestAgent>> agent = connect_to(run_dir);
@@ -114,7 +125,9 @@ Result<verify::Verdict> verify(const topology::Machine& machine, const std::stri
     if (!agent) return tl::unexpected<Error>(std::move(agent).error());
     MIMIC_ASSIGN_OR_RETURN(const std::string text, run_probe(**agent, machine));
     MIMIC_ASSIGN_OR_RETURN(const verify::Probe probe, verify::parse_probe(text));
-    return verify::compare_with_plan(machine, probe);
+    verify::PlanOptions options;
+    options.absent_drivers = absent_drivers(run_dir);
+    return verify::compare_with_plan(machine, probe, options);
 }
 
 }  // namespace

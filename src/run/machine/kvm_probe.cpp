@@ -99,12 +99,13 @@ KvmVerdict known_kvm_verdict(const Qemu& qemu) {
     return {false, "not tried since the last reboot, or not with this QEMU", false};
 }
 
-KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, guest_image::Progress& progress) {
+KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, guest_image::Progress& progress,
+                     bool trusted) {
     KvmVerdict verdict = known_kvm_verdict(qemu);
     if (verdict.probed) return verdict;
     progress.step("trying whether a guest runs under KVM (once, 10 s at most)");
     verdict = boot_guest(qemu, kernel);
-    if (verdict.probed) {
+    if (verdict.probed && (trusted || verdict.usable)) {
         const Json kept{
             {"for", fingerprint(qemu)}, {"usable", verdict.usable}, {"reason", verdict.reason}};
         // Without a cache the next run tries again; nothing is lost.

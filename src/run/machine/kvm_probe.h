@@ -23,7 +23,9 @@ KvmVerdict known_kvm_verdict(const Qemu& qemu);
 
 /// known_kvm_verdict(), and if that does not tell boots `kernel` (a bzImage) for at most ten
 /// seconds and keeps what came of it. $MIMIC_KVM=0 says no without a probe. Blocks; safe to call
-/// from many processes.
-KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, guest_image::Progress& progress);
+/// from many processes. A kernel that is not `trusted` decides nothing by not booting: a verdict
+/// against KVM is then not kept.
+KvmVerdict probe_kvm(const Qemu& qemu, const std::string& kernel, guest_image::Progress& progress,
+                     bool trusted = true);
 
 }  // namespace mimic::machine

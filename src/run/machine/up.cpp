@@ -17,6 +17,7 @@
 #include "machine/boot_plan.h"
 #include "machine/disk_image.h"
 #include "machine/ended.h"
+#include "machine/host_folders.h"
 #include "machine/kvm_probe.h"
 #include "machine/log_printer.h"
 #include "machine/up_source.h"
@@ -128,7 +129,7 @@ Result<Accel> Up::choose_accel(const topology::Machine& machine, const std::stri
                         : "nobody would count its instructions (time: lock-step)");
     }
     if (!verdict_) {
-        verdict_ = probe_kvm(qemus_.at(machine.arch), kernel, *progress_);
+        verdict_ = probe_kvm(qemus_.at(machine.arch), kernel, *progress_, !machine.kernel.is_own());
         if (!verdict_->usable && wish == Accel::kAuto)
             say(fmt::format("no KVM, guests run on TCG and slower: {}", verdict_->reason));
     }
@@ -154,19 +155,30 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         options.qemu_args = source_.snapshot->choices.qemu_args;
         options.incoming = std::filesystem::absolute(snapshot_guest_path(options_.file)).string();
     }
+    MIMIC_ASSIGN_OR_RETURN(options.shared_folders,
+                           check_shares(source_, machine, options_.allow_shares));
     std::string probe_kernel;
     if (machine.kernel.image.empty()) {
         auto& image = images[topology::kernel_series(machine.arch, machine.kernel.release)];
-        if (image.kernel.empty()) {
+        if (image.initrd.empty()) {
             MIMIC_ASSIGN_OR_RETURN(image, guest_image::build_guest_image(
                                               machine.kernel, machine.arch, devices::all_models(),
                                               *progress_, options_.guest_modules));
         }
         options.image = image;
-        probe_kernel = image.kernel;
+        const guest_image::OwnPaths own = own_paths(source_, machine);
+        if (!own.empty()) {
+            progress_->step("reading kernel, modules and hooks of your own");
+            MIMIC_ASSIGN_OR_RETURN(options.own, guest_image::gather_own_parts(machine, image, own));
+            if (machine.kernel.is_own()) options.image.kernel = own.kernel.path;
+        }
+        probe_kernel = options.image.kernel;
     } else {
         MIMIC_ASSIGN_OR_RETURN(options.disk_image,
                                check_disk_image(source_.resolve(machine.kernel.image)));
+        if (machine.kernel.firmware == topology::Firmware::kUefi) {
+            MIMIC_ASSIGN_OR_RETURN(options.firmware, locate_firmware(*progress_));
+        }
         // A cloud image has no kernel that could be tried alone; Debian's stands in for it.
         if (wished_accel(machine) != Accel::kTcg) {
             topology::Kernel stock;
@@ -316,6 +328,8 @@ void Up::report(std::FILE* out) const {
             state.accel == "kvm" ? "KVM" : "TCG", state.ssh_port == 0 ? "kernel" : "image",
             state.kernel, state.functions, state.functions == 1 ? "" : "s");
         fmt::print(out, "{}\n", line);
+        for (const std::string& note : outcome.boot->notes())
+            say(fmt::format("note: machine {}: {}", state.name, terminal_lines(note)));
         if (state.ssh_port == 0) continue;
         fmt::print(out, "  ssh: {}\n", ssh_command(outcome.boot->run_dir(), state.ssh_port));
         if (!outcome.boot->has_agent())

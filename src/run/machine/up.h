@@ -26,7 +26,11 @@ struct UpOptions {
     std::string machine;                         // only this one; empty: all of the file
     std::optional<unsigned> machine_number;      // only that one, from 0: a pod knows its number
     Duration timeout = std::chrono::minutes(5);  // for one guest to boot
-    std::string kernel;                  // overrides the file's kernel release; empty: does not
+    std::string kernel;  // overrides the file's kernel: a release, or a path with a '/'; empty:
+                         // does not
+    std::vector<std::string> modules{};  // folders of kernel modules besides the file's
+    std::vector<std::string> shares{};   // HOST:GUEST[:ro], besides the file's
+    bool allow_shares = false;           // of folders elsewhere that the file names
     std::string accel;                   // "tcg" or "kvm" override the file; empty: does not
     std::vector<std::string> qemu_args;  // appended to QEMU's command line, unchecked
     bool allow_commands = false;         // start servers that the file names (`command:`)

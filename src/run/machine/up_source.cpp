@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/private_files.h"
+#include "machine/host_folders.h"
 #include "topology/arch.h"
 #include "topology/topology.h"
 
@@ -18,10 +19,49 @@ Status override_kernel(topology::Model& model, const std::string& kernel) {
             return fail(std::errc::invalid_argument,
                         "mimic: error: machine {} boots an image; --kernel does not apply",
                         machine.name);
+        machine.kernel.file = {};
+        if (kernel.find('/') != std::string::npos) {
+            std::error_code error;
+            machine.kernel.release.clear();
+            machine.kernel.file.path = std::filesystem::absolute(kernel, error).string();
+            continue;
+        }
         if (const auto problem = topology::kernel_problem(machine.arch, kernel))
             return fail(std::errc::invalid_argument, "mimic: error: machine {}: {}", machine.name,
                         *problem);
         machine.kernel.release = kernel;
+    }
+    return {};
+}
+
+/// What the command line adds to the file's machines.
+Status add_host_folders(topology::Model& model, const UpOptions& options) {
+    for (topology::Machine& machine : model.machines) {
+        for (const std::string& folder : options.modules) {
+            std::error_code error;
+            if (!machine.kernel.image.empty())
+                return fail(std::errc::invalid_argument,
+                            "mimic: error: machine {} boots an image; --modules does not apply",
+                            machine.name);
+            machine.kernel.modules.push_back(
+                {std::filesystem::absolute(folder, error).string(), {}});
+        }
+        for (const std::string& text : options.shares) {
+            auto share = parse_share(text);
+            if (!share)
+                return tl::unexpected(
+                    std::move(share).error().with_context("mimic: error: --share"));
+            std::erase_if(machine.shares,
+                          [&](const topology::Share& old) { return old.guest == share->guest; });
+            machine.shares.push_back(std::move(*share));
+        }
+        if (machine.shares.size() > topology::kMaxShares ||
+            (!machine.shares.empty() && machine.time == topology::GuestTime::kLockStep))
+            return fail(
+                std::errc::invalid_argument,
+                "mimic: error: machine {} with {} shares; expected at most {}, and none with "
+                "time: lock-step",
+                machine.name, machine.shares.size(), topology::kMaxShares);
     }
     return {};
 }
@@ -90,6 +130,8 @@ Status check_snapshot_options(const UpOptions& options, const SnapshotManifest& 
     };
     if (!options.parameters.empty()) return refuse("--set");
     if (!options.kernel.empty()) return refuse("--kernel");
+    if (!options.modules.empty()) return refuse("--modules");
+    if (!options.shares.empty()) return refuse("--share");
     if (!options.qemu_args.empty()) return refuse("--qemu-arg");
     if (options.machine_number) return refuse("--machine-number");
     if (!options.accel.empty() && options.accel != manifest.accel) return refuse("another --accel");
@@ -131,6 +173,10 @@ std::string UpSource::resolve(const std::string& name) const {
 Result<UpSource> load_up_source(const UpOptions& options) {
     UpSource source;
     source.kernel = options.kernel;
+    // A snapshot of the machine is taken up again from other folders.
+    std::error_code ignored;
+    if (options.kernel.find('/') != std::string::npos)
+        source.kernel = std::filesystem::absolute(options.kernel, ignored).string();
     if (options.file != "-" && is_snapshot_folder(options.file)) {
         auto snapshot = load_snapshot_source(options);
         if (!snapshot)
@@ -165,6 +211,7 @@ Result<UpSource> load_up_source(const UpOptions& options) {
     if (options.machine_number)
         MIMIC_TRY(keep_machine_number(source.model, *options.machine_number));
     if (!options.kernel.empty()) MIMIC_TRY(override_kernel(source.model, options.kernel));
+    MIMIC_TRY(add_host_folders(source.model, options));
     for (topology::Machine& machine : source.model.machines)
         raise_memory(machine, options.min_memory);
     MIMIC_TRY(place_servers(source, options));

@@ -143,8 +143,16 @@ FunctionVerdict check_foreign_function(const PlannedDevice& planned, const Funct
     return verdict;
 }
 
+/// True if the function has no driver because the guest's kernel came without one.
+bool lacks_driver(const FunctionSpec& function, const Probe& probe, const PlanOptions& options) {
+    const std::string driver(function.driver().name);
+    if (driver.empty() || !options.absent_drivers.contains(driver)) return false;
+    const auto record = probe.pci.find(function.bdf.str());
+    return record != probe.pci.end() && record->second.find("driver") == nullptr;
+}
+
 FunctionVerdict check_function(const PlannedDevice& planned, const FunctionSpec& function,
-                               const Probe& probe) {
+                               const Probe& probe, bool driverless) {
     if (function.clone || function.external)
         return check_foreign_function(planned, function, probe);
     FunctionVerdict verdict = begin_verdict(planned, function);
@@ -158,9 +166,10 @@ FunctionVerdict check_function(const PlannedDevice& planned, const FunctionSpec&
     }
     verdict.visible = !function.is_vf() || planned.has_native_vfs() ||
                       *function.vf_index < enabled_vfs(probe, planned.class_name);
-    check_pci(planned, function, probe, check);
+    check_pci(planned, function, probe, check, driverless);
     check_sriov(planned, function, probe, check);
     check_registers(planned, function, probe, check);
+    if (driverless) verdict.visible = false;
     if (verdict.visible && !planned.class_name.empty()) {
         check_class_device(planned, function, probe, check);
         check_driver_info(planned, function, probe, check);
@@ -207,8 +216,13 @@ Verdict compare_with_plan(const Machine& machine, const Probe& probe, const Plan
             topology::sysfs_name(machine, pf)};
         if (any_names && !planned.class_name.empty())
             planned.class_name = current_name(pf, planned.class_name, probe);
+        const bool driverless = lacks_driver(pf, probe, options);
         for (const FunctionSpec& function : device.functions)
-            verdict.functions.push_back(check_function(planned, function, probe));
+            verdict.functions.push_back(check_function(planned, function, probe, driverless));
+        if (driverless)
+            verdict.unverified.push_back(fmt::format(
+                "{}: the guest's kernel has no driver {}: its sysfs attributes and ioctl",
+                device.name, pf.driver().name));
     }
     Checker check(verdict.differences, verdict.checks);
     for (const topology::FabricSpec& fabric : machine.fabrics)
@@ -243,6 +257,8 @@ std::string verdict_table(const Verdict& verdict) {
         list(fmt::format("{} ({})", function.name, function.bdf), function.differences);
     }
     list(verdict.machine, verdict.differences);
+    for (const std::string& line : verdict.unverified)
+        out += fmt::format("not verified: {}\n", line);
     out += fmt::format("{}: Linux {}: {}, {}, ", verdict.machine, verdict.kernel,
                        counted(verdict.functions.size(), "function"),
                        counted(verdict.checks, "check"));
@@ -271,6 +287,7 @@ std::string verdict_json(const Verdict& verdict) {
                              {"agrees", verdict.agrees()},
                              {"checks", verdict.checks},
                              {"differing", verdict.differing},
+                             {"unverified", verdict.unverified},
                              {"functions", std::move(functions)},
                              {"differences", differences_json(verdict.differences)}};
     return out.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,6 +46,8 @@ struct Verdict {
     std::vector<Difference> differences;  // NUMA nodes, and devices that the plan does not have
     size_t checks = 0;                    // all, those of the functions included
     size_t differing = 0;                 // all
+    /// What was not compared, and why: lines for people. A kernel of the user's may lack drivers.
+    std::vector<std::string> unverified;
 
     bool agrees() const { return differing == 0; }
 };
@@ -55,6 +58,9 @@ struct PlanOptions {
     std::map<std::string, std::string> parents{};
     /// Class devices have the names that they have: others may have been there before.
     bool any_class_names = false;
+    /// Drivers that the guest's kernel came without. Where one is not bound, what it would show is
+    /// not compared, and Verdict::unverified says so.
+    std::set<std::string> absent_drivers{};
 };
 
 /// Compares. A static VF must always be on the bus, and have a class device exactly while

@@ -228,12 +228,12 @@ void check_identity(const PlannedDevice& planned, const FunctionSpec& function,
 }
 
 void check_pci(const PlannedDevice& planned, const FunctionSpec& function, const Probe& probe,
-               Checker& check) {
+               Checker& check, bool driverless) {
     const ProbeRecord* const record = find_record(probe.pci, function.bdf.str(), "PCI function",
                                                   check);
     if (record == nullptr) return;
     check_identity(planned, function, *record, check);
-    if (!function.driver().name.empty())
+    if (!function.driver().name.empty() && !driverless)
         check.fact(*record, "PCI ", "driver", std::string(function.driver().name));
     // Link Status of a native VF is reserved (PCIe 6.0, 9.3.5): the link is its PF's.
     if (!planned.has_native_vfs() || !function.is_vf())

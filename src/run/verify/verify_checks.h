@@ -72,8 +72,9 @@ void check_identity(const PlannedDevice& planned, const topology::FunctionSpec& 
                     const ProbeRecord& record, Checker& check);
 
 /// check_identity(), and link, BARs and driver of /sys/bus/pci/devices/BDF.
+/// `driverless`: nothing is said of the driver.
 void check_pci(const PlannedDevice& planned, const topology::FunctionSpec& function,
-               const Probe& probe, Checker& check);
+               const Probe& probe, Checker& check, bool driverless = false);
 
 /// Every register but those that are state, through resource0.
 void check_registers(const PlannedDevice& planned, const topology::FunctionSpec& function,

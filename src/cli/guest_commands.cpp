@@ -12,7 +12,9 @@
 #include "base/command_report.h"
 #include "base/private_files.h"
 #include "cli/json_errors.h"
+#include "machine/copy_command.h"
 #include "machine/down.h"
+#include "machine/exec_command.h"
 #include "machine/guest_commands.h"
 #include "machine/run_dir.h"
 #include "topology/topology.h"
@@ -25,27 +27,27 @@ int complain(const Error& error, int status) {
     return status;
 }
 
-int exec(const std::string& node, const std::vector<std::string>& argv, bool pass_input) {
+int exec(const std::string& node, const machine::ExecOptions& options) {
+    for (const auto& word : options.environment) {
+        if (word.find('=') != std::string::npos && word.front() != '=') continue;
+        report_error(fmt::format("--env \"{}\": expected NAME=VALUE", word));
+        return 2;
+    }
     const auto dir = machine::running_machine_dir(node);
     if (!dir) return complain(dir.error(), machine::kExecFailed);
-    return machine::run_exec(*dir, argv, pass_input);
+    return machine::run_exec(*dir, options);
 }
 
 /// One side of `mimic cp`: a path here, or "NODE:PATH".
-struct Place {
-    std::string run_dir;  // empty: here
-    std::string path;
-};
-
-Result<Place> parse_place(const std::string& text) {
+Result<machine::CopyPlace> parse_place(const std::string& text) {
     const size_t colon = text.find(':');
     // "./a:b" and "/x:y" are files here.
-    if (colon == std::string::npos || text.find('/') < colon) return Place{"", text};
+    if (colon == std::string::npos || text.find('/') < colon) return machine::CopyPlace{"", text};
     MIMIC_ASSIGN_OR_RETURN(auto dir, machine::running_machine_dir(text.substr(0, colon)));
-    return Place{std::move(dir), text.substr(colon + 1)};
+    return machine::CopyPlace{std::move(dir), text.substr(colon + 1)};
 }
 
-int cp(const std::string& source, const std::string& target) {
+int cp(const std::string& source, const std::string& target, bool recursive) {
     const auto from = parse_place(source);
     if (!from) return complain(from.error(), 1);
     const auto to = parse_place(target);
@@ -54,7 +56,7 @@ int cp(const std::string& source, const std::string& target) {
         report_error("neither side is in a guest (NODE:PATH); cp(1) copies here");
         return 2;
     }
-    return machine::run_cp(from->run_dir, from->path, to->run_dir, to->path);
+    return machine::run_cp(*from, *to, recursive);
 }
 
 struct VerifyArguments {
@@ -109,28 +111,58 @@ int verify(const VerifyArguments& arguments) {
     return written ? status : complain(written.error(), 2);
 }
 
+/// What exec says of its command; `exec NODE -- CMD`.
+void add_exec(CLI::App& app, Action& action) {
+    struct Words {
+        std::string node;
+        machine::ExecOptions options;
+        bool no_input = false;
+        bool input = false;
+    };
+    auto words = std::make_shared<Words>();
+    auto* command = app.add_subcommand("exec", "Run a command in a guest: exec NODE -- CMD");
+    command->add_option("NODE", words->node, "Machine")->required();
+    command->add_option("CMD", words->options.argv, "Command and arguments, after --")
+        ->required()
+        ->allow_extra_args(false);  // else "[ -e /x ]" is taken apart at its brackets
+    command->add_flag("-i,--interactive", words->input,
+                      "Standard input, also from a terminal; what is piped comes in any case");
+    command->add_flag("-t,--tty", words->options.terminal,
+                      "A terminal in the guest, as for a shell; yours is raw meanwhile");
+    command
+        ->add_flag("-n,--no-stdin", words->no_input,
+                   "No standard input; for a loop that reads a list")
+        ->excludes("-i");
+    command
+        ->add_option("-e,--env", words->options.environment,
+                     "NAME=VALUE for the command's environment; again for more")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false);
+    command->add_option("-w,--cwd", words->options.folder, "Folder in the guest to run it in");
+    command->callback([words, &action] {
+        auto& input = words->options.input;
+        if (words->input) input = machine::Input::kAlways;
+        if (words->no_input) input = machine::Input::kNone;
+        action = [words] { return exec(words->node, words->options); };
+    });
+}
+
 }  // namespace
 
 void add_guest_commands(CLI::App& app, Action& action) {
-    auto node = std::make_shared<std::string>();
-    auto argv = std::make_shared<std::vector<std::string>>();
-    auto* exec_command = app.add_subcommand("exec", "Run a command in a guest: exec NODE -- CMD");
-    exec_command->add_option("NODE", *node, "Machine")->required();
-    exec_command->add_option("CMD", *argv, "Command and arguments, after --")->required();
-    auto no_input = std::make_shared<bool>(false);
-    exec_command->add_flag("-n,--no-stdin", *no_input,
-                           "No standard input; for a loop that reads a list. A terminal never is");
-    exec_command->callback([node, argv, no_input, &action] {
-        action = [node, argv, no_input] { return exec(*node, *argv, !*no_input); };
-    });
+    add_exec(app, action);
 
     auto source = std::make_shared<std::string>();
     auto target = std::make_shared<std::string>();
-    auto* cp_command = app.add_subcommand("cp", "Copy a file from or to a guest (NODE:PATH)");
+    auto recursive = std::make_shared<bool>(false);
+    auto* cp_command = app.add_subcommand("cp", "Copy files from or to a guest (NODE:PATH)");
     cp_command->add_option("SOURCE", *source, "PATH, - or NODE:PATH")->required();
     cp_command->add_option("TARGET", *target, "PATH, - or NODE:PATH")->required();
-    cp_command->callback(
-        [source, target, &action] { action = [source, target] { return cp(*source, *target); }; });
+    cp_command->add_flag("-r,--recursive", *recursive, "A folder with all that is in it");
+    cp_command->callback([source, target, recursive, &action] {
+        action = [source, target, recursive] { return cp(*source, *target, *recursive); };
+    });
 
     auto arguments = std::make_shared<VerifyArguments>();
     auto* verify_command = app.add_subcommand("verify", "Compare guests with what their files say");

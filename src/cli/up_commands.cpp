@@ -160,7 +160,9 @@ void add_run(CLI::App& app, Action& action) {
     auto* command = app.add_subcommand(
         "run", "Boot a file, run a command in a guest, take it down: run FILE -- CMD");
     auto* number = add_boot_options(*command, *arguments);
-    command->add_option("CMD", run.argv, "Command and arguments, after --")->required();
+    command->add_option("CMD", run.argv, "Command and arguments, after --")
+        ->required()
+        ->allow_extra_args(false);  // else "[ -e /x ]" is taken apart at its brackets
     command->add_option("--in", run.in, "The machine that runs it (the only one)");
     command->add_option("--limit", *limit, "Seconds that the command may take (no limit)")
         ->check(CLI::Range(1u, 31'536'000u));

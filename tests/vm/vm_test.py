@@ -32,6 +32,7 @@ import virtio_scenarios
 import web_scenarios
 from guest import TREE, Failure, Topology, check, equal
 from passed import Passed
+from stream_scenarios import streams
 
 CLASS = "/sys/class/mock-accel"
 
@@ -157,6 +158,7 @@ def dual_numa(vm):
           vm.shell("dual-numa", f"cat {CLASS}/mock0/numa_node {CLASS}/mock1/numa_node").splitlines())
     exec_passes_through(vm, "dual-numa")
     copies_files(vm, "dual-numa")
+    streams(vm, "dual-numa")
     for name in ("mock0", "mock1"):
         status_raises_interrupt(vm, "dual-numa", name)
     vm.check_dmesg("dual-numa")

@@ -62,11 +62,13 @@ MAY_INCLUDE = {
     "page": set(),
     "guest_image": MODEL | {"topology"},
     "guest_agent": LOWEST | {"guest_image"},
+    # Commands in a guest by its stream port. No machine, no agent.
+    "streams": LOWEST,
     "verify": PLAN | {"guest_image"},
     # Functions, whoever made them, on sockets: installed, so it knows neither devices nor topologies.
     "host": HOST,
     "device_host": SERVING,
-    "machine": SERVING | {"device_host", "kernel_bus", "guest_image", "guest_agent", "verify"},
+    "machine": SERVING | {"device_host", "kernel_bus", "guest_image", "guest_agent", "streams", "verify"},
     "gateway": DEVICE | SERVICE | {"trace", "control", "machine", "mediator"},
     "replay": SERVING | {"device_host"},
     # The node agent of Kubernetes knows devices by their sysfs files alone (`dra.h` of their folders).
@@ -82,7 +84,7 @@ MAY_INCLUDE = {
     "commands": SERVING | {"device_host", "machine", "gateway", "replay", "page", "mediator", "yaml"},
     "cli": SERVING | {
         "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
-        "guest_agent", "verify", "slices", "kube", "dra", "cluster", "remote", "sim",
+        "guest_agent", "streams", "verify", "slices", "kube", "dra", "cluster", "remote", "sim",
         "sim_server", "yaml", "compute", "mediator"},
 }
 

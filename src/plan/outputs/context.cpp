@@ -39,6 +39,7 @@ RunContext default_context(const topology::Machine& machine, const std::string& 
         out.shared_folders.push_back(share.host.path);
     out.qmp_socket = run_dir + "/qmp.sock";
     out.qga_socket = run_dir + "/qga.sock";
+    out.stream_socket = run_dir + "/vport.sock";
     out.console_socket = run_dir + "/console.sock";
     out.console_log = run_dir + "/console.log";
     out.pid_file = run_dir + "/qemu.pid";

@@ -64,6 +64,7 @@ struct RunContext {
 
     std::string qmp_socket;       // each empty: QEMU gets no such channel
     std::string qga_socket;       // qemu-guest-agent's virtio port org.qemu.guest_agent.0
+    std::string stream_socket;    // virtio port org.mimic.streams.0; never of a guest in lock-step
     std::string console_socket;   // serial port 0, for an interactive console
     std::string console_log;      // everything serial port 0 prints
     bool append_console = false;  // to what is there; needed if somebody shortens it meanwhile
@@ -74,8 +75,8 @@ struct RunContext {
 
 /// A context with the paths that `mimic up` uses for `machine` in `run_dir` (docs/topology.md has
 /// the table):
-/// `<run_dir>/<function or fabric>.sock`, `qmp.sock`, `qga.sock`, `console.sock`, `console.log`,
-/// `qemu.pid`, `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`.
+/// `<run_dir>/<function or fabric>.sock`, `qmp.sock`, `qga.sock`, `vport.sock`, `console.sock`,
+/// `console.log`, `qemu.pid`, `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`.
 RunContext default_context(const topology::Machine& machine, const std::string& run_dir);
 
 /// QEMU's arguments, without the program itself. Fails if a function of an endpoint or a fabric has

@@ -258,6 +258,14 @@ void add_channels(const topology::Machine& machine, const RunContext& context, A
             fmt::format("socket,id=qga,path={},server=on,wait=off", escaped(context.qga_socket)));
         add(args, "-device",
             "virtserialport,bus=mimic-serial.0,chardev=qga,name=org.qemu.guest_agent.0");
+        // Who connects to a port interrupts the guest, at a time that no seed decides.
+        if (!context.stream_socket.empty() && machine.time != topology::GuestTime::kLockStep) {
+            add(args, "-chardev",
+                fmt::format("socket,id=streams,path={},server=on,wait=off",
+                            escaped(context.stream_socket)));
+            add(args, "-device",
+                "virtserialport,bus=mimic-serial.0,chardev=streams,name=org.mimic.streams.0");
+        }
     }
     if (!context.qmp_socket.empty()) {
         add(args, "-chardev",

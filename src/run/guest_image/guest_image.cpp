@@ -27,7 +27,7 @@ constexpr size_t kMaxSmallFile = 64u << 20;
 constexpr int kKeepDays = 14;  // arbitrary
 
 /// Programs that every image has, each built by the Makefile of guest/NAME. Drivers bring more.
-constexpr const char* kTools[] = {"pci-peek"};
+constexpr const char* kTools[] = {"pci-peek", "mimic-streamd"};
 
 /// Modules that are loaded at boot, besides our drivers. The one of fabrics, where Linux has it, is
 /// loaded only if one is there.
@@ -370,6 +370,7 @@ Status add_init(const Ingredients& in, Initramfs& root) {
         {"init", "init"},
         {"inittab", "etc/inittab"},
         {"agent", "lib/mimic/agent"},
+        {"streams", "lib/mimic/streams"},
         {"console", "lib/mimic/console"},
         {"ready", "lib/mimic/ready"},
         {"services", "lib/mimic/services"},

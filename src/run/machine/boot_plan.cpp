@@ -113,6 +113,8 @@ Result<LaunchPlan> BootPlanner::make_all() {
         plan_.qemu.insert(plan_.qemu.end(), {"-sandbox", kQemuSandbox});
     plan_.qemu.insert(plan_.qemu.end(), arguments.begin(), arguments.end());
     plan_.qmp_socket = context_.qmp_socket;
+    if (machine_.time != topology::GuestTime::kLockStep)
+        plan_.stream_socket = context_.stream_socket;
     plan_.device_hosts = device_hosts();
     plan_.choices = {.kernel = options_.kernel_choice,
                      .folder = options_.folder,

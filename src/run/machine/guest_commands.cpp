@@ -12,11 +12,10 @@
 #include "base/private_files.h"
 #include "base/terminal_text.h"
 #include "guest_agent/guest_agent.h"
-#include "guest_agent/guest_copy.h"
-#include "guest_agent/guest_input.h"
 #include "guest_image/cache_file.h"
 #include "guest_image/guest_image.h"
 #include "guest_image/initramfs.h"
+#include "machine/exec_command.h"
 #include "topology/topology.h"
 #include "verify/probe_settings.h"
 #include "verify/verify.h"
@@ -24,52 +23,13 @@
 namespace mimic::machine {
 namespace {
 
-using std::chrono::hours;
 using std::chrono::seconds;
 
-/// How long an agent may take to answer, or other commands may keep it; `mimic up` has waited for
-/// the boot before. A busy host may stop an emulated guest for 20 s.
-constexpr auto kConnect = seconds(60);
 constexpr auto kProbe = seconds(120);  // 4096 functions under an emulated CPU
-constexpr auto kAnyCommand = hours(24 * 365);
 
 void complain(std::string_view message) {
     // Much of it is what a guest said.
     fmt::print(stderr, "mimic: {}\n", terminal_lines(message));
-}
-
-Result<std::unique_ptr<guest_agent::GuestAgent>> connect_to(const std::string& run_dir) {
-    auto agent = guest_agent::GuestAgent::connect(run_dir + "/qga.sock", kConnect);
-    const std::string key = run_dir + "/ssh_key";
-    if (agent || ::access(key.c_str(), F_OK) != 0) return agent;
-    // An image of the user's: it may still boot, or have no agent.
-    return fail(agent.error().code(),
-                "{}; is qemu-guest-agent in the image, is cloud-init done? See 'mimic logs {}', or "
-                "use ssh with the key {} (port: mimic ps --json)",
-                agent.error().message(), run_dir.substr(run_dir.rfind('/') + 1), key);
-}
-
-Result<guest_agent::GuestAgent::ExecResult> exec_in(const std::string& run_dir,
-                                                    const std::vector<std::string>& argv,
-                                                    bool pass_input) {
-    MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to(run_dir));
-    // Whoever sits at a terminal does not type for each command of a script.
-    if (!pass_input || ::isatty(STDIN_FILENO) == 1) return agent->exec(argv, {}, kAnyCommand);
-    guest_agent::DescriptorInput input(STDIN_FILENO);
-    return guest_agent::exec_with_input(*agent, argv, input);
-}
-
-Result<guest_agent::CopiedFile> fetch(const std::string& run_dir, const std::string& path) {
-    if (run_dir.empty()) return guest_agent::fetch_from_host(path);
-    MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to(run_dir));
-    return guest_agent::fetch_from_guest(*agent, path);
-}
-
-Status store(const std::string& run_dir, const guest_agent::CopiedFile& file,
-             const std::string& path) {
-    if (run_dir.empty()) return guest_agent::store_on_host(file, path);
-    MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to(run_dir));
-    return guest_agent::store_in_guest(*agent, file, path);
 }
 
 /// Runs the probe in the guest, as a shell's input: settings of the machine come before its text.
@@ -117,7 +77,7 @@ std::set<std::string> absent_drivers(const std::string& run_dir) {
 
 Result<verify::Verdict> verify(const topology::Machine& machine, const std::string& run_dir) {
     const bool is_image = !machine.kernel.image.empty();
-    Result<std::unique_ptr<guest_agent::GuestAgent>> agent = connect_to(run_dir);
+    Result<std::unique_ptr<guest_agent::GuestAgent>> agent = connect_to_agent(run_dir);
     if (!agent && is_image) {
         return fail(agent.error().code(), "{}. Verify also needs {} in the image (docs/verify.md)",
                     agent.error().message(), needs_of(machine));
@@ -131,41 +91,6 @@ Result<verify::Verdict> verify(const topology::Machine& machine, const std::stri
 }
 
 }  // namespace
-
-int run_exec(const std::string& run_dir, const std::vector<std::string>& argv, bool pass_input) {
-    const Result<guest_agent::GuestAgent::ExecResult> result = exec_in(run_dir, argv, pass_input);
-    if (!result) {
-        complain(result.error().message());
-        if (result.error().code() == std::errc::no_such_file_or_directory) return kExecNotFound;
-        if (result.error().code() == std::errc::permission_denied ||
-            result.error().code() == std::errc::executable_format_error) {
-            return kExecNotExecutable;
-        }
-        return kExecFailed;
-    }
-    const Status out = write_all(STDOUT_FILENO, result->out);
-    const Status err = write_all(STDERR_FILENO, result->err);
-    if (result->truncated) complain("the guest agent cut the output after 16 MiB");
-    if (!out || !err) {
-        complain((out ? err : out).error().message());
-        return kExecFailed;
-    }
-    return result->signal != 0 ? 128 + result->signal : result->exit_status;
-}
-
-int run_cp(const std::string& from_run_dir, const std::string& from, const std::string& to_run_dir,
-           const std::string& to) {
-    const Result<guest_agent::CopiedFile> file = fetch(from_run_dir, from);
-    if (!file) {
-        complain(file.error().message());
-        return 1;
-    }
-    if (const Status stored = store(to_run_dir, *file, to); !stored) {
-        complain(stored.error().message());
-        return 1;
-    }
-    return 0;
-}
 
 int run_verify(const topology::Model& model, const std::string& machine_name,
                const std::string& run_dir, bool json, verify::JunitMachine& report) {

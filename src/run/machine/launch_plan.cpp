@@ -67,6 +67,7 @@ std::string to_json(const LaunchPlan& plan) {
     const Json json{{"state", Json::parse(to_json(plan.state))},
                     {"state_dir", to_code_points(plan.state_dir)},
                     {"qmp_socket", to_code_points(plan.qmp_socket)},
+                    {"stream_socket", to_code_points(plan.stream_socket)},
                     {"device_hosts", hosts},
                     {"servers", servers},
                     {"qemu", list_json(plan.qemu)},
@@ -87,6 +88,7 @@ Result<LaunchPlan> parse_launch_plan(const std::string& text) {
         MIMIC_ASSIGN_OR_RETURN(plan.state, parse_machine_state(json.at("state").dump()));
         plan.state_dir = to_bytes(json.at("state_dir"));
         plan.qmp_socket = to_bytes(json.at("qmp_socket"));
+        plan.stream_socket = to_bytes(json.value("stream_socket", Json("")));
         for (const auto& host : json.at("device_hosts"))
             plan.device_hosts.push_back({.argv = parse_list(host)});
         for (const auto& server : json.value("servers", Json::array())) {

@@ -23,6 +23,7 @@ struct LaunchPlan {
     MachineState state;     // as it is before anything runs
     std::string state_dir;  // logs and exit-reason go here
     std::string qmp_socket;
+    std::string stream_socket;  // QEMU's end of the stream port; empty: none
     std::vector<DeviceHostPlan> device_hosts;
     std::vector<std::string> qemu;  // program and arguments
 

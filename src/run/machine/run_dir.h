@@ -9,7 +9,8 @@
 //       <name>/state.json       MachineState, see machine_state.h
 //       <name>/topology.yaml    copy of the file, so that the machine outlives edits
 //       <name>/plan.json        the expected device tree
-//       <name>/{qmp,qga,console}.sock  <name>/<function>.sock
+//       <name>/{qmp,qga,vport,console}.sock  <name>/<function>.sock
+//       <name>/streams.sock     commands in the guest, by the supervisor
 //       <name>/control-<n>.sock control API of device host n
 //       <name>/crashed-<pid>    a device host says that it dies by an injected fault
 //   ${XDG_STATE_HOME:-~/.local/state}/mimic/<name>/

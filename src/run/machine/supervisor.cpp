@@ -28,6 +28,7 @@
 #include "machine/qmp.h"
 #include "machine/run_dir.h"
 #include "machine/supervisor_api.h"
+#include "streams/relay.h"
 
 namespace mimic::machine {
 namespace {
@@ -131,6 +132,7 @@ private:
     bool released_ = false;        // and nobody waits for it any more
     std::unique_ptr<SupervisorApi> api_;
     std::unique_ptr<LogKeeper> log_keeper_;
+    std::unique_ptr<streams::Relay> streams_;
     bool degraded_ = false;  // a device host died by an injected fault
 };
 
@@ -238,6 +240,12 @@ Status Supervisor::start_qemu() {
     plan_.state.qemu = ProcessId::of(child.process.pid());
     children_.push_back(std::move(child));
     MIMIC_TRY(note_state());
+    if (!plan_.stream_socket.empty()) {
+        // Its thread inherits the mask of signals, as that of the API does.
+        MIMIC_ASSIGN_OR_RETURN(
+            streams_,
+            streams::Relay::create(plan_.stream_socket, streams::relay_socket_path(run_dir_)));
+    }
     send({{"event", "started"}});
     return {};
 }
@@ -359,7 +367,8 @@ int Supervisor::finish(const End& end) {
     if (!end.asked)
         MIMIC_LOG("supervisor", kError, "Machine {} ended: {}", plan_.state.name, end.reason);
     for (const auto& file : plan_.temporary_files) ::unlink(file.c_str());
-    api_.reset();  // the folder goes
+    streams_.reset();  // the folder goes
+    api_.reset();
     if (auto root = RunRoot::open()) {
         if (auto removed = root->remove({run_dir_, std::move(lock_)}); !removed)
             MIMIC_LOG("supervisor", kError, "{}", removed.error().message());

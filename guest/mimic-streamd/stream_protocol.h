@@ -1,0 +1,1 @@
+../../src/run/streams/stream_protocol.h

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/exec_command.h"
+
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+
+#include "base/private_files.h"
+#include "base/terminal_text.h"
+#include "guest_agent/guest_input.h"
+#include "machine/guest_commands.h"
+#include "streams/guest_command.h"
+#include "streams/raw_terminal.h"
+#include "streams/relay.h"
+
+namespace mimic::machine {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How long an agent may take to answer, or other commands may keep it; `mimic up` has waited for
+/// the boot before. A busy host may stop an emulated guest for 20 s.
+constexpr auto kConnect = 60s;
+constexpr auto kStreamPatience = 20s;
+constexpr auto kAnyTime = std::chrono::hours(24 * 365);
+constexpr int kMostSignals = 3;  // the last one is for us
+constexpr int kBrokenPipe = 128 + SIGPIPE;
+
+void exec_complain(std::string_view message) {
+    // Much of it is what a guest said.
+    fmt::print(stderr, "mimic: {}\n", terminal_lines(message));
+}
+
+bool takes_input(const ExecOptions& options) {
+    if (options.input == Input::kNone) return false;
+    return options.input == Input::kAlways || options.terminal || ::isatty(STDIN_FILENO) != 1;
+}
+
+stream_window window_of_terminal() {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) ::ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
+    return {size.ws_row, size.ws_col};
+}
+
+/// Blocks the signals that are for the command, and reads them.
+UniqueFd watch_signals() {
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH}) sigaddset(&mask, number);
+    ::sigprocmask(SIG_BLOCK, &mask, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);  // whoever reads us may end first
+    return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+streams::CommandSpec spec_of(const ExecOptions& options) {
+    streams::CommandSpec spec{.argv = options.argv};
+    if (options.terminal) {
+        const char* const type = ::getenv("TERM");
+        spec.environment.push_back(fmt::format("TERM={}", type != nullptr ? type : "vt100"));
+        spec.window = window_of_terminal();
+    }
+    spec.environment.insert(spec.environment.end(), options.environment.begin(),
+                            options.environment.end());
+    spec.folder = options.folder;
+    spec.terminal = options.terminal;
+    spec.input = takes_input(options) ? STDIN_FILENO : -1;
+    spec.output = [](int stream, std::string_view data) {
+        return write_all(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data);
+    };
+    return spec;
+}
+
+/// The signals that came. True: we are to end, too.
+bool pass_signals(int fd, streams::GuestCommand& command, int& count, int& last) {
+    signalfd_siginfo info{};
+    while (::read(fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGWINCH) {
+            command.resize(window_of_terminal());
+            continue;
+        }
+        last = static_cast<int>(info.ssi_signo);
+        command.signal(last);
+        if (++count >= kMostSignals) return true;
+    }
+    return false;
+}
+
+/// By the stream port.
+Result<int> exec_by_streams(const std::string& run_dir, const ExecOptions& options) {
+    const UniqueFd signals = watch_signals();
+    MIMIC_ASSIGN_OR_RETURN(const auto command, streams::GuestCommand::start(
+                                                   streams::relay_socket_path(run_dir),
+                                                   spec_of(options), stream_patience(run_dir)));
+    std::unique_ptr<streams::RawTerminal> raw;
+    if (options.terminal && takes_input(options) && ::isatty(STDIN_FILENO) == 1) {
+        MIMIC_ASSIGN_OR_RETURN(raw, streams::RawTerminal::enter(STDIN_FILENO));
+    }
+    int count = 0;
+    int last = 0;
+    for (;;) {
+        auto end = command->step(1h, signals.get());
+        if (!end && end.error().code() == std::errc::broken_pipe) return kBrokenPipe;
+        if (!end) return tl::unexpected<Error>(std::move(end).error());
+        if (*end) return (*end)->shell_status();
+        if (pass_signals(signals.get(), *command, count, last)) return 128 + last;
+    }
+}
+
+Result<guest_agent::GuestAgent::ExecResult> ask_agent(const std::string& run_dir,
+                                                      const ExecOptions& options) {
+    MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to_agent(run_dir));
+    const auto argv = agent_argv(options);
+    if (!takes_input(options)) return agent->exec(argv, {}, kAnyTime);
+    guest_agent::DescriptorInput input(STDIN_FILENO);
+    return guest_agent::exec_with_input(*agent, argv, input);
+}
+
+Result<int> exec_by_agent(const std::string& run_dir, const ExecOptions& options) {
+    MIMIC_ASSIGN_OR_RETURN(const auto result, ask_agent(run_dir, options));
+    MIMIC_TRY(write_all(STDOUT_FILENO, result.out));
+    MIMIC_TRY(write_all(STDERR_FILENO, result.err));
+    if (result.truncated) exec_complain("the guest agent cut the output after 16 MiB");
+    return result.signal != 0 ? 128 + result.signal : result.exit_status;
+}
+
+Result<int> exec(const std::string& run_dir, const ExecOptions& options) {
+    auto by_streams = exec_by_streams(run_dir, options);
+    if (by_streams) return by_streams;
+    const auto code = by_streams.error().code();
+    if (code != std::errc::not_supported && code != std::errc::argument_list_too_long)
+        return by_streams;
+    if (options.terminal)
+        return tl::unexpected<Error>(
+            std::move(by_streams).error().with_context("a terminal needs the guest's stream port"));
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);  // the agent's way passes no signals
+    return exec_by_agent(run_dir, options);
+}
+
+}  // namespace
+
+int exec_failure(const Error& error) {
+    if (error.code() == std::errc::no_such_file_or_directory) return kExecNotFound;
+    if (error.code() == std::errc::permission_denied ||
+        error.code() == std::errc::executable_format_error)
+        return kExecNotExecutable;
+    return kExecFailed;
+}
+
+std::vector<std::string> agent_argv(const ExecOptions& options) {
+    if (options.environment.empty() && options.folder.empty()) return options.argv;
+    std::vector<std::string> argv{
+        "/bin/sh", "-c", "[ -z \"$1\" ] || cd -- \"$1\" || exit 125; shift; exec env -- \"$@\"",
+        "sh", options.folder};
+    argv.insert(argv.end(), options.environment.begin(), options.environment.end());
+    argv.insert(argv.end(), options.argv.begin(), options.argv.end());
+    return argv;
+}
+
+Duration stream_patience(const std::string& run_dir) {
+    if (::access((run_dir + "/ssh_key").c_str(), F_OK) == 0) return 0s;
+    return kStreamPatience;
+}
+
+Result<std::unique_ptr<guest_agent::GuestAgent>> connect_to_agent(const std::string& run_dir) {
+    auto agent = guest_agent::GuestAgent::connect(run_dir + "/qga.sock", kConnect);
+    const std::string key = run_dir + "/ssh_key";
+    if (agent || ::access(key.c_str(), F_OK) != 0) return agent;
+    // An image of the user's: it may still boot, or have no agent.
+    return fail(agent.error().code(),
+                "{}; is qemu-guest-agent in the image, is cloud-init done? See 'mimic logs {}', or "
+                "use ssh with the key {} (port: mimic ps --json)",
+                agent.error().message(), run_dir.substr(run_dir.rfind('/') + 1), key);
+}
+
+int run_exec(const std::string& run_dir, const ExecOptions& options) {
+    const Result<int> status = exec(run_dir, options);
+    if (status) return *status;
+    exec_complain(status.error().message());
+    return exec_failure(status.error());
+}
+
+}  // namespace mimic::machine

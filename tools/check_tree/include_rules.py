@@ -53,6 +53,8 @@ MAY_INCLUDE = {
     # plan: files in, texts out. No process, no socket, no device: models come from the caller.
     "topology": DEVICE | {"model", "yaml"},
     "outputs": MODEL | {"pci", "topology"},
+    # A few answers in, a topology file out.
+    "starter": PLAN | {"yaml"},
     # Dumps of real devices in, topology files out.
     "dump": MODEL | {"pci", "topology"},
     "kernel_bus": PLAN | {"slices"},
@@ -83,7 +85,7 @@ MAY_INCLUDE = {
     "remote": SERVICE | {"machine"},
     "commands": SERVING | {"device_host", "machine", "gateway", "replay", "page", "mediator", "yaml"},
     "cli": SERVING | {
-        "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "guest_image",
+        "device_host", "machine", "gateway", "replay", "commands", "page", "kernel_bus", "dump", "starter", "guest_image",
         "guest_agent", "streams", "verify", "slices", "kube", "dra", "cluster", "remote", "sim",
         "sim_server", "yaml", "compute", "mediator"},
 }

@@ -22,7 +22,8 @@ constexpr struct {
 } kOutputs[] = {{Format::kQemu, ".qemu.txt"},
                 {Format::kLibvirt, ".libvirt.xml"},
                 {Format::kTree, ".tree.json"},
-                {Format::kSvg, ".svg"}};
+                {Format::kSvg, ".svg"},
+                {Format::kTable, ".table.txt"}};
 
 TEST(Golden, ExamplesInEveryFormat) {
     const auto examples = topology::list_files(topology::kRoot / "examples", ".yaml");
@@ -188,7 +189,7 @@ TEST(Golden, FormatNames) {
     EXPECT_EQ(parse_format("svg").value(), Format::kSvg);
     const auto unknown = parse_format("png");
     ASSERT_FALSE(unknown);
-    EXPECT_THAT(unknown.error().message(), testing::HasSubstr("qemu, libvirt, tree or svg"));
+    EXPECT_THAT(unknown.error().message(), testing::HasSubstr("qemu, libvirt, tree, svg or table"));
 }
 
 }  // namespace

@@ -40,14 +40,18 @@ std::string description(const topology::Machine& machine, const RunContext& cont
     std::string text;
     if (!context.device_sockets.empty()) {
         const std::string& socket = context.device_sockets.begin()->second;
-        text += fmt::format("Serve its devices first: mimic serve FILE --machine {} --run-dir {}. ",
-                            machine.name, shell_quoted(socket.substr(0, socket.rfind('/'))));
+        text += "Serve its devices first: ";
+        text += !context.serve_command.empty()
+                    ? context.serve_command
+                    : fmt::format("mimic serve FILE --machine {} --run-dir {}", machine.name,
+                                  shell_quoted(socket.substr(0, socket.rfind('/'))));
+        text += ". ";
     }
-    if (!machine.kernel.image.empty()) {
-        text += fmt::format("Make its disk first: qemu-img create -f qcow2 -F qcow2 -b {} {}. ",
-                            shell_quoted(machine.kernel.image), shell_quoted(context.disk));
-    } else if (context.kernel.empty()) {
-        text += "It has nothing to boot yet: add kernel, initrd and cmdline to its os, or a disk. ";
+    if (!machine.kernel.image.empty() ? context.seed_iso.empty() : context.kernel.empty()) {
+        text += fmt::format(
+            "It has nothing to boot yet, which mimic plan FILE --machine {} "
+            "--prepare DIR makes, and another domain with it. ",
+            machine.name);
     }
     text += "It needs QEMU 10.1 or newer, with vfio-user-pci.";
     return fmt::format("  <description>{}</description>\n", escape_xml(text));
@@ -110,8 +114,11 @@ std::string os(const topology::Machine& machine, const RunContext& context) {
     return out + "  <on_reboot>destroy</on_reboot>\n  <on_crash>destroy</on_crash>\n";
 }
 
+/// No USB: libvirt would add a controller, on a root port whose bus shifts all that come behind.
 std::string controllers(const topology::Machine& machine, const ControllerIndexes& indexes) {
-    std::string out = "    <controller type='pci' index='0' model='pcie-root'/>\n";
+    std::string out =
+        "    <controller type='usb' index='0' model='none'/>\n"
+        "    <controller type='pci' index='0' model='pcie-root'/>\n";
     for (size_t i = machine.host_buses.size(); i-- > 0;) {
         const topology::HostBus& bus = machine.host_buses[i];
         if (!bus.numa_node) continue;
@@ -135,13 +142,22 @@ std::string controllers(const topology::Machine& machine, const ControllerIndexe
     return out;
 }
 
+/// The image below the disk. Named here, for the disk names none: what it says would be believed.
+std::string backing(const RunContext& context) {
+    if (context.disk_base.empty()) return {};
+    return fmt::format(
+        "      <backingStore type='file'>\n        <format type='qcow2'/>\n"
+        "        <source file='{}'/>\n        <backingStore/>\n      </backingStore>\n",
+        escape_xml(context.disk_base));
+}
+
 std::string disks(const topology::Machine& machine, const RunContext& context) {
     if (machine.kernel.image.empty()) return {};
     std::string out = fmt::format(
         "    <disk type='file' device='disk'>\n      <driver name='qemu' type='qcow2'/>\n"
-        "      <source file='{}'/>\n      <target dev='vda' bus='virtio'/>\n      <boot "
+        "      <source file='{}'/>\n{}      <target dev='vda' bus='virtio'/>\n      <boot "
         "order='1'/>\n",
-        escape_xml(context.disk));
+        escape_xml(context.disk), backing(context));
     out += address({0, 0, 3, 0}, 0) + "    </disk>\n";
     if (!context.seed_iso.empty()) {
         out += fmt::format(
@@ -155,28 +171,21 @@ std::string disks(const topology::Machine& machine, const RunContext& context) {
     return out + address({0, 0, 2, 0}, 0) + "    </interface>\n";
 }
 
+/// Serial port 0 is a terminal, which `virsh console` wants. The agent's channel has no path:
+/// libvirt makes one, and talks to the agent itself.
 std::string channels(const topology::Machine& machine, const RunContext& context) {
-    std::string out;
-    if (!context.console_socket.empty()) {
-        out += fmt::format("    <serial type='unix'>\n      <source mode='bind' path='{}'/>\n",
-                           escape_xml(context.console_socket));
-        if (!context.console_log.empty()) {
-            out += fmt::format("      <log file='{}' append='off'/>\n",
-                               escape_xml(context.console_log));
-        }
-        out += fmt::format(
-            "      <target type='{}' port='0'/>\n    </serial>\n",
-            machine.arch == topology::Arch::kX86_64 ? "isa-serial" : "system-serial");
+    std::string out = "    <serial type='pty'>\n";
+    if (!context.console_log.empty()) {
+        out += fmt::format("      <log file='{}' append='off'/>\n",
+                           escape_xml(context.console_log));
     }
-    if (!context.qga_socket.empty()) {
-        out += "    <controller type='virtio-serial' index='0'>\n" + address({0, 0, 1, 0}, 0) +
-               "    </controller>\n";
-        out += fmt::format(
-            "    <channel type='unix'>\n      <source mode='bind' path='{}'/>\n"
-            "      <target type='virtio' name='org.qemu.guest_agent.0'/>\n    </channel>\n",
-            escape_xml(context.qga_socket));
-    }
-    return out;
+    out += fmt::format("      <target type='{}' port='0'/>\n    </serial>\n",
+                       machine.arch == topology::Arch::kX86_64 ? "isa-serial" : "system-serial");
+    out += "    <controller type='virtio-serial' index='0'>\n" + address({0, 0, 1, 0}, 0) +
+           "    </controller>\n";
+    return out +
+           "    <channel type='unix'>\n      <source mode='bind'/>\n"
+           "      <target type='virtio' name='org.qemu.guest_agent.0'/>\n    </channel>\n";
 }
 
 /// Options of QEMU's that libvirt has no element for.

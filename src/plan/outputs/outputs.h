@@ -71,12 +71,15 @@ struct RunContext {
     std::string pid_file;
 
     std::vector<std::string> extra_qemu_args;  // appended as they are
+
+    std::string serve_command;  // of a shell, which serves its devices; empty: one with FILE in it
 };
 
 /// A context with the paths that `mimic up` uses for `machine` in `run_dir` (docs/topology.md has
 /// the table):
 /// `<run_dir>/<function or fabric>.sock`, `qmp.sock`, `qga.sock`, `vport.sock`, `console.sock`,
-/// `console.log`, `qemu.pid`, `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`.
+/// `console.log`, `qemu.pid`, `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`. The last four are there
+/// after `mimic plan --prepare` alone.
 RunContext default_context(const topology::Machine& machine, const std::string& run_dir);
 
 /// QEMU's arguments, without the program itself. Fails if a function of an endpoint or a fabric has
@@ -90,8 +93,13 @@ std::string share_tag(size_t index);
 /// The kernel command line that qemu_args() passes for a direct boot.
 std::string kernel_command_line(const topology::Machine& machine);
 
-/// A libvirt domain for `virsh define`. Without a kernel or an image in `context` it boots nothing,
-/// and its description says what to add. Same failures as qemu_args().
+/// The same as a command of a shell, one option a line. Errors: those of qemu_args().
+Result<std::string> qemu_command(const topology::Machine& machine, const RunContext& context);
+
+/// A libvirt domain for `virsh define`, of the same user as who serves its devices. Of the sockets
+/// in `context` only those of devices are in it: libvirt makes its own. Without a kernel, or
+/// without the seed of an image, its description says that there is nothing to boot. Same failures
+/// as qemu_args().
 Result<std::string> libvirt_xml(const topology::Machine& machine, const RunContext& context);
 
 /// The expected device tree as JSON text: what `mimic verify` compares a guest with. Stable: see
@@ -101,19 +109,20 @@ std::string tree_json(const topology::Model& model);
 /// The PCIe tree by NUMA node as an SVG document.
 std::string picture_svg(const topology::Model& model);
 
-enum class Format : uint8_t { kQemu, kLibvirt, kTree, kSvg };
+enum class Format : uint8_t { kQemu, kLibvirt, kTree, kSvg, kTable };
 
-/// "qemu", "libvirt", "tree" or "svg"; fails with the list of names.
+/// "qemu", "libvirt", "tree", "svg" or "table"; fails with the list of names.
 Result<Format> parse_format(std::string_view name);
 
 /// QEMU's program for guests of each architecture.
 using QemuPrograms = std::map<topology::Arch, std::string>;
 
-/// `mimic plan`: the model in one format. kQemu and kLibvirt use default_context() below `run_root`
+/// `mimic plan`: the model in one format; kTable is plan_table(). kQemu and kLibvirt use
+/// default_context() below `run_root`
 /// (`<run_root>/<machine>`) and the programs `qemu` by architecture (none: the one in PATH). kQemu
 /// is shell syntax, one option a line, and several machines are printed one after another, each
-/// under a comment with its name; the kernel and the disk are those of `mimic up`. kLibvirt is one
-/// domain without what nobody writes for libvirt: kernel, initrd, cloud-init seed. Errors: those of
+/// under a comment with its name, and the first says that what they name is yet to be made.
+/// kLibvirt is one domain without that: kernel, initrd, cloud-init seed. Errors: those of
 /// qemu_args(); invalid_argument for kLibvirt and several machines.
 Result<std::string> render(const topology::Model& model, Format format, const std::string& run_root,
                            const QemuPrograms& qemu = {});

@@ -6,6 +6,7 @@
 
 #include "base/nearest.h"
 #include "outputs/outputs.h"
+#include "outputs/plan_table.h"
 #include "outputs/shell_text.h"
 #include "topology/topology.h"
 #include "topology/yaml.h"
@@ -13,7 +14,11 @@
 namespace mimic::outputs {
 namespace {
 
-constexpr std::array<std::string_view, 4> kFormats = {"qemu", "libvirt", "tree", "svg"};
+constexpr std::array<std::string_view, 5> kFormats = {"qemu", "libvirt", "tree", "svg", "table"};
+
+/// What is above commands that name files which are not there.
+constexpr std::string_view kNotYet =
+    "# A kernel and what else is named here is yet to be made: mimic plan FILE --prepare DIR\n";
 
 /// One option and its value a line, with continuation lines.
 std::string command_line(const RunContext& context, const std::vector<std::string>& args) {
@@ -36,10 +41,16 @@ Result<Format> parse_format(std::string_view name) {
                 topology::join_or(kFormats));
 }
 
+Result<std::string> qemu_command(const topology::Machine& machine, const RunContext& context) {
+    MIMIC_ASSIGN_OR_RETURN(const auto args, qemu_args(machine, context));
+    return command_line(context, args);
+}
+
 Result<std::string> render(const topology::Model& model, Format format, const std::string& run_root,
                            const QemuPrograms& qemu) {
     if (format == Format::kTree) return tree_json(model);
     if (format == Format::kSvg) return picture_svg(model);
+    if (format == Format::kTable) return plan_table(model);
     const bool several = model.machines.size() > 1;
     if (several && format == Format::kLibvirt) {
         return fail(std::errc::invalid_argument,
@@ -52,13 +63,16 @@ Result<std::string> render(const topology::Model& model, Format format, const st
         if (const auto program = qemu.find(machine.arch); program != qemu.end())
             context.qemu = program->second;
         if (format == Format::kQemu) {
-            MIMIC_ASSIGN_OR_RETURN(const auto args, qemu_args(machine, context));
-            if (several) out += fmt::format("{}# {}\n", out.empty() ? "" : "\n", machine.name);
-            out += command_line(context, args);
+            MIMIC_ASSIGN_OR_RETURN(const auto command, qemu_command(machine, context));
+            out += out.empty() ? kNotYet : "\n";
+            if (several) out += fmt::format("# {}\n", machine.name);
+            out += command;
         } else {
             context.kernel.clear();
             context.initrd.clear();
+            context.disk_base.clear();  // a path as the file has it
             context.seed_iso.clear();
+            context.console_log.clear();
             MIMIC_ASSIGN_OR_RETURN(out, libvirt_xml(machine, context));
         }
     }

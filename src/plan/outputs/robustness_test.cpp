@@ -85,7 +85,8 @@ TEST(Robustness, MutatedFilesNeverCrash) {
         ++good;
         ASSERT_FALSE(model->machines.empty());
         if (model->machines.size() > 4) continue;  // rendering is linear, but not free
-        for (const Format format : {Format::kQemu, Format::kLibvirt, Format::kTree, Format::kSvg}) {
+        for (const Format format :
+             {Format::kQemu, Format::kLibvirt, Format::kTree, Format::kSvg, Format::kTable}) {
             if (format != Format::kLibvirt) {
                 ASSERT_TRUE(render(*model, format, "/r")) << text;
                 continue;

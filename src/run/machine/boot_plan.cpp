@@ -200,21 +200,10 @@ Status BootPlanner::prepare_kernel() {
 }
 
 Status BootPlanner::prepare_disk() {
-    if (options_.qemu.img.empty())
-        return fail(std::errc::no_such_file_or_directory,
-                    "qemu-img is needed to boot an image. Run: apt-get install qemu-utils");
     context_.disk = plan_.state_dir + "/disk.qcow2";
     plan_.temporary_files.push_back(context_.disk);
     context_.disk_base = options_.disk_image.path;
-    // It names no base: QEMU's command line does, and nothing else opens the user's image.
-    MIMIC_ASSIGN_OR_RETURN(
-        const auto made,
-        run_capture({options_.qemu.img, "create", "-q", "-f", "qcow2", context_.disk,
-                     std::to_string(options_.disk_image.size_bytes)},
-                    60s));
-    if (!made.exit.ok())
-        return fail(std::errc::io_error, "cannot make a disk over {}: {}", context_.disk_base,
-                    made.err);
+    MIMIC_TRY(make_overlay(options_.qemu, options_.disk_image, context_.disk));
     if (!options_.firmware.code.empty()) {
         context_.firmware_code = options_.firmware.code;
         context_.firmware_variables = plan_.state_dir + "/uefi-variables.fd";

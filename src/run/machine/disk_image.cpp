@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/unique_fd.h"
+#include "machine/process.h"
 
 namespace mimic::machine {
 namespace {
@@ -85,6 +86,18 @@ Result<DiskImage> check_disk_image(const std::string& path) {
     if ((features & ~kHarmless) != 0)
         return needs_more(path, "has features that Mimic does not know");
     return DiskImage{path, number(header, kDiskSize, 8)};
+}
+
+Status make_overlay(const Qemu& qemu, const DiskImage& image, const std::string& path) {
+    using namespace std::chrono_literals;
+    if (qemu.img.empty())
+        return fail(std::errc::no_such_file_or_directory,
+                    "qemu-img is needed to boot an image. Run: apt-get install qemu-utils");
+    MIMIC_ASSIGN_OR_RETURN(const auto made, run_capture({qemu.img, "create", "-q", "-f", "qcow2",
+                                                         path, std::to_string(image.size_bytes)},
+                                                        60s));
+    if (made.exit.ok()) return {};
+    return fail(std::errc::io_error, "cannot make a disk over {}: {}", image.path, made.err);
 }
 
 }  // namespace mimic::machine

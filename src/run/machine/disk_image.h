@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "machine/qemu_locate.h"
 
 namespace mimic::machine {
 
@@ -20,5 +21,10 @@ struct DiskImage {
 /// do: those of open(2); is_a_directory; invalid_argument for any other kind of file or content;
 /// operation_not_permitted for an image that needs another file or a key.
 Result<DiskImage> check_disk_image(const std::string& path);
+
+/// Makes the disk at `path` for a guest to write to, over `image`, which it does not name: QEMU's
+/// command line does, and nothing else opens the user's image. Errors: no_such_file_or_directory
+/// without qemu-img; io_error with what qemu-img says. Blocks.
+Status make_overlay(const Qemu& qemu, const DiskImage& image, const std::string& path);
 
 }  // namespace mimic::machine

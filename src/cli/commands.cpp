@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands.h"
-#include "devices/all_dra.h"
-#include "devices/all_models.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -10,7 +8,6 @@
 #include <vector>
 
 #include "base/command_report.h"
-#include "base/private_files.h"
 #include "cli/clone_command.h"
 #include "cli/cluster_commands.h"
 #include "cli/command_words.h"
@@ -19,6 +16,8 @@
 #include "cli/instrument_commands.h"
 #include "cli/kernel_commands.h"
 #include "cli/mediator_commands.h"
+#include "cli/new_command.h"
+#include "cli/plan_command.h"
 #include "cli/reference_command.h"
 #include "cli/remote_commands.h"
 #include "cli/trace_commands.h"
@@ -26,17 +25,13 @@
 #include "cli/version.h"
 #include "commands/ps.h"
 #include "device_host/device_host.h"
-#include "kernel_bus/slice_views.h"
 #include "machine/console.h"
 #include "machine/doctor.h"
 #include "machine/doctor_install.h"
 #include "machine/down.h"
 #include "machine/ended.h"
-#include "machine/qemu_locate.h"
 #include "machine/run_dir.h"
 #include "machine/supervisor.h"
-#include "outputs/outputs.h"
-#include "topology/topology.h"
 
 namespace mimic::cli {
 namespace {
@@ -176,83 +171,6 @@ void add_serve(CLI::App& app, Action& action) {
         [dir, &action] { action = [dir] { return machine::run_supervisor(*dir); }; });
 }
 
-struct PlanArguments {
-    std::string file;
-    std::vector<std::string> set;
-    topology::Parameters parameters;
-    std::string machine;
-    std::string format = "tree";
-    std::string out;
-    std::string vfs = "0";
-};
-
-// Of --format: not one of outputs', for it is made of the layout of the buses.
-constexpr const char* kSlices = "slices";
-
-Result<std::string> plan_text(const PlanArguments& arguments, const topology::Model& model) {
-    if (arguments.format == kSlices) {
-        std::vector<std::string> left_out;
-        auto text = kernel_bus::slices_text(model, devices::all_dra(), parse_vfs(arguments.vfs),
-                                            &left_out);
-        for (const std::string& line : left_out)
-            std::fputs(("mimic: note: " + line + "\n").c_str(), stderr);
-        return text;
-    }
-    MIMIC_ASSIGN_OR_RETURN(const outputs::Format format, outputs::parse_format(arguments.format));
-    // The one that mimic up would take: not every QEMU in a PATH has vfio-user-pci.
-    outputs::QemuPrograms qemu;
-    if (format == outputs::Format::kQemu || format == outputs::Format::kLibvirt) {
-        for (const topology::Machine& machine : model.machines) {
-            if (qemu.contains(machine.arch)) continue;
-            if (const auto found = machine::find_qemu(machine.arch))
-                qemu[machine.arch] = found->program;
-        }
-    }
-    return outputs::render(model, format, machine::run_root_path(), qemu);
-}
-
-int run_plan(const PlanArguments& arguments) {
-    auto model = topology::load(arguments.file, devices::all_models(), arguments.parameters);
-    if (!model) {
-        std::fputs((topology::load_report(model.error()) + "\n").c_str(), stderr);
-        return 1;
-    }
-    for (const std::string& note : model->notes)
-        std::fputs(("mimic: note: " + note + "\n").c_str(), stderr);
-    if (!arguments.machine.empty()) {
-        if (const auto kept = topology::keep_machine(*model, arguments.machine); !kept)
-            return fail_with(kept.error());
-    }
-    const auto text = plan_text(arguments, *model);
-    if (!text) return fail_with(text.error());
-    if (arguments.out.empty() || arguments.out == "-") {
-        const bool ok = std::fwrite(text->data(), 1, text->size(), stdout) == text->size() &&
-                        std::fflush(stdout) == 0;
-        return ok ? 0 : fail_with(Error::from_errno(errno, "standard output"));
-    }
-    const auto written = write_file_atomically(arguments.out, *text);
-    return written ? 0 : fail_with(written.error());
-}
-
-void add_plan(CLI::App& app, Action& action) {
-    auto arguments = std::make_shared<PlanArguments>();
-    auto* plan = app.add_subcommand("plan", "Print what a file means, without starting anything");
-    plan->add_option("FILE", arguments->file, "Topology file (YAML); - for standard input")
-        ->required();
-    add_set_option(*plan, arguments->set);
-    plan->add_option("--machine", arguments->machine,
-                     "Only this machine; needed for libvirt if the file has several");
-    plan->add_option("--format", arguments->format,
-                     "qemu, libvirt, tree (JSON; default), slices (of Kubernetes) or svg")
-        ->check(CLI::IsMember({"qemu", "libvirt", "tree", kSlices, "svg"}));
-    add_vfs_option(*plan, arguments->vfs);
-    plan->add_option("-o,--output", arguments->out, "File in place of standard output");
-    plan->callback([arguments, &action] {
-        arguments->parameters = read_set_option(arguments->set);
-        action = [arguments] { return run_plan(*arguments); };
-    });
-}
-
 void add_console_and_doctor(CLI::App& app, Action& action) {
     auto name = std::make_shared<std::string>();
     auto* console = app.add_subcommand("console", "Attach to a machine's serial port");
@@ -321,7 +239,8 @@ void add_commands(CLI::App& app, Action& action) {
     add_control_commands(app, action);
     add_trace_commands(app, action);
     add_instrument_commands(app, action);
-    add_plan(app, action);
+    add_new_command(app, action);
+    add_plan_command(app, action);
     add_clone_command(app, action);
     add_kernel_commands(app, action);
     add_cluster_commands(app, action);

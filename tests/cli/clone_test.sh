@@ -12,7 +12,7 @@ for name in gpu nvme nic switch; do
     run 0 "$mimic" clone "$samples/$name.txt" -o "$SANDBOX/$name.yaml"
     has err 'mimic: not cloned: '
     grep -q '^# Not cloned: ' "$SANDBOX/$name.yaml" || bad "$name.yaml lists no losses"
-    run 0 "$mimic" plan "$SANDBOX/$name.yaml"
+    run 0 "$mimic" plan "$SANDBOX/$name.yaml" --format tree
     has out '"model": "clone"'
 done
 run 0 "$mimic" plan "$SANDBOX/nvme.yaml" --format qemu

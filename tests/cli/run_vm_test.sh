@@ -37,10 +37,10 @@ run 1 "$mimic" ps --ready
 has err "no machine is here"
 
 begin "plan takes parameters"
-run 0 "$mimic" plan "$SANDBOX/m.yaml" --set gpus=2 --set name=other
+run 0 "$mimic" plan "$SANDBOX/m.yaml" --json --set gpus=2 --set name=other
 has out '"name": "other"'
 has out '"name": "gpu1"'
-run 0 "$mimic" plan "$SANDBOX/m.yaml"
+run 0 "$mimic" plan "$SANDBOX/m.yaml" --json
 lacks out '"name": "gpu1"'
 
 begin "prepare makes what up boots without tools and cache"

@@ -123,7 +123,7 @@ for example in single dual-numa sriov-static fabric-sriov switch-tree; do
     make_tree "$example" --numvfs 2
     probe >"$SANDBOX/probe"
     grep -qx '@end' "$SANDBOX/probe" || bad "$example: the probe did not end"
-    python3 - "$SANDBOX/probe" <("$mimic" plan "$examples/$example.yaml") <<'CHECK' >"$SANDBOX/out" || bad "$example differs"
+    python3 - "$SANDBOX/probe" <("$mimic" plan "$examples/$example.yaml" --format tree) <<'CHECK' >"$SANDBOX/out" || bad "$example differs"
 import json, sys
 records, at = {}, None
 for line in open(sys.argv[1]):

@@ -44,7 +44,7 @@ run 1 "$mimic" up "$single" --machine sinlge
 has err 'did you mean single?'
 
 begin 'plan'
-for format in qemu libvirt tree slices svg; do run 0 "$mimic" plan "$single" --format "$format"; done
+for format in table qemu libvirt tree slices svg; do run 0 "$mimic" plan "$single" --format "$format"; done
 run 0 "$mimic" plan "$single" --format svg -o "$SANDBOX/p.svg"
 [ -s "$SANDBOX/p.svg" ] || bad 'no picture'
 run 1 "$mimic" plan "$single" -o "$SANDBOX/none/p"

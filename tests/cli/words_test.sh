@@ -52,7 +52,7 @@ run 2 "$mimic" help kernel upp
 has err 'did you mean up?'
 run 2 "$mimic" help up more
 has err 'has no commands of its own'
-for command in up run prepare results down ps logs exec cp verify console doctor inject trace replay regs top api web plan \
+for command in up run prepare results down ps logs exec cp verify console doctor inject trace replay regs top api web new plan \
     clone tree kernel mediator serve; do
     run 0 "$mimic" "$command" --help
     for noise in UINT TEXT FLOAT ' in [' 'kb(='; do lacks out "$noise"; done

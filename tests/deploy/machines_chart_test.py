@@ -104,7 +104,7 @@ class Guide(unittest.TestCase):
     """The YAML of the guide."""
 
     def plan(self, path, *words):
-        done = subprocess.run([MIMIC, "plan", path, *words], capture_output=True, text=True, check=False)
+        done = subprocess.run([MIMIC, "plan", path, "--json", *words], capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
         (machine,) = json.loads(done.stdout)["machines"]
         return machine["name"], machine["memory"] >> 20, len(machine["devices"])

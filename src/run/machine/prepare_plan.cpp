@@ -161,6 +161,8 @@ Result<PreparedMachine> Preparer::prepare(const topology::Machine& machine) {
     out.domain = out.folder + "/domain.xml";
     out.script = out.folder + "/qemu.sh";
     out.context = outputs::default_context(machine, out.folder);
+    // Whether KVM really runs guests here is for `mimic up` to try; TCG does everywhere.
+    if (out.context.accel == topology::Accel::kAuto) out.context.accel = topology::Accel::kTcg;
     // Before anything is downloaded for it.
     MIMIC_TRY(outputs::qemu_args(machine, out.context));
     MIMIC_TRY(make_dirs(out.folder));

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// `mimic new`.
+#pragma once
+
+#include "cli/commands.h"
+
+namespace mimic::cli {
+
+/// Adds the command; as add_commands().
+void add_new_command(CLI::App& app, Action& action);
+
+}  // namespace mimic::cli

@@ -78,8 +78,8 @@ struct RunContext {
 /// A context with the paths that `mimic up` uses for `machine` in `run_dir` (docs/topology.md has
 /// the table):
 /// `<run_dir>/<function or fabric>.sock`, `qmp.sock`, `qga.sock`, `vport.sock`, `console.sock`,
-/// `console.log`, `qemu.pid`, `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`. The last four are there
-/// after `mimic plan --prepare` alone.
+/// `console.log`, `qemu.pid`, `vmlinuz`, `initrd`, `disk.qcow2`, `seed.iso`. The last four are
+/// there after `mimic plan --prepare` alone.
 RunContext default_context(const topology::Machine& machine, const std::string& run_dir);
 
 /// QEMU's arguments, without the program itself. Fails if a function of an endpoint or a fabric has

@@ -13,6 +13,7 @@
 #include "base/unique_fd.h"
 #include "guest_image/guest_image.h"
 #include "guest_image/own_kernel.h"
+#include "machine/boot_choices.h"
 #include "machine/boot_times.h"
 #include "machine/disk_image.h"
 #include "machine/firmware_locate.h"
@@ -41,7 +42,7 @@ struct BootOptions {
     std::string root_disk{};                    // of a direct boot: see outputs::RunContext
     std::string root_files{};
     outputs::GuestNetwork network{};
-    std::string kernel_choice{};  // --kernel; the machine has it already
+    BootChoices choices{};   // for who boots it again; the machine has them already
     std::string incoming{};  // guest.mem of a snapshot, absolute: the guest goes on where that was
                              // taken
 };

@@ -9,7 +9,10 @@
 namespace mimic::machine {
 
 struct BootChoices {
-    std::string kernel;                  // --kernel; empty: as the file says
+    std::string kernel;                  // --kernel, absolute if a path; empty: as the file says
+    std::vector<std::string> modules;    // --modules, absolute
+    std::vector<std::string> shares;     // --share, with an absolute HOST
+    bool allow_shares = false;           // --allow-shares
     std::string folder;                  // where relative paths of the file begin
     std::vector<std::string> qemu_args;  // the user's own
     bool allow_commands = false;         // --allow-commands

@@ -116,10 +116,7 @@ Result<LaunchPlan> BootPlanner::make_all() {
     if (machine_.time != topology::GuestTime::kLockStep)
         plan_.stream_socket = context_.stream_socket;
     plan_.device_hosts = device_hosts();
-    plan_.choices = {.kernel = options_.kernel_choice,
-                     .folder = options_.folder,
-                     .qemu_args = options_.qemu_args,
-                     .allow_commands = options_.allow_commands};
+    plan_.choices = options_.choices;
     plan_.no_snapshot = snapshot_problem(machine_, options_);
 
     plan_.state.name = machine_.name;

@@ -50,6 +50,23 @@ std::vector<std::string> parse_list(const Json& json) {
     return list;
 }
 
+Json choices_json(const BootChoices& choices) {
+    return {{"kernel", to_code_points(choices.kernel)}, {"modules", list_json(choices.modules)},
+            {"shares", list_json(choices.shares)},      {"allow_shares", choices.allow_shares},
+            {"folder", to_code_points(choices.folder)}, {"qemu_args", list_json(choices.qemu_args)},
+            {"allow_commands", choices.allow_commands}};
+}
+
+BootChoices parse_choices(const Json& json) {
+    return {.kernel = to_bytes(json.at("kernel")),
+            .modules = parse_list(json.at("modules")),
+            .shares = parse_list(json.at("shares")),
+            .allow_shares = json.at("allow_shares").get<bool>(),
+            .folder = to_bytes(json.at("folder")),
+            .qemu_args = parse_list(json.at("qemu_args")),
+            .allow_commands = json.at("allow_commands").get<bool>()};
+}
+
 }  // namespace
 
 std::string to_json(const LaunchPlan& plan) {
@@ -73,10 +90,7 @@ std::string to_json(const LaunchPlan& plan) {
                     {"qemu", list_json(plan.qemu)},
                     {"shut_down_guest", plan.shut_down_guest},
                     {"temporary_files", list_json(plan.temporary_files)},
-                    {"kernel", to_code_points(plan.choices.kernel)},
-                    {"folder", to_code_points(plan.choices.folder)},
-                    {"qemu_args", list_json(plan.choices.qemu_args)},
-                    {"allow_commands", plan.choices.allow_commands},
+                    {"choices", choices_json(plan.choices)},
                     {"no_snapshot", to_code_points(plan.no_snapshot)}};
     return json.dump(2) + "\n";
 }
@@ -99,10 +113,7 @@ Result<LaunchPlan> parse_launch_plan(const std::string& text) {
         plan.qemu = parse_list(json.at("qemu"));
         plan.shut_down_guest = json.at("shut_down_guest").get<bool>();
         plan.temporary_files = parse_list(json.at("temporary_files"));
-        plan.choices = {.kernel = to_bytes(json.at("kernel")),
-                        .folder = to_bytes(json.at("folder")),
-                        .qemu_args = parse_list(json.at("qemu_args")),
-                        .allow_commands = json.at("allow_commands").get<bool>()};
+        plan.choices = parse_choices(json.at("choices"));
         plan.no_snapshot = to_bytes(json.at("no_snapshot"));
         if (plan.qemu.empty()) return fail(std::errc::invalid_argument, "launch.json: no qemu");
         for (const auto& host : plan.device_hosts)

@@ -26,6 +26,9 @@ std::string to_json(const SnapshotManifest& manifest) {
                     {"machine", manifest.machine},
                     {"accel", manifest.accel},
                     {"kernel", manifest.choices.kernel},
+                    {"modules", manifest.choices.modules},
+                    {"shares", manifest.choices.shares},
+                    {"allow_shares", manifest.choices.allow_shares},
                     {"folder", manifest.choices.folder},
                     {"qemu_args", manifest.choices.qemu_args},
                     {"allow_commands", manifest.choices.allow_commands},
@@ -49,6 +52,9 @@ Result<SnapshotManifest> parse_snapshot_manifest(std::string_view text) {
         json.at("machine").get_to(manifest.machine);
         json.at("accel").get_to(manifest.accel);
         json.at("kernel").get_to(manifest.choices.kernel);
+        json.at("modules").get_to(manifest.choices.modules);
+        json.at("shares").get_to(manifest.choices.shares);
+        json.at("allow_shares").get_to(manifest.choices.allow_shares);
         json.at("folder").get_to(manifest.choices.folder);
         json.at("qemu_args").get_to(manifest.choices.qemu_args);
         json.at("allow_commands").get_to(manifest.choices.allow_commands);

@@ -19,6 +19,9 @@ SnapshotManifest sample() {
             .machine = "lab",
             .accel = "tcg",
             .choices = {.kernel = "6.12",
+                        .modules = {"/home/me/modules"},
+                        .shares = {"/home/me:/src:ro"},
+                        .allow_shares = true,
                         .folder = "/home/me",
                         .qemu_args = {"-device", "edu"},
                         .allow_commands = true},
@@ -99,7 +102,7 @@ TEST_F(SnapshotFolderTest, EachWrongTextIsAnErrorAndNoAbort) {
              {"\"guest_bytes\": 5", "\"guest_bytes\": -5"},
              {"\"guest_bytes\": 5", "\"guest_bytes\": 5.5"},
              {"\"-device\"", "7"},
-             {"true", "\"yes\""}}) {
+             {"\"allow_commands\": true", "\"allow_commands\": \"yes\""}}) {
         std::string text = to_json(sample());
         text.replace(text.find(from), from.size(), to);
         EXPECT_FALSE(parse_snapshot_manifest(text)) << text;

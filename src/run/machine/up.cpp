@@ -148,7 +148,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     options.allow_commands = options_.allow_commands;
     options.qemu = qemus_.at(machine.arch);
     options.qemu_args = options_.qemu_args;
-    options.kernel_choice = source_.kernel;
+    options.choices = source_.choices;
     if (source_.snapshot) {
         MIMIC_TRY(check_snapshot_versions(options_.file, *source_.snapshot, MIMIC_VERSION,
                                           options.qemu.version));
@@ -156,7 +156,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
         options.incoming = std::filesystem::absolute(snapshot_guest_path(options_.file)).string();
     }
     MIMIC_ASSIGN_OR_RETURN(options.shared_folders,
-                           check_shares(source_, machine, options_.allow_shares));
+                           check_shares(source_, machine, source_.choices.allow_shares));
     std::string probe_kernel;
     if (machine.kernel.image.empty()) {
         auto& image = images[topology::kernel_series(machine.arch, machine.kernel.release)];

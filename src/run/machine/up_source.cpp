@@ -121,6 +121,26 @@ Status place_servers(UpSource& source, const UpOptions& options) {
     return {};
 }
 
+/// What a later restore is told, from whichever folder it is asked for.
+BootChoices choices_of(const UpOptions& options, const std::string& folder) {
+    const auto absolute = [](const std::string& path) {
+        std::error_code ignored;
+        return std::filesystem::absolute(path, ignored).string();
+    };
+    BootChoices choices{.kernel = options.kernel,
+                        .modules = options.modules,
+                        .shares = options.shares,
+                        .allow_shares = options.allow_shares,
+                        .folder = folder,
+                        .qemu_args = options.qemu_args,
+                        .allow_commands = options.allow_commands};
+    if (choices.kernel.find('/') != std::string::npos) choices.kernel = absolute(choices.kernel);
+    for (std::string& path : choices.modules) path = absolute(path);
+    for (std::string& share : choices.shares)
+        if (!share.starts_with('/')) share = absolute(share);
+    return choices;
+}
+
 /// A snapshot is one machine as it was: what changes a machine does not apply.
 Status check_snapshot_options(const UpOptions& options, const SnapshotManifest& manifest) {
     const auto refuse = [&](std::string_view option) {
@@ -152,13 +172,18 @@ Result<UpSource> load_snapshot_source(const UpOptions& options) {
     std::error_code error;
     source.path = std::filesystem::absolute(snapshot_topology_path(options.file), error).string();
     source.folder = manifest.choices.folder;
-    source.kernel = manifest.choices.kernel;
+    source.choices = manifest.choices;
     MIMIC_ASSIGN_OR_RETURN(source.text, read_small_file(source.path));
     auto model = topology::parse(source.text, source.path, devices::all_models());
     if (!model) return fail(std::errc::invalid_argument, "{}", model.error().str());
     source.model = std::move(*model);
     MIMIC_TRY(topology::keep_machine(source.model, manifest.machine));
-    if (!source.kernel.empty()) MIMIC_TRY(override_kernel(source.model, source.kernel));
+    UpOptions told;
+    told.modules = source.choices.modules;
+    told.shares = source.choices.shares;
+    if (!source.choices.kernel.empty())
+        MIMIC_TRY(override_kernel(source.model, source.choices.kernel));
+    MIMIC_TRY(add_host_folders(source.model, told));
     MIMIC_TRY(place_servers(source, options));
     source.snapshot = std::move(manifest);
     return source;
@@ -172,11 +197,6 @@ std::string UpSource::resolve(const std::string& name) const {
 
 Result<UpSource> load_up_source(const UpOptions& options) {
     UpSource source;
-    source.kernel = options.kernel;
-    // A snapshot of the machine is taken up again from other folders.
-    std::error_code ignored;
-    if (options.kernel.find('/') != std::string::npos)
-        source.kernel = std::filesystem::absolute(options.kernel, ignored).string();
     if (options.file != "-" && is_snapshot_folder(options.file)) {
         auto snapshot = load_snapshot_source(options);
         if (!snapshot)
@@ -215,6 +235,7 @@ Result<UpSource> load_up_source(const UpOptions& options) {
     for (topology::Machine& machine : source.model.machines)
         raise_memory(machine, options.min_memory);
     MIMIC_TRY(place_servers(source, options));
+    source.choices = choices_of(options, source.folder);
     return source;
 }
 

@@ -19,7 +19,7 @@ struct UpSource {
     std::string text;       // the file's bytes
     std::string path;       // absolute; "<stdin>"
     std::string folder;     // where relative paths in it start
-    std::string kernel;     // --kernel, now or when the snapshot was taken; empty: none
+    BootChoices choices{};  // now, or when the snapshot was taken
     std::optional<SnapshotManifest> snapshot{};  // that `path` is the topology file of
 
     /// `path` as the file means it, absolute.

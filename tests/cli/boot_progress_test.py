@@ -23,7 +23,7 @@ case $1 in
     *)
         echo begun >"$GUEST/begun"
         while [ ! -e "$GUEST/kernel" ]; do sleep 0.1; done
-        echo '[    0.000000] Linux version 6.1.0 (hostile \\033[2J)' >>"$XDG_STATE_HOME/mimic/single/console.log"
+        printf 'SeaBIOS (hostile \\033[2J)\\nBooting from ROM..' >>"$XDG_STATE_HOME/mimic/single/console.log"
         while [ ! -e "$GUEST/init" ]; do sleep 0.1; done
         echo 'mimic: init' >>"$XDG_STATE_HOME/mimic/single/console.log"
         exec sleep 1000 ;;

@@ -122,7 +122,7 @@ void Boot::follow_console() {
     for (;;) {
         const ssize_t count = ::pread(fd.get(), buffer.data(), buffer.size(),
                                       static_cast<off_t>(console_read_));
-        if (count <= 0) return;
+        if (count <= 0) break;
         console_read_ += static_cast<uint64_t>(count);
         for (const char c : std::string_view(buffer.data(), static_cast<size_t>(count))) {
             if (c != '\n' && console_line_.size() < kConsoleLine) {
@@ -133,6 +133,8 @@ void Boot::follow_console() {
             console_line_.clear();
         }
     }
+    // SeaBIOS does not end its last line.
+    if (const auto stage = stage_of_line(console_line_)) enter(*stage);
 }
 
 Status Boot::start() {

@@ -23,11 +23,13 @@ struct StageMark {
     BootStage stage;
 };
 
-// The first is Linux' own (init/version.c), the others those of guest/init. A guest may print what
-// it likes: a wrong guess is all that comes of it.
-constexpr std::array<StageMark, 3> kMarks = {{{"Linux version ", BootStage::kKernel},
+// The last stage first: a line that SeaBIOS began is ended by guest/init. "Booting from" is
+// SeaBIOS' when it hands over, "Linux version" the kernel's (init/version.c), which is silent where
+// it is told `quiet`. A guest may print what it likes: a wrong guess is all that comes of it.
+constexpr std::array<StageMark, 4> kMarks = {{{"mimic: driver loaded", BootStage::kDrivers},
                                               {"mimic: init", BootStage::kInit},
-                                              {"mimic: driver loaded", BootStage::kDrivers}}};
+                                              {"Linux version ", BootStage::kKernel},
+                                              {"Booting from ", BootStage::kKernel}}};
 
 // A time that a file says, if it can be one.
 std::optional<double> time_in(const Json& value) {

@@ -78,6 +78,8 @@ TEST_F(BootTimesTest, KnowsTheMarksOfAConsole) {
     EXPECT_EQ(stage_of_line("mimic: init"), BootStage::kInit);
     EXPECT_EQ(stage_of_line("mimic: driver loaded"), BootStage::kDrivers);
     EXPECT_EQ(stage_of_line("SeaBIOS"), std::nullopt);
+    EXPECT_EQ(stage_of_line("Booting from ROM.."), BootStage::kKernel);
+    EXPECT_EQ(stage_of_line("Booting from ROM..mimic: init"), BootStage::kInit);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands.h"
+#include "devices/all_models.h"
 
 #include <algorithm>
 #include <cstdio>

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import pty
+import select
 import signal
 import subprocess
 import tempfile
@@ -46,23 +47,21 @@ def terminal(vm, machine):
 
     def says(text):
         nonlocal said
-        eventually(f"{text} in what the terminal shows", lambda: read() and text in said)
+        end = time.monotonic() + PATIENCE
+        while text not in said:
+            check(time.monotonic() < end, f"{text} is not in what the terminal shows: {said}")
+            if select.select([ours], [], [], 1)[0]:
+                said += os.read(ours, 65536)
 
-    def read():
-        nonlocal said
-        said += os.read(ours, 65536)
-        return True
-
-    os.write(ours, b"echo size=$(stty size); echo e'rr' >&2; trap 'echo caught' INT; while :; do sleep 1; done\n")
-    says(b"size=31 91")
-    says(b"err")
+    # What is typed is shown as well: it is not what is waited for.
+    os.write(ours, b"echo size=$(stty size); echo e'rr' >&2; trap 'echo c\"augh\"t' INT; echo rea'dy'; sleep 1000\n")
+    for text in (b"size=31 91", b"err", b"ready"):
+        says(text)
     os.write(ours, b"\x03")
     says(b"caught")
     subprocess.run(["stty", "rows", "32", "cols", "92"], stdin=theirs, check=True)
     os.kill(shell.pid, signal.SIGWINCH)
-    os.write(ours, b"\x1c")  # ^\ ends the loop or the shell
-    os.write(ours, b"\nstty size; exit 9\n")
-    says(b"32 92")
+    os.write(ours, b"until [ \"$(stty size)\" = '32 92' ]; do sleep 1; done; exit 9\n")
     equal("status of the shell", 9, shell.wait(PATIENCE))
     # SIGKILL restores as well.
     killed = started(vm, "exec", "-it", machine, "--", "sh", "-c", "echo b'egu'n; sleep 1000", stdin=theirs, stdout=theirs)

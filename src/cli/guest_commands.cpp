@@ -113,13 +113,13 @@ int verify(const VerifyArguments& arguments) {
 
 /// What exec says of its command; `exec NODE -- CMD`.
 void add_exec(CLI::App& app, Action& action) {
-    struct Words {
+    struct ExecWords {
         std::string node;
         machine::ExecOptions options;
         bool no_input = false;
         bool input = false;
     };
-    auto words = std::make_shared<Words>();
+    auto words = std::make_shared<ExecWords>();
     auto* command = app.add_subcommand("exec", "Run a command in a guest: exec NODE -- CMD");
     command->add_option("NODE", words->node, "Machine")->required();
     command->add_option("CMD", words->options.argv, "Command and arguments, after --")

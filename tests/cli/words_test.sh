@@ -58,7 +58,8 @@ for command in up run prepare results down ps logs exec cp verify console doctor
     for noise in UINT TEXT FLOAT ' in [' 'kb(='; do lacks out "$noise"; done
 done
 run 0 "$mimic" up --help
-has out '{6.1,6.12,newest}'
+has out '{tcg,kvm}'
+has out '6.1, 6.12, newest, or the path of a kernel of yours'
 has out '--machine VALUE'
 lacks out '--allow-commands VALUE'
 lacks out '--help VALUE'

@@ -86,6 +86,13 @@ Result<Qemu> Preparer::qemu_of(topology::Arch arch) {
 }
 
 Status Preparer::prepare_kernel(const topology::Machine& machine, PreparedMachine& out) {
+    const topology::Kernel& kernel = machine.kernel;
+    if (kernel.is_own() || !kernel.modules.empty() || !kernel.initrd.empty())
+        return fail(
+            std::errc::not_supported,
+            "machine {} has a kernel, modules or an initrd of its own, which --prepare does "
+            "not copy; expected one of Debian's kernels, or mimic up for this machine",
+            machine.name);
     MIMIC_ASSIGN_OR_RETURN(const auto image,
                            guest_image::build_guest_image(machine.kernel, machine.arch,
                                                           devices::all_models(), progress_));

@@ -77,7 +77,8 @@ class Help:
                 skip = False
             elif re.match(r"--?[A-Za-z]", word):
                 name = re.match(r"--?[\w-]+", word).group(0)
-                if name not in known:
+                # Short ones may stand together: -it.
+                if name not in known and not (name[1] != "-" and all("-" + letter in known for letter in name[1:])):
                     return f"{' '.join([program, *command])} has no option {name}"
                 skip = name in valued and "=" not in word
             elif word in below:

@@ -38,13 +38,13 @@ class Wrong(unittest.TestCase):
 
     def test_good(self):
         for words in ("up FILE --timeout 3 --accel=kvm --foreground", "--context up up FILE", "kernel down", "COMMAND --version",
-                      "--context X kernel down", "..."):
+                      "--context X kernel down", "...", "up -hh"):
             self.assertIsNone(self.help.wrong("mimic", words.split()), words)
 
     def test_bad(self):
         for words, problem in (("upp FILE", "mimic has no command upp"), ("up --timout 3", "mimic up has no option --timout"),
                                ("kernel up", "mimic kernel has no command up"), ("up FILE --down", "mimic up has no option --down"),
-                               ("--timeout 3 up", "mimic has no option --timeout")):
+                               ("--timeout 3 up", "mimic has no option --timeout"), ("up -hx", "mimic up has no option -hx")):
             self.assertEqual(self.help.wrong("mimic", words.split()), problem)
 
 

@@ -127,6 +127,8 @@ def main():
     parser.add_argument("--update", action="store_true", help="write what came back into the page")
     options = parser.parse_args()
     text = options.page.read_text()
+    # So that a time limit's signal, too, leaves no machine behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     reader = Reader(options.mimic)
     try:
         after, count, wrong = run(text, reader, lambda line: print(line, flush=True))

@@ -172,6 +172,9 @@ TEST(QemuArgs, LockStepCountsInstructions) {
     const auto without = qemu_args(plain.machines[0], default_context(plain.machines[0], "/r"));
     ASSERT_TRUE(without);
     EXPECT_THAT(values(*without, "-icount"), testing::IsEmpty());
+    // Whoever connects to a stream port interrupts the guest.
+    EXPECT_THAT(values(*without, "-device"), Contains(HasSubstr("name=org.mimic.streams.0")));
+    EXPECT_THAT(values(*args, "-device"), testing::Not(Contains(HasSubstr("org.mimic.streams"))));
 }
 
 TEST(QemuArgs, AGuestInLockStepHasPatienceWithItsDevices) {

@@ -28,11 +28,6 @@ int complain(const Error& error, int status) {
 }
 
 int exec(const std::string& node, const machine::ExecOptions& options) {
-    for (const auto& word : options.environment) {
-        if (word.find('=') != std::string::npos && word.front() != '=') continue;
-        report_error(fmt::format("--env \"{}\": expected NAME=VALUE", word));
-        return 2;
-    }
     const auto dir = machine::running_machine_dir(node);
     if (!dir) return complain(dir.error(), machine::kExecFailed);
     return machine::run_exec(*dir, options);
@@ -111,44 +106,47 @@ int verify(const VerifyArguments& arguments) {
     return written ? status : complain(written.error(), 2);
 }
 
-/// What exec says of its command; `exec NODE -- CMD`.
 void add_exec(CLI::App& app, Action& action) {
-    struct ExecWords {
-        std::string node;
-        machine::ExecOptions options;
-        bool no_input = false;
-        bool input = false;
-    };
-    auto words = std::make_shared<ExecWords>();
+    auto node = std::make_shared<std::string>();
+    auto options = std::make_shared<machine::ExecOptions>();
     auto* command = app.add_subcommand("exec", "Run a command in a guest: exec NODE -- CMD");
-    command->add_option("NODE", words->node, "Machine")->required();
-    command->add_option("CMD", words->options.argv, "Command and arguments, after --")
-        ->required()
-        ->allow_extra_args(false);  // else "[ -e /x ]" is taken apart at its brackets
-    command->add_flag("-i,--interactive", words->input,
-                      "Standard input, also from a terminal; what is piped comes in any case");
-    command->add_flag("-t,--tty", words->options.terminal,
-                      "A terminal in the guest, as for a shell; yours is raw meanwhile");
-    command
-        ->add_flag("-n,--no-stdin", words->no_input,
-                   "No standard input; for a loop that reads a list")
-        ->excludes("-i");
-    command
-        ->add_option("-e,--env", words->options.environment,
-                     "NAME=VALUE for the command's environment; again for more")
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-        ->allow_extra_args(false);
-    command->add_option("-w,--cwd", words->options.folder, "Folder in the guest to run it in");
-    command->callback([words, &action] {
-        auto& input = words->options.input;
-        if (words->input) input = machine::Input::kAlways;
-        if (words->no_input) input = machine::Input::kNone;
-        action = [words] { return exec(words->node, words->options); };
-    });
+    command->add_option("NODE", *node, "Machine")->required();
+    add_command_options(*command, *options);
+    command->callback(
+        [node, options, &action] { action = [node, options] { return exec(*node, *options); }; });
 }
 
 }  // namespace
+
+void add_command_options(CLI::App& command, machine::ExecOptions& options) {
+    using machine::Input;
+    command.add_option("CMD", options.argv, "Command and arguments, after --")
+        ->required()
+        ->allow_extra_args(false);  // else "[ -e /x ]" is taken apart at its brackets
+    command.add_flag_callback(
+        "-i,--interactive", [&options] { options.input = Input::kAlways; },
+        "Standard input, also from a terminal; what is piped comes in any case");
+    command.add_flag("-t,--tty", options.terminal,
+                     "A terminal in the guest, as for a shell; yours is raw meanwhile");
+    command
+        .add_flag_callback(
+            "-n,--no-stdin", [&options] { options.input = Input::kNone; },
+            "No standard input; for a loop that reads a list")
+        ->excludes("-i");
+    command
+        .add_option("-e,--env", options.environment,
+                    "NAME=VALUE for the command's environment; again for more")
+        ->expected(1)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false)
+        ->check(CLI::Validator(
+            [](const std::string& word) {
+                const size_t sign = word.find('=');
+                return sign != std::string::npos && sign != 0 ? "" : "expected NAME=VALUE";
+            },
+            "NAME=VALUE"));
+    command.add_option("-w,--cwd", options.folder, "Folder in the guest to run it in");
+}
 
 void add_guest_commands(CLI::App& app, Action& action) {
     add_exec(app, action);

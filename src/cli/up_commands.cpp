@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/up_commands.h"
+#include "cli/guest_commands.h"
 #include "devices/all_models.h"
 
 #include <algorithm>
@@ -160,9 +161,7 @@ void add_run(CLI::App& app, Action& action) {
     auto* command = app.add_subcommand(
         "run", "Boot a file, run a command in a guest, take it down: run FILE -- CMD");
     auto* number = add_boot_options(*command, *arguments);
-    command->add_option("CMD", run.argv, "Command and arguments, after --")
-        ->required()
-        ->allow_extra_args(false);  // else "[ -e /x ]" is taken apart at its brackets
+    add_command_options(*command, run.exec);
     command->add_option("--in", run.in, "The machine that runs it (the only one)");
     command->add_option("--limit", *limit, "Seconds that the command may take (no limit)")
         ->check(CLI::Range(1u, 31'536'000u));
@@ -175,6 +174,9 @@ void add_run(CLI::App& app, Action& action) {
     command->callback([arguments, limit, number, &action] {
         read_boot_options(*arguments, number->count() != 0);
         arguments->run.timeout = std::chrono::seconds(*limit);
+        auto& exec = arguments->run.exec;  // "-": standard input is the file
+        if (arguments->run.up.file == "-" && exec.input == machine::Input::kIfPiped)
+            exec.input = machine::Input::kNone;
         arguments->run.up.log_fd = STDERR_FILENO;
         action = [arguments] { return machine::run_run(arguments->run); };
     });

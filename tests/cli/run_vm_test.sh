@@ -65,6 +65,12 @@ sys.exit(1 if wrong or record["boot_seconds"] <= 0 else 0)
 TEXT
 nothing_left
 
+begin "run: input, environment and folder of the command"
+# shellcheck disable=SC2016 # for the inner shell
+run 0 bash -c 'echo piped | "$@"' sh "$mimic" run "$SANDBOX/m.yaml" -e A=b --cwd /tmp -- sh -c 'cat; pwd; echo "$A"; [ ! -e /none ]'
+[ "$(cat "$SANDBOX/out")" = $'piped\n/tmp\nb' ] || bad "what the command had"
+nothing_left
+
 begin "run: a signal ends it, and nothing is left"
 fresh record logs
 "$mimic" run "$SANDBOX/m.yaml" --logs --record - -- sh -c 'echo begun >/dev/console; sleep 1000' >"$SANDBOX/record" 2>"$SANDBOX/logs" &

@@ -40,12 +40,6 @@ bool takes_input(const ExecOptions& options) {
     return options.input == Input::kAlways || options.terminal || ::isatty(STDIN_FILENO) != 1;
 }
 
-stream_window window_of_terminal() {
-    winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) ::ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-    return {size.ws_row, size.ws_col};
-}
-
 /// Blocks the signals that are for the command, and reads them.
 UniqueFd watch_signals() {
     sigset_t mask;
@@ -54,24 +48,6 @@ UniqueFd watch_signals() {
     ::sigprocmask(SIG_BLOCK, &mask, nullptr);
     ::signal(SIGPIPE, SIG_IGN);  // whoever reads us may end first
     return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-}
-
-streams::CommandSpec spec_of(const ExecOptions& options) {
-    streams::CommandSpec spec{.argv = options.argv};
-    if (options.terminal) {
-        const char* const type = ::getenv("TERM");
-        spec.environment.push_back(fmt::format("TERM={}", type != nullptr ? type : "vt100"));
-        spec.window = window_of_terminal();
-    }
-    spec.environment.insert(spec.environment.end(), options.environment.begin(),
-                            options.environment.end());
-    spec.folder = options.folder;
-    spec.terminal = options.terminal;
-    spec.input = takes_input(options) ? STDIN_FILENO : -1;
-    spec.output = [](int stream, std::string_view data) {
-        return write_all(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data);
-    };
-    return spec;
 }
 
 /// The signals that came. True: we are to end, too.
@@ -92,13 +68,14 @@ bool pass_signals(int fd, streams::GuestCommand& command, int& count, int& last)
 /// By the stream port.
 Result<int> exec_by_streams(const std::string& run_dir, const ExecOptions& options) {
     const UniqueFd signals = watch_signals();
-    MIMIC_ASSIGN_OR_RETURN(const auto command, streams::GuestCommand::start(
-                                                   streams::relay_socket_path(run_dir),
-                                                   spec_of(options), stream_patience(run_dir)));
-    std::unique_ptr<streams::RawTerminal> raw;
-    if (options.terminal && takes_input(options) && ::isatty(STDIN_FILENO) == 1) {
-        MIMIC_ASSIGN_OR_RETURN(raw, streams::RawTerminal::enter(STDIN_FILENO));
-    }
+    streams::CommandSpec spec = command_spec(options);
+    spec.output = [](int stream, std::string_view data) {
+        return write_all(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data);
+    };
+    MIMIC_ASSIGN_OR_RETURN(const auto command,
+                           streams::GuestCommand::start(streams::relay_socket_path(run_dir),
+                                                        std::move(spec), stream_patience(run_dir)));
+    MIMIC_ASSIGN_OR_RETURN(const auto raw, raw_terminal(options));
     int count = 0;
     int last = 0;
     for (;;) {
@@ -143,6 +120,33 @@ Result<int> exec(const std::string& run_dir, const ExecOptions& options) {
 }
 
 }  // namespace
+
+stream_window window_of_terminal() {
+    winsize size{};
+    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) ::ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
+    return {size.ws_row, size.ws_col};
+}
+
+streams::CommandSpec command_spec(const ExecOptions& options) {
+    streams::CommandSpec spec{.argv = options.argv};
+    if (options.terminal) {
+        const char* const type = ::getenv("TERM");
+        spec.environment.push_back(fmt::format("TERM={}", type != nullptr ? type : "vt100"));
+        spec.window = window_of_terminal();
+    }
+    spec.environment.insert(spec.environment.end(), options.environment.begin(),
+                            options.environment.end());
+    spec.folder = options.folder;
+    spec.terminal = options.terminal;
+    spec.input = takes_input(options) ? STDIN_FILENO : -1;
+    return spec;
+}
+
+Result<std::unique_ptr<streams::RawTerminal>> raw_terminal(const ExecOptions& options) {
+    if (!options.terminal || !takes_input(options) || ::isatty(STDIN_FILENO) != 1)
+        return std::unique_ptr<streams::RawTerminal>();
+    return streams::RawTerminal::enter(STDIN_FILENO);
+}
 
 int exec_failure(const Error& error) {
     if (error.code() == std::errc::no_such_file_or_directory) return kExecNotFound;

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "guest_agent/guest_agent.h"
+#include "streams/guest_command.h"
+#include "streams/raw_terminal.h"
 
 namespace mimic::machine {
 
@@ -33,6 +35,17 @@ struct ExecOptions {
 /// terminal obeys. SIGINT, SIGTERM, SIGHUP and SIGQUIT go to the command; the third ends us. Main
 /// thread only.
 int run_exec(const std::string& run_dir, const ExecOptions& options);
+
+/// The command as the stream port takes it: with our terminal's kind and size, and our input as
+/// `options` say. What becomes of its output is the caller's.
+streams::CommandSpec command_spec(const ExecOptions& options);
+
+/// Our terminal, raw, if the command is to be typed to; else nothing. Errors: those of
+/// RawTerminal::enter().
+Result<std::unique_ptr<streams::RawTerminal>> raw_terminal(const ExecOptions& options);
+
+/// The size of our terminal; zero: there is none.
+stream_window window_of_terminal();
 
 /// A connection to the guest's agent. Errors: those of GuestAgent::connect(), with what may be
 /// missing in an image of the user's.

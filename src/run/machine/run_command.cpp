@@ -12,7 +12,10 @@
 #include "base/private_files.h"
 #include "base/terminal_text.h"
 #include "guest_agent/guest_agent.h"
+#include "machine/exec_command.h"
 #include "machine/guest_commands.h"
+#include "streams/guest_command.h"
+#include "streams/relay.h"
 
 namespace mimic::machine {
 namespace {
@@ -51,6 +54,15 @@ Result<std::string> choose_machine(const std::map<std::string, std::string>& run
         wish.empty() ? "the file has several machines: say" : wish + " is none of them:", names);
 }
 
+/// Whether the command may go on.
+Status check_time(const std::string& command, TimePoint start, Duration timeout) {
+    if (interrupted() != 0) return fail(std::errc::interrupted, "interrupted");
+    if (timeout > Duration::zero() && SteadyClock().now() - start >= timeout)
+        return fail(std::errc::timed_out, "{} did not end within {:g} s", command,
+                    std::chrono::duration<double>(timeout).count());
+    return {};
+}
+
 Result<GuestAgent::ExecResult> exec_until(GuestAgent& agent, const std::vector<std::string>& argv,
                                           Duration timeout) {
     const TimePoint start = SteadyClock().now();
@@ -58,20 +70,66 @@ Result<GuestAgent::ExecResult> exec_until(GuestAgent& agent, const std::vector<s
     for (Duration pause = kFirstLook;; pause = std::min<Duration>(2 * pause, kLongestLook)) {
         MIMIC_ASSIGN_OR_RETURN(auto result, agent.poll(pid));
         if (result) return std::move(*result);
-        if (interrupted() != 0) return fail(std::errc::interrupted, "interrupted");
-        if (timeout > Duration::zero() && SteadyClock().now() - start >= timeout)
-            return fail(std::errc::timed_out, "{} did not end within {:g} s", argv[0],
-                        std::chrono::duration<double>(timeout).count());
+        MIMIC_TRY(check_time(argv[0], start, timeout));
         MIMIC_TRY(agent.pause(pause));
     }
 }
 
 int status_of(const Error& error) {
-    if (error.code() == std::errc::no_such_file_or_directory) return kExecNotFound;
-    if (error.code() == std::errc::permission_denied ||
-        error.code() == std::errc::executable_format_error)
-        return kExecNotExecutable;
-    return error.code() == std::errc::timed_out ? kTimedOut : kExecFailed;
+    return error.code() == std::errc::timed_out ? kTimedOut : exec_failure(error);
+}
+
+/// Keeps what a record holds, and one byte more, which says that it is not all.
+void keep(std::string& kept, std::string_view more) {
+    kept += more.substr(0, kMaxRecordedOutput + 1 - std::min(kept.size(), kMaxRecordedOutput + 1));
+}
+
+/// By the stream port: output as it comes, with our input and our terminal.
+Result<GuestAgent::ExecResult> run_by_streams(const RunOptions& options,
+                                              const std::string& run_dir) {
+    const TimePoint start = SteadyClock().now();
+    GuestAgent::ExecResult result;
+    streams::CommandSpec spec = command_spec(options.exec);
+    spec.output = [&](int stream, std::string_view data) -> Status {
+        keep(stream == 2 ? result.err : result.out, data);
+        if (options.record == "-") return {};
+        return write_all(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data);
+    };
+    MIMIC_ASSIGN_OR_RETURN(const auto command,
+                           streams::GuestCommand::start(streams::relay_socket_path(run_dir),
+                                                        std::move(spec), stream_patience(run_dir)));
+    MIMIC_ASSIGN_OR_RETURN(const auto raw, raw_terminal(options.exec));
+    for (;;) {
+        MIMIC_ASSIGN_OR_RETURN(const auto end, command->step(kLongestLook));
+        if (end) {
+            result.exit_status = end->status;
+            result.signal = end->signal;
+            return result;
+        }
+        if (options.exec.terminal) command->resize(window_of_terminal());
+        MIMIC_TRY(check_time(options.exec.argv[0], start, options.timeout));
+    }
+}
+
+/// By the guest's agent, which tells what was printed once the command has ended.
+Result<GuestAgent::ExecResult> run_by_agent(const RunOptions& options, const std::string& run_dir) {
+    MIMIC_ASSIGN_OR_RETURN(const auto agent,
+                           GuestAgent::connect(run_dir + "/qga.sock", kAgentAnswers));
+    MIMIC_ASSIGN_OR_RETURN(auto result,
+                           exec_until(*agent, agent_argv(options.exec), options.timeout));
+    if (options.record == "-") return result;
+    MIMIC_TRY(write_all(STDOUT_FILENO, result.out));
+    MIMIC_TRY(write_all(STDERR_FILENO, result.err));
+    return result;
+}
+
+Result<GuestAgent::ExecResult> run_by_any(const RunOptions& options, const std::string& run_dir) {
+    auto result = run_by_streams(options, run_dir);
+    if (result || result.error().code() != std::errc::not_supported) return result;
+    if (options.exec.terminal || options.exec.input == Input::kAlways)
+        return tl::unexpected(
+            std::move(result).error().with_context("-i and -t need the guest's stream port"));
+    return run_by_agent(options, run_dir);
 }
 
 /// Runs the command; its own failure is no error here.
@@ -79,10 +137,7 @@ Status run_inside(const RunOptions& options, const std::map<std::string, std::st
                   Run& run) {
     MIMIC_ASSIGN_OR_RETURN(run.machine, choose_machine(run_dirs, options.in));
     const TimePoint start = SteadyClock().now();
-    MIMIC_ASSIGN_OR_RETURN(
-        const auto agent,
-        GuestAgent::connect(run_dirs.at(run.machine) + "/qga.sock", kAgentAnswers));
-    auto result = exec_until(*agent, options.argv, options.timeout);
+    auto result = run_by_any(options, run_dirs.at(run.machine));
     run.seconds = seconds_since(start);
     if (!result) {
         run.status = status_of(result.error());
@@ -90,9 +145,7 @@ Status run_inside(const RunOptions& options, const std::map<std::string, std::st
     }
     run.result = std::move(*result);
     run.status = run.result.signal != 0 ? 128 + run.result.signal : run.result.exit_status;
-    if (options.record == "-") return {};
-    MIMIC_TRY(write_all(STDOUT_FILENO, run.result.out));
-    return write_all(STDERR_FILENO, run.result.err);
+    return {};
 }
 
 std::string record_of(const RunOptions& options, const Run& run) {
@@ -104,7 +157,7 @@ std::string record_of(const RunOptions& options, const Run& run) {
                       {"file", options.up.file},
                       {"machine", run.machine},
                       {"parameters", parameters},
-                      {"command", options.argv},
+                      {"command", options.exec.argv},
                       {"status", run.status},
                       {"problem", run.problem},
                       {"boot_seconds", run.boot_seconds},

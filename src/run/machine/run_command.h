@@ -5,15 +5,16 @@
 #include <string>
 #include <vector>
 
+#include "machine/exec_command.h"
 #include "machine/up.h"
 
 namespace mimic::machine {
 
 struct RunOptions {
-    UpOptions up;                   // of the machines
-    std::string in;                 // the machine that runs the command; empty: the only one
-    std::vector<std::string> argv;  // in its guest, with empty input
-    Duration timeout{};             // of the command; zero: none
+    UpOptions up;        // of the machines
+    std::string in;      // the machine that runs the command; empty: the only one
+    ExecOptions exec;    // what it runs; by an agent (lock-step) with empty input
+    Duration timeout{};  // of the command; zero: none
     std::string record;  // file that gets a JSON text of what came of it; "-": a line on standard
                          // output, in place of what the command printed; empty: none
 };

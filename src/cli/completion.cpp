@@ -63,6 +63,7 @@ constexpr std::array kArguments = {
     ArgumentKind{"TARGET", Kind::kPlace},
     ArgumentKind{"COMMAND", Kind::kCommand},
     ArgumentKind{"CMD", Kind::kNothing},
+    ArgumentKind{"ARGUMENTS", Kind::kNothing},
     ArgumentKind{"JOB", Kind::kNothing},
     ArgumentKind{"INTERVAL", Kind::kNothing},
     ArgumentKind{"VM", Kind::kNothing},

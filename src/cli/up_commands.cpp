@@ -36,6 +36,7 @@ struct UpArguments {
     unsigned number = 0;
     std::vector<std::string> set;
     std::string set_file;
+    std::string gdb;  // "yes" or "wait"; empty: not
 };
 
 // A release, or what has a slash: ./bzImage.
@@ -132,6 +133,31 @@ void read_boot_options(UpArguments& arguments, bool has_number) {
                                    arguments.set_file + ": " + read.error().message());
 }
 
+/// A guest that waits may take any time to boot.
+void read_gdb(UpArguments& arguments) {
+    auto& options = arguments.run.up;
+    if (arguments.gdb.empty()) return;
+    if (arguments.gdb != "yes" && arguments.gdb != "wait")
+        throw CLI::ValidationError("--gdb", "expected --gdb or --gdb=wait");
+    options.gdb = arguments.gdb == "wait" ? machine::Gdb::kWait : machine::Gdb::kYes;
+    if (options.gdb == machine::Gdb::kWait) options.timeout = std::chrono::hours(24 * 365);
+}
+
+void add_gdb(CLI::App& app, Action& action) {
+    auto name = std::make_shared<std::string>();
+    auto options = std::make_shared<machine::GdbOptions>();
+    auto* command = app.add_subcommand("gdb", "Debug a guest's kernel (mimic up --gdb)");
+    command->add_option("NODE", *name, "Machine")->required();
+    command->add_option("ARGUMENTS", options->arguments, "More for gdb, after --")
+        ->allow_extra_args(false);
+    command->add_option("--symbols", options->symbols, "The kernel's vmlinux with debug symbols");
+    command->add_option("--program", options->program,
+                        "The debugger (gdb; gdb-multiarch for riscv64)");
+    command->callback([name, options, &action] {
+        action = [name, options] { return machine::run_gdb(*name, *options); };
+    });
+}
+
 void add_up(CLI::App& app, Action& action) {
     auto arguments = std::make_shared<UpArguments>();
     auto& options = arguments->run.up;
@@ -146,10 +172,14 @@ void add_up(CLI::App& app, Action& action) {
                    "With --foreground: end with standard input, too; for programs that start it")
         ->needs(foreground);
     command->add_flag("--json", options.json, "Say which machines are up as JSON");
+    command->add_flag("--gdb{yes}", arguments->gdb,
+                      "A debugger may attach (mimic gdb); --gdb=wait: the guest begins when it "
+                      "says so");
     command->callback([arguments, number, &action] {
         read_boot_options(*arguments, number->count() != 0);
         if (arguments->run.up.until_eof && arguments->run.up.file == "-")
             throw CLI::ValidationError("--until-eof", "standard input cannot be the file, too");
+        read_gdb(*arguments);
         action = [arguments] { return machine::run_up(arguments->run.up); };
     });
 }
@@ -282,6 +312,7 @@ topology::Parameters read_set_option(const std::vector<std::string>& pairs) {
 
 void add_up_commands(CLI::App& app, Action& action) {
     add_up(app, action);
+    add_gdb(app, action);
     add_run(app, action);
     add_snapshot(app, action);
     add_restore(app, action);

@@ -71,6 +71,23 @@ run 0 bash -c 'echo piped | "$@"' sh "$mimic" run "$SANDBOX/m.yaml" -e A=b --cwd
 [ "$(cat "$SANDBOX/out")" = $'piped\n/tmp\nb' ] || bad "what the command had"
 nothing_left
 
+begin "a debugger attaches before the guest begins"
+run 1 "$mimic" gdb m
+has err "machine m"
+if command -v gdb >/dev/null; then
+    "$mimic" up "$SANDBOX/m.yaml" --gdb=wait >"$SANDBOX/up" 2>&1 &
+    pid=$!
+    eventually grep -q "waits for a debugger: mimic gdb m" "$SANDBOX/up"
+    eventually test -S "$XDG_RUNTIME_DIR/mimic/m/gdb.sock"
+    run 0 timeout 300 "$mimic" gdb m -- -batch -ex 'info registers rip' -ex detach
+    has out 0xfff0
+    wait "$pid" || bad "the guest does not boot once the debugger has gone"
+    run 0 "$mimic" down
+else
+    echo "SKIP: no gdb (tools/setup test)"
+fi
+nothing_left
+
 begin "run: a signal ends it, and nothing is left"
 fresh record logs
 "$mimic" run "$SANDBOX/m.yaml" --logs --record - -- sh -c 'echo begun >/dev/console; sleep 1000' >"$SANDBOX/record" 2>"$SANDBOX/logs" &

@@ -68,6 +68,9 @@ struct RunContext {
     std::string console_socket;   // serial port 0, for an interactive console
     std::string console_log;      // everything serial port 0 prints
     bool append_console = false;  // to what is there; needed if somebody shortens it meanwhile
+    std::string gdb_socket;       // where a debugger attaches to the CPUs; not TCP, which is open
+                                  // to all users
+    bool gdb_waits = false;       // the CPUs begin when one says so
     std::string pid_file;
 
     std::vector<std::string> extra_qemu_args;  // appended as they are

@@ -267,6 +267,12 @@ void add_channels(const topology::Machine& machine, const RunContext& context, A
                 "virtserialport,bus=mimic-serial.0,chardev=streams,name=org.mimic.streams.0");
         }
     }
+    if (!context.gdb_socket.empty()) {
+        add(args, "-chardev",
+            fmt::format("socket,id=gdb,path={},server=on,wait=off", escaped(context.gdb_socket)));
+        add(args, "-gdb", "chardev:gdb");
+        if (context.gdb_waits) args.emplace_back("-S");
+    }
     if (!context.qmp_socket.empty()) {
         add(args, "-chardev",
             fmt::format("socket,id=qmp,path={},server=on,wait=off", escaped(context.qmp_socket)));

@@ -17,6 +17,7 @@
 #include "machine/boot_times.h"
 #include "machine/disk_image.h"
 #include "machine/firmware_locate.h"
+#include "machine/gdb.h"
 #include "machine/launch_plan.h"
 #include "machine/process.h"
 #include "machine/qemu_locate.h"
@@ -45,6 +46,7 @@ struct BootOptions {
     BootChoices choices{};   // for who boots it again; the machine has them already
     std::string incoming{};  // guest.mem of a snapshot, absolute: the guest goes on where that was
                              // taken
+    Gdb gdb = Gdb::kNo;
 };
 
 /// Thread-bound; may be made on one thread and used on another.

@@ -93,6 +93,8 @@ Result<LaunchPlan> BootPlanner::make_all() {
     context_.extra_qemu_args = options_.qemu_args;
     if (!options_.incoming.empty())
         context_.extra_qemu_args.insert(context_.extra_qemu_args.end(), {"-incoming", "defer"});
+    if (options_.gdb != Gdb::kNo) context_.gdb_socket = gdb_socket_path(run_dir_);
+    context_.gdb_waits = options_.gdb == Gdb::kWait;
     context_.console_log = plan_.state_dir + "/console.log";
     context_.append_console = true;  // the supervisor's LogKeeper empties it
     context_.pid_file.clear();       // the supervisor knows its child

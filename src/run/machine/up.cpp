@@ -149,6 +149,7 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
     options.qemu = qemus_.at(machine.arch);
     options.qemu_args = options_.qemu_args;
     options.choices = source_.choices;
+    options.gdb = options_.gdb;
     if (source_.snapshot) {
         MIMIC_TRY(check_snapshot_versions(options_.file, *source_.snapshot, MIMIC_VERSION,
                                           options.qemu.version));
@@ -253,6 +254,8 @@ void Up::boot_one(Outcome& outcome, BootDisplay& display) {
                                 .prefix = outcomes_.size() > 1 ? name + ": " : ""});
     }
     outcome.status = outcome.boot->start();
+    if (outcome.status && options_.gdb == Gdb::kWait)
+        say(fmt::format("{0} waits for a debugger: mimic gdb {0}", machine));
     if (outcome.status) outcome.status = outcome.boot->wait_for_guest(options_.timeout);
     outcome.seconds = std::chrono::duration<double>(SteadyClock().now() - start).count();
     outcome.boot->on_stage(nullptr);

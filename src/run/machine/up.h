@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/task_runner.h"
 #include "machine/boot_display.h"
+#include "machine/gdb.h"
 #include "topology/model.h"
 #include "topology/parameters.h"
 
@@ -34,6 +35,7 @@ struct UpOptions {
     std::string accel;                   // "tcg" or "kvm" override the file; empty: does not
     std::vector<std::string> qemu_args;  // appended to QEMU's command line, unchecked
     bool allow_commands = false;         // start servers that the file names (`command:`)
+    Gdb gdb = Gdb::kNo;                  // of all its machines
     bool foreground = false;             // stay until ^C, then take the machines down
     bool until_eof = false;              // the end of standard input is as SIGTERM
     bool json = false;                   // which machines are up as one document

@@ -100,7 +100,8 @@ class Progress(unittest.TestCase):
         self.guest("init")
         self.shows("\rmimic: booting single: init, ")
         self.shows(" s, about ")
-        self.assertNotIn("\n", self.read())
+        # What was said before the boot, such as of another mimic that makes a guest image, is a line of its own.
+        self.assertNotIn("\n", self.read().partition("\rmimic: booting")[2])
         self.assertNotIn("\x1b[2J", self.read())
         self.end()
         self.shows_at_end("nothing is left running")
@@ -128,6 +129,7 @@ class Progress(unittest.TestCase):
         self.start("--progress", "json")
         self.begun()
         self.guest("kernel")
+        self.shows('"stage":"kernel"')
         self.guest("init")
         self.shows('"stage":"init"')
         self.end()

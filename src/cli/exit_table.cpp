@@ -59,6 +59,8 @@ constexpr auto kVariables = std::to_array<EnvironmentVariable>({
     {"MIMIC_LOG_LEVEL", kPrograms, "trace, debug, info, warn, error or off, for all logs (warn)"},
     {"MIMIC_MODULE", kPrograms, "mimic kernel: path of fake-sriov-vgpu.ko, as --module"},
     {"MIMIC_NODES", kPrograms, "mimic kernel: folder of NUMA nodes (/sys/devices/system/node)"},
+    {"MIMIC_OVMF", kPrograms,
+     "Folder of OVMF, the firmware of UEFI images (the system's, the cache's)"},
     {"MIMIC_PCI_DEVICES", kPrograms, "mimic kernel: folder of devices (/sys/bus/pci/devices)"},
     {"MIMIC_QEMU", kPrograms, "QEMU for machines of x86-64 (qemu-system-x86_64, the cache's)"},
     {"MIMIC_QEMU_PRIVATE", kPrograms, "1: only the QEMU of the cache, not that of the system"},

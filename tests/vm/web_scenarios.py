@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of mimic web on a booted machine, in headless Chromium: fold, watch VFs appear, read registers, record, and
-inject a fault that both the page and the guest see. MIMIC_SCREENSHOT=FILE keeps a picture of it (docs/web.png)."""
+inject a fault that both the page (tree and picture) and the guest see. MIMIC_SCREENSHOT=FILE keeps a picture of it (docs/web.png)."""
 import contextlib
 import os
 import select
@@ -19,6 +19,7 @@ GPU = "10000:03:00.0"   # gpu0, behind switch sw0: the guest's mock1
 LABELS = "[...document.querySelectorAll('#tree .label')].map(e => e.textContent)"
 PANEL = "document.querySelector('#panel').innerText"
 EVENTS = "document.querySelector('#events').innerText"
+PICTURE = "document.querySelector('.machine-picture')?.textContent"
 
 
 @contextlib.contextmanager
@@ -36,6 +37,11 @@ def web_server(vm):
         server.terminate()
         status = server.wait(timeout=60)
     equal("exit status of mimic web after SIGTERM", 0, status)
+
+
+def piece(name):
+    """The words of what stands for a device in the picture."""
+    return f"document.querySelector('.machine-picture [data-id=\"device:{name}\"]')?.getAttribute('aria-label')"
 
 
 def row(name):
@@ -63,6 +69,10 @@ def shows_the_machine(vm, page):
                       "echo $! >/tmp/traffic")
     number = f"{row('gpu0')}.querySelector('.number').textContent"
     page.wait(f"parseFloat({number}) > 0", "accesses per second of gpu0")
+    # The picture beside it, until a device is chosen.
+    page.wait(f"/^gpu0, function, active, {GPU}, .*gen5 x16 .32 GT.s., mock-accel, 0 of 8 VFs, .*accesses.s/.test({piece('gpu0')})",
+              "gpu0 in the picture")
+    page.wait(f"/NUMA node 1.*Domain 10001/.test({PICTURE})", "both fabrics")
 
 
 def folds_by_keyboard(page):
@@ -80,6 +90,7 @@ def vfs_appear(vm, page):
     page.wait(f"{state('gpu0-vf3')} === 'active'", "the driver of the guest has the fourth VF")
     page.wait(f"{row('gpu0')}.textContent.includes('4/8 VFs')", "the PF says how many")
     page.wait(f"{EVENTS}.includes('has 4 virtual functions')", "the event")
+    page.wait(f"/4 of 8 VFs enabled/.test({PICTURE}) && /10000:03:00.4/.test({piece('gpu0-vf3')})", "the VFs in the picture")
 
 
 def registers_are_those_of_the_guest(vm, page):
@@ -105,6 +116,9 @@ def fault_is_seen_by_page_and_guest(vm, page):
     page.click("[aria-label='Inject all-ones']")
     page.wait("/all-ones\\s+active/.test(document.querySelector('.standing').innerText)", "the fault stands")
     page.wait(f"{state('gpu3')} === 'fault'", "the row says it")
+    page.click(".to-picture")
+    page.wait(f"/faults: 1 active/.test({piece('gpu3')})", "the picture says it")
+    choose(page, "gpu3", "faults")
     page.wait(f"{EVENTS}.includes('fault all-ones')", "the event")
     fails(vm, MACHINE, f"cat {CLASS}/mock4/status", "No such device")
     page.click("#panel .tools button")
@@ -122,7 +136,7 @@ def take_picture(page):
     path = os.environ.get("MIMIC_SCREENSHOT")
     if not path:
         return
-    choose(page, "gpu0", "overview")
+    page.click(".to-picture")
     time.sleep(45)  # for the picture alone: lines of a minute look like what one sees
     page.screenshot(path)
 

@@ -117,6 +117,8 @@ class PictureTest(PageCase):
                                                        ".map(e => e.querySelector('.label').textContent)"))
         self.browser.click(".to-picture")
         self.browser.wait(f"{PICTURE}.checkVisibility()", "the picture again")
+        # Who uses a mouse sees no frame of the keyboard's.
+        self.assertEqual("none", self.browser.js("getComputedStyle(document.activeElement).outlineStyle"))
         self.assertEqual("#machine=rack&view=picture", self.browser.js("location.hash"))
         self.assertEqual(0, self.browser.js(f"{ROWS}.filter(e => e.getAttribute('aria-selected') === 'true').length"))
 
@@ -173,6 +175,10 @@ class PictureTest(PageCase):
             "e.getBoundingClientRect().left < 0).map(e => e.textContent)"))
         self.browser.call("Page.reload")
         self.browser.wait(f"{PICTURE}?.checkVisibility()", "the picture after a reload")
+        self.browser.js("location.hash = 'machine=rack&device=gpu0'")
+        self.browser.wait("document.querySelector('#details-title')?.textContent === 'gpu0'")
+        self.browser.js("location.hash = 'machine=rack&view=picture'")
+        self.browser.wait(f"{PICTURE}?.checkVisibility()", "the picture of an address")
         self.browser.click(".back")
         self.browser.wait("document.querySelector('#tree').checkVisibility({visibilityProperty: true})", "the tree")
         self.assertEqual("#machine=rack", self.browser.js("location.hash"))

@@ -95,7 +95,7 @@ export class Api {
             response = await fetch(path, { ...init, cache: "no-store", credentials: "omit" });
         } catch (error) {
             if (init.signal?.aborted) throw error;
-            throw new ApiError(0, "no_answer", "The server does not answer. Does `mimic web` still run?");
+            throw new ApiError(0, "no_answer", "The server does not answer. Does mimic web still run?");
         }
         if (!response.ok) throw await refusal(response);
         return response;

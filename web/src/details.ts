@@ -106,7 +106,7 @@ export class Details {
     }
 
     private wayBack(back: () => void): HTMLElement {
-        return h("button", { type: "button", class: "quiet back", onclick: back }, "Back to the tree");
+        return h("button", { type: "button", class: "quiet back", "aria-label": "Back to the tree", onclick: back }, "Tree");
     }
 
     private showPicture(live: Live | null): void {

@@ -37,6 +37,7 @@ interface FaultAnswer {
 }
 
 interface Offer {
+    form: HTMLElement;
     button: HTMLButtonElement;
     why: HTMLElement;
 }
@@ -55,6 +56,8 @@ class FaultsView {
         h("option", { value: "now" }, "at once"), h("option", { value: "at_us" }, "after a time (ms)"),
         h("option", { value: "after_accesses" }, "after accesses"));
     private readonly amount = h("input", { type: "number", min: 0, value: 100, "aria-label": "How long or how many" });
+    private readonly never = h("details", { class: "never", hidden: true });
+    private never_shown = "";
     private shown = "";
 
     constructor(private readonly context: TabContext) {
@@ -93,6 +96,7 @@ class FaultsView {
                 }
                 groups.get(group)!.append(this.form(fault, text));
             }
+            panel.append(this.never);
             this.show(answer);
         } catch (error) {
             if (!signal.aborted) this.problem.replaceChildren(errorBox(messageOf(error)));
@@ -103,9 +107,9 @@ class FaultsView {
         const inputs = fault.options.map((option) => this.input(fault.name, option));
         const button = h("button", { type: "submit", "aria-label": `Inject ${fault.name}` }, fault.name);
         const why = h("span", { class: "why", id: `why-${fault.name}` });
-        this.offers.set(fault.name, { button, why });
         const form = h("form", { class: "fault" }, button, h("span", { class: "muted" }, text),
             h("span", { class: "options" }, ...inputs.map(([label]) => label)), why);
+        this.offers.set(fault.name, { form, button, why });
         form.addEventListener("submit", (event) => {
             event.preventDefault();
             const options: Record<string, string> = {};
@@ -154,16 +158,28 @@ class FaultsView {
         }
     }
 
-    // What cannot strike is not offered, and says why. What cannot now may later.
+    // What the device can never take is not offered: below is told why. What it cannot take now has a button for later.
     private showRefusals(): void {
         const later = this.when.value !== "now";
-        const reasons = new Map(this.refused.filter((one) => !(one.for_now && later)).map((one) => [one.fault, one.reason]));
-        for (const [name, { button, why }] of this.offers) {
-            const reason = reasons.get(name) ?? "";
+        const refused = new Map(this.refused.map((one) => [one.fault, one]));
+        for (const [name, { form, button, why }] of this.offers) {
+            const refusal = refused.get(name);
+            form.hidden = refusal !== undefined && !refusal.for_now;
+            const reason = refusal && !later ? refusal.reason : "";
             button.disabled = reason !== "";
             setText(why, reason);
             setAttribute(button, "aria-describedby", reason ? why.id : null);
         }
+        for (const group of this.context.panel.querySelectorAll<HTMLElement>("fieldset.faults"))
+            group.hidden = group.querySelector("form:not([hidden])") === null;
+        const never = this.refused.filter((one) => !one.for_now && this.offers.has(one.fault));
+        this.never.hidden = never.length === 0;
+        const text = JSON.stringify(never);
+        if (text === this.never_shown) return;
+        this.never_shown = text;
+        this.never.replaceChildren(
+            h("summary", {}, never.length === 1 ? "1 fault is not for this device" : `${never.length} faults are not for this device`),
+            h("dl", { class: "why-list" }, ...never.flatMap((one) => [h("dt", {}, one.fault), h("dd", {}, one.reason)])));
     }
 
     private show({ faults, refused }: FaultAnswer): void {

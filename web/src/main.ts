@@ -121,6 +121,7 @@ class Page {
         if (this.live && this.place.device === "" && this.place.machine === this.live.machine) {
             this.tree.select(null);
             this.details.show(this.live, null);
+            document.body.classList.toggle("has-details", this.place.view === "picture");
         }
         if (this.live) this.goToPlace(this.live);
         this.showView();

@@ -16,9 +16,10 @@ function facts(device: Device, { parent, planned }: TreeNode): [string, string][
     const joined = (...parts: (string | false | undefined)[]) => parts.filter(Boolean).join(", ");
     const all: [string, string][] = [
         ["Address", device.bdf ?? ""],
-        ["Vendor, device", [device.vendor_id, device.device_id].filter(Boolean).join(" : ")],
+        ["Ids", [device.vendor_id, device.device_id].filter(Boolean).join(" : ")],
         ["Class", device.class_code ?? ""],
         ["Kind", device.kind],
+        ["Model", planned.model ?? parent?.planned.model ?? ""],
         ["NUMA node", device.numa_node === null || device.numa_node === undefined || device.numa_node < 0
             ? "none" : String(device.numa_node)],
         ["Below", device.pf ?? device.parent ?? ""],

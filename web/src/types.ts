@@ -223,6 +223,13 @@ export interface FaultName {
     options: string[];
 }
 
+/** GET /v1/pci-ids. */
+export interface PciIds {
+    file: string | null;
+    ids: { id: string; vendor: string | null; device: string | null }[];
+    classes: { class: string; base: string | null; sub: string | null; interface: string | null }[];
+}
+
 /** Of GET /v1/mediators; what the page shows of it. */
 export interface Mediator {
     name: string;

@@ -197,6 +197,8 @@ class MockApi:
     def __init__(self, machines, port=0):
         self.machines = {machine.name: machine for machine in machines}
         self.mediators = {}
+        self.pci_names = {"1de5:0001": {"vendor": "Eideticom, Inc", "device": "<b>NoLoad</b>"}}  # None: no such route
+        self.asked_ids = []
         self.port = port
         self.streams = []
         self.server = None
@@ -277,6 +279,14 @@ class RequestHandler(http.server.BaseHTTPRequestHandler):
             return self.json({"machines": [self.machine(one, False) for one in machines.values()]})
         if parts == ["faults"]:
             return self.json({"faults": FAULTS})
+        if parts == ["pci-ids"]:
+            self.mock.asked_ids.append(sorted(query.get("id", []) + query.get("class", [])))
+            if self.mock.pci_names is None:
+                return self.fail(404, "not_found", "no such resource")
+            return self.json({"file": "/usr/share/misc/pci.ids", "ids": [
+                {"id": one, **self.mock.pci_names.get(one, {"vendor": None, "device": None})} for one in query.get("id", [])],
+                "classes": [{"class": one, "base": "Processing accelerators", "sub": None, "interface": None}
+                            for one in query.get("class", [])]})
         if parts[0] == "mediators":
             return self.mediator(method, parts[1:], body)
         machine = machines.get(parts[1]) if parts[0] == "machines" and len(parts) > 1 else None

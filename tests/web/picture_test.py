@@ -233,6 +233,28 @@ class PictureTest(PageCase):
             self.assertRegex(self.browser.js("document.querySelector('.facts').innerText"), r"3, occupied")
         self.assertEqual("gpu0-vf1 \u00b7 rack \u00b7 Mimic", self.browser.js("document.title"))
 
+    def test_says_ids_in_words(self):
+        self.open()
+        self.choose("gpu0")
+        facts = "document.querySelector('.facts').innerText"
+        self.browser.wait(f"{facts}.includes('Eideticom, Inc, <b>NoLoad</b>')", "vendor and device")
+        self.assertIn("0x120000, Processing accelerators", self.browser.js(facts))
+        self.assertIn("mock-accel", self.browser.js(facts))
+        # Asked once for all devices.
+        self.assertEqual([["120000", "1de5:0001"]], self.api.asked_ids)
+
+    def test_numbers_do_where_there_are_no_words(self):
+        self.api.pci_names = None
+        self.open()
+        self.choose("gpu0")
+        facts = "document.querySelector('.facts').innerText"
+        self.browser.wait(f"{facts}.includes('0x1de5 : 0x0001')", "the numbers")
+        self.assertNotIn("Known as", self.browser.js(facts))
+        seen = "performance.getEntriesByType('resource').filter(e => e.name.endsWith('/devices')).length"
+        polls = self.browser.js(seen)
+        self.browser.wait(f"{seen} > {polls} + 2", "more polls")
+        self.assertEqual(1, len(self.api.asked_ids))
+
 
 if __name__ == "__main__":
     main()

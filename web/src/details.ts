@@ -5,6 +5,7 @@ import type { Api } from "./api";
 import { h, setAttribute, setText } from "./dom";
 import { faultsTab } from "./faults_tab";
 import type { Live } from "./live";
+import type { Names } from "./names";
 import { Picture } from "./picture";
 import { overviewTab } from "./overview_tab";
 import { registersTab } from "./registers_tab";
@@ -20,6 +21,7 @@ export interface TabContext {
     panel: HTMLElement;
     signal: AbortSignal; // aborts when the tab is left
     changed: () => void; // something was done that other views should show at once
+    names: Names;
     filter: string; // of the registers' names
     filtered: (text: string) => void; // it is another now
 }
@@ -57,7 +59,8 @@ export class Details {
     private state = h("span", { class: "state" });
     private readonly picture: Picture;
 
-    constructor(private readonly root: HTMLElement, private readonly api: Api, private readonly acts: DetailsActs) {
+    constructor(private readonly root: HTMLElement, private readonly api: Api, private readonly names: Names,
+                private readonly acts: DetailsActs) {
         this.picture = new Picture(acts.choose);
         root.addEventListener("keydown", (event) => {
             if (event.key === "Escape" && !event.defaultPrevented) this.acts.back();
@@ -163,7 +166,8 @@ export class Details {
         const make = kTabs.find(([name]) => name === id)![2];
         this.update = make({
             api: this.api, live: this.live!, node: this.node!, device: this.node!.device!, panel,
-            signal: this.leave.signal, changed: this.acts.changed, filter: this.filter,
+            signal: this.leave.signal, changed: this.acts.changed, names: this.names,
+            filter: this.filter,
             filtered: (text) => {
                 this.filter = text;
                 this.acts.filtered(text);

@@ -7,6 +7,7 @@ import { EventLog } from "./event_log";
 import { amount, bytes, uptime } from "./format";
 import { Live } from "./live";
 import { MediatorsView } from "./mediators_view";
+import { Names } from "./names";
 import { readPlace, writePlace, type Place } from "./place";
 import { setUpTheme } from "./theme";
 import { planOf, type TreeNode } from "./topology";
@@ -19,6 +20,7 @@ const kRetry_ms = [500, 1000, 2000, 5000];
 
 class Page {
     private readonly api = new Api();
+    private readonly names = new Names(this.api);
     private readonly picker = byId<HTMLSelectElement>("machines");
     private readonly filter = byId<HTMLInputElement>("filter");
     private readonly log = new EventLog(byId("events"));
@@ -38,7 +40,7 @@ class Page {
             if (by_keyboard) this.details.focus();
         };
         this.tree = new TreeView(byId("tree"), byId("rows"), open);
-        this.details = new Details(byId("details"), this.api, {
+        this.details = new Details(byId("details"), this.api, this.names, {
             changed: () => this.wake?.(),
             back: () => this.leaveDetails(),
             toPicture: () => this.showPicture(),
@@ -199,6 +201,7 @@ class Page {
             this.tree.show(this.live);
         }
         const changed = await this.live.poll(this.api, never);
+        await this.names.learn(this.live.devices.values(), never);
         byId("empty").hidden = true;
         if (changed || this.place.filter !== "") this.tree.reshape(); // a state that is filtered by may be another
         else this.tree.paint();

@@ -3,13 +3,14 @@
 import type { Tab, TabContext } from "./details";
 import { h, setText } from "./dom";
 import { bytes, count, rate } from "./format";
+import type { Names } from "./names";
 import { drawSparkline, type History } from "./sparkline";
 import { linkText, type TreeNode } from "./topology";
 import type { Device } from "./types";
 
 const kChart = { width: 180, height: 40 };
 
-function facts(device: Device, { parent, planned }: TreeNode): [string, string][] {
+function facts(device: Device, { parent, planned }: TreeNode, names: Names): [string, string][] {
     const yes = (value: boolean | null | undefined, on: string, off: string) =>
         value === null || value === undefined ? "" : value ? on : off;
     const { link, slot } = device.pf && parent ? parent.planned : planned; // a VF has its PF's
@@ -17,7 +18,8 @@ function facts(device: Device, { parent, planned }: TreeNode): [string, string][
     const all: [string, string][] = [
         ["Address", device.bdf ?? ""],
         ["Ids", [device.vendor_id, device.device_id].filter(Boolean).join(" : ")],
-        ["Class", device.class_code ?? ""],
+        ["Known as", names.deviceOf(device)],
+        ["Class", joined(device.class_code, names.classOf(device))],
         ["Kind", device.kind],
         ["Model", planned.model ?? parent?.planned.model ?? ""],
         ["NUMA node", device.numa_node === null || device.numa_node === undefined || device.numa_node < 0
@@ -73,7 +75,7 @@ class Overview {
             this.facts.replaceChildren(h("dt", {}, "State"), h("dd", {}, "gone: no process serves it"));
             return;
         }
-        const shown = facts(device, this.context.node);
+        const shown = facts(device, this.context.node, this.context.names);
         if (shown.length * 2 !== this.facts.childElementCount)
             this.facts.replaceChildren(...shown.flatMap(([name]) => [h("dt", {}, name), h("dd")]));
         shown.forEach(([name, value], index) => {

@@ -58,8 +58,8 @@ HostAnswer read_answer(const std::string& socket, const Result<service::ClientAn
 
 Gateway::Gateway(machine::RunRoot root, Options options)
     : root_(std::move(root)),
-      options_(options),
-      events_([this] { return event_sources(); }, process_.events, options.events) {
+      options_(std::move(options)),
+      events_([this] { return event_sources(); }, process_.events, options_.events) {
     service::add_process_routes(router_, control::openapi_document());
     control::add_fault_name_routes(router_);
     add_machine_routes(router_, *this);
@@ -68,11 +68,12 @@ Gateway::Gateway(machine::RunRoot root, Options options)
     add_event_routes(router_, *this);
     add_metric_routes(router_, *this);
     add_trace_routes(router_, *this);
+    add_pci_id_routes(router_, *this);
 }
 
 Result<std::unique_ptr<Gateway>> Gateway::create(Options options) {
     MIMIC_ASSIGN_OR_RETURN(auto root, machine::RunRoot::open());
-    return std::unique_ptr<Gateway>(new Gateway(std::move(root), options));
+    return std::unique_ptr<Gateway>(new Gateway(std::move(root), std::move(options)));
 }
 
 HttpResponse Gateway::handle(const HttpRequest& request) {

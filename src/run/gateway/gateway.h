@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "base/task_runner.h"
 #include "gateway/gateway_events.h"
+#include "gateway/pci_ids.h"
 #include "machine/run_dir.h"
 #include "service/process_context.h"
 #include "service/router.h"
@@ -58,6 +59,8 @@ public:
         /// More than the deadline of a device host for its loops.
         Duration patience = std::chrono::seconds(4);
         GatewayEvents::Options events{};
+        /// Where a pci.ids may lie; the first that can be read counts.
+        std::vector<std::string> pci_ids = default_pci_ids_files();
     };
 
     /// Errors: those of machine::RunRoot::open().
@@ -73,6 +76,7 @@ public:
 
     const machine::RunRoot& root() const { return root_; }
     Duration patience() const { return options_.patience; }
+    const std::vector<std::string>& pci_ids_files() const { return options_.pci_ids; }
     service::ProcessContext& process() { return process_; }
     GatewayEvents& events() { return events_; }
 

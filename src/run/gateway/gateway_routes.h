@@ -13,5 +13,6 @@ void add_event_routes(service::Router& router, Gateway& gateway);
 void add_metric_routes(service::Router& router, Gateway& gateway);
 void add_mediator_routes(service::Router& router, Gateway& gateway);
 void add_trace_routes(service::Router& router, Gateway& gateway);
+void add_pci_id_routes(service::Router& router, Gateway& gateway);
 
 }  // namespace mimic::gateway

@@ -20,4 +20,4 @@ await build({
     },
     logLevel: "warning",
 });
-for (const name of ["index.html", "404.html", "icon.svg"]) copyFileSync(`src/${name}`, `${out}/${name}`);
+for (const name of ["index.html", "401.html", "401-api.html", "404.html", "421.html", "icon.svg"]) copyFileSync(`src/${name}`, `${out}/${name}`);

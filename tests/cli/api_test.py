@@ -186,10 +186,17 @@ class Api(unittest.TestCase):
         self.assertEqual((304, b""), (again.status, nothing))
         self.assertEqual(405, self.status("/", method="POST", body={}, token=None))
         # A wrong address is a page for people, an error of the API for programs.
-        response, page = self.machine.ask("/nothing", token=None)
-        self.assertEqual((404, "text/html; charset=utf-8"), (response.status, response.getheader("Content-Type")))
-        self.assertIn(b"nothing at this address", page)
+        browser = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
+        for path, status, words in (("/nothing", 404, b"nothing at this address"), ("/v1/machines", 401, b"mimic web")):
+            response, page = self.machine.ask(path, token=None, headers=browser)
+            self.assertEqual((status, "text/html; charset=utf-8"), (response.status, response.getheader("Content-Type")))
+            self.assertIn(words, page)
+        response, page = self.machine.ask("/", host="evil.example", headers=browser)
+        self.assertEqual(421, response.status)
+        self.assertIn(b"--tunnel-port", page)
         self.refused(404, "not_found", "/nothing")
+        self.refused(404, "not_found", "/nothing", token=None)
+        self.assertIn("Bearer TOKEN", self.refused(401, "unauthorized", "/v1/machines", token=None)["message"])
 
     def test_answers_are_as_the_document_says(self):
         document = json_schema(self.get("/v1/openapi.json"))

@@ -25,6 +25,7 @@ struct HttpRequest {
     std::string authorization{};
     std::string last_event_id{};
     std::string if_none_match{};
+    std::string accept{};
 };
 
 /// The body of an answer that goes on until somebody ends it. Thread-safe.

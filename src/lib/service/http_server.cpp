@@ -125,6 +125,7 @@ struct HttpCallbacks {
         request.authorization = header(connection, MHD_HTTP_HEADER_AUTHORIZATION);
         request.last_event_id = header(connection, "Last-Event-ID");
         request.if_none_match = header(connection, MHD_HTTP_HEADER_IF_NONE_MATCH);
+        request.accept = header(connection, MHD_HTTP_HEADER_ACCEPT);
         if (server.options_.guard) {
             if (const auto refused = server.options_.guard(request))
                 return send(server, connection, *refused);

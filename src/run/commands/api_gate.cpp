@@ -19,7 +19,12 @@ constexpr size_t kTokenBytes = 32;
 constexpr size_t kMinToken = 16;
 constexpr size_t kMaxToken = 256;
 constexpr std::string_view kScheme = "Bearer ";
-constexpr std::string_view kNotFound = "/404.html";
+
+// Browsers name text/html when a person opens an address; programs do not, and curl and most
+// libraries say */*.
+bool is_for_a_person(std::string_view accept) {
+    return accept.find("text/html") < accept.find("application/json");
+}
 
 // Takes as long for a wrong first character as for a wrong last one.
 bool same_secret(std::string_view a, std::string_view b) {
@@ -33,24 +38,36 @@ bool same_secret(std::string_view a, std::string_view b) {
 
 std::optional<service::HttpResponse> ApiGate::guard(const service::HttpRequest& head) const {
     if (!is_our_host(head.host))
-        return service::refuse(
-            {421, "wrong_host", "this port is 127.0.0.1 or localhost, and has no other name"});
-    if (find(head.path) != nullptr || is_of_page(head) || is_token(head.authorization))
+        return refusal(head, "/421.html",
+                       {421, "wrong_host",
+                        "this port is 127.0.0.1 or localhost, and has no other name; behind a "
+                        "tunnel, mimic web --tunnel-port PORT takes the port of its other end"});
+    if (find_open(head.path) != nullptr || is_of_page(head) || is_token(head.authorization))
         return std::nullopt;
-    return service::refuse(
-        {401, "unauthorized", "a request has the header Authorization: Bearer TOKEN"});
+    return refusal(head, has_page_ ? "/401.html" : "/401-api.html",
+                   {401, "unauthorized",
+                    "this needs the header Authorization: Bearer TOKEN, with the token that mimic "
+                    "api or mimic web printed when it began, or that its --token-file holds"});
+}
+
+service::HttpResponse ApiGate::refusal(const service::HttpRequest& head, std::string_view notice,
+                                       const service::ApiError& error) const {
+    service::HttpResponse response = service::refuse(error);
+    const page::Asset* asset = is_for_a_person(head.accept) ? find(notice) : nullptr;
+    if (asset == nullptr) return response;
+    response.content_type = asset->content_type;
+    response.body = asset->content;
+    return response;
 }
 
 std::optional<service::HttpResponse> ApiGate::file(const service::HttpRequest& request) const {
-    const page::Asset* asset = find(request.path);
-    if (asset == nullptr && is_of_page(request) && !is_token(request.authorization)) {
-        asset = find(std::string(kNotFound));
-        service::HttpResponse response;
-        response.status = 404;
-        response.content_type = asset != nullptr ? asset->content_type : "text/plain";
-        response.body = asset != nullptr ? asset->content : "There is nothing at this address.\n";
-        return response;
-    }
+    const page::Asset* asset = find_open(request.path);
+    if (asset == nullptr && is_of_page(request) && !is_token(request.authorization))
+        return refusal(request, "/404.html",
+                       {404, "not_found",
+                        fmt::format("there is nothing at {}: the page is at /, the API begins with "
+                                    "/v1 and wants a token",
+                                    service::shown(request.path))});
     if (asset == nullptr) return std::nullopt;
     if (request.method != "GET" && request.method != "HEAD") {
         auto refused = service::refuse({405, "method_not_allowed", "this resource allows GET"});
@@ -68,7 +85,12 @@ std::optional<service::HttpResponse> ApiGate::file(const service::HttpRequest& r
     return response;
 }
 
-const page::Asset* ApiGate::find(const std::string& path) const {
+// What is for everybody. Without the page that is what the notices are drawn with.
+const page::Asset* ApiGate::find_open(std::string_view path) const {
+    return has_page_ || path == "/style.css" || path == "/icon.svg" ? find(path) : nullptr;
+}
+
+const page::Asset* ApiGate::find(std::string_view path) const {
     const auto found = std::find_if(assets_.begin(), assets_.end(),
                                     [&](const page::Asset& asset) { return asset.path == path; });
     return found != assets_.end() ? &*found : nullptr;
@@ -78,7 +100,7 @@ const page::Asset* ApiGate::find(const std::string& path) const {
 bool ApiGate::is_of_page(const service::HttpRequest& request) const {
     const std::string& path = request.path;
     const bool is_api = path == "/v1" || path.starts_with("/v1/") || path == "/metrics";
-    return !assets_.empty() && !is_api && (request.method == "GET" || request.method == "HEAD");
+    return has_page_ && !is_api && (request.method == "GET" || request.method == "HEAD");
 }
 
 bool ApiGate::is_our_host(const std::string& host) const {

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "page/assets.h"
+#include "service/api_error.h"
 #include "service/http.h"
 
 namespace mimic::commands {
@@ -20,9 +21,10 @@ namespace mimic::commands {
 /// Immutable but for the ports; thread-safe.
 class ApiGate {
 public:
-    /// `assets`: the files of a page, or none.
-    ApiGate(std::string token, std::span<const page::Asset> assets)
-        : token_(std::move(token)), assets_(assets) {}
+    /// `assets`: the files of the page. Without `has_page` only those notices that say what to do
+    /// are served, and what they need.
+    ApiGate(std::string token, std::span<const page::Asset> assets, bool has_page)
+        : token_(std::move(token)), assets_(assets), has_page_(has_page) {}
 
     /// The port that clients name in Host. 0, as at first: no request is let in.
     void set_port(uint16_t port) { port_ = port; }
@@ -31,24 +33,29 @@ public:
     void set_tunnel(uint16_t port) { tunnel_ = port; }
 
     /// An answer for a request that must not be served: 421 for a foreign Host, 401 without the
-    /// token. Where there is a page, all that is not of the API is for everybody.
+    /// token. Where there is a page, all that is not of the API is for everybody. A person (Accept
+    /// has text/html) reads a notice, a program JSON.
     std::optional<service::HttpResponse> guard(const service::HttpRequest& head) const;
 
     /// Whether the request shows the token; one for a file may do without.
     bool has_token(const service::HttpRequest& head) const { return is_token(head.authorization); }
 
-    /// The file at the path of `request`, or the page that says that there is none; nullopt if the
-    /// API is asked.
+    /// The file at the path of `request`, or, for who shows no token, that there is none; nullopt
+    /// if the API is asked.
     std::optional<service::HttpResponse> file(const service::HttpRequest& request) const;
 
 private:
-    const page::Asset* find(const std::string& path) const;
+    const page::Asset* find(std::string_view path) const;
+    const page::Asset* find_open(std::string_view path) const;
+    service::HttpResponse refusal(const service::HttpRequest& head, std::string_view notice,
+                                  const service::ApiError& error) const;
     bool is_of_page(const service::HttpRequest& request) const;
     bool is_our_host(const std::string& host) const;
     bool is_token(const std::string& authorization) const;
 
     const std::string token_;
     const std::span<const page::Asset> assets_;
+    const bool has_page_;
     std::atomic<uint16_t> port_{0};
     std::atomic<uint16_t> tunnel_{0};
 };

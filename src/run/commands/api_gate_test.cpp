@@ -12,17 +12,22 @@
 namespace mimic::commands {
 namespace {
 
+constexpr page::Asset html(std::string_view path, std::string_view content) {
+    return {.path = path, .content_type = "text/html", .etag = "\"1\"", .content = content};
+}
+
 constexpr std::array kAssets{
-    page::Asset{.path = "/", .content_type = "text/html", .etag = "\"1\"", .content = "<p>page"},
-    page::Asset{.path = "/404.html",
-                .content_type = "text/html",
-                .etag = "\"2\"",
-                .content = "<p>nothing"}};
+    html("/", "<p>page"),          html("/404.html", "<p>nothing"),
+    html("/401.html", "<p>token"), html("/401-api.html", "<p>token of the API"),
+    html("/421.html", "<p>name"),  html("/app.js", "script"),
+    html("/style.css", "style")};
 constexpr uint16_t kPort = 8080;
+constexpr const char* kBrowser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
 service::HttpRequest request(const std::string& path, const std::string& authorization = "",
                              const std::string& host = "127.0.0.1:8080") {
     service::HttpRequest made;
+    made.accept = kBrowser;
     made.method = "GET";
     made.path = path;
     made.host = host;
@@ -37,7 +42,7 @@ protected:
         const auto refused = gate.guard(head);
         return refused ? refused->status : 0;
     }
-    ApiGate gate{"0123456789abcdef", kAssets};
+    ApiGate gate{"0123456789abcdef", kAssets, true};
 };
 
 TEST_F(Gate, ApiWantsTheToken) {
@@ -71,10 +76,47 @@ TEST_F(Gate, AWrongAddressIsAPageToo) {
     post.method = "POST";
     EXPECT_EQ(status(post), 401);
     // Without a page there is only the API.
-    ApiGate api("0123456789abcdef", {});
+    ApiGate api("0123456789abcdef", kAssets, false);
     api.set_port(kPort);
     EXPECT_EQ(api.guard(request("/nothing"))->status, 401);
     EXPECT_FALSE(api.file(request("/nothing")));
+}
+
+// What is wrong is told in HTML to who opens an address, and in JSON to programs.
+TEST_F(Gate, PeopleReadNoticesAndProgramsJson) {
+    const auto refused = [](const ApiGate& asked, service::HttpRequest head, const char* accept) {
+        head.accept = accept;
+        auto answer = asked.guard(head);
+        return answer ? *answer : asked.file(head).value_or(service::HttpResponse());
+    };
+    ApiGate api("0123456789abcdef", kAssets, false);
+    api.set_port(kPort);
+    const auto foreign = request("/", "", "evil.example:8080");
+    EXPECT_EQ(refused(gate, request("/v1/machines"), kBrowser).body, "<p>token");
+    EXPECT_EQ(refused(api, request("/v1/machines"), kBrowser).body, "<p>token of the API");
+    EXPECT_EQ(refused(api, request("/"), kBrowser).body, "<p>token of the API");
+    EXPECT_EQ(refused(gate, foreign, kBrowser).body, "<p>name");
+    for (const char* accept :
+         {"", "*/*", "application/json", "application/json, text/html;q=0.5", "image/webp,*/*"}) {
+        for (const auto& answer :
+             {refused(gate, request("/v1/machines"), accept),
+              refused(gate, request("/nothing"), accept), refused(gate, foreign, accept),
+              refused(api, request("/"), accept)}) {
+            EXPECT_EQ(answer.content_type, "application/json") << accept;
+            EXPECT_TRUE(answer.body.starts_with("{\"error\"")) << answer.body;
+        }
+    }
+}
+
+TEST_F(Gate, WithoutAPageOnlyWhatNoticesNeedIsServed) {
+    ApiGate api("0123456789abcdef", kAssets, false);
+    api.set_port(kPort);
+    EXPECT_FALSE(api.guard(request("/style.css")));
+    EXPECT_EQ(api.file(request("/style.css"))->body, "style");
+    for (const char* path : {"/", "/app.js", "/404.html", "/401.html"}) {
+        EXPECT_EQ(api.guard(request(path))->status, 401) << path;
+        EXPECT_FALSE(api.file(request(path, "Bearer 0123456789abcdef"))) << path;
+    }
 }
 
 TEST_F(Gate, ForeignHostsAreRefusedEvenWithTheToken) {
@@ -99,7 +141,7 @@ TEST_F(Gate, TheEndOfATunnelIsOneMoreName) {
 }
 
 TEST_F(Gate, LetsNobodyInBeforeThePortIsKnown) {
-    const ApiGate closed("0123456789abcdef", kAssets);
+    const ApiGate closed("0123456789abcdef", kAssets, true);
     EXPECT_EQ(closed.guard(request("/", "", "127.0.0.1:0"))->status, 421);
 }
 

@@ -59,8 +59,7 @@ Status serve(const ServeApiOptions& options) {
                                                  ? make_token()
                                                  : read_token(options.token_file));
     MIMIC_ASSIGN_OR_RETURN(const auto gateway, gateway::Gateway::create());
-    const auto assets = options.page ? page::web_assets() : std::span<const page::Asset>{};
-    ApiGate gate(token, assets);
+    ApiGate gate(token, page::web_assets(), options.page);
 
     // Before the threads of the server, which inherit the mask.
     sigset_t stop;

@@ -47,6 +47,7 @@ struct PlanArguments {
     std::string prepare;      // folder; empty: nothing is made
     bool has_format = false;  // somebody asked for it
     bool json = false;
+    bool allow_shares = false;
 
     bool is_to_file() const { return !out.empty() && out != "-"; }
 };
@@ -148,13 +149,14 @@ int run_prepare(const PlanArguments& arguments) {
     options.parameters = arguments.parameters;
     options.machine = arguments.machine;
     options.allow_commands = true;  // nothing is started here
+    options.allow_shares = arguments.allow_shares;
     const auto source = machine::load_up_source(options);
     if (!source) {
         report_text(source.error().message());
         return 1;
     }
     guest_image::StderrProgress progress;
-    const auto all = machine::prepare_machines(*source, arguments.prepare, progress);
+    const auto all = machine::prepare_machines(*source, options, arguments.prepare, progress);
     if (!all) return plan_error(all.error());
     for (const auto& one : *all)
         for (const std::string& note : one.notes)
@@ -225,6 +227,8 @@ void add_plan_command(CLI::App& app, Action& action) {
     plan->add_option("--prepare", arguments->prepare,
                      "Make all that libvirt or QEMU alone needs to start the machines, each in a "
                      "folder below this one");
+    plan->add_flag("--allow-shares", arguments->allow_shares,
+                   "With --prepare: share folders outside of the file's own that the file names");
     plan->callback([arguments, format, &action] {
         arguments->parameters = read_set_option(arguments->set);
         arguments->has_format = format->count() != 0;

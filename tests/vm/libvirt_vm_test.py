@@ -199,6 +199,33 @@ def run_script(sandbox):
         qemu.wait(PATIENCE)
 
 
+OWN = """version: 1
+machine:
+  name: own
+  kernel: ./bzImage
+  share: [{ host: ., guest: /src, readonly: true }]
+  devices: [{ name: gpu0, model: mock-accel }]
+"""
+
+
+def prepare_own(sandbox):
+    """A kernel of the user's own is copied and stays as it is; a shared folder is in both outputs."""
+    folder = sandbox.folder / "own"
+    folder.mkdir()
+    kernel = pathlib.Path(sandbox.environment["MIMIC_CACHE"]) / "kernels" / "6.1" / "vmlinuz"
+    before = kernel.read_bytes()
+    (folder / "bzImage").write_bytes(before)
+    (folder / "own.yaml").write_text(OWN)
+    sandbox.shell(f"mimic plan {folder}/own.yaml --prepare {FOLDER}")
+    check((folder / "bzImage").read_bytes() == before, "the user's kernel was written to")
+    for name in ("domain.xml", "qemu.sh"):
+        text = (sandbox.lab / "own" / name).read_text()
+        for wanted in (f"{sandbox.lab}/own/vmlinuz", f"{sandbox.lab}/own/initrd", "virtio-9p-pci", str(folder)):
+            check(wanted in text, f"{name} lacks {wanted}: {text}")
+        check(f"{folder}/bzImage" not in text, f"{name} names the user's own file")
+    sandbox.shell(f"virt-xml-validate {FOLDER}/own/domain.xml domain")
+
+
 def follow_page(mimic):
     blocks = BLOCKS.findall(PAGE.read_text())
     equal("blocks of the page", 4, len(blocks))
@@ -209,6 +236,7 @@ def follow_page(mimic):
         sandbox.shell(prepare)
         named_files(sandbox)
         print(sandbox.shell(f"virt-xml-validate {FOLDER}/{MACHINE}/domain.xml domain").strip())
+        prepare_own(sandbox)
         sandbox.serve(serve)
         run_domain(sandbox, start, end)
         run_script(sandbox)

@@ -99,7 +99,13 @@ std::string os(const topology::Machine& machine, const RunContext& context) {
         if (!context.initrd.empty()) {
             out += fmt::format("    <initrd>{}</initrd>\n", escape_xml(context.initrd));
         }
-        out += fmt::format("    <cmdline>{}</cmdline>\n", escape_xml(kernel_command_line(machine)));
+        out += fmt::format("    <cmdline>{}</cmdline>\n",
+                           escape_xml(boot_command_line(machine, context)));
+    }
+    if (!context.firmware_code.empty()) {
+        out += fmt::format(
+            "    <loader readonly='yes' type='pflash'>{}</loader>\n    <nvram>{}</nvram>\n",
+            escape_xml(context.firmware_code), escape_xml(context.firmware_variables));
     }
     out += "  </os>\n";
     // riscv64 needs firmware of its own for ACPI, and has no APIC.
@@ -204,7 +210,9 @@ std::vector<std::string> bare_options(const topology::Machine& machine) {
 std::string qemu_parts(const topology::Machine& machine, const RunContext& context,
                        const ControllerIndexes& indexes) {
     const std::vector<QemuPort> ports = qemu_ports(machine);
-    const std::vector<std::string> options = bare_options(machine);
+    std::vector<std::string> options = bare_options(machine);
+    const std::vector<std::string> shares = share_options(machine, context);
+    options.insert(options.end(), shares.begin(), shares.end());
     if (ports.empty() && options.empty()) return {};
     std::string out = "  <qemu:commandline>\n";
     for (const std::string& option : options)

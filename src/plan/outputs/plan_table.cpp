@@ -134,7 +134,7 @@ TableRows function_rows(const topology::Model& model) {
 
 std::string boots_text(const topology::Machine& machine) {
     if (!machine.kernel.image.empty()) return "image " + terminal_text(machine.kernel.image);
-    return "kernel " + machine.kernel.release;
+    return "kernel " + terminal_text(machine.kernel.name());
 }
 
 std::string accel_text(const topology::Machine& machine) {

@@ -212,7 +212,7 @@ void add_boot(const topology::Machine& machine, const RunContext& context, Args&
         if (context.kernel.empty()) return;
         add(args, "-kernel", context.kernel);
         if (!context.initrd.empty()) add(args, "-initrd", context.initrd);
-        add(args, "-append", kernel_command_line(machine) + init_arguments(context));
+        add(args, "-append", boot_command_line(machine, context));
         add_root_disk(context, args);
         add_network(context.network, args);
         return;
@@ -387,6 +387,17 @@ Status check_sockets(const topology::Machine& machine, const RunContext& context
         }
     }
     return {};
+}
+
+std::string boot_command_line(const topology::Machine& machine, const RunContext& context) {
+    return kernel_command_line(machine) + init_arguments(context);
+}
+
+std::vector<std::string> share_options(const topology::Machine& machine,
+                                       const RunContext& context) {
+    Args args;
+    add_shares(machine, context, args);
+    return args;
 }
 
 std::string function_device_json(const std::string& port_id, const QemuFunction& function,

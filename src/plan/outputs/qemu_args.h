@@ -72,6 +72,13 @@ std::string vhost_chardev(const QemuFunction& function, const std::string& socke
 std::string function_device_json(const std::string& port_id, const QemuFunction& function,
                                  const std::string& socket_path);
 
+/// What add_boot() passes as the kernel's command line: kernel_command_line() and what guest/init
+/// does with the disks, folders and network of `context`.
+std::string boot_command_line(const topology::Machine& machine, const RunContext& context);
+
+/// Options for the shared folders of `context`, the modules' among them.
+std::vector<std::string> share_options(const topology::Machine& machine, const RunContext& context);
+
 /// Value of pcie-root-port's x-speed property: "2_5", "5", "8", "16", "32" or "64".
 std::string root_port_speed(const topology::Link& link);
 

@@ -72,6 +72,8 @@ Result<std::string> render(const topology::Model& model, Format format, const st
             context.initrd.clear();
             context.disk_base.clear();  // a path as the file has it
             context.seed_iso.clear();
+            context.firmware_code.clear();
+            context.shared_folders.clear();
             context.console_log.clear();
             MIMIC_ASSIGN_OR_RETURN(out, libvirt_xml(machine, context));
         }

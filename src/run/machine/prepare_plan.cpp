@@ -15,8 +15,11 @@
 #include "base/unique_fd.h"
 #include "guest_image/cloud_init.h"
 #include "guest_image/guest_image.h"
+#include "guest_image/own_kernel.h"
 #include "machine/boot_plan.h"
 #include "machine/disk_image.h"
+#include "machine/firmware_locate.h"
+#include "machine/host_folders.h"
 #include "machine/process.h"
 #include "outputs/shell_text.h"
 #include "topology/arch.h"
@@ -40,8 +43,9 @@ Status write_file(const std::string& path, mode_t mode, const std::function<Stat
     return tl::unexpected(std::move(written).error().with_context("cannot write " + path));
 }
 
-/// A copy: the cache is tidied, and libvirt changes the owner of what it boots.
-Status copy_file(const std::string& from, const std::string& to) {
+/// A copy, with `behind` after it: the cache is tidied, and libvirt changes the owner of what it
+/// boots.
+Status copy_file(const std::string& from, const std::string& to, std::string_view behind = {}) {
     const UniqueFd in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
     if (!in) return fail_errno("{}", from);
     return write_file(to, kReadableForAll, [&](int out) -> Status {
@@ -50,7 +54,7 @@ Status copy_file(const std::string& from, const std::string& to) {
             const ssize_t count = ::read(in.get(), buffer.data(), buffer.size());
             if (count < 0 && errno == EINTR) continue;
             if (count < 0) return fail_errno("read {}", from);
-            if (count == 0) return {};
+            if (count == 0) return write_all(out, behind);
             MIMIC_TRY(write_all(out, std::string_view(buffer.data(), static_cast<size_t>(count))));
         }
     });
@@ -59,19 +63,22 @@ Status copy_file(const std::string& from, const std::string& to) {
 /// Makes folders one after the other for the machines of a file.
 class Preparer {
 public:
-    Preparer(const UpSource& source, std::string folder, guest_image::Progress& progress)
-        : source_(source), folder_(std::move(folder)), progress_(progress) {}
+    Preparer(const UpSource& source, const UpOptions& options, std::string folder,
+             guest_image::Progress& progress)
+        : source_(source), options_(options), folder_(std::move(folder)), progress_(progress) {}
 
     Result<PreparedMachine> prepare(const topology::Machine& machine);
 
 private:
     Status prepare_kernel(const topology::Machine& machine, PreparedMachine& out);
+    Status prepare_firmware(const topology::Machine& machine, PreparedMachine& out);
     Status prepare_disk(const topology::Machine& machine, PreparedMachine& out);
     void plan_serving(const topology::Machine& machine, PreparedMachine& out) const;
     Status write_outputs(const topology::Machine& machine, PreparedMachine& out);
     Result<Qemu> qemu_of(topology::Arch arch);
 
     const UpSource& source_;
+    const UpOptions& options_;
     const std::string folder_;  // absolute
     guest_image::Progress& progress_;
     std::map<topology::Arch, Qemu> qemus_;
@@ -85,21 +92,42 @@ Result<Qemu> Preparer::qemu_of(topology::Arch arch) {
     return qemu;
 }
 
+/// Never into a file of the user's: a kernel of their own is copied as any other.
 Status Preparer::prepare_kernel(const topology::Machine& machine, PreparedMachine& out) {
-    const topology::Kernel& kernel = machine.kernel;
-    if (kernel.is_own() || !kernel.modules.empty() || !kernel.initrd.empty())
-        return fail(
-            std::errc::not_supported,
-            "machine {} has a kernel, modules or an initrd of its own, which --prepare does "
-            "not copy; expected one of Debian's kernels, or mimic up for this machine",
-            machine.name);
     MIMIC_ASSIGN_OR_RETURN(const auto image,
                            guest_image::build_guest_image(machine.kernel, machine.arch,
                                                           devices::all_models(), progress_));
+    const guest_image::OwnPaths own = own_paths(source_, machine);
+    guest_image::OwnParts parts;
+    if (!own.empty()) {
+        progress_.step("reading kernel, modules and hooks of your own");
+        MIMIC_ASSIGN_OR_RETURN(parts, guest_image::gather_own_parts(machine, image, own));
+    }
     progress_.step("copying what " + machine.name + " boots");
-    MIMIC_TRY(copy_file(image.kernel, out.context.kernel));
-    MIMIC_TRY(copy_file(image.initrd, out.context.initrd));
+    out.context.kernel = out.folder + "/vmlinuz";
+    out.context.initrd = out.folder + "/initrd";
+    out.context.modules_folder = parts.modules_folder;
+    if (parts.kernel.empty()) {
+        MIMIC_TRY(copy_file(machine.kernel.is_own() ? own.kernel.path : image.kernel,
+                            out.context.kernel));
+    } else {
+        MIMIC_TRY(write_file(out.context.kernel, kReadableForAll,
+                             [&](int fd) { return write_all(fd, parts.kernel); }));
+    }
+    MIMIC_TRY(copy_file(image.initrd, out.context.initrd, parts.archive));
     out.boots = {out.context.kernel, out.context.initrd};
+    return {};
+}
+
+/// Program and variables of UEFI, where the image wants them.
+Status Preparer::prepare_firmware(const topology::Machine& machine, PreparedMachine& out) {
+    if (machine.kernel.firmware != topology::Firmware::kUefi) return {};
+    MIMIC_ASSIGN_OR_RETURN(const Firmware firmware, locate_firmware(progress_));
+    out.context.firmware_code = firmware.code;
+    out.context.firmware_variables = out.folder + "/uefi-variables.fd";
+    if (::access(out.context.firmware_variables.c_str(), F_OK) == 0) return {};  // a guest's own
+    MIMIC_TRY(copy_file(firmware.variables, out.context.firmware_variables));
+    out.boots.push_back(out.context.firmware_variables);
     return {};
 }
 
@@ -118,7 +146,7 @@ Status Preparer::prepare_disk(const topology::Machine& machine, PreparedMachine&
     MIMIC_ASSIGN_OR_RETURN(out.context.seed_iso,
                            guest_image::make_cloud_init_seed(machine, out.folder));
     out.boots = {out.context.disk, out.context.seed_iso};
-    return {};
+    return prepare_firmware(machine, out);
 }
 
 /// What serves the devices that are ours, and a word about those that are not.
@@ -170,6 +198,8 @@ Result<PreparedMachine> Preparer::prepare(const topology::Machine& machine) {
     out.context = outputs::default_context(machine, out.folder);
     // Whether KVM really runs guests here is for `mimic up` to try; TCG does everywhere.
     if (out.context.accel == topology::Accel::kAuto) out.context.accel = topology::Accel::kTcg;
+    MIMIC_ASSIGN_OR_RETURN(out.context.shared_folders,
+                           check_shares(source_, machine, options_.allow_shares));
     // Before anything is downloaded for it.
     MIMIC_TRY(outputs::qemu_args(machine, out.context));
     MIMIC_TRY(make_dirs(out.folder));
@@ -184,6 +214,7 @@ Result<PreparedMachine> Preparer::prepare(const topology::Machine& machine) {
 }  // namespace
 
 Result<std::vector<PreparedMachine>> prepare_machines(const UpSource& source,
+                                                      const UpOptions& options,
                                                       const std::string& folder,
                                                       guest_image::Progress& progress) {
     std::error_code error;
@@ -191,7 +222,7 @@ Result<std::vector<PreparedMachine>> prepare_machines(const UpSource& source,
     if (error) return tl::unexpected(Error::from_errno(error.value(), folder));
     std::string absolute = path.lexically_normal().string();
     while (absolute.size() > 1 && absolute.ends_with('/')) absolute.pop_back();
-    Preparer preparer(source, absolute, progress);
+    Preparer preparer(source, options, absolute, progress);
     std::vector<PreparedMachine> out;
     for (const topology::Machine& machine : source.model.machines) {
         auto prepared = preparer.prepare(machine);

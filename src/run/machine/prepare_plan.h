@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "guest_image/progress.h"
 #include "machine/qemu_locate.h"
+#include "machine/up.h"
 #include "machine/up_source.h"
 #include "outputs/outputs.h"
 #include "topology/model.h"
@@ -31,16 +32,18 @@ struct PreparedMachine {
 /// Makes `<folder>/<machine>/` for each machine of `source`, and in it:
 ///
 ///   topology.yaml            the file as it was read
-///   vmlinuz, initrd          copies of what `mimic up` would boot, or
+///   vmlinuz, initrd          copies of what `mimic up` would boot, with what is the user's own, or
 ///   disk.qcow2, seed.iso     with `image`: a disk over it, which is kept if it is there, and the
 ///                            cloud-init seed with its ssh_key
 ///   domain.xml, qemu.sh      which name all of it, and the QEMU that `mimic up` would take
 ///
 /// Downloads and compiles what is missing, as `mimic up` does, and starts nothing. Files that are
-/// there are written over. Errors: those of build_guest_image(), locate_qemu(), check_disk_image()
+/// there are written over. `options` are those that `source` was loaded by. Errors: those of
+/// build_guest_image(), gather_own_parts(), check_shares(), locate_qemu(), check_disk_image()
 /// and of writing files; filename_too_long if sockets in the folder would have too long paths.
 /// Blocks.
 Result<std::vector<PreparedMachine>> prepare_machines(const UpSource& source,
+                                                      const UpOptions& options,
                                                       const std::string& folder,
                                                       guest_image::Progress& progress);
 

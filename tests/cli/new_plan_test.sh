@@ -63,8 +63,10 @@ run 1 "$mimic" new - --model moc-accel
 has err 'did you mean mock-accel?'
 run 1 "$mimic" new - --name 'a b'
 run 2 "$mimic" new - --shape duel-numa
-run 2 "$mimic" new - --json
 [ ! -s "$SANDBOX/out" ] || bad 'half a file was printed'
+run 2 "$mimic" new - --json
+has out '"format": "mimic-error"'
+lacks out 'machine:'
 
 begin 'a table for people'
 run 0 "$mimic" plan "$examples/dual-numa.yaml"

@@ -13,6 +13,7 @@ namespace mimic::cli {
 namespace {
 
 constexpr size_t kShownWord = 64;  // arbitrary: of a word that is none of ours
+constexpr char kShield = 1;        // in front of words that the parser is to leave alone
 
 // Names of the commands below `app`, but for those that are hidden.
 std::vector<std::string> commands_of(const CLI::App& app) {
@@ -170,6 +171,19 @@ std::vector<std::string> guard_guest_command(const CLI::App& app, std::vector<st
     if (command < words.size() && words[command] != "--")
         words.insert(words.begin() + static_cast<std::ptrdiff_t>(command), "--");
     return words;
+}
+
+std::vector<std::string> shield_brackets(std::vector<std::string> words) {
+    if (words.empty() || (words[0] != "exec" && words[0] != "run" && words[0] != "gdb"))
+        return words;
+    for (auto at = std::find(words.begin(), words.end(), "--"); at != words.end(); ++at)
+        if (at->starts_with('[') || at->starts_with(kShield)) at->insert(at->begin(), kShield);
+    return words;
+}
+
+std::string unshielded(std::string word) {
+    if (word.starts_with(kShield)) word.erase(word.begin());
+    return word;
 }
 
 void print_parse_error(const CLI::App& app, const CLI::ParseError& error) {

@@ -35,6 +35,12 @@ std::optional<int> check_words(const CLI::App& app, const std::vector<std::strin
 /// ours.
 std::vector<std::string> guard_guest_command(const CLI::App& app, std::vector<std::string> words);
 
+/// `words` with those of a guest's command or a debugger's (behind "--" of exec, run, gdb) so that
+/// the parser leaves them alone: it takes "[ -e /x ]" apart at its brackets and commas. Their
+/// options get unshielded() as a transform.
+std::vector<std::string> shield_brackets(std::vector<std::string> words);
+std::string unshielded(std::string word);
+
 /// Where in `words`, which begin with the name of `command`, words stand that are neither options
 /// nor their values, up to "--".
 std::vector<size_t> positional_words(const CLI::App& command,

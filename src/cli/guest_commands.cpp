@@ -11,6 +11,7 @@
 
 #include "base/command_report.h"
 #include "base/private_files.h"
+#include "cli/command_words.h"
 #include "cli/json_errors.h"
 #include "machine/copy_command.h"
 #include "machine/down.h"
@@ -122,7 +123,7 @@ void add_command_options(CLI::App& command, machine::ExecOptions& options) {
     using machine::Input;
     command.add_option("CMD", options.argv, "Command and arguments, after --")
         ->required()
-        ->allow_extra_args(false);  // else "[ -e /x ]" is taken apart at its brackets
+        ->transform(unshielded);
     command.add_flag_callback(
         "-i,--interactive", [&options] { options.input = Input::kAlways; },
         "Standard input, also from a terminal; what is piped comes in any case");

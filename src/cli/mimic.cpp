@@ -41,7 +41,8 @@ int run(int argc, char** argv) {
     words = mimic::cli::guard_guest_command(app, std::move(words));
     try {
         // The parser takes them from the back.
-        app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+        const auto shielded = mimic::cli::shield_brackets(words);
+        app.parse(std::vector<std::string>(shielded.rbegin(), shielded.rend()));
     } catch (const CLI::ParseError& error) {
         // --help and --version are "errors" with status 0.
         if (error.get_exit_code() == 0) return app.exit(error);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/up_commands.h"
+#include "cli/command_words.h"
 #include "cli/guest_commands.h"
 #include "devices/all_models.h"
 
@@ -149,7 +150,7 @@ void add_gdb(CLI::App& app, Action& action) {
     auto* command = app.add_subcommand("gdb", "Debug a guest's kernel (mimic up --gdb)");
     command->add_option("NODE", *name, "Machine")->required();
     command->add_option("ARGUMENTS", options->arguments, "More for gdb, after --")
-        ->allow_extra_args(false);
+        ->transform(unshielded);
     command->add_option("--symbols", options->symbols, "The kernel's vmlinux with debug symbols");
     command->add_option("--program", options->program,
                         "The debugger (gdb; gdb-multiarch for riscv64)");

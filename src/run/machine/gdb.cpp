@@ -87,7 +87,8 @@ std::string find_symbols(const std::string& kernel, const std::string& debian_ar
         // vmlinux and arch/x86/boot/bzImage of one build; or beside each other.
         const fs::path folder = fs::path(kernel).parent_path();
         for (const fs::path& place : {folder / "vmlinux", folder / "../../../vmlinux"})
-            if (fs::is_regular_file(place, error)) return fs::weakly_canonical(place, error).string();
+            if (fs::is_regular_file(place, error))
+                return fs::weakly_canonical(place, error).string();
         return {};
     }
     std::string found;

@@ -98,6 +98,11 @@ static bool is_hello(const struct stream_header *header, const uint8_t *payload)
 		      sizeof(((struct stream_sync *)0)->magic)) == 0;
 }
 
+static bool is_filler(const struct stream_header *header)
+{
+	return header->length == UINT32_MAX && header->channel == UINT32_MAX;
+}
+
 static bool can_be(const struct port *port, const struct stream_header *header)
 {
 	return header->length <= STREAM_MAX_PAYLOAD && header->stream <= 2 &&
@@ -125,6 +130,10 @@ static size_t take_one(struct port *port, size_t at, port_handler *handler,
 			return 0;
 		if (!is_hello(&header, bytes + sizeof(header)))
 			return 1;
+	} else if (is_filler(&header)) {
+		/* HELLO follows: to ask for it would bring another one. */
+		port->hunting = true;
+		return 1;
 	} else if (!can_be(port, &header)) {
 		port->broken = true;
 		return 0;

@@ -18,6 +18,9 @@ using namespace std::chrono_literals;
 constexpr auto kConnectAgain = 50ms;
 /// A frame after which one end notices that bytes were lost. Arbitrary.
 constexpr auto kPing = 5s;
+/// A HELLO that is not answered by then may be lost. Arbitrary: an emulated guest may be stopped as
+/// long, and then sees two.
+constexpr auto kAnswer = 5s;
 /// A guest that has us begin anew all the time must not keep a CPU busy.
 constexpr auto kGreetAgain = 100ms;
 /// Clients are not read from while more waits for the guest, until there is less.
@@ -74,6 +77,17 @@ void RelayLoop::greet() {
     port_.out().clear();  // what is half sent ends with the filler
     append_hello(port_.out(), id_);
     flush_port();
+    greet_later(kAnswer);
+}
+
+// Unless the guest has answered by then. It may have lost our HELLO, or not have read it yet: then
+// one more would only lie behind it.
+void RelayLoop::greet_later(Duration delay) {
+    greet_again_.start(loop_, delay, [this] {
+        if (!port_ || state_ != State::kGreeting) return;
+        if (loop_.now() - greeted_ < kAnswer || port_.out_size() == 0) return greet();
+        greet_later(kAnswer);
+    });
 }
 
 void RelayLoop::begin_anew(std::string_view why) {
@@ -87,11 +101,9 @@ void RelayLoop::begin_anew(std::string_view why) {
 }
 
 void RelayLoop::greet_soon() {
-    if (greet_again_.is_pending()) return;
-    if (loop_.now() - greeted_ >= kGreetAgain) return greet();
-    greet_again_.start(loop_, kGreetAgain, [this] {
-        if (port_) greet();
-    });
+    const Duration since = loop_.now() - greeted_;
+    if (since >= kGreetAgain) return greet();
+    greet_later(kGreetAgain - since);
 }
 
 void RelayLoop::end_all(uint32_t why, std::string_view text) {
@@ -125,6 +137,8 @@ void RelayLoop::take_from_port() {
                 greet_soon();
             } else if (std::memcmp(sync->content.id, id_.data(), id_.size()) == 0 &&
                        sync->content.version == STREAM_VERSION) {
+                // It has also done what it asked us to begin anew for before.
+                greet_again_.cancel();
                 state_ = State::kReady;
                 in_sequence_ = out_sequence_ = 0;
             }

@@ -87,6 +87,7 @@ private:
     void port_gone();
     void greet();
     void greet_soon();
+    void greet_later(Duration delay);
     void begin_anew(std::string_view why);
     void take_from_port();
     bool take_one(const Frame& frame);

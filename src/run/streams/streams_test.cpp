@@ -2,6 +2,7 @@
 // The relay, its clients and the guest's program, which runs here as it does in a guest.
 #include <gmock/gmock.h>
 
+#include <cstring>
 #include <thread>
 
 #include "streams/guest_command.h"
@@ -194,6 +195,28 @@ TEST(Streams, AProgramThatDiesLosesItsCommandsAndComesBack) {
     }));
     EXPECT_THAT(why, HasSubstr("the guest's streams are lost"));
     EXPECT_EQ(shell(guest, "echo back").out, "back\n");
+}
+
+// Both asked at once, and each took the other's beginning for a fault: they greeted each other in
+// circles.
+TEST(Streams, WhoAsksTwiceIsGreetedAndThenLeftAlone) {
+    TestGuest guest;
+    guest.port = guest.accept_port();
+    stream_header header{};
+    header.length = sizeof(stream_sync);
+    header.type = STREAM_RESTART;
+    stream_sync sync{};
+    std::memcpy(sync.magic, STREAM_MAGIC, sizeof sync.magic);
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_EQ(::write(guest.port.get(), &header, sizeof header), ssize_t{sizeof header});
+        ASSERT_EQ(::write(guest.port.get(), &sync, sizeof sync), ssize_t{sizeof sync});
+    }
+    guest.start();
+    for (int i = 0; i < 30; ++i) {
+        const Done done = shell(guest, "echo on; sleep 0.02");
+        ASSERT_TRUE(done.end) << i << ": " << done.end.error().message();
+        EXPECT_EQ(done.out, "on\n");
+    }
 }
 
 TEST(Streams, WithoutAProgramInTheGuestItIsSaid) {

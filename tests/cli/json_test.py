@@ -127,6 +127,14 @@ class Commands(unittest.TestCase):
         record = self.document(125, "mimic-run", "run", SINGLE, "--json", "--accel", "tcg", "--", "true", MIMIC_QEMU="/nowhere/qemu")
         self.assertIn("/nowhere/qemu", record["problem"])
 
+    def test_new_and_snapshot(self):
+        self.assertIn("dual-numa", [shape["name"] for shape in self.document(0, "mimic-shapes", "new", "--list", "--json")["shapes"]])
+        file = pathlib.Path(self.folder.name, "new.yaml")
+        told = self.document(0, "mimic-new", "new", "--shape", "dual-numa", file, "--json")
+        self.assertEqual((told["file"], len(told["machines"])), (str(file), 1))
+        self.document(1, "mimic-error", "new", "--shape", "dual-numa", file, "--json")  # it is there already
+        self.document(1, "mimic-error", "plan", pathlib.Path(self.folder.name, "none.yaml"), "--json")
+
     def test_faults_replay_doctor(self):
         faults = self.document(0, "mimic-faults", "inject", "--list", "--json")["faults"]
         self.assertIn("irq-lost", [fault["fault"] for fault in faults])

@@ -54,7 +54,8 @@ def terminal(vm, machine):
                 said += os.read(ours, 65536)
 
     # What is typed is shown as well: it is not what is waited for.
-    os.write(ours, b"echo size=$(stty size); echo e'rr' >&2; trap 'echo c\"augh\"t' INT; echo rea'dy'; sleep 1000\n")
+    os.write(ours, b"echo size=$(stty size); echo e'rr' >&2; trap 'got=1; echo c\"augh\"t' INT; echo rea'dy'; "
+                   b"until [ \"$got\" ]; do sleep 1; done\n")
     for text in (b"size=31 91", b"err", b"ready"):
         says(text)
     os.write(ours, b"\x03")

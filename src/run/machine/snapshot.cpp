@@ -8,9 +8,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/command_report.h"
 #include "base/interrupt.h"
 #include "base/private_files.h"
-#include "base/terminal_text.h"
 #include "guest_agent/guest_agent.h"
 #include "machine/boot_plan.h"
 #include "machine/down.h"
@@ -153,17 +153,17 @@ Result<Taken> take(const SnapshotOptions& options) {
     return taken;
 }
 
-void print(const SnapshotOptions& options, const Taken& taken) {
+bool print(const SnapshotOptions& options, const Taken& taken) {
     if (options.json) {
         Json json{{"format", "mimic-snapshot-result"}, {"version", 1},
                   {"machine", options.machine},        {"folder", options.folder},
                   {"disk_bytes", taken.disk_bytes},    {"seconds", taken.stopped_seconds}};
-        fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
-        return;
+        return print_document(json.dump(-1, ' ', false, Json::error_handler_t::replace));
     }
     fmt::print("{}: snapshot in {} ({:.0f} MiB, {:.1f} s without its devices)\n", options.machine,
                options.folder, static_cast<double>(taken.disk_bytes) / (1 << 20),
                taken.stopped_seconds);
+    return true;
 }
 
 }  // namespace
@@ -171,11 +171,8 @@ void print(const SnapshotOptions& options, const Taken& taken) {
 int run_snapshot(const SnapshotOptions& options) {
     catch_interrupts();
     const auto taken = take(options);
-    if (taken) {
-        print(options, *taken);
-        return 0;
-    }
-    fmt::print(stderr, "mimic: error: {}\n", terminal_lines(taken.error().message()));
+    if (taken) return print(options, *taken) ? 0 : 1;
+    report_error(taken.error().message());
     return interrupted() != 0 ? 128 + interrupted() : 1;
 }
 

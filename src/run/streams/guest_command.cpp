@@ -89,11 +89,11 @@ Error refusal_error(const Frame& frame) {
 }  // namespace
 
 Result<std::unique_ptr<GuestCommand>> GuestCommand::start(const std::string& path, CommandSpec spec,
-                                                          Duration patience) {
+                                                          Duration patience, Duration answer) {
     MIMIC_ASSIGN_OR_RETURN(const std::string request, request_of(spec));
     const TimePoint deadline = steady() + patience;
     for (;;) {
-        auto command = try_start(path, spec, request);
+        auto command = try_start(path, spec, request, answer);
         if (command || command.error().code() != std::errc::not_supported || steady() >= deadline)
             return command;
         if (::access(path.c_str(), F_OK) != 0) return command;  // nobody will answer there
@@ -103,14 +103,24 @@ Result<std::unique_ptr<GuestCommand>> GuestCommand::start(const std::string& pat
 
 Result<std::unique_ptr<GuestCommand>> GuestCommand::try_start(const std::string& path,
                                                               const CommandSpec& spec,
-                                                              std::string_view request) {
+                                                              std::string_view request,
+                                                              Duration answer) {
     auto socket = unix_connect(path);
     if (!socket)
         return fail(std::errc::not_supported, "the machine has no stream port: {}",
                     socket.error().message());
     std::unique_ptr<GuestCommand> command(new GuestCommand(spec, std::move(*socket)));
     command->send(STREAM_OPEN, 0, std::as_bytes(std::span(request.data(), request.size())));
-    while (!command->opened_) MIMIC_TRY(command->step(std::chrono::seconds(1)));
+    const TimePoint deadline = steady() + answer;
+    while (!command->opened_) {
+        const Duration left = deadline - steady();
+        if (left <= Duration::zero())
+            return fail(std::errc::host_unreachable,
+                        "the guest does not start {} within {:g} s: its mimic-streamd, or all of "
+                        "it, does not answer (mimic console shows whether it lives)",
+                        spec.argv[0], std::chrono::duration<double>(answer).count());
+        MIMIC_TRY(command->step(std::min<Duration>(left, std::chrono::seconds(1))));
+    }
     return command;
 }
 

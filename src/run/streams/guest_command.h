@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -38,6 +39,10 @@ struct CommandEnd {
     int shell_status() const { return signal != 0 ? 128 + signal : status; }
 };
 
+/// How long a guest that has answered before may take to start a command. A busy host may stop an
+/// emulated guest for 20 s.
+inline constexpr Duration kStartAnswer = std::chrono::seconds(60);
+
 /// Ends the command in the guest (SIGHUP, then SIGKILL) when it is destroyed first. Thread-bound.
 class GuestCommand {
 public:
@@ -45,9 +50,11 @@ public:
     /// guest to answer. Errors: not_supported (the machine has no stream port, or nothing answers
     /// there); no_such_file_or_directory, permission_denied, executable_format_error and others of
     /// execve(2) in the guest; invalid_argument for a folder that cannot be entered;
-    /// argument_list_too_long; resource_unavailable_try_again; connection_reset.
+    /// argument_list_too_long; resource_unavailable_try_again; connection_reset; host_unreachable
+    /// (the guest's program does not say within `answer` that it runs).
     static Result<std::unique_ptr<GuestCommand>> start(const std::string& path, CommandSpec spec,
-                                                       Duration patience);
+                                                       Duration patience,
+                                                       Duration answer = kStartAnswer);
 
     /// Carries its streams, until it ends, `wake_fd` is readable (-1: none) or `wait` is over.
     /// Returns how it ended, or nothing. Errors: connection_reset (the machine ended, the guest
@@ -66,7 +73,8 @@ private:
 
     static Result<std::unique_ptr<GuestCommand>> try_start(const std::string& path,
                                                            const CommandSpec& spec,
-                                                           std::string_view request);
+                                                           std::string_view request,
+                                                           Duration answer);
     void send(uint8_t type, uint8_t stream, std::span<const std::byte> payload);
     void flush();
     Status receive();

@@ -2,6 +2,7 @@
 // The relay, its clients and the guest's program, which runs here as it does in a guest.
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <cstring>
 #include <thread>
 
@@ -217,6 +218,95 @@ TEST(Streams, WhoAsksTwiceIsGreetedAndThenLeftAlone) {
         ASSERT_TRUE(done.end) << i << ": " << done.end.error().message();
         EXPECT_EQ(done.out, "on\n");
     }
+}
+
+// The guest's end in the test's hand: it answers HELLO, and then nothing.
+void welcome(const TestGuest& guest) {
+    std::string hello(STREAM_FILLER_BYTES + sizeof(stream_header) + sizeof(stream_sync), '\0');
+    size_t have = 0;
+    ASSERT_TRUE(eventually([&] {
+        const ssize_t got = ::read(guest.port.get(), hello.data() + have, hello.size() - have);
+        if (got > 0) have += static_cast<size_t>(got);
+        return have == hello.size();
+    }));
+    stream_header header{};
+    header.length = sizeof(stream_sync);
+    header.type = STREAM_WELCOME;
+    std::string answer(reinterpret_cast<const char*>(&header), sizeof header);
+    answer += hello.substr(hello.size() - sizeof(stream_sync));
+    ASSERT_TRUE(write_all(guest.port.get(), answer));
+}
+
+TEST(Streams, AGuestThatSaysNothingIsNotWaitedForForEver) {
+    TestGuest guest;
+    guest.port = guest.accept_port();
+    welcome(guest);
+    const auto none = GuestCommand::start(guest.socket(), {.argv = {"true"}}, kPatience,
+                                          std::chrono::milliseconds(50));
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code(), std::errc::host_unreachable);
+    EXPECT_THAT(none.error().message(), HasSubstr("does not start true within 0.05 s"));
+}
+
+stream_header header_of(uint32_t channel, uint8_t type, uint32_t sequence) {
+    stream_header header{};
+    header.channel = channel;
+    header.type = type;
+    header.sequence = sequence;
+    return header;
+}
+
+// What a relay that has gone since had said: HELLO, a command, and most of a frame for it.
+void old_relay(int port) {
+    stream_sync sync{};
+    std::memcpy(sync.magic, STREAM_MAGIC, sizeof sync.magic);
+    stream_open open{};
+    open.credit = 1000;
+    open.arguments = 2;
+    std::string command(reinterpret_cast<const char*>(&open), sizeof open);
+    command += std::string("\0sleep\0001000\0", 12);
+    const std::string data(1000, 'x');
+    ByteQueue said;
+    append_frame(said, header_of(0, STREAM_HELLO, 0), bytes_of(sync));
+    append_frame(said, header_of(7, STREAM_OPEN, 1), std::as_bytes(std::span(command)));
+    append_frame(said, header_of(7, STREAM_DATA, 2), std::as_bytes(std::span(data)));
+    const auto bytes = said.bytes();
+    ASSERT_TRUE(write_all(port, {reinterpret_cast<const char*>(bytes.data()), bytes.size() - 100}));
+}
+
+// A guest that goes on where a snapshot was taken: its program is in the middle of its life, with a
+// command, and waits for the rest of a frame; the relay is new.
+TEST(Streams, ANewRelayBeginsAnewWithAProgramThatLives) {
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    const UniqueFd ours(ends[0]);  // what QEMU has of the port
+    TestGuest guest;
+    const UniqueFd qemu = guest.accept_port();
+    guest.port.reset(ends[1]);
+    guest.start();
+    old_relay(ours.get());
+    // From here on the new relay is at the other end.
+    std::atomic<bool> stop{false};
+    const auto carry = [&stop](int from, int to) {
+        std::vector<char> buffer(65536);
+        while (!stop) {
+            pollfd ready{.fd = from, .events = POLLIN, .revents = 0};
+            if (::poll(&ready, 1, 50) <= 0) continue;
+            const ssize_t count = ::read(from, buffer.data(), buffer.size());
+            if (count <= 0 || !write_all(to, {buffer.data(), static_cast<size_t>(count)})) return;
+        }
+    };
+    ::fcntl(qemu.get(), F_SETFL, 0);
+    std::thread in(carry, qemu.get(), ours.get());
+    std::thread out(carry, ours.get(), qemu.get());
+    for (int i = 0; i < 20; ++i) {
+        const Done done = shell(guest, "echo new; sleep 0.01");
+        EXPECT_TRUE(done.end) << (done.end ? "" : done.end.error().message());
+        EXPECT_EQ(done.out, "new\n");
+    }
+    stop = true;
+    in.join();
+    out.join();
 }
 
 TEST(Streams, WithoutAProgramInTheGuestItIsSaid) {

@@ -92,7 +92,8 @@ def who_dies(vm, machine):
     for _ in range(5):
         equal("beside one that nobody reads", "quick\n", vm.exec(machine, "echo", "quick").out)
     slow.stdout.close()
-    equal("status of one whose reader went", 128 + signal.SIGPIPE, slow.wait(PATIENCE))
+    status = slow.wait(PATIENCE)
+    equal(f"status of one whose reader went ({slow.stderr.read()})", 128 + signal.SIGPIPE, status)
     slow.stderr.close()
 
 

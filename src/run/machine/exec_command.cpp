@@ -80,7 +80,6 @@ Result<int> exec_by_streams(const std::string& run_dir, const ExecOptions& optio
     int last = 0;
     for (;;) {
         auto end = command->step(1h, signals.get());
-        if (!end && end.error().code() == std::errc::broken_pipe) return kBrokenPipe;
         if (!end) return tl::unexpected<Error>(std::move(end).error());
         if (*end) return (*end)->shell_status();
         if (pass_signals(signals.get(), *command, count, last)) return 128 + last;
@@ -108,6 +107,8 @@ Result<int> exec(const std::string& run_dir, const ExecOptions& options) {
     auto by_streams = exec_by_streams(run_dir, options);
     if (by_streams) return by_streams;
     const auto code = by_streams.error().code();
+    // Whoever read us has gone: maybe with the first output, before it was known that CMD runs.
+    if (code == std::errc::broken_pipe) return kBrokenPipe;
     if (code != std::errc::not_supported && code != std::errc::argument_list_too_long)
         return by_streams;
     if (options.terminal)

@@ -187,7 +187,7 @@ def run_script(sandbox):
     log = sandbox.lab / MACHINE / "console.log"
     log.unlink(missing_ok=True)
     qemu = subprocess.Popen([sandbox.lab / MACHINE / "qemu.sh"], env=sandbox.environment, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL)
+                            stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         deadline = time.monotonic() + PATIENCE
         while not (log.exists() and "mimic: ready" in log.read_text(errors="replace")):
@@ -195,7 +195,8 @@ def run_script(sandbox):
             check(time.monotonic() < deadline, "the guest of qemu.sh did not boot")
             time.sleep(0.2)
     finally:
-        qemu.terminate()
+        # The private QEMU is a script that starts it: both end.
+        os.killpg(qemu.pid, signal.SIGTERM)
         qemu.wait(PATIENCE)
 
 
@@ -208,14 +209,31 @@ machine:
 """
 
 
-def prepare_own(sandbox):
-    """A kernel of the user's own is copied and stays as it is; a shared folder is in both outputs."""
+def fill_cache(mimic):
+    """What guests boot is built before the namespace: in it the cache is somebody else's, who may not write there."""
+    sandbox = Sandbox(mimic)
+    try:
+        sandbox.shell(f"mimic plan examples/{MACHINE}.yaml --prepare {FOLDER}")
+        write_own(sandbox)
+        sandbox.shell(f"mimic plan {sandbox.folder}/own/own.yaml --prepare {FOLDER}")
+    finally:
+        sandbox.close()
+
+
+def write_own(sandbox):
+    """A topology file that names a kernel beside it. Returns their folder, and the kernel's bytes."""
     folder = sandbox.folder / "own"
     folder.mkdir()
     kernel = pathlib.Path(sandbox.environment["MIMIC_CACHE"]) / "kernels" / "6.1" / "vmlinuz"
     before = kernel.read_bytes()
     (folder / "bzImage").write_bytes(before)
     (folder / "own.yaml").write_text(OWN)
+    return folder, before
+
+
+def prepare_own(sandbox):
+    """A kernel of the user's own is copied and stays as it is; a shared folder is in both outputs."""
+    folder, before = write_own(sandbox)
     sandbox.shell(f"mimic plan {folder}/own.yaml --prepare {FOLDER}")
     check((folder / "bzImage").read_bytes() == before, "the user's kernel was written to")
     for name in ("domain.xml", "qemu.sh"):
@@ -253,6 +271,7 @@ def main():
         print(f"SKIP: {reason}")
         return SKIP
     if os.geteuid() == 0:
+        fill_cache(options.mimic)
         os.environ[INSIDE] = "1"
         os.execvp("unshare", ["unshare", "--user", "--map-user=1000", "--", sys.executable, *sys.argv])
     passed = Passed(options.mimic, "libvirt", PAGE.read_text())

@@ -71,6 +71,7 @@ eventually pwned
 run 0 "$mimic" logs single
 ! grep -q "$(printf '\033')" "$SANDBOX/out" || bad 'an escape reached the terminal'
 fresh console
+# shellcheck disable=SC2094 # Ctrl-] is typed once the other end has written.
 { printf '\n'; eventually test -s "$SANDBOX/console" >&2; printf '\035'; } | "$mimic" console single >"$SANDBOX/console" ||
     bad 'console failed'
 [ -s "$SANDBOX/console" ] || bad 'the console is silent'

@@ -159,6 +159,20 @@ def named_files(sandbox):
     check("<emulator>" in (sandbox.lab / MACHINE / "domain.xml").read_text(), "the domain has no emulator")
 
 
+def ping_agent(sandbox):
+    """The agent answers virsh. The shell's prompt can come before the agent has its port open: until then libvirt refuses."""
+    line = f"virsh -c qemu:///session qemu-agent-command {MACHINE} '{{\"execute\":\"guest-ping\"}}'"
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            equal("the guest agent's answer", {"return": {}}, json.loads(sandbox.shell(line)))
+            return
+        except Failure as error:
+            if "is not connected" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+
+
 def run_domain(sandbox, define_and_start, end):
     """libvirt's part of the page."""
     lines = [line for line in define_and_start.splitlines() if line]
@@ -170,8 +184,7 @@ def run_domain(sandbox, define_and_start, end):
             started = started or " start " in line
         check(MACHINE in sandbox.virsh("list", "--name"), "the domain does not run")
         look_at_console(sandbox, lines[-1])
-        agent = json.loads(sandbox.virsh("qemu-agent-command", MACHINE, "'{\"execute\":\"guest-ping\"}'"))
-        equal("the guest agent's answer", {"return": {}}, agent)
+        ping_agent(sandbox)
     except Failure:
         for log in (sandbox.folder / "cache").rglob(f"{MACHINE}.log"):
             print(log.read_text(errors="replace")[-5000:], file=sys.stderr)

@@ -174,7 +174,7 @@ foreach(folder kernel guest examples)
   endif()
 endforeach()
 set(units ${PROJECT_SOURCE_DIR}/integrations/systemd)
-install(FILES ${units}/user/mimic-api.service ${units}/mimic-serve@.service DESTINATION lib/systemd/user COMPONENT data)
+install(FILES ${units}/user/mimic-api.service ${units}/user/mimic-serve@.service DESTINATION lib/systemd/user COMPONENT data)
 install(FILES ${units}/mimic-serve@.service DESTINATION lib/systemd/system COMPONENT data)
 # Where examples/simulators looks for Python; packages for tests in both languages.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/integrations/python ${PROJECT_SOURCE_DIR}/integrations/go

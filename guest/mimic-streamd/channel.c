@@ -16,14 +16,6 @@
 /* From SIGHUP to SIGKILL for a command that nobody waits for. Arbitrary. */
 #define GRACE_MS 2000
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static struct channel *find(struct streamd *all, uint32_t id)
 {
 	for (size_t i = 0; i < STREAM_MAX_CHANNELS; i++)
@@ -67,6 +59,13 @@ static void tell_opened(struct streamd *all, uint32_t id, uint32_t error,
 }
 
 /* Nobody waits for it any more. */
+/* Its group, which it has from its first steps on, or the process alone. */
+static void signal_command(const struct channel *channel, int number)
+{
+	if (kill(-channel->pid, number) != 0)
+		kill(channel->pid, number);
+}
+
 static void close_channel(struct channel *channel)
 {
 	if (channel->closing)
@@ -76,8 +75,8 @@ static void close_channel(struct channel *channel)
 		close_fd(channel, i);
 	if (!channel->running)
 		return;
-	kill(-channel->pid, SIGHUP);
-	kill(-channel->pid, SIGCONT);
+	signal_command(channel, SIGHUP);
+	signal_command(channel, SIGCONT);
 	channel->kill_at = now_ms() + GRACE_MS;
 }
 
@@ -342,6 +341,8 @@ static bool step_started(struct streamd *all, struct channel *channel)
 		tell_opened(all, channel->id, why.error, why.step);
 	if (why.error) {
 		/* It has been told; what is left is to wait for the process. */
+		for (int i = FD_IN; i <= FD_ERR; i++)
+			close_fd(channel, i);
 		channel->id = 0;
 		channel->closing = true;
 	}
@@ -444,17 +445,21 @@ static void step_output(struct streamd *all, struct channel *channel, int which)
 
 void channel_step(struct streamd *all, struct channel *channel, int64_t now)
 {
-	if (!channel->pid || !step_started(all, channel))
+	if (!channel->pid)
+		return;
+	/* Also of a command that is stuck on its way, in a folder that does not
+	 * answer. */
+	if (channel->kill_at && now >= channel->kill_at) {
+		if (channel->running)
+			signal_command(channel, SIGKILL);
+		channel->kill_at = 0;
+	}
+	if (!step_started(all, channel))
 		return;
 	if (!channel->closing) {
 		step_input(all, channel);
 		step_output(all, channel, FD_OUT);
 		step_output(all, channel, FD_ERR);
-	}
-	if (channel->kill_at && now >= channel->kill_at) {
-		if (channel->running)
-			kill(-channel->pid, SIGKILL);
-		channel->kill_at = 0;
 	}
 	if (channel->running || channel->fds[FD_OUT] >= 0 ||
 	    channel->fds[FD_ERR] >= 0)

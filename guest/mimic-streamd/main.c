@@ -91,7 +91,7 @@ static bool read_port(bool *connected)
 	return true;
 }
 
-static int64_t now_ms(void)
+int64_t now_ms(void)
 {
 	struct timespec now;
 

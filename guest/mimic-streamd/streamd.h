@@ -97,6 +97,8 @@ void channels_abandon(struct streamd *all);
 /* Which descriptors to wait for: fills at most FD_COUNT entries. */
 size_t channel_poll(const struct streamd *all, const struct channel *channel,
 		    struct pollfd *fds);
+/* Milliseconds of a clock that does not jump. */
+int64_t now_ms(void);
 /* Does what can be done without waiting; a channel that has ended gets free. */
 void channel_step(struct streamd *all, struct channel *channel, int64_t now_ms);
 /* SIGCHLD came. */

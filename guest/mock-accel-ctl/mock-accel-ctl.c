@@ -26,6 +26,7 @@
 
 #include "mock_accel_ioctl.h"
 #include "mock_accel_regs.h"
+#include "pci_memory.h"
 
 #define DEFAULT_DEVICE "/dev/mock-accel0"
 
@@ -350,33 +351,44 @@ static const struct register_entry registers[] = {
 	REGISTER64(INTERRUPTS),
 };
 
-static int cmd_regs(int argc, char **argv)
+static bool print_registers(const struct bar *bar)
 {
-	struct bar bar;
-
-	(void)argc;
-	if (!map_bar(argv[0], false, &bar))
-		return EXIT_FAILED;
 	for (size_t r = 0; r < sizeof(registers) / sizeof(registers[0]); r++) {
 		const struct register_entry *reg = &registers[r];
 
 		for (unsigned i = 0; i < reg->count; i++) {
 			const size_t offset = reg->offset + i * reg->stride;
 
-			if (offset + reg->bits / 8 > bar.size_bytes) {
+			if (offset + reg->bits / 8 > bar->size_bytes) {
 				errno = ERANGE;
-				return failed(
-					"%s at 0x%zx, BAR has 0x%zx bytes",
-					reg->name, offset, bar.size_bytes);
+				failed("%s at 0x%zx, BAR has 0x%zx bytes",
+				       reg->name, offset, bar->size_bytes);
+				return false;
 			}
 			fputs(reg->name, stdout);
 			if (reg->count > 1)
 				printf("[%u]", i);
 			printf("=0x%0*" PRIx64 "\n", (int)reg->bits / 4,
-			       bar_read(&bar, offset, reg->bits));
+			       bar_read(bar, offset, reg->bits));
 		}
 	}
-	return EXIT_OK;
+	return true;
+}
+
+static int cmd_regs(int argc, char **argv)
+{
+	struct pci_memory memory = { -1, 0 };
+	struct bar bar;
+	bool ok;
+
+	(void)argc;
+	if (!map_bar(argv[0], false, &bar))
+		return EXIT_FAILED;
+	if (!strchr(argv[0], '/'))
+		memory = pci_memory_enable(argv[0]);
+	ok = print_registers(&bar);
+	pci_memory_restore(&memory);
+	return ok ? EXIT_OK : EXIT_FAILED;
 }
 
 /* OFFSET and WIDTH of peek and poke; the access must be aligned. */

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pci_memory.h"
+
 struct bar {
 	volatile unsigned char *base;
 	uint64_t size;
@@ -49,44 +51,6 @@ static bool map_bar(const char *bdf, const char *index, struct bar *bar)
 	bar->base = base;
 	bar->size = (uint64_t)file.st_size;
 	return true;
-}
-
-/*
- * Memory space of a function that no driver has enabled: switched on while
- * this program reads, and put back. Returns the descriptor of its
- * configuration space with the old COMMAND, or -1 where there is nothing to do.
- */
-static int enable_memory(const char *bdf, uint16_t *command)
-{
-	const uint16_t memory_space = 1 << 1; /* PCIe 6.0, 7.5.1.1.3 */
-	const off_t offset = 4;
-	char path[256];
-	uint16_t enabled;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/config", bdf);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	if (pread(fd, command, sizeof(*command), offset) != sizeof(*command) ||
-	    (*command & memory_space)) {
-		close(fd);
-		return -1;
-	}
-	enabled = *command | memory_space;
-	if (pwrite(fd, &enabled, sizeof(enabled), offset) == sizeof(enabled))
-		return fd;
-	close(fd);
-	return -1;
-}
-
-static void restore_memory(int fd, uint16_t command)
-{
-	if (fd < 0)
-		return;
-	if (pwrite(fd, &command, sizeof(command), 4) != sizeof(command))
-		fprintf(stderr, "pci-peek: COMMAND: %s\n", strerror(errno));
-	close(fd);
 }
 
 static uint64_t read_register(const struct bar *bar, uint64_t offset,
@@ -148,9 +112,8 @@ static bool print_register(const struct bar *bar, const char *text)
 int main(int argc, char **argv)
 {
 	struct bar bar;
-	uint16_t command = 0;
 	bool ok = true;
-	int config;
+	struct pci_memory memory;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: pci-peek BDF BAR "
@@ -159,9 +122,9 @@ int main(int argc, char **argv)
 	}
 	if (!map_bar(argv[1], argv[2], &bar))
 		return 1;
-	config = enable_memory(argv[1], &command);
+	memory = pci_memory_enable(argv[1]);
 	for (int i = 3; i < argc && ok; i++)
 		ok = print_register(&bar, argv[i]);
-	restore_memory(config, command);
+	pci_memory_restore(&memory);
 	return ok && fflush(stdout) == 0 ? 0 : 1;
 }

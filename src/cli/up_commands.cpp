@@ -201,6 +201,11 @@ void add_run(CLI::App& app, Action& action) {
                         "of the command's output");
     command->add_flag_callback(
         "--json", [&run] { run.record = "-"; }, "As --record -");
+    auto* verify = command->add_flag("--verify", run.verify,
+                                     "First compare the guests with the file; CMD does not run "
+                                     "where one differs (status 125)");
+    command->add_option("--junit", run.junit, "With --verify: write a JUnit report to this file")
+        ->needs(verify);
     command->add_flag("--logs", run.up.logs, "Print what the guests print to standard error");
     command->callback([arguments, limit, number, &action] {
         read_boot_options(*arguments, number->count() != 0);
@@ -243,7 +248,10 @@ void add_restore(CLI::App& app, Action& action) {
     command->add_option("--timeout", *timeout, "Seconds that it may take (300)")
         ->check(CLI::Range(1u, 86400u));
     command->add_flag("--allow-commands", options->allow_commands,
-                      "Start the servers that its file names by 'command:'; it is your own");
+                      "Start the servers that its file names by 'command:', and QEMU with the "
+                      "arguments that it had; it is your own");
+    command->add_flag("--allow-shares", options->allow_shares,
+                      "Share the folders of the host that it had; it is your own");
     command->add_flag("--foreground", options->foreground, "Stay until ^C, then take it down");
     command->callback([options, timeout, &action] {
         options->timeout = std::chrono::seconds(*timeout);

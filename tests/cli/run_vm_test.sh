@@ -64,6 +64,8 @@ print(wrong)
 sys.exit(1 if wrong or record["boot_seconds"] <= 0 else 0)
 TEXT
 nothing_left
+run 0 "$mimic" ps --all
+has out 'what it was booted for has ended'
 
 begin "run: input, environment and folder of the command"
 # shellcheck disable=SC2016 # for the inner shell
@@ -79,8 +81,16 @@ if command -v gdb >/dev/null; then
     pid=$!
     eventually grep -q "waits for a debugger: mimic gdb m" "$SANDBOX/up"
     eventually test -S "$XDG_RUNTIME_DIR/mimic/m/gdb.sock"
-    run 0 timeout 300 "$mimic" gdb m -- -batch -ex 'info registers rip' -ex detach
+    # Debian's symbols are near 1 GB: only where somebody has installed them.
+    symbols=(-ex 'info registers rip')
+    if [ -e "/usr/lib/debug/boot/vmlinux-$("$SRC/tools/debs" kernel 6.1 | xargs -I{} cat {}/release)" ]; then
+        symbols+=(-ex 'hbreak pcie_portdrv_probe' -ex continue -ex 'print dev->vendor' -ex delete)
+    else
+        echo "SKIP: a breakpoint by name: no symbols of the guest's kernel in /usr/lib/debug/boot (linux-image-RELEASE-dbg)"
+    fi
+    run 0 timeout 300 "$mimic" gdb m -- -batch "${symbols[@]}" -ex detach
     has out 0xfff0
+    [ "${#symbols[@]}" -eq 2 ] || has out 'at drivers/pci/pcie/portdrv'
     wait "$pid" || bad "the guest does not boot once the debugger has gone"
     run 0 "$mimic" down
 else
@@ -108,11 +118,26 @@ has out '"status":124'
 has out 'did not end within 1 s'
 nothing_left
 
-begin "run: a command that is not there"
-run 127 "$mimic" run "$SANDBOX/m.yaml" --json -- /no/such/program
+begin "run: verified before, and a command that is not there"
+run 127 "$mimic" run "$SANDBOX/m.yaml" --json --verify --junit "$SANDBOX/report.xml" -- /no/such/program
 document mimic-run
 has out '"status":127'
+python3 "$SRC/tests/cli/junit_shape.py" "$SANDBOX/report.xml" >"$SANDBOX/cases" || bad 'no JUnit report'
+grep -q '^m machine passed$' "$SANDBOX/cases" || bad "cases: $(cat "$SANDBOX/cases")"
 nothing_left
+
+begin "run: nothing is run in a guest that differs from its file"
+{ cat "$SANDBOX/m.yaml"; echo '  run: echo 0 >$(echo /sys/bus/pci/devices/*:01:00.0)/numa_node'; } >"$SANDBOX/differs.yaml"
+run 125 "$mimic" run "$SANDBOX/differs.yaml" --verify --junit "$SANDBOX/report.xml" --record "$SANDBOX/record" -- echo executed
+lacks out executed
+has err 'numa_node: expected -1, got 0'
+has err 'verify: machine m: 3 of '
+python3 "$SRC/tests/cli/junit_shape.py" "$SANDBOX/report.xml" >"$SANDBOX/cases" || bad 'no JUnit report'
+grep -q '^m gpu0 failure$' "$SANDBOX/cases" || bad "cases: $(cat "$SANDBOX/cases")"
+grep -q '"status":125' "$SANDBOX/record" || bad "no record of it"
+nothing_left
+run 0 "$mimic" ps --all
+has out 'verify: machine m: 3 of '
 
 begin "a kernel that was not prepared"
 run 125 "$mimic" run "$SANDBOX/m.yaml" --kernel 6.12 --record - -- true

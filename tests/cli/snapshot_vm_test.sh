@@ -87,7 +87,10 @@ now=$(date +%s)
 begin "a device works after a restore, in its driver's hands"
 in_guest 'mock-accel-ctl info /dev/mock-accel0'
 begin "a snapshot of a restored machine"
-run 0 "$mimic" snapshot snap "$SANDBOX/s" --force
+# As a shell completes it.
+run 0 "$mimic" snapshot snap "$SANDBOX/s/" --force
+absent "$SANDBOX/s.old"
+absent "$SANDBOX/s.part"
 run 0 "$mimic" down snap
 
 begin "run takes a snapshot for one command"
@@ -106,8 +109,20 @@ has err "of machine snap, not of other"
 run 1 "$mimic" restore "$SANDBOX"
 has err "is no snapshot"
 
-begin "another version, and what was cut or changed"
+begin "a folder is not believed what its machine was allowed"
 cp "$SANDBOX/s/manifest.json" "$SANDBOX/good"
+for change in 's/"qemu_args": \[\]/"qemu_args": ["-device","edu"]/' 's/"allow_commands": false/"allow_commands": true/'; do
+    sed "$change" "$SANDBOX/good" >"$SANDBOX/s/manifest.json"
+    run 1 "$mimic" restore "$SANDBOX/s"
+    has err "if you trust it: --allow-commands"
+done
+sed 's/"shares": \[\]/"shares": ["\/etc:\/x:ro"]/; s/"allow_shares": false/"allow_shares": true/' "$SANDBOX/good" \
+    >"$SANDBOX/s/manifest.json"
+run 125 "$mimic" run "$SANDBOX/s" -- true
+has err "/etc among them; if you trust it: --allow-shares"
+cp "$SANDBOX/good" "$SANDBOX/s/manifest.json"
+
+begin "another version, and what was cut or changed"
 sed -i 's/"qemu": "[^"]*"/"qemu": "10.9.9"/' "$SANDBOX/s/manifest.json"
 run 1 "$mimic" restore "$SANDBOX/s"
 has err "QEMU 10.9.9"

@@ -72,11 +72,11 @@ def look_at_mimic(deb, work):
     words = run(usr / "bin/mimic", "__complete", "veri", env=environment).stdout
     check("it completes", words.startswith("verify"), words)
     if shutil.which("systemd-analyze"):
-        units = [usr / "lib/systemd/system/mimic-serve@.service", usr / "lib/systemd/user/mimic-api.service"]
-        shutil.copy(units[0], work / "mimic-serve@box.service")
-        shutil.copy(units[1], work / "mimic-api.service")
-        for name in ("mimic-serve@box.service", "mimic-api.service"):
+        units = [usr / "lib/systemd/system/mimic-serve@.service", usr / "lib/systemd/user/mimic-api.service",
+                 usr / "lib/systemd/user/mimic-serve@.service"]
+        for source, name in zip(units, ("mimic-serve@box.service", "mimic-api.service", "mimic-serve@user.service")):
             unit = work / name
+            shutil.copy(source, unit)
             # systemd looks for programs in the system alone, and this one is not installed there.
             unit.write_text(unit.read_text().replace("ExecStart=mimic", "ExecStart=%s/bin/mimic" % usr))
             told = run("systemd-analyze", "verify", "--man=no", unit)

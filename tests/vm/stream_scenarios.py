@@ -83,6 +83,15 @@ def who_dies(vm, machine):
     command.communicate()
     eventually("the end of the command in the guest",
                lambda: vm.exec(machine, "sh", "-c", "kill -0 $(cat /tmp/mine)").status != 0)
+    # Output that nobody reads keeps no signal away; the third one is for mimic.
+    stalled = started(vm, "exec", machine, "--", "sh", "-c", "trap '' TERM; echo >/tmp/stalled; exec yes", stdout=subprocess.PIPE)
+    eventually("the stalled command", lambda: vm.exec(machine, "test", "-e", "/tmp/stalled").status == 0)
+    for _ in range(3):
+        stalled.send_signal(signal.SIGTERM)
+        time.sleep(0.2)  # two that wait are one
+    equal("status of one that nobody reads", 128 + signal.SIGTERM, stalled.wait(PATIENCE))
+    stalled.stdout.close()
+    stalled.stderr.close()
     lost = started(vm, "exec", machine, "--", "sh", "-c", "killall -9 mimic-streamd; sleep 12345", stdout=subprocess.PIPE)
     said = lost.communicate(timeout=PATIENCE)[1].decode()
     equal("status of a command whose streams are lost", 125, lost.returncode)

@@ -7,6 +7,7 @@ import http.client
 import json
 import select
 import subprocess
+import tempfile
 import time
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import quote, urlencode
@@ -28,7 +29,9 @@ class ControlApi:
     """
 
     def __init__(self, command: Command) -> None:
-        self._process = command.start(["api", "--until-eof"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        # A file, for a pipe that nobody reads would hold it up.
+        self._log = tempfile.TemporaryFile(prefix="mimic-api-")
+        self._process = command.start(["api", "--until-eof"], stdout=subprocess.PIPE, stderr=self._log.fileno())
         try:
             self._port, self._token = self._read_address()
         except BaseException:
@@ -36,15 +39,16 @@ class ControlApi:
             raise
 
     def _read_address(self) -> Tuple[int, str]:
-        assert self._process.stdout is not None and self._process.stderr is not None
+        assert self._process.stdout is not None
         line = b""
         deadline = time.monotonic() + _STARTS
         while not line.endswith(b"\n"):
             ready, _, _ = select.select([self._process.stdout], [], [], max(0.0, deadline - time.monotonic()))
             more = self._process.stdout.read(4096) if ready else b""
             if not more:
-                why = "it said nothing" if not ready else text(self._process.stderr.read()).strip()
-                raise MimicError(f"`mimic api` does not serve: {why}")
+                end(self._process)
+                self._log.seek(0)
+                raise MimicError(f"`mimic api` does not serve: {text(self._log.read()).strip() or 'it said nothing'}")
             line += more
         try:
             # http://127.0.0.1:41529  Authorization: Bearer 5d1c...
@@ -56,9 +60,9 @@ class ControlApi:
     def close(self) -> None:
         """Ends it. May be called again."""
         end(self._process)
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
 
     @property
     def alive(self) -> bool:

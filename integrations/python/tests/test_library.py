@@ -89,6 +89,13 @@ class TestFaults:
                 raise ZeroDivisionError
         assert box.device("gpu1")["faults"]["active"] == 0
 
+    def test_blocks_in_each_other_end_their_own(self, box):
+        with box.fault("gpu1", "all-ones") as outer:
+            with box.fault("gpu1", "irq-lost", count=0) as inner:
+                assert (outer.state, inner.state) == ("active", "active")
+            assert (outer.state, inner.state) == ("active", "cleared")
+        assert outer.state == "cleared"
+
     def test_it_waits_for_accesses(self, box, served):
         with box.fault("gpu1", "all-ones", after=2) as fault:
             assert fault.state == "armed"

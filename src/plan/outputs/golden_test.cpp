@@ -51,6 +51,16 @@ topology::Model only(topology::Model model, const std::string& machine) {
     return model;
 }
 
+/// What `mimic plan --prepare` makes a domain of: absolute paths, and all that a machine may have.
+std::string prepared_domain(const topology::Machine& machine) {
+    RunContext context = default_context(machine, "/run/mimic/" + machine.name);
+    if (!context.kernel.empty()) context.kernel = "/run/mimic/vmlinuz";
+    if (!context.disk_base.empty()) context.disk_base = "/srv/images/base.qcow2";
+    const auto xml = libvirt_xml(machine, context);
+    EXPECT_TRUE(xml) << machine.name;
+    return xml ? *xml : "";
+}
+
 // libvirt's own schema is the judge, of every machine that we have.
 TEST(Libvirt, EveryDocumentIsADomainOfItsSchema) {
     constexpr const char* kSchema = "/usr/share/libvirt/schemas/domain.rng";
@@ -71,7 +81,9 @@ TEST(Libvirt, EveryDocumentIsADomainOfItsSchema) {
             EXPECT_THAT(*xml, testing::HasSubstr("<emulator>/opt/qemu/bin/"));
             EXPECT_THAT(*xml, testing::Not(testing::HasSubstr("<kernel>")));
             std::ofstream(path) << *xml;
-            files += " " + path.string();
+            const std::string prepared = path.string() + ".prepared";
+            std::ofstream(prepared) << prepared_domain(machine);
+            files += " " + path.string() + " " + prepared;
         }
     }
     const std::string log = (folder / "log").string();
@@ -79,6 +91,23 @@ TEST(Libvirt, EveryDocumentIsADomainOfItsSchema) {
                                 files + " >" + log + " 2>&1";
     EXPECT_EQ(std::system(command.c_str()), 0) << topology::read_file(log);
     std::filesystem::remove_all(folder);
+}
+
+TEST(Libvirt, HoldsWhatWasPrepared) {
+    const auto model = topology::parse(
+        "version: 1\nmachines:\n"
+        "  - {name: own, kernel: ./bzImage, share: [{host: ., guest: /src, readonly: true}]}\n"
+        "  - {name: cloud, image: d.qcow2, firmware: uefi}\n",
+        "t.yaml", devices::all_models());
+    ASSERT_TRUE(model) << model.error().str();
+    const std::string own = prepared_domain(model->machines[0]);
+    EXPECT_THAT(own, testing::HasSubstr("<kernel>/run/mimic/vmlinuz</kernel>"));
+    EXPECT_THAT(own, testing::HasSubstr("mimic.share=share0:ro:/src</cmdline>"));
+    EXPECT_THAT(own, testing::HasSubstr("virtio-9p-pci,id=mimic-share0"));
+    EXPECT_THAT(own, testing::Not(testing::HasSubstr("nothing to boot")));
+    const std::string cloud = prepared_domain(model->machines[1]);
+    EXPECT_THAT(cloud, testing::HasSubstr("<nvram>/run/mimic/cloud/uefi-variables.fd</nvram>"));
+    EXPECT_THAT(cloud, testing::HasSubstr("<source file='/srv/images/base.qcow2'/>"));
 }
 
 TEST(Libvirt, SaysWhatItCannotHold) {

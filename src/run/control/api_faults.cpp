@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // /v1/devices/{name}/faults: arm, list, clear.
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "control/fault_json.h"
@@ -44,6 +45,21 @@ service::HttpResponse inject(Targets& targets, const service::HttpRequest& reque
     });
 }
 
+// All, or the one that parameter "id" names. One that has ended before is no error: it ends by
+// itself.
+service::HttpResponse clear(Targets& targets, const service::HttpRequest& request,
+                            const std::string& name) {
+    const auto id = service::number_parameter(request, "id", std::numeric_limits<uint64_t>::max());
+    if (!id) return service::refuse(id.error());
+    return targets.on(name, [id = *id](Target& target) {
+        if (id)
+            target.clear_fault(*id);
+        else
+            target.clear_faults();
+        return fault_list(target);
+    });
+}
+
 Json option_names(unsigned options) {
     Json names = Json::array();
     if ((options & pci::kFaultSeverity) != 0) names.push_back("severity");
@@ -76,13 +92,10 @@ void add_fault_routes(service::Router& router, Targets& targets) {
                [&targets](const service::HttpRequest& request, const service::PathNames& names) {
                    return inject(targets, request, names[0]);
                });
-    router.add({"DELETE", kPath}, [&targets](const service::HttpRequest& /*request*/,
-                                             const service::PathNames& names) {
-        return targets.on(names[0], [](Target& target) {
-            target.clear_faults();
-            return fault_list(target);
-        });
-    });
+    router.add({"DELETE", kPath},
+               [&targets](const service::HttpRequest& request, const service::PathNames& names) {
+                   return clear(targets, request, names[0]);
+               });
 }
 
 }  // namespace mimic::control

@@ -54,6 +54,7 @@ public:
     Status inject(const pci::Fault&) override { return {}; }
     std::vector<pci::FaultReport> faults() const override { return {}; }
     void clear_faults() override {}
+    bool clear_fault(uint64_t /*id*/) override { return false; }
     std::vector<pci::FaultRefusal> refusals() const override { return {}; }
 
 private:

@@ -31,8 +31,11 @@ protected:
     };
 
     Answer ask(const std::string& method, const std::string& path, const std::string& body = "",
-               const std::string& type = "application/json") {
-        const auto response = api.handle({method, path, type, body});
+               const std::string& type = "application/json",
+               const std::multimap<std::string, std::string>& query = {}) {
+        service::HttpRequest request{method, path, type, body};
+        request.query = query;
+        const auto response = api.handle(request);
         return {response.status, json::parse(response.body), response.allow};
     }
     static std::string code(const Answer& answer) { return answer.body["error"]["code"]; }
@@ -83,6 +86,17 @@ TEST_F(ControlApiTest, FaultsComeAndGo) {
     EXPECT_EQ(second.devices[0]->errors, 1);
     EXPECT_EQ(ask("GET", "/v1/devices/nic0/faults").body["faults"].size(), 2U);
     EXPECT_EQ(ask("GET", "/v1/devices/nic1/faults").body["faults"].size(), 0U);
+    EXPECT_EQ(ask("POST", "/v1/devices/nic0/faults", R"({"fault": "irq-lost"})").status, 201);
+    const auto end = [&](const std::string& id) {
+        return ask("DELETE", "/v1/devices/nic0/faults", "", "", {{"id", id}});
+    };
+    const auto one = end("1");
+    EXPECT_EQ(one.status, 200);
+    EXPECT_EQ(one.body["faults"][0]["fault"], "irq-lost");
+    EXPECT_EQ(one.body["faults"][0]["state"], "active");
+    EXPECT_EQ(end("1").status, 200);
+    EXPECT_EQ(end("all").status, 400);
+    EXPECT_EQ(ask("GET", "/v1/devices/nic0/faults").body["faults"][0]["state"], "active");
     const auto gone = ask("DELETE", "/v1/devices/nic0/faults");
     EXPECT_EQ(gone.status, 200);
     for (const auto& fault : gone.body["faults"]) EXPECT_NE(fault["state"], "active");

@@ -79,6 +79,9 @@ public:
     virtual std::vector<pci::FaultReport> faults() const = 0;
     virtual void clear_faults() = 0;
 
+    /// Ends one; false: none that stands has this id.
+    virtual bool clear_fault(uint64_t id) = 0;
+
     /// Those that inject() would refuse now, without options and trigger.
     virtual std::vector<pci::FaultRefusal> refusals() const = 0;
 };

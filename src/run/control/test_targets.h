@@ -56,6 +56,7 @@ public:
     Status inject(const pci::Fault& fault) override { return device_.faults.arm(fault); }
     std::vector<pci::FaultReport> faults() const override { return device_.faults.report(); }
     void clear_faults() override { device_.faults.clear(); }
+    bool clear_fault(uint64_t id) override { return device_.faults.clear(id); }
     std::vector<pci::FaultRefusal> refusals() const override { return device_.faults.refusals(); }
 
 private:

@@ -19,6 +19,8 @@ namespace mimic::guest_image {
 namespace {
 
 constexpr size_t kMaxKernelBytes = 512u << 20;  // arbitrary; Debian's has 66 MB
+constexpr unsigned kMaxSegments = 64;           // Linux has 5
+constexpr uint64_t kMaxNotes = 64u << 10;       // bytes of a segment; Linux' have 500
 constexpr uint32_t kPhys32Entry = 18;  // XEN_ELFNOTE_PHYS32_ENTRY, xen/include/public/elfnote.h
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -54,11 +56,13 @@ bool has_pvh_entry(std::string_view elf) {
         header->e_machine != EM_X86_64) {
         return false;
     }
-    for (unsigned i = 0; i < header->e_phnum; ++i) {
+    for (unsigned i = 0; i < std::min<unsigned>(header->e_phnum, kMaxSegments); ++i) {
         const auto segment = load<Elf64_Phdr>(elf, header->e_phoff + i * sizeof(Elf64_Phdr));
         if (!segment) return false;
         if (segment->p_type != PT_NOTE || segment->p_offset > elf.size()) continue;
-        if (has_entry_note(elf.substr(segment->p_offset, segment->p_filesz))) return true;
+        if (has_entry_note(
+                elf.substr(segment->p_offset, std::min<uint64_t>(segment->p_filesz, kMaxNotes))))
+            return true;
     }
     return false;
 }

@@ -37,7 +37,9 @@ Result<std::string_view> find_section(std::string_view file, const Elf64_Ehdr& h
         if (!one) return cut_short();
         if (one->sh_name >= names->size()) continue;
         const std::string_view rest = names->substr(one->sh_name);
-        if (rest.substr(0, rest.find('\0')) != name) continue;
+        // Without a look for the name's end, which a file may put as far off as it is long.
+        if (!rest.starts_with(name) || (rest.size() > name.size() && rest[name.size()] != '\0'))
+            continue;
         const auto content = content_of(file, *one);
         if (!content) return cut_short();
         return *content;

@@ -13,6 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxModule = 256u << 20;  // arbitrary; with debug information some have 60 MB
+constexpr size_t kMaxLoaded = 1024;        // arbitrary; Debian's longest chain has 20
 constexpr size_t kMaxIndex = 64u << 20;    // arbitrary; Debian's modules.dep has 700 kB
 
 std::vector<std::string> words_of(std::string_view text, char separator) {
@@ -118,7 +119,8 @@ Status ModuleFolders::add_tree(const std::string& folder) {
         entry.path = folder + "/" + line.substr(0, colon);
         // What must be loaded first is last.
         for (const std::string& need : words_of(std::string_view(line).substr(colon + 1), ' '))
-            entry.needs.insert(entry.needs.begin(), module_name(need));
+            entry.needs.push_back(module_name(need));
+        std::reverse(entry.needs.begin(), entry.needs.end());
         entries_.try_emplace(module_name(line.substr(0, colon)), std::move(entry));
     }
     if (const auto builtin = read_host_file(folder + "/modules.builtin", kMaxIndex))
@@ -187,6 +189,12 @@ Status ModuleFolders::visit(const std::string& name, const std::string& whose,
                     whose, name, name);
     }
     if (!seen.insert(name).second) return {};
+    // Also the depth of this call.
+    if (seen.size() > kMaxLoaded)
+        return fail(std::errc::invalid_argument,
+                    "{} needs more than {} modules, as 'modules' tell it; expected the few of a "
+                    "driver",
+                    whose, kMaxLoaded);
     MIMIC_TRY(check(found->second));
     for (const std::string& need : found->second.needs)
         MIMIC_TRY(visit(need, found->second.path, seen, out));

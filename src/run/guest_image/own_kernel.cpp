@@ -13,8 +13,9 @@
 namespace mimic::guest_image {
 namespace {
 
-constexpr size_t kMaxHook = 256u << 20;  // arbitrary
-constexpr size_t kAlignment = 512;       // of an archive behind another; the kernel wants 4
+constexpr size_t kMaxHook = 256u << 20;     // arbitrary
+constexpr uint64_t kMaxModules = 1u << 30;  // of a machine, unpacked; arbitrary
+constexpr size_t kAlignment = 512;          // of an archive behind another; the kernel wants 4
 
 /// What init of every guest needs, unless it is built in.
 constexpr const char* kChannels[] = {"virtio_pci", "virtio_console"};
@@ -100,10 +101,17 @@ Status add_modules(const topology::Machine& machine, const GuestImage& image, co
         MIMIC_TRY(folders.add(image.modules_folder, "modules of " + machine.kernel.release));
     MIMIC_ASSIGN_OR_RETURN(const auto order,
                            folders.order(wanted_modules(machine, own_kernel, folders, parts)));
+    uint64_t unpacked = 0;
     std::string own;
     std::string needs;  // of the guest image's kernel: nothing there needs one of the user's
     for (const std::string& path : order) {
         MIMIC_ASSIGN_OR_RETURN(std::string content, ModuleFolders::content(path));
+        unpacked += content.size();
+        if (unpacked > kMaxModules)
+            return fail(std::errc::invalid_argument,
+                        "the modules of {} have more than {} MiB together; expected the few that "
+                        "it loads at boot (strip --strip-debug)",
+                        machine.name, kMaxModules >> 20);
         const std::string name = module_name(path) + ".ko";
         const bool is_own = own_kernel || image.modules_folder.empty() ||
                             !path.starts_with(image.modules_folder + "/");

@@ -93,6 +93,10 @@ public:
         if (function_.faults() != nullptr) function_.faults()->clear();
     }
 
+    bool clear_fault(uint64_t id) override {
+        return function_.faults() != nullptr && function_.faults()->clear(id);
+    }
+
 private:
     pci::FunctionFaults::Hooks hooks() const {
         auto hooks = function_.fault_hooks();

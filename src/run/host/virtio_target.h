@@ -47,6 +47,7 @@ public:
     Status inject(const pci::Fault& fault) override { return source_.faults->arm(fault); }
     std::vector<pci::FaultReport> faults() const override { return source_.faults->report(); }
     void clear_faults() override { source_.faults->clear(); }
+    bool clear_fault(uint64_t id) override { return source_.faults->clear(id); }
     std::vector<pci::FaultRefusal> refusals() const override { return source_.faults->refusals(); }
 
 private:

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
@@ -85,6 +86,13 @@ Status Boot::fill_folder(const BootOptions& options) {
         notes_.push_back(fmt::format(
             "the kernel has no driver {} ('modules' has none): what it would show is not verified",
             driver));
+    const bool writable = std::any_of(machine_.shares.begin(), machine_.shares.end(),
+                                      [](const auto& share) { return !share.readonly; });
+    if (writable && ::geteuid() == 0)
+        notes_.emplace_back(
+            "QEMU runs as root: what the guest makes in a shared folder may be a set-user-ID "
+            "program "
+            "of root's or a device node of this host (docs/own-kernel.md)");
     qga_socket_ = planner.context().qga_socket;
     console_log_ = planner.context().console_log;
     incoming_ = options.incoming;
@@ -175,6 +183,15 @@ void Boot::release() {
     ::poll(&closed, 1, 5000);
     control_.reset();
     supervisor_.release();
+}
+
+void Boot::begin_stop(std::string_view why) {
+    if (!control_) return;
+    // Not heard by a supervisor that has ended, which knows a reason of its own.
+    const std::string line = fmt::format("{}{}", kStopMessage, why.substr(0, kMaxEndReason));
+    [[maybe_unused]] const ssize_t sent = ::send(control_.get(), line.data(), line.size(),
+                                                 MSG_NOSIGNAL);
+    control_.reset();
 }
 
 Status Boot::check_control() {

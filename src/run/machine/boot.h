@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -83,9 +84,10 @@ public:
     /// Waits until the machine ends or a signal comes; the former is an error.
     Status wait_for_end();
 
-    /// Tells the supervisor to stop the machine, without waiting; the destructor waits. Nothing
-    /// happens after release().
-    void begin_stop() { control_.reset(); }
+    /// Tells the supervisor to stop the machine, without waiting; the destructor waits. `why` is
+    /// what `mimic ps --all` says of it, at most kMaxEndReason bytes. Nothing happens after
+    /// release().
+    void begin_stop(std::string_view why);
 
     /// The machine goes on alone.
     void release();

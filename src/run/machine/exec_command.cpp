@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/exec_command.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 
@@ -50,40 +55,64 @@ UniqueFd watch_signals() {
     return UniqueFd(::signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-/// The signals that came. True: we are to end, too.
-bool pass_signals(int fd, streams::GuestCommand& command, int& count, int& last) {
-    signalfd_siginfo info{};
-    while (::read(fd, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo == SIGWINCH) {
-            command.resize(window_of_terminal());
-            continue;
-        }
-        last = static_cast<int>(info.ssi_signo);
-        command.signal(last);
-        if (++count >= kMostSignals) return true;
-    }
-    return false;
-}
+/// `mimic exec` by the stream port.
+class StreamExec {
+public:
+    explicit StreamExec(const ExecOptions& options) : options_(options), fd_(watch_signals()) {}
 
-/// By the stream port.
-Result<int> exec_by_streams(const std::string& run_dir, const ExecOptions& options) {
-    const UniqueFd signals = watch_signals();
-    streams::CommandSpec spec = command_spec(options);
-    spec.output = [](int stream, std::string_view data) {
-        return write_all(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data);
-    };
-    MIMIC_ASSIGN_OR_RETURN(const auto command,
-                           streams::GuestCommand::start(streams::relay_socket_path(run_dir),
-                                                        std::move(spec), stream_patience(run_dir)));
-    MIMIC_ASSIGN_OR_RETURN(const auto raw, raw_terminal(options));
-    int count = 0;
-    int last = 0;
-    for (;;) {
-        auto end = command->step(1h, signals.get());
-        if (!end) return tl::unexpected<Error>(std::move(end).error());
-        if (*end) return (*end)->shell_status();
-        if (pass_signals(signals.get(), *command, count, last)) return 128 + last;
+    Result<int> run(const std::string& run_dir) {
+        streams::CommandSpec spec = command_spec(options_);
+        spec.output = [this](int stream, std::string_view data) {
+            return write_patiently(
+                stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data, [this] { return hear(); },
+                fd_.get());
+        };
+        spec.cancelled = [this] { return !hear(); };
+        auto started = streams::GuestCommand::start(streams::relay_socket_path(run_dir),
+                                                    std::move(spec), stream_patience(run_dir));
+        if (!started) return ended(std::move(started).error());
+        command_ = std::move(*started);
+        MIMIC_ASSIGN_OR_RETURN(const auto raw, raw_terminal(options_));
+        for (;;) {
+            auto end = command_->step(1h, fd_.get());
+            if (!end) return ended(std::move(end).error());
+            if (*end) return (*end)->shell_status();
+            if (Status heard = hear(); !heard) return ended(std::move(heard).error());
+        }
     }
+
+private:
+    /// Passes on the signals that came. An error: one was for us.
+    Status hear() {
+        signalfd_siginfo info{};
+        while (::read(fd_.get(), &info, sizeof info) == sizeof info) {
+            const int number = static_cast<int>(info.ssi_signo);
+            if (number == SIGWINCH) {
+                if (command_) command_->resize(window_of_terminal());
+                continue;
+            }
+            last_ = number;
+            if (!command_) return fail(std::errc::interrupted, "interrupted");
+            command_->signal(number);
+            if (++count_ >= kMostSignals) return fail(std::errc::interrupted, "interrupted");
+        }
+        return {};
+    }
+
+    Result<int> ended(Error error) const {
+        if (error.code() == std::errc::interrupted && last_ != 0) return 128 + last_;
+        return tl::unexpected(std::move(error));
+    }
+
+    const ExecOptions& options_;
+    UniqueFd fd_;  // of signals
+    std::unique_ptr<streams::GuestCommand> command_;
+    int count_ = 0;
+    int last_ = 0;
+};
+
+Result<int> exec_by_streams(const std::string& run_dir, const ExecOptions& options) {
+    return StreamExec(options).run(run_dir);
 }
 
 Result<guest_agent::GuestAgent::ExecResult> ask_agent(const std::string& run_dir,
@@ -121,6 +150,26 @@ Result<int> exec(const std::string& run_dir, const ExecOptions& options) {
 }
 
 }  // namespace
+
+Status write_patiently(int fd, std::string_view data, const std::function<Status()>& check,
+                       int wake_fd) {
+    struct stat st {};
+    // What poll(2) promises of a pipe is one write of so much. Files never wait.
+    const bool is_file = ::fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    while (!data.empty()) {
+        std::array<pollfd, 2> fds{pollfd{.fd = fd, .events = POLLOUT, .revents = 0},
+                                  pollfd{.fd = wake_fd, .events = POLLIN, .revents = 0}};
+        if (::poll(fds.data(), fds.size(), 1000) <= 0 || fds[0].revents == 0 || fds[1].revents != 0)
+            MIMIC_TRY(check());
+        if (fds[0].revents == 0) continue;
+        const ssize_t count = ::write(
+            fd, data.data(), is_file ? data.size() : std::min<size_t>(data.size(), PIPE_BUF));
+        if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (count < 0) return fail_errno("write");
+        data.remove_prefix(static_cast<size_t>(count));
+    }
+    return {};
+}
 
 stream_window window_of_terminal() {
     winsize size{};

@@ -3,8 +3,10 @@
 // port; without one, or without a program in the guest that serves it, by qemu-guest-agent.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "guest_agent/guest_agent.h"
@@ -35,6 +37,12 @@ struct ExecOptions {
 /// terminal obeys. SIGINT, SIGTERM, SIGHUP and SIGQUIT go to the command; the third ends us. Main
 /// thread only.
 int run_exec(const std::string& run_dir, const ExecOptions& options);
+
+/// Writes `data` to `fd`, which is left blocking as others have it, too. Whoever reads it may take
+/// his time: `check` is asked each second and when `wake_fd` (-1: none) is readable, and its error
+/// ends the wait. Errors: also those of write(2).
+Status write_patiently(int fd, std::string_view data, const std::function<Status()>& check,
+                       int wake_fd = -1);
 
 /// The command as the stream port takes it: with our terminal's kind and size, and our input as
 /// `options` say. What becomes of its output is the caller's.

@@ -92,34 +92,43 @@ Result<verify::Verdict> verify(const topology::Machine& machine, const std::stri
 
 }  // namespace
 
-int run_verify(const topology::Model& model, const std::string& machine_name,
-               const std::string& run_dir, bool json, verify::JunitMachine& report) {
+verify::JunitMachine ask_verify(const topology::Model& model, const std::string& machine_name,
+                                const std::string& run_dir) {
     const TimePoint start = SteadyClock().now();
-    report.name = machine_name;
+    verify::JunitMachine report{.name = machine_name};
     const topology::Machine* const machine = model.find_machine(machine_name);
     if (machine == nullptr) {
         report.error = fmt::format("{} has no machine {}", model.file_name, machine_name);
-        report_error(report.error);
-        return 2;
+        return report;
     }
-    const Result<verify::Verdict> verdict = verify(*machine, run_dir);
+    auto verdict = verify(*machine, run_dir);
     report.seconds = std::chrono::duration<double>(SteadyClock().now() - start).count();
-    if (!verdict) {
+    if (verdict)
+        report.verdict = std::move(*verdict);
+    else
         report.error = verdict.error().message();
+    return report;
+}
+
+int run_verify(const topology::Model& model, const std::string& machine_name,
+               const std::string& run_dir, bool json, verify::JunitMachine& report) {
+    report = ask_verify(model, machine_name, run_dir);
+    if (!report.error.empty()) {
         report_error(fmt::format("{}: {}", machine_name, report.error));
         return 2;
     }
+    const verify::Verdict& verdict = report.verdict;
     if (json) {
-        if (!print_document(verify::verdict_json(*verdict))) return 2;
-    } else if (const Status out = write_all(STDOUT_FILENO, verify::verdict_table(*verdict)); !out) {
+        if (!print_document(verify::verdict_json(verdict))) return 2;
+    } else if (const Status out = write_all(STDOUT_FILENO, verify::verdict_table(verdict)); !out) {
         report_error(out.error().message());
         return 2;
     }
-    if (!machine->kernel.image.empty() && lacks_driver(*verdict)) {
-        complain(fmt::format("the image needs {}, loaded: see docs/verify.md", needs_of(*machine)));
+    const topology::Machine& machine = *model.find_machine(machine_name);
+    if (!machine.kernel.image.empty() && lacks_driver(verdict)) {
+        complain(fmt::format("the image needs {}, loaded: see docs/verify.md", needs_of(machine)));
     }
-    report.verdict = *verdict;
-    return verdict->agrees() ? 0 : 1;
+    return verdict.agrees() ? 0 : 1;
 }
 
 }  // namespace mimic::machine

@@ -18,6 +18,11 @@ inline constexpr int kExecFailed = 125;
 inline constexpr int kExecNotExecutable = 126;
 inline constexpr int kExecNotFound = 127;
 
+/// Compares the guest of machine `machine_name` with the model: what came of it is in `report`, its
+/// error included.
+verify::JunitMachine ask_verify(const topology::Model& model, const std::string& machine_name,
+                                const std::string& run_dir);
+
 /// `mimic verify`: compares the guest of machine `machine_name` with the model. 0: all agrees; 1:
 /// something differs (each difference is printed with what was expected and what is there); 2: the
 /// guest could not be asked. `report` gets what came of it.

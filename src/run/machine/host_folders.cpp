@@ -95,14 +95,28 @@ Result<std::vector<std::string>> check_shares(const UpSource& source,
     return out;
 }
 
-guest_image::OwnPaths own_paths(const UpSource& source, const topology::Machine& machine) {
+Result<guest_image::OwnPaths> own_paths(const UpSource& source, const topology::Machine& machine,
+                                        bool allow_outside) {
     const auto named = [&](const topology::HostPath& path) {
         return guest_image::NamedPath{source.resolve(path.path), name_of(source, path)};
     };
     guest_image::OwnPaths out;
     if (machine.kernel.is_own()) out.kernel = named(machine.kernel.file);
     for (const auto& path : machine.kernel.modules) out.modules.push_back(named(path));
-    for (const auto& path : machine.kernel.initrd) out.initrd.push_back(named(path));
+    for (const auto& path : machine.kernel.initrd) {
+        out.initrd.push_back(named(path));
+        // A kernel and modules are what they are; any script of the host could be a hook.
+        if (allow_outside || path.where.line == 0) continue;
+        std::error_code error;
+        const std::string file = fs::canonical(out.initrd.back().path, error).string();
+        if (error) continue;  // who reads it says so
+        const std::string folder = fs::canonical(source.folder, error).string();
+        if (!is_below(file, folder))
+            return fail(std::errc::operation_not_permitted,
+                        "{}: {} is not below {}, the file's folder, and a file does not choose "
+                        "what else of the host a guest sees; if you trust it: --allow-shares",
+                        out.initrd.back().name, file, folder);
+    }
     return out;
 }
 

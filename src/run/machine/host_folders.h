@@ -23,8 +23,10 @@ Result<std::vector<std::string>> check_shares(const UpSource& source,
                                               const topology::Machine& machine, bool allow_outside);
 
 /// Paths of what the machine boots of the user's own, with names for messages ("FILE:3:11:
-/// ./bzImage"). Checks nothing.
-guest_image::OwnPaths own_paths(const UpSource& source, const topology::Machine& machine);
+/// ./bzImage"). Errors: operation_not_permitted for a hook that is not below the topology file's
+/// folder, unless `allow_outside`.
+Result<guest_image::OwnPaths> own_paths(const UpSource& source, const topology::Machine& machine,
+                                        bool allow_outside);
 
 /// A share as the command line has it: HOST:GUEST, HOST:GUEST:ro. Errors: invalid_argument, with
 /// what was expected.

@@ -2,6 +2,7 @@
 #include "machine/migration.h"
 
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/interrupt.h"
 #include "machine/qmp.h"
@@ -31,20 +32,30 @@ Status set_mapped_ram(QmpClient& monitor, bool on) {
     return {};
 }
 
+/// How far QEMU is.
+struct MigrationStatus {
+    std::string word;  // of the QAPI's MigrationStatus; empty: none yet
+    std::string why;   // it failed
+};
+
+Result<MigrationStatus> migration_status(QmpClient& monitor) {
+    MIMIC_ASSIGN_OR_RETURN(const auto text, monitor.execute("query-migrate", kAnswer));
+    const Json json = Json::parse(text, nullptr, false);
+    const auto word = [&](const char* key) {
+        const auto at = json.is_object() ? json.find(key) : json.end();
+        return at != json.end() && at->is_string() ? at->get<std::string>() : std::string();
+    };
+    return MigrationStatus{word("status"), word("error-desc")};
+}
+
 /// Waits until QEMU has written or read all of it.
 Status wait_until_done(QmpClient& monitor, TimePoint deadline) {
     for (;;) {
-        MIMIC_ASSIGN_OR_RETURN(const auto text, monitor.execute("query-migrate", kAnswer));
-        const Json json = Json::parse(text, nullptr, false);
-        const auto word = [&](const char* key) {
-            const auto at = json.is_object() ? json.find(key) : json.end();
-            return at != json.end() && at->is_string() ? at->get<std::string>() : std::string();
-        };
-        const std::string status = word("status");
+        MIMIC_ASSIGN_OR_RETURN(const auto now, migration_status(monitor));
+        const std::string& status = now.word;
         if (status == "completed") return {};
         if (status == "failed" || status == "cancelled")
-            return fail(std::errc::io_error, "QEMU: {}",
-                        word("error-desc").empty() ? status : word("error-desc"));
+            return fail(std::errc::io_error, "QEMU: {}", now.why.empty() ? status : now.why);
         if (SteadyClock().now() >= deadline)
             return fail(std::errc::timed_out, "QEMU was not done in time ({})",
                         status.empty() ? "no status" : status);
@@ -57,10 +68,17 @@ Status write_guest(QmpClient& monitor, const std::string& path, TimePoint deadli
     MIMIC_TRY(set_mapped_ram(monitor, true));
     const auto begun = monitor.execute("migrate", channels(path), kAnswer);
     if (!begun) return tl::unexpected(begun.error());
-    const Status done = wait_until_done(monitor, deadline);
-    if (!done && done.error().code() != std::errc::io_error) {
-        // A guest cannot go on while it is written. How it ends is told already.
-        [[maybe_unused]] const auto cancelled = monitor.execute("migrate_cancel", kAnswer);
+    Status done = wait_until_done(monitor, deadline);
+    if (done || done.error().code() == std::errc::io_error) return done;
+    // A guest cannot go on while it is written, and a cancel only asks for its end.
+    [[maybe_unused]] const auto cancelled = monitor.execute("migrate_cancel", kAnswer);
+    const TimePoint ends = SteadyClock().now() + kAnswer;
+    while (SteadyClock().now() < ends) {
+        const auto status = migration_status(monitor);
+        if (!status || status->word == "completed" || status->word == "failed" ||
+            status->word == "cancelled")
+            break;
+        std::this_thread::sleep_for(kLook);  // ^C has been heard already
     }
     return done;
 }
@@ -82,7 +100,9 @@ Status save_guest(const std::string& qmp_socket, const std::string& path, Durati
     // The next one may be without: it is no part of the machine.
     [[maybe_unused]] const Status off = set_mapped_ram(*monitor, false);
     Status going = resume(*monitor);
-    return written ? going : written;
+    if (going || written) return written ? going : written;
+    return fail(std::errc::state_not_recoverable, "{}; and the guest does not go on: {}",
+                written.error().message(), going.error().message());
 }
 
 Status load_guest(const std::string& qmp_socket, const std::string& path, Duration timeout) {

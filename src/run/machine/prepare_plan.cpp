@@ -97,7 +97,8 @@ Status Preparer::prepare_kernel(const topology::Machine& machine, PreparedMachin
     MIMIC_ASSIGN_OR_RETURN(const auto image,
                            guest_image::build_guest_image(machine.kernel, machine.arch,
                                                           devices::all_models(), progress_));
-    const guest_image::OwnPaths own = own_paths(source_, machine);
+    MIMIC_ASSIGN_OR_RETURN(const guest_image::OwnPaths own,
+                           own_paths(source_, machine, options_.allow_shares));
     guest_image::OwnParts parts;
     if (!own.empty()) {
         progress_.step("reading kernel, modules and hooks of your own");
@@ -172,6 +173,16 @@ void Preparer::plan_serving(const topology::Machine& machine, PreparedMachine& o
                                      outputs::shell_quoted(word);
 }
 
+/// A command as a comment, whatever names of folders are in it.
+std::string commented(const std::string& command) {
+    std::string out = "#   ";
+    for (const char c : command) {
+        out += c;
+        if (c == '\n') out += "#   ";
+    }
+    return out;
+}
+
 Status Preparer::write_outputs(const topology::Machine& machine, PreparedMachine& out) {
     MIMIC_ASSIGN_OR_RETURN(const Qemu qemu, qemu_of(machine.arch));
     out.context.qemu = qemu.program;
@@ -183,7 +194,7 @@ Status Preparer::write_outputs(const topology::Machine& machine, PreparedMachine
         write_file(out.domain, kReadableForAll, [&](int fd) { return write_all(fd, domain); }));
     std::string script = "#!/bin/sh\n# Machine " + machine.name + ".";
     if (!out.serve.empty())
-        script += " Its devices are served by:\n#   " + out.context.serve_command;
+        script += " Its devices are served by:\n" + commented(out.context.serve_command);
     script += "\n" + command.substr(0, command.rfind('\n')) + " \"$@\"\n";
     return write_file(out.script, kExecutable, [&](int fd) { return write_all(fd, script); });
 }

@@ -5,17 +5,22 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "base/command_report.h"
 #include "base/interrupt.h"
 #include "base/private_files.h"
 #include "base/terminal_text.h"
+#include "base/text_table.h"
+#include "devices/all_models.h"
 #include "guest_agent/guest_agent.h"
 #include "machine/exec_command.h"
 #include "machine/guest_commands.h"
 #include "streams/guest_command.h"
 #include "streams/relay.h"
+#include "topology/topology.h"
+#include "verify/junit.h"
 
 namespace mimic::machine {
 namespace {
@@ -93,8 +98,11 @@ Result<GuestAgent::ExecResult> run_by_streams(const RunOptions& options,
     spec.output = [&](int stream, std::string_view data) -> Status {
         keep(stream == 2 ? result.err : result.out, data);
         if (options.record == "-") return {};
-        return write_all(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data);
+        return write_patiently(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data, [&] {
+            return check_time(options.exec.argv[0], start, options.timeout);
+        });
     };
+    spec.cancelled = [] { return interrupted() != 0; };
     MIMIC_ASSIGN_OR_RETURN(const auto command,
                            streams::GuestCommand::start(streams::relay_socket_path(run_dir),
                                                         std::move(spec), stream_patience(run_dir)));
@@ -132,10 +140,37 @@ Result<GuestAgent::ExecResult> run_by_any(const RunOptions& options, const std::
     return run_by_agent(options, run_dir);
 }
 
+/// Compares all machines with their files. What differs is printed to standard error, where it does
+/// not get between what the command prints.
+Status verify_all(const RunOptions& options, const std::map<std::string, std::string>& run_dirs) {
+    const std::time_t started = std::time(nullptr);
+    std::vector<verify::JunitMachine> reports;
+    std::string problem;
+    for (const auto& [name, dir] : run_dirs) {
+        MIMIC_ASSIGN_OR_RETURN(const auto model,
+                               topology::load(dir + "/topology.yaml", devices::all_models()));
+        reports.push_back(ask_verify(model, name, dir));
+        const verify::JunitMachine& report = reports.back();
+        if (report.error.empty() && report.verdict.agrees()) continue;
+        if (report.error.empty())
+            std::fputs(terminal_lines(verify::verdict_table(report.verdict)).c_str(), stderr);
+        problem += fmt::format("{}machine {}: {}", problem.empty() ? "" : "; ", name,
+                               report.error.empty()
+                                   ? fmt::format("{} of {} differ", report.verdict.differing,
+                                                 counted(report.verdict.checks, "check"))
+                                   : report.error);
+    }
+    if (!options.junit.empty())
+        MIMIC_TRY(write_file_atomically(options.junit, verify::junit_xml(reports, started)));
+    if (problem.empty()) return {};
+    return fail(std::errc::io_error, "verify: {}; the command was not run", problem);
+}
+
 /// Runs the command; its own failure is no error here.
 Status run_inside(const RunOptions& options, const std::map<std::string, std::string>& run_dirs,
                   Run& run) {
     MIMIC_ASSIGN_OR_RETURN(run.machine, choose_machine(run_dirs, options.in));
+    if (options.verify) MIMIC_TRY(verify_all(options, run_dirs));
     const TimePoint start = SteadyClock().now();
     auto result = run_by_any(options, run_dirs.at(run.machine));
     run.seconds = seconds_since(start);

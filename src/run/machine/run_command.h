@@ -11,12 +11,14 @@
 namespace mimic::machine {
 
 struct RunOptions {
-    UpOptions up;        // of the machines
-    std::string in;      // the machine that runs the command; empty: the only one
-    ExecOptions exec;    // what it runs; by an agent (lock-step) with empty input
-    Duration timeout{};  // of the command; zero: none
-    std::string record;  // file that gets a JSON text of what came of it; "-": a line on standard
-                         // output, in place of what the command printed; empty: none
+    UpOptions up;         // of the machines
+    std::string in;       // the machine that runs the command; empty: the only one
+    ExecOptions exec;     // what it runs; by an agent (lock-step) with empty input
+    Duration timeout{};   // of the command; zero: none
+    bool verify = false;  // all machines before; the command is not run if one differs
+    std::string junit{};  // file for a report of that; empty: none
+    std::string record;   // file that gets a JSON text of what came of it; "-": a line on standard
+                          // output, in place of what the command printed; empty: none
 };
 
 /// Most of a command's output that a record holds of each stream, in bytes: programs that gather

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/command_report.h"
@@ -42,14 +43,20 @@ struct Taken {
 class NewFolder {
 public:
     static Result<NewFolder> make(const SnapshotOptions& options) {
+        // The name alone: "lab.snap/" has another folder's beside it, and not within.
+        std::string target = std::filesystem::path(options.folder).lexically_normal().string();
+        while (target.size() > 1 && target.ends_with('/')) target.pop_back();
+        if (target.ends_with("..") || target == "." || target == "/")
+            return fail(std::errc::invalid_argument, "{} names no folder that can be made",
+                        options.folder);
         struct stat there {};
-        if (::lstat(options.folder.c_str(), &there) == 0) {
-            const bool is_old = ::access(snapshot_manifest_path(options.folder).c_str(), F_OK) == 0;
+        if (::lstat(target.c_str(), &there) == 0) {
+            const bool is_old = ::access(snapshot_manifest_path(target).c_str(), F_OK) == 0;
             if (!options.force || !is_old)
-                return fail(std::errc::file_exists, "{} exists{}", options.folder,
+                return fail(std::errc::file_exists, "{} exists{}", target,
                             is_old ? "; replace it with --force" : " and is no snapshot");
         }
-        NewFolder folder(options.folder);
+        NewFolder folder(std::move(target));
         if (::mkdir(folder.path().c_str(), 0700) != 0 && errno != EEXIST)
             return fail_errno("{}", folder.path());
         MIMIC_TRY(make_private_dir(folder.path()));
@@ -66,11 +73,15 @@ public:
 
     std::string path() const { return target_ + ".part"; }
 
+    /// At each moment there is a whole snapshot at the target, or beside it as NAME.old.
     Status finish() {
-        MIMIC_TRY(remove_tree(target_));
+        const std::string old = target_ + ".old";
+        MIMIC_TRY(remove_tree(old));
+        if (::rename(target_.c_str(), old.c_str()) != 0 && errno != ENOENT)
+            return fail_errno("{}", target_);
         if (::rename(path().c_str(), target_.c_str()) != 0) return fail_errno("{}", target_);
         target_.clear();
-        return {};
+        return remove_tree(old);
     }
 
 private:

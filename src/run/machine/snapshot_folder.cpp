@@ -85,9 +85,28 @@ bool is_snapshot_folder(const std::string& path) {
     return ::stat(path.c_str(), &there) == 0 && S_ISDIR(there.st_mode);
 }
 
+namespace {
+
+constexpr const char* kOwn = "copy the snapshot to a folder of your own (cp -r)";
+
+/// Nobody else may have put anything in it.
+Status check_folder(const std::string& folder) {
+    MIMIC_TRY(check_owner(folder, kOwn));
+    struct stat there {};
+    if (::stat(folder.c_str(), &there) != 0) return fail_errno("{}", folder);
+    if ((there.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return fail(std::errc::permission_denied,
+                    "others may replace what is in {} (mode {:o}); chmod go-w {}, if it is as you "
+                    "left it",
+                    folder, there.st_mode & 07777, folder);
+    return {};
+}
+
+}  // namespace
+
 Result<SnapshotManifest> read_snapshot(const std::string& folder) {
     const std::string path = snapshot_manifest_path(folder);
-    MIMIC_TRY(check_owner(folder, "copy the snapshot to a folder of your own"));
+    MIMIC_TRY(check_folder(folder));
     const auto text = read_small_file(path);
     if (!text && text.error().code() == std::errc::no_such_file_or_directory)
         return fail(std::errc::no_such_file_or_directory,
@@ -102,6 +121,7 @@ Result<SnapshotManifest> read_snapshot(const std::string& folder) {
         if (::lstat(file.c_str(), &there) != 0) return fail_errno("{}; {}", file, kMend);
         if (!S_ISREG(there.st_mode))
             return fail(std::errc::invalid_argument, "{} is no regular file; {}", file, kMend);
+        MIMIC_TRY(check_owner(file, kOwn));
         if (file == snapshot_guest_path(folder) &&
             static_cast<uint64_t>(there.st_size) != manifest->guest_bytes)
             return fail(std::errc::invalid_argument,

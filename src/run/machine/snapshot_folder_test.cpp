@@ -79,8 +79,15 @@ TEST_F(SnapshotFolderTest, ALinkIsNotFollowed) {
 }
 
 TEST_F(SnapshotFolderTest, AFolderThatOthersWriteToIsRefused) {
-    ASSERT_EQ(::chmod(folder_.c_str(), 0777), 0);
-    EXPECT_NE(problem(), "");
+    for (const mode_t mode : {0777u, 0770u, 01777u}) {
+        ASSERT_EQ(::chmod(folder_.c_str(), mode), 0);
+        EXPECT_NE(problem(), "") << std::oct << mode;
+    }
+    ASSERT_EQ(::chmod(folder_.c_str(), 0755), 0);
+    EXPECT_EQ(problem(), "");
+    if (::geteuid() != 0) return;  // only root gives files away
+    ASSERT_EQ(::chown(snapshot_topology_path(folder_).c_str(), 12345, 0), 0);
+    EXPECT_NE(problem().find("belongs to user 12345"), std::string::npos) << problem();
 }
 
 TEST_F(SnapshotFolderTest, AnotherFormatVersionNamesBoth) {

@@ -279,11 +279,13 @@ bool Supervisor::died_by_fault(const Child& child, pid_t pid, const ExitState& s
 }
 
 std::optional<End> Supervisor::read_control() {
-    std::array<char, 64> buffer{};
+    std::array<char, kMaxEndReason + 64> buffer{};
     const ssize_t count = ::recv(control_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
-    if (count <= 0) return End{true, "mimic up was interrupted", ""};
+    if (count <= 0) return End{true, "mimic up was killed", ""};
     const std::string_view said(buffer.data(), static_cast<size_t>(count));
+    if (const size_t stop = said.find(kStopMessage); stop != std::string_view::npos)
+        return End{true, std::string(said.substr(stop + kStopMessage.size())), ""};
     if (said.starts_with("release") || said.starts_with("running")) {
         running_ = true;
         released_ = said.starts_with("release");

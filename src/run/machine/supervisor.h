@@ -8,18 +8,26 @@
 //                      {"event":"ended","reason":"...","log":["...", ...]}     everything is gone
 //   up -> supervisor   release\n                                              the machine is up, go
 //   on alone
+//                      running\n                                              it is up, and stays
+//                      up's stop WHY                                               end of file
+//                      follows
 //
 // End of file before `release` means that `up` ended, however it did: the machine goes too. SIGTERM
 // stops the machine.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace mimic::machine {
 
 /// Descriptor numbers that the supervisor is started with.
 inline constexpr int kSupervisorLockFd = 3;
 inline constexpr int kSupervisorControlFd = 4;
+
+/// What `up` says before it closes its end of the socket pair; the reason follows.
+inline constexpr std::string_view kStopMessage = "stop ";
+inline constexpr size_t kMaxEndReason = 400;  // bytes; a line of `mimic ps --all`
 
 /// Main function of the hidden command `mimic supervise RUN_DIR`: starts what <run_dir>/launch.json
 /// says, waits for the end, cleans up. Returns 0 if the machine was stopped on request, else 1.

@@ -65,7 +65,7 @@ public:
     }
     ~Up() {
         // All at once; each destructor then waits for its own.
-        for (auto& outcome : outcomes_) outcome.boot->begin_stop();
+        for (auto& outcome : outcomes_) outcome.boot->begin_stop(why_it_ends_);
         // Before its echo, which ends when all is said.
         for (auto& outcome : outcomes_) outcome.boot.reset();
     }
@@ -76,6 +76,8 @@ public:
     Status boot_all();
     void mark_running();
     Status stay();
+    /// What `mimic ps --all` says of the machines that are taken down.
+    void end_because(std::string why) { why_it_ends_ = std::move(why); }
     void report(std::FILE* out) const;
     bool report_json() const;
     std::map<std::string, std::string> run_dirs() const;
@@ -98,6 +100,7 @@ private:
     std::map<topology::Arch, Qemu> qemus_;
     std::optional<KvmVerdict> verdict_;
     std::vector<Outcome> outcomes_;
+    std::string why_it_ends_ = "mimic up was interrupted";
 };
 
 Status Up::check_not_running() const {
@@ -167,7 +170,8 @@ Status Up::prepare_machine(const RunRoot& root, const topology::Machine& machine
                                               *progress_, options_.guest_modules));
         }
         options.image = image;
-        const guest_image::OwnPaths own = own_paths(source_, machine);
+        MIMIC_ASSIGN_OR_RETURN(const guest_image::OwnPaths own,
+                               own_paths(source_, machine, source_.choices.allow_shares));
         if (!own.empty()) {
             progress_->step("reading kernel, modules and hooks of your own");
             MIMIC_ASSIGN_OR_RETURN(options.own, guest_image::gather_own_parts(machine, image, own));
@@ -376,6 +380,11 @@ Status up_from(const UpOptions& options, UpSource source, const WhileUp& work) {
             else if (!up.report_json())
                 return fail(std::errc::io_error, "standard output cannot be written");
             done = work ? work(up.run_dirs()) : up.stay();
+        }
+        if (interrupted() == 0) {
+            const std::string why = done ? "what it was booted for has ended"
+                                         : done.error().message();
+            up.end_because(why.substr(0, why.find('\n')));
         }
         if (!done && interrupted() == 0 && up.has_started()) say("taking down what was started");
     }

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/private_files.h"
+#include "base/terminal_text.h"
 #include "machine/host_folders.h"
 #include "topology/arch.h"
 #include "topology/topology.h"
@@ -141,6 +142,32 @@ BootChoices choices_of(const UpOptions& options, const std::string& folder) {
     return choices;
 }
 
+/// What the boot was allowed is said again: a folder is not believed that its user once said so.
+Status check_snapshot_trust(const UpOptions& options, const SnapshotManifest& manifest) {
+    if (options.allow_commands) return {};
+    if (manifest.choices.allow_commands)
+        return fail(std::errc::operation_not_permitted,
+                    "the file of {} starts programs; if you trust it: --allow-commands",
+                    options.file);
+    if (!manifest.choices.qemu_args.empty())
+        return fail(std::errc::operation_not_permitted,
+                    "{} gives its QEMU arguments of its own ({}); if you trust it: "
+                    "--allow-commands",
+                    options.file, terminal_text(manifest.choices.qemu_args.front()));
+    return {};
+}
+
+/// Nor that its shares were looked at, whose folders are those of the machine then.
+Status check_snapshot_shares(const UpOptions& options, const topology::Model& model) {
+    for (const topology::Machine& machine : model.machines)
+        if (!machine.shares.empty() && !options.allow_shares)
+            return fail(std::errc::operation_not_permitted,
+                        "the machine of {} has folders of this host, {} among them; if you trust "
+                        "it: --allow-shares",
+                        options.file, terminal_text(machine.shares.front().host.path));
+    return {};
+}
+
 /// A snapshot is one machine as it was: what changes a machine does not apply.
 Status check_snapshot_options(const UpOptions& options, const SnapshotManifest& manifest) {
     const auto refuse = [&](std::string_view option) {
@@ -158,11 +185,7 @@ Status check_snapshot_options(const UpOptions& options, const SnapshotManifest& 
     if (!options.machine.empty() && options.machine != manifest.machine)
         return fail(std::errc::invalid_argument, "{} is a snapshot of machine {}, not of {}",
                     options.file, manifest.machine, options.machine);
-    if (manifest.choices.allow_commands && !options.allow_commands)
-        return fail(std::errc::operation_not_permitted,
-                    "the file of {} starts programs; if you trust it: --allow-commands",
-                    options.file);
-    return {};
+    return check_snapshot_trust(options, manifest);
 }
 
 Result<UpSource> load_snapshot_source(const UpOptions& options) {
@@ -184,6 +207,8 @@ Result<UpSource> load_snapshot_source(const UpOptions& options) {
     if (!source.choices.kernel.empty())
         MIMIC_TRY(override_kernel(source.model, source.choices.kernel));
     MIMIC_TRY(add_host_folders(source.model, told));
+    MIMIC_TRY(check_snapshot_shares(options, source.model));
+    source.choices.allow_shares = options.allow_shares;
     MIMIC_TRY(place_servers(source, options));
     source.snapshot = std::move(manifest);
     return source;

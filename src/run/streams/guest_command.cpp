@@ -66,6 +66,11 @@ Error start_error(const CommandSpec& spec, const stream_opened& opened) {
                  Error::from_errno(number, "start a command in the guest").message());
 }
 
+Status check_cancelled(const CommandSpec& spec) {
+    if (spec.cancelled && spec.cancelled()) return fail(std::errc::interrupted, "interrupted");
+    return {};
+}
+
 Error refusal_error(const Frame& frame) {
     uint32_t why = 0;
     if (frame.payload.size() < sizeof why)
@@ -97,6 +102,7 @@ Result<std::unique_ptr<GuestCommand>> GuestCommand::start(const std::string& pat
         if (command || command.error().code() != std::errc::not_supported || steady() >= deadline)
             return command;
         if (::access(path.c_str(), F_OK) != 0) return command;  // nobody will answer there
+        MIMIC_TRY(check_cancelled(spec));
         std::this_thread::sleep_for(kTryAgain);
     }
 }
@@ -119,7 +125,8 @@ Result<std::unique_ptr<GuestCommand>> GuestCommand::try_start(const std::string&
                         "the guest does not start {} within {:g} s: its mimic-streamd, or all of "
                         "it, does not answer (mimic console shows whether it lives)",
                         spec.argv[0], std::chrono::duration<double>(answer).count());
-        MIMIC_TRY(command->step(std::min<Duration>(left, std::chrono::seconds(1))));
+        MIMIC_TRY(command->step(std::min<Duration>(left, kTryAgain)));
+        if (!command->opened_) MIMIC_TRY(check_cancelled(spec));
     }
     return command;
 }

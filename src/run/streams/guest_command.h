@@ -29,6 +29,8 @@ struct CommandSpec {
     /// Gets what the command wrote to `stream`, 1 or 2. May block: nobody else waits for it. An
     /// error ends the command.
     std::function<Status(int stream, std::string_view data)> output{};
+    /// Asked several times a second while it starts: true ends that with `interrupted`.
+    std::function<bool()> cancelled{};
 };
 
 /// How a command ended.
@@ -51,7 +53,7 @@ public:
     /// there); no_such_file_or_directory, permission_denied, executable_format_error and others of
     /// execve(2) in the guest; invalid_argument for a folder that cannot be entered;
     /// argument_list_too_long; resource_unavailable_try_again; connection_reset; host_unreachable
-    /// (the guest's program does not say within `answer` that it runs).
+    /// (the guest's program does not say within `answer` that it runs); interrupted.
     static Result<std::unique_ptr<GuestCommand>> start(const std::string& path, CommandSpec spec,
                                                        Duration patience,
                                                        Duration answer = kStartAnswer);

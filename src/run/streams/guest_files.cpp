@@ -8,11 +8,10 @@
 #include "base/private_files.h"
 #include "base/terminal_text.h"
 #include "streams/guest_command.h"
+#include "streams/guest_words.h"
 
 namespace mimic::streams {
 namespace {
-
-constexpr size_t kMostSaid = 2000;  // of what a guest says of an error
 
 /// $1 the target, $2 the file's name, $3 its mode.
 constexpr const char* kPut = R"(t=$1
@@ -30,20 +29,11 @@ constexpr const char* kGet = R"([ -e "$1" ] || { echo "$1: no such file" >&2; ex
 [ -f "$1" ] || { echo "$1 is no regular file" >&2; exit 1; }
 stat -L -c %f "$1" && exec cat "$1")";
 
-/// A path that no program takes for an option.
-std::string plain(const std::string& path) {
-    return path.starts_with('-') ? "./" + path : path;
-}
-
 Status check_end(const CommandEnd& end, const std::string& said) {
     if (end.shell_status() == 0) return {};
     std::string text = terminal_text(said, kMostSaid);
     if (text.empty()) text = fmt::format("its shell ended with status {}", end.shell_status());
     return fail(std::errc::io_error, "in the guest: {}", text);
-}
-
-void keep(std::string& said, std::string_view more) {
-    said += more.substr(0, kMostSaid - std::min(said.size(), kMostSaid));
 }
 
 }  // namespace

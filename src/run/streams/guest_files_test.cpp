@@ -30,11 +30,11 @@ protected:
     }
     static std::string text_of(const std::string& path) { return read_small_file(path).value(); }
 
-    // The guest's tar prints this file, whatever it is asked for.
-    void lie(const std::string& archive) {
+    // The guest's tar prints this file, whatever it is asked for, and then does `more`.
+    void lie(const std::string& archive, const std::string& more = "") {
         const std::string bin = guest_.folder + "/bin";
         fs::create_directory(bin);
-        write(bin + "/tar", "#!/bin/sh\nexec cat " + archive + "\n");
+        write(bin + "/tar", "#!/bin/sh\ncat " + archive + "\n" + more + "\n");
         fs::permissions(bin + "/tar", fs::perms::owner_all);
         ::setenv("PATH", (bin + ":" + path_).c_str(), 1);
         guest_.start();
@@ -74,6 +74,22 @@ void make_archive(const std::string& path, const std::vector<Entry>& entries) {
     }
     EXPECT_EQ(archive_write_close(archive), ARCHIVE_OK);
     archive_write_free(archive);
+}
+
+// A block of 512 bytes as ustar has it (POSIX pax, "ustar Interchange Format").
+std::string ustar_header(const std::string& name, char kind, uint64_t size) {
+    std::string block(512, '\0');
+    block.replace(0, name.size(), name);
+    block.replace(100, 7, "0000644");
+    block.replace(124, 11, fmt::format("{:011o}", size));
+    block.replace(148, 8, 8, ' ');
+    block[156] = kind;
+    block.replace(257, 5, "ustar");
+    block.replace(263, 2, "00");
+    unsigned sum = 0;
+    for (const char c : block) sum += static_cast<unsigned char>(c);
+    block.replace(148, 7, fmt::format("{:06o}", sum) + std::string(1, '\0'));
+    return block;
 }
 
 TEST_F(Files, AFileGoesAndComesWithItsMode) {
@@ -166,6 +182,42 @@ TEST_F(Files, AGuestDoesNotWriteOutsideOfTheCopy) {
     // What is no archive.
     write(archive, std::string(5000, 'x'));
     EXPECT_FALSE(get_tree(guest(), there_, here_ + "/none"));
+}
+
+TEST_F(Files, PaddingThatComesLateIsReadToItsEnd) {
+    const std::string archive = guest_.folder + "/archive";
+    make_archive(archive, {{"./file", "", ""}});
+    lie(archive, "sleep 0.5; head -c 10240 /dev/zero; sleep 0.5; head -c 10240 /dev/zero");
+    const auto got = get_tree(guest(), there_, here_ + "/copy");
+    ASSERT_TRUE(got) << got.error().message();
+    EXPECT_EQ(text_of(here_ + "/copy/file"), "bad");
+}
+
+TEST_F(Files, PaddingWithoutEndEndsTheCopy) {
+    const std::string archive = guest_.folder + "/archive";
+    make_archive(archive, {{"./file", "", ""}});
+    lie(archive, "exec cat /dev/zero");
+    const auto got = get_tree(guest(), there_, here_ + "/copy");
+    ASSERT_FALSE(got);
+    EXPECT_THAT(got.error().message(), HasSubstr("behind the end of its archive"));
+}
+
+// libarchive keeps a map of holes whole before it tells of the entry.
+TEST_F(Files, AHeaderWithoutEndEndsTheCopy) {
+    std::string records;
+    for (const std::string& text :
+         {std::string("GNU.sparse.major=1"), std::string("GNU.sparse.minor=0"),
+          std::string("GNU.sparse.name=./file"), std::string("GNU.sparse.realsize=1000")})
+        records += fmt::format("{} {}\n", text.size() + 4, text);
+    const uint64_t most = 07777777777;
+    const std::string archive = guest_.folder + "/archive";
+    write(archive, ustar_header("pax", 'x', records.size()) + records +
+                       std::string(512 - records.size(), '\0') + ustar_header("file", '0', most) +
+                       "999999999\n");
+    lie(archive, "exec yes 1");
+    const auto got = get_tree(guest(), there_, here_ + "/copy");
+    ASSERT_FALSE(got);
+    EXPECT_THAT(got.error().message(), HasSubstr("has a header of more than 8 MiB"));
 }
 
 }  // namespace

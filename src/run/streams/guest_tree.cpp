@@ -18,6 +18,7 @@
 #include "base/terminal_text.h"
 #include "streams/guest_command.h"
 #include "streams/guest_files.h"
+#include "streams/guest_words.h"
 
 namespace mimic::streams {
 namespace {
@@ -25,6 +26,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kBlock = 64u << 10;
+constexpr uint64_t kMaxHeader = 8u << 20;        // of an entry, with its name and map of holes
+constexpr uint64_t kMaxFolderNames = 64u << 20;  // libarchive keeps those of all folders
+constexpr uint64_t kMaxPadding = 1u << 20;       // behind an archive's end; tar's is 10 KiB
 
 /// $1 the target, $2 the folder's name.
 constexpr const char* kUnpack = R"(t=$1
@@ -142,8 +146,60 @@ bool tame(struct archive_entry* entry) {
     return archive_entry_pathname(entry) != nullptr;
 }
 
+/// Where a guest's archive comes from. What libarchive keeps of a header has no limit of its own.
+struct Source {
+    int fd;
+    std::vector<char> buffer = std::vector<char>(kBlock);
+    bool in_header = false;
+    uint64_t header_bytes = 0;
+
+    static la_ssize_t read(struct archive* archive, void* self, const void** block) {
+        Source& source = *static_cast<Source*>(self);
+        ssize_t count = 0;
+        do count = ::read(source.fd, source.buffer.data(), source.buffer.size());
+        while (count < 0 && errno == EINTR);
+        if (count < 0) {
+            archive_set_error(archive, errno, "read: %s", std::strerror(errno));
+            return ARCHIVE_FATAL;
+        }
+        if (source.in_header) source.header_bytes += static_cast<uint64_t>(count);
+        if (source.header_bytes > kMaxHeader) {
+            // libarchive's printf knows neither %llu nor %zu.
+            archive_set_error(archive, EINVAL, "an entry has a header of more than %d MiB",
+                              static_cast<int>(kMaxHeader >> 20));
+            return ARCHIVE_FATAL;
+        }
+        *block = source.buffer.data();
+        return count;
+    }
+
+    int next_header(struct archive* archive, struct archive_entry** entry) {
+        in_header = true;
+        header_bytes = 0;
+        const int got = archive_read_next_header(archive, entry);
+        in_header = false;
+        return got;
+    }
+
+    /// What tar writes behind the end: whoever sends it must not meet a closed pipe.
+    Status drain() {
+        for (uint64_t drained = 0; drained <= kMaxPadding;) {
+            const ssize_t count = ::read(fd, buffer.data(), buffer.size());
+            if (count < 0 && errno == EINTR) continue;
+            if (count < 0) return fail_errno("read");
+            if (count == 0) return {};
+            drained += static_cast<uint64_t>(count);
+        }
+        return fail(std::errc::protocol_error,
+                    "the guest sends more than {} MiB behind the end of its archive",
+                    kMaxPadding >> 20);
+    }
+};
+
 /// Unpacks `input` below the working folder of this thread. Returns how much was left out.
 Result<unsigned> unpack(int input) {
+    Source source{.fd = input};
+    uint64_t folder_names = 0;
     const ArchivePtr archive(archive_read_new());
     const ArchivePtr disk(archive_write_disk_new());
     if (!archive || !disk) return fail(std::errc::not_enough_memory, "no memory to unpack");
@@ -151,19 +207,24 @@ Result<unsigned> unpack(int input) {
     archive_write_disk_set_options(
         disk.get(), ARCHIVE_EXTRACT_PERM | ARCHIVE_EXTRACT_SECURE_SYMLINKS |
                         ARCHIVE_EXTRACT_SECURE_NODOTDOT | ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS);
-    if (archive_read_open_fd(archive.get(), input, kBlock) != ARCHIVE_OK)
+    if (archive_read_open(archive.get(), &source, nullptr, Source::read, nullptr) != ARCHIVE_OK)
         return tl::unexpected(archive_failed(archive.get(), "the guest's archive"));
     unsigned left_out = 0;
     for (;;) {
         struct archive_entry* entry = nullptr;  // the archive's
-        const int got = archive_read_next_header(archive.get(), &entry);
+        const int got = source.next_header(archive.get(), &entry);
         if (got == ARCHIVE_EOF) break;
         if (got != ARCHIVE_OK && got != ARCHIVE_WARN)
             return tl::unexpected(archive_failed(archive.get(), "the guest's archive"));
         if (!tame(entry)) {
             ++left_out;
+            archive_read_data_skip(archive.get());  // here, where it is no part of a header
             continue;
         }
+        if (archive_entry_filetype(entry) == AE_IFDIR)
+            folder_names += std::strlen(archive_entry_pathname(entry)) + sizeof(struct stat);
+        if (folder_names > kMaxFolderNames)
+            return fail(std::errc::value_too_large, "the guest's folder has too many folders");
         if (archive_write_header(disk.get(), entry) != ARCHIVE_OK) {
             const std::string name = terminal_text(archive_entry_pathname(entry));
             return tl::unexpected(
@@ -176,6 +237,7 @@ Result<unsigned> unpack(int input) {
     }
     if (archive_write_close(disk.get()) < ARCHIVE_WARN)
         return tl::unexpected(archive_failed(disk.get(), "write"));
+    MIMIC_TRY(source.drain());
     return left_out;
 }
 
@@ -230,10 +292,10 @@ Result<unsigned> put_tree(const Guest& guest, const std::string& from, const std
     MIMIC_ASSIGN_OR_RETURN(Pipe pipe, Pipe::create());
     ::signal(SIGPIPE, SIG_IGN);  // the guest's tar may end first
     std::string said;
-    CommandSpec spec{.argv = {"/bin/sh", "-c", kUnpack, "sh", path, name_of(from)},
+    CommandSpec spec{.argv = {"/bin/sh", "-c", kUnpack, "sh", plain(path), name_of(from)},
                      .input = pipe.read.get()};
     spec.output = [&said](int, std::string_view data) -> Status {
-        said += data.substr(0, 2000 - std::min<size_t>(said.size(), 2000));
+        keep(said, data);
         return {};
     };
     MIMIC_ASSIGN_OR_RETURN(auto command,
@@ -259,10 +321,10 @@ Result<unsigned> get_tree(const Guest& guest, const std::string& path, const std
     if (!folder) return fail(std::errc::not_a_directory, "{} in the guest is no folder", path);
     MIMIC_ASSIGN_OR_RETURN(const UniqueFd target, target_folder(path, to));
     std::string said;
-    CommandSpec spec{.argv = {"/bin/sh", "-c", kPack, "sh", path}};
+    CommandSpec spec{.argv = {"/bin/sh", "-c", kPack, "sh", plain(path)}};
     spec.output = [&](int stream, std::string_view data) -> Status {
         if (stream == 1) return write_all(pipe.write.get(), data);
-        said += data.substr(0, 2000 - std::min<size_t>(said.size(), 2000));
+        keep(said, data);
         return {};
     };
     Result<unsigned> unpacked = 0u;

@@ -87,6 +87,18 @@ TEST(Streams, WhatCannotStartSaysWhy) {
               std::errc::argument_list_too_long);
 }
 
+TEST(Streams, WhatCannotStartTakesNoPlace) {
+    TestGuest guest;
+    guest.start();
+    for (unsigned i = 0; i < STREAM_MAX_CHANNELS + 8; ++i)
+        EXPECT_EQ(run(guest, {.argv = {"/no/such"}}).end.error().code(),
+                  std::errc::no_such_file_or_directory);
+    EXPECT_EQ(shell(guest, "echo hi").out, "hi\n");
+    // Nor does its program wait for what has ended: input, output, errors of a command, and the
+    // port.
+    EXPECT_TRUE(eventually([&] { return guest.open_files() < 8; }));
+}
+
 TEST(Streams, BytesGoThroughUnchanged) {
     TestGuest guest;
     guest.start();

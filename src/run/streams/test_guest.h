@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <filesystem>
+#include <iterator>
 #include <string>
 
 #include "base/private_files.h"
@@ -74,6 +76,11 @@ public:
             ::_exit(127);
         }
         ASSERT_GT(program, 0);
+    }
+    /// How many descriptors the guest's program has open.
+    size_t open_files() const {
+        const std::filesystem::path fds = "/proc/" + std::to_string(program) + "/fd";
+        return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(fds), {}));
     }
     void stop() {
         if (program <= 0) return;

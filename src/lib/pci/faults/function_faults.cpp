@@ -94,6 +94,13 @@ void FunctionFaults::clear() {
     while (!standing_.empty()) end(standing_.front()->report.id, FaultState::kCleared);
 }
 
+bool FunctionFaults::clear(uint64_t id) {
+    thread_.check();
+    if (find(id) == nullptr) return false;
+    end(id, FaultState::kCleared);
+    return true;
+}
+
 std::vector<FaultReport> FunctionFaults::report() const {
     thread_.check();
     std::vector<FaultReport> reports;

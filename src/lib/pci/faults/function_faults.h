@@ -122,6 +122,9 @@ public:
     /// still happen at their time.
     void clear();
 
+    /// Ends one of them, as clear() ends all. False: none that stands has this id.
+    bool clear(uint64_t id);
+
     /// Those that stand, by id, then the last few that ended, in the order of their ends.
     std::vector<FaultReport> report() const;
 

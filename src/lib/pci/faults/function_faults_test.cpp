@@ -181,6 +181,21 @@ TEST_F(FunctionFaultsTest, AllOnesUntilCleared) {
     EXPECT_EQ(faults->report().back().state, FaultState::kCleared);
 }
 
+TEST_F(FunctionFaultsTest, OneIsClearedAndTheOthersStand) {
+    ASSERT_TRUE(inject("all-ones"));
+    ASSERT_TRUE(inject("bad-tlp", {}, {}, 2s));
+    ASSERT_TRUE(inject("irq-lost", {{"count", "0"}}));
+    EXPECT_FALSE(faults->clear(4));
+    EXPECT_TRUE(faults->clear(1));
+    EXPECT_FALSE(faults->clear(1));
+    EXPECT_EQ(read(), 0U);
+    EXPECT_TRUE(faults->message(true, 0));
+    EXPECT_TRUE(faults->clear(2));
+    runner.advance(3s);
+    EXPECT_THAT(take(), IsEmpty());
+    EXPECT_EQ(faults->standing(FaultState::kActive), 1U);
+}
+
 TEST_F(FunctionFaultsTest, ClearLaterEndsWhatIsArmedToo) {
     ASSERT_TRUE(inject("all-ones"));
     ASSERT_TRUE(inject("bad-tlp", {}, 1000));

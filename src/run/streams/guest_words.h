@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes to a guest's shell, and what it says.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+namespace mimic::streams {
+
+/// Of what a guest says of an error, in bytes.
+inline constexpr size_t kMostSaid = 2000;
+
+/// A path that no program takes for an option.
+inline std::string plain(const std::string& path) {
+    return path.starts_with('-') ? "./" + path : path;
+}
+
+/// Appends `more` to `said`, as far as that goes.
+inline void keep(std::string& said, std::string_view more) {
+    said += more.substr(0, kMostSaid - std::min(said.size(), kMostSaid));
+}
+
+}  // namespace mimic::streams

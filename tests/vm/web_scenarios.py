@@ -132,12 +132,25 @@ def fault_is_seen_by_page_and_guest(vm, page):
     vm.wait_for(MACHINE, "dmesg | grep -q 'mock-accel 10001:03:00.0: .*resumed'")
 
 
-def take_picture(page):
+def take_picture(vm, page):
     path = os.environ.get("MIMIC_SCREENSHOT")
     if not path:
         return
+    # For readers: a fault that stands, VFs that have just come, and the tree from its first row on.
+    page.resize(1440, 900)
+    choose(page, "gpu1", "faults")
+    page.click("[aria-label='Inject all-ones']")
+    page.wait(f"{state('gpu1')} === 'fault'", "the fault stands")
+    page.wait(f"{EVENTS}.includes('trace written to')", "its dump, which names a folder of this test's")
     page.click(".to-picture")
-    time.sleep(45)  # for the picture alone: lines of a minute look like what one sees
+    page.click("#clear-events")
+    for gpu, count in ((GPU, 0), (GPU, 4), ("10001:03:00.0", 2)):
+        vm.shell(MACHINE, f"echo {count} >{PCI}/{gpu}/sriov_numvfs")
+    page.wait(f"{row('gpu2-vf1')} !== null", "the VFs")
+    time.sleep(60)  # for the picture alone: lines of a minute look like what one sees
+    page.js("document.querySelector('#tree').scrollTop = 0; document.activeElement.blur()")
+    page.wait("document.querySelector('#tree .label').textContent === 'NUMA node 0'", "the first row")
+    time.sleep(1)
     page.screenshot(path)
 
 
@@ -154,7 +167,7 @@ def instruments_web(vm):
             registers_are_those_of_the_guest(vm, page)
             trace_shows_the_guest(vm, page)
             fault_is_seen_by_page_and_guest(vm, page)
-            take_picture(page)
+            take_picture(vm, page)
         except BrowserError as error:
             raise Failure(str(error)) from error
         equal("complaints of the browser", [], page.complaints())

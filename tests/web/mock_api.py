@@ -17,6 +17,7 @@ TOKEN = "mock-token"
 FAULTS = [
     {"name": "receiver-error", "text": "AER correctable: a bad symbol on the link", "options": []},
     {"name": "poisoned-tlp", "text": "AER uncorrectable: data marked as bad arrived", "options": ["severity"]},
+    {"name": "unexpected-completion", "text": "AER uncorrectable: an answer that nobody asked for", "options": ["severity"]},
     {"name": "irq-late", "text": "an interrupt message is sent late", "options": ["count", "delay", "vector"]},
     {"name": "all-ones", "text": "every read gives ones and every write is lost, until cleared", "options": []},
     {"name": "clear", "text": "ends all faults of the device", "options": []},

@@ -88,6 +88,15 @@ class PageTest(PageCase):
             self.assertGreaterEqual(self.browser.js(CONTRAST)[0], 4.5)
         self.assertEqual([], self.browser.js(NAMELESS))
         self.assertEqual(0, self.browser.js("document.documentElement.scrollWidth - innerWidth"))
+        # In a narrow window a card a VM, with all that can be done in sight.
+        self.browser.resize(420, 900)
+        self.assertEqual(0, self.browser.js("(e => e.scrollWidth - e.clientWidth)(document.querySelector('#mediators'))"))
+        self.assertEqual([], self.browser.js("[...document.querySelectorAll('.mediator :is(button, input)')].filter(e => "
+                                             "e.getBoundingClientRect().right > innerWidth - 10).map(e => e.outerHTML)"))
+        self.assertEqual("block", self.browser.js("getComputedStyle(document.querySelector('.mediator table')).display"))
+        tops = "[...document.querySelectorAll('.bar h1, #theme, #connection')].map(e => e.getBoundingClientRect())" \
+               ".map(r => Math.round((r.top + r.height / 2) / 8))"
+        self.assertEqual(1, len(set(self.browser.js(tops))))
 
     def test_token_leaves_the_address_bar_and_is_asked_for_when_wrong(self):
         self.open()
@@ -210,7 +219,7 @@ class PageTest(PageCase):
     def test_fault_buttons_send_what_they_say(self):
         self.open()
         self.choose("gpu0", "faults")
-        self.browser.wait("document.querySelectorAll('form.fault').length === 4", "a button for each fault")
+        self.browser.wait("document.querySelectorAll('form.fault').length === 5", "a button for each fault")
         self.browser.js("document.querySelector('[aria-label=\"delay of irq-late\"]').value = '20ms'")
         self.browser.js("document.querySelector('[aria-label=\"count of irq-late\"]').value = '3'")
         self.browser.click("[aria-label='Inject irq-late']")
@@ -229,7 +238,7 @@ class PageTest(PageCase):
     def test_errors_of_the_api_are_said_in_words(self):
         self.open()
         self.choose("gpu0", "faults")
-        self.browser.wait("document.querySelectorAll('form.fault').length === 4")
+        self.browser.wait("document.querySelectorAll('form.fault').length === 5")
         self.browser.js("document.querySelector('[aria-label=\"severity of poisoned-tlp\"]').value = 'fatal'")
         self.browser.click("[aria-label='Inject poisoned-tlp']")
         self.browser.wait("document.querySelector('#panel [role=alert]')?.textContent === 'this device has no AER'")
@@ -262,6 +271,8 @@ class PageTest(PageCase):
         self.browser.open(self.api.url)
         self.browser.wait("document.querySelector('#empty').innerText.includes('mimic up FILE')", "what to do")
         self.assertLess(self.browser.js("document.querySelector('#empty').getBoundingClientRect().top"), 150)
+        self.assertIn("mimic new FILE", self.browser.text())
+        self.assertEqual(1440, self.browser.js("document.querySelector('.tree-pane').clientWidth"))
         self.api.machines = {"rack": self.machine, "other": MockMachine("other", gpus=2)}
         self.browser.wait(f"{ROWS}.length > 5", "the machine appears by itself")
         self.browser.js("(() => { const e = document.querySelector('#machines'); e.value = 'other';"
@@ -311,6 +322,47 @@ class PageTest(PageCase):
         text = self.browser.js("document.querySelector('.trace').innerText")
         self.assertIn("for reading", text)
         self.assertIn("MEMORY_SPACE BUS_MASTER", text)
+
+        # At the edge beyond which there is more lies a shadow, and the heading stays where it is.
+        self.assertIn("linear-gradient", self.browser.js("getComputedStyle(document.querySelector('.trace')).backgroundImage"))
+        self.assertGreater(self.browser.js("document.querySelector('.trace').scrollWidth"),
+                           self.browser.js("document.querySelector('.trace').clientWidth"))
+        trace, head = "document.querySelector('.trace')", "document.querySelector('.trace th').getBoundingClientRect().top"
+        self.browser.wait(f"{trace}.scrollHeight > {trace}.clientHeight + 40", "more lines than room")
+        self.browser.js(f"{trace}.scrollTop = 30")
+        self.assertLess(abs(self.browser.js(f"{head} - {trace}.getBoundingClientRect().top")), 3)
+
+    def test_names_and_hints_of_faults_are_whole(self):
+        for width in (1400, 900, 420):
+            self.browser.resize(width, 900)
+            self.open()
+            self.choose("gpu0", "faults")
+            self.browser.wait("document.querySelectorAll('form.fault').length === 5")
+            self.assertEqual([], self.browser.js(
+                f"[...document.querySelectorAll('.fault button')].filter(e => {LINES}(e.firstChild) > 1).map(e => e.textContent)"))
+            # A hint that is cut is no hint: as long as its text in the font of its field.
+            self.assertEqual([], self.browser.js("""[...document.querySelectorAll('.fault input')].filter(e => {
+                const style = getComputedStyle(e), pen = document.createElement('canvas').getContext('2d');
+                pen.font = style.font;
+                const room = e.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+                return pen.measureText(e.placeholder).width > room;
+            }).map(e => e.placeholder)"""), width)
+            # All options in a line, or each in one.
+            tops = self.browser.js("[...document.querySelectorAll('[aria-label=\"Inject irq-late\"] ~ .options label')]"
+                                   ".map(e => Math.round(e.getBoundingClientRect().top / 8))")
+            self.assertIn(len(set(tops)), (1, len(tops)), width)
+            self.assertEqual(0, self.browser.js("(e => e.scrollWidth - e.clientWidth)(document.querySelector('#panel'))"), width)
+
+    def test_words_for_how_often_a_fault_struck(self):
+        self.machine.faults["gpu0"] = [
+            {"id": at, "fault": "irq-lost", "state": "active", "strikes": strikes, "count": count, "seed": 1}
+            for at, (strikes, count) in enumerate(((0, 0), (1, 0), (2, 3), (1, 1), (0, 1)))]
+        self.open()
+        self.choose("gpu0", "faults")
+        self.browser.wait("document.querySelectorAll('.standing tbody tr').length === 5")
+        self.assertEqual(["not struck yet, without limit", "struck once, without limit", "struck 2 of 3 times", "struck once",
+                          "not struck yet"],
+                         self.browser.js("[...document.querySelectorAll('.standing tbody td:last-child')].map(e => e.textContent)"))
 
     def test_names_of_registers_break_between_words_only(self):
         for width in (1400, 420):
@@ -384,7 +436,7 @@ class PageTest(PageCase):
         self.open()
         self.choose("gpu0", "faults")
         offered = "[...document.querySelectorAll('form.fault button')].filter(e => e.checkVisibility())"
-        self.browser.wait(f"{offered}.length === 3", "three may be injected, now or later")
+        self.browser.wait(f"{offered}.length === 4", "four may be injected, now or later")
         names = f"{offered}.filter(e => e.disabled).map(e => e.textContent)"
         self.assertEqual(["irq-late"], self.browser.js(names))
         self.assertIn("MSI-X is off", self.browser.text())

@@ -72,6 +72,11 @@ class PictureTest(PageCase):
         self.machine.clear("gpu0")
         self.browser.wait(f"{piece('gpu0')}.dataset.tone === 'ok'", "cleared")
         self.browser.wait(f"{piece('gpu0')}.dataset.struck === undefined", "a strike is history after a while")
+        self.machine.devices["gpu0"]["faults"] = {"armed": 0, "active": 0, "struck": 2}
+        self.browser.wait(f"{piece('gpu0')}.dataset.struck === '' && /struck/.test({piece('gpu0')}.querySelector('.state-text')"
+                          ".textContent)", "a strike of a fault that is over, in a word")
+        self.assertIn("a fault struck", self.browser.js(f"{piece('gpu0')}.getAttribute('aria-label')"))
+        self.browser.wait(f"/active/.test({piece('gpu0')}.querySelector('.state-text').textContent)", "its state again")
         self.machine.devices["gpu1.port"]["link_up"] = False
         self.machine.devices["gpu1"]["present"] = False
         self.browser.wait(f"/link down/.test({TEXT}) && /empty slot/.test({TEXT})", "an empty slot")

@@ -10,12 +10,21 @@ import type { FaultName, FaultRefusal, FaultReport } from "./types";
 const kInterval_ms = 1000;
 
 const kHints: Record<string, string> = { count: "strikes", delay: "such as 20ms", vector: "number" };
+const kSizes: Record<string, number> = { delay: 12 }; // characters; others need 8
 
 // "AER correctable: a bad symbol" -> group "AER correctable", text "a bad symbol".
 function split(fault: FaultName): [string, string] {
     const at = fault.text.indexOf(": ");
     return at > 0 && fault.text.startsWith("AER") ? [fault.text.slice(0, at), fault.text.slice(at + 2)]
                                                   : ["Device, link and host", fault.text];
+}
+
+// "struck once, without limit", "struck 2 of 3 times".
+function strikesText({ strikes, count }: FaultReport): string {
+    const limit = count === 0 ? ", without limit" : "";
+    if (strikes === 0) return `not struck yet${count > 1 ? `, ${count} times at most` : limit}`;
+    if (count > 1) return `struck ${strikes} of ${count} times`;
+    return `struck ${strikes === 1 ? "once" : `${strikes} times`}${limit}`;
 }
 
 function describe(report: FaultReport): string {
@@ -25,7 +34,7 @@ function describe(report: FaultReport): string {
         report.delay_us === undefined ? "" : `delay ${duration(report.delay_us)}`,
         report.at_us === undefined ? "" : `at ${duration(report.at_us)}`,
         report.accesses_left === undefined ? "" : `after ${report.accesses_left} more accesses`,
-        `${report.strikes} of ${report.count === 0 ? "unlimited" : report.count} struck`,
+        strikesText(report),
         report.note ?? "",
     ];
     return parts.filter(Boolean).join(", ");
@@ -124,7 +133,7 @@ class FaultsView {
         const input = option === "severity"
             ? h("select", { name: option, "aria-label": name }, h("option", { value: "" }, "as the guest set it"),
                 h("option", {}, "nonfatal"), h("option", {}, "fatal"))
-            : h("input", { name: option, size: 8, placeholder: kHints[option] ?? "", "aria-label": name, autocomplete: "off" });
+            : h("input", { name: option, size: kSizes[option] ?? 8, placeholder: kHints[option] ?? "", "aria-label": name, autocomplete: "off" });
         return [h("label", {}, `${option} `, input), input];
     }
 

@@ -18,6 +18,12 @@ const kPoll_ms = 1000;
 const kSoon_ms = 500; // after an event: the next poll, never more than two a second
 const kRetry_ms = [500, 1000, 2000, 5000];
 
+const kFirstSteps: [string, string][] = [
+    ["Write the file of a machine, by a few questions:", "mimic new FILE"],
+    ["Boot it, with the devices that are not there:", "mimic up FILE"],
+    ["What it would be, without booting:", "mimic plan FILE"],
+];
+
 class Page {
     private readonly api = new Api();
     private readonly names = new Names(this.api);
@@ -237,8 +243,9 @@ class Page {
         setText(byId("machine-state"), "");
         setText(byId("tree-sum"), "");
         const words = ended ? `The machine ${ended.name} has ended. ${ended.reason ?? ""}` : "No machine runs.";
-        const hint = h("p", {}, "Start one with ", h("code", {}, "mimic up FILE"), "; it appears here by itself.");
-        this.fillEmpty(`nothing ${words}`, () => [h("p", {}, h("b", {}, words)), hint]);
+        this.fillEmpty(`nothing ${words}`, () => [h("div", { class: "nothing" },
+            h("div", {}, h("p", {}, h("b", {}, words)), h("p", {}, "One that is started appears here by itself.")),
+            h("div", {}, ...kFirstSteps.flatMap(([what, command]) => [h("p", {}, what), h("pre", {}, command)])))]);
     }
 
     // Replaces the words in place of the tree unless they stand there already: what is typed there must survive polls.

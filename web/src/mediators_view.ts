@@ -19,7 +19,7 @@ function time(us: number): string {
 }
 
 function cell(name: string, ...children: (Node | string)[]): HTMLTableCellElement {
-    return h("td", { "data-column": name, class: kNumbers.has(name) ? "number" : null }, ...children);
+    return h("td", { role: "cell", "data-column": name, class: kNumbers.has(name) ? "number" : null }, ...children);
 }
 
 type Act = (method: "PATCH" | "PUT" | "DELETE", path: string, body: unknown, done: string) => Promise<void>;
@@ -70,7 +70,7 @@ class VmRow {
             if (this.vm.quarantine) void act("DELETE", `${own}/quarantine`, undefined, `VM ${vm.id} is let in again.`);
             else void act("PUT", `${own}/quarantine`, { reason: "by hand, on the page" }, `VM ${vm.id} is kept out.`);
         });
-        this.row = h("tr", { "data-vm": vm.id });
+        this.row = h("tr", { role: "row", "data-vm": vm.id });
         for (const name of kColumns) {
             const made = name === "Weight" ? cell(name, form) : name === "Share, 60 s" ? cell(name, this.share_line)
                 : name === "Latency, 60 s" ? cell(name, this.latency_line) : name === "State" ? cell(name, this.state)
@@ -121,16 +121,17 @@ class MediatorCard {
     private readonly pools = h("p", { class: "muted" });
     private readonly said = h("p", { class: "said", role: "status" });
     private readonly problem = h("div");
-    private readonly body = h("tbody");
+    private readonly body = h("tbody", { role: "rowgroup" });
     private readonly rows = new Map<number, VmRow>();
     private last = 0;
 
     constructor(private readonly name: string, private readonly api: Api, private readonly changed: () => void) {
-        const head = kColumns.map((text) => h("th", { scope: "col", class: kNumbers.has(text) ? "number" : null },
+        const head = kColumns.map((text) => h("th", { role: "columnheader", scope: "col", class: kNumbers.has(text) ? "number" : null },
             text || h("span", { class: "unseen" }, "Action")));
         this.element = h("section", { class: "mediator", "aria-label": `Mediator ${name}`, "data-mediator": name },
             h("h2", {}, name), this.facts, this.pools, this.said, this.problem,
-            h("table", {}, h("thead", {}, h("tr", {}, ...head)), this.body));
+            // Roles, because in a narrow window the sheet makes a card of each row.
+            h("table", { role: "table" }, h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...head)), this.body));
     }
 
     async poll(mediator: Mediator): Promise<void> {

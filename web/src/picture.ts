@@ -226,7 +226,7 @@ export class Picture {
                 const mark = sheet.text(x + kCell.size / 2, top + 9.5, "mark mid", "");
                 sheet.onPaint((live) => {
                     const faults = live.devices.get(vf.device ?? "")?.faults;
-                    const words = (faults?.active ?? 0) > 0 ? "!" : (faults?.armed ?? 0) > 0 ? "?" : "";
+                    const words = (faults?.active ?? 0) > 0 || sheet.hasStruck(vf) ? "!" : (faults?.armed ?? 0) > 0 ? "?" : "";
                     setText(mark, words);
                 });
             }, "piece cell-piece");

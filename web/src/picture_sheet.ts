@@ -27,10 +27,10 @@ function ratesText(rates: Rates): string {
 }
 
 /** All that is known of a node, in a line: the name of its piece. */
-function sentence(live: Live, node: TreeNode, state: State | null): string {
+function sentence(live: Live, node: TreeNode, state: State | null, has_struck: boolean): string {
     const device = node.device ? live.devices.get(node.device) : undefined;
     const faults = device?.faults;
-    return [node.label, kindText(node.kind), state?.text, device?.bdf ?? node.note,
+    return [node.label, kindText(node.kind), state?.text, has_struck ? "a fault struck" : "", device?.bdf ?? node.note,
             node.planned.slot ? `slot ${node.planned.slot}` : "", node.planned.hotplug ? "hot-plug" : "",
             node.planned.link ? linkText(node.planned.link) : "", node.planned.model,
             device?.total_vfs ? `${device.vfs ?? 0} of ${device.total_vfs} VFs` : "",
@@ -42,15 +42,27 @@ function sentence(live: Live, node: TreeNode, state: State | null): string {
 export class Sheet {
     readonly root = svg("svg", { class: "machine-picture", role: "group" });
     private readonly paints: ((live: Live) => void)[] = [];
+    private readonly strikes = new Map<TreeNode, { count: number; at: number }>();
     private into: SVGElement = this.root;
 
     paint(live: Live): void {
+        for (const [node, strikes] of this.strikes) {
+            const count = live.devices.get(node.device!)?.faults?.struck ?? 0;
+            if (strikes.count >= 0 && count > strikes.count) strikes.at = performance.now();
+            strikes.count = count;
+        }
         for (const one of this.paints) one(live);
     }
 
     /** Does `work` at each paint. */
     onPaint(work: (live: Live) => void): void {
         this.paints.push(work);
+    }
+
+    /** Whether a fault of the device struck a moment ago. */
+    hasStruck(node: TreeNode): boolean {
+        const strikes = this.strikes.get(node);
+        return strikes !== undefined && performance.now() - strikes.at < kStruck_ms;
     }
 
     rect(box: Box, classes: string, radius = 6): SVGRectElement {
@@ -87,20 +99,16 @@ export class Sheet {
             group.dataset.id = node.id;
             setAttribute(group, "role", "button");
             setAttribute(group, "tabindex", "-1");
+            this.strikes.set(node, { count: -1, at: -kStruck_ms });
         }
-        let struck = -1;
-        let struck_at = -kStruck_ms;
         this.onPaint((live) => {
             const device = node.device ? live.devices.get(node.device) : undefined;
             const state = node.device ? stateOf(device) : null;
-            const words = sentence(live, node, state);
+            const words = sentence(live, node, state, this.hasStruck(node));
             setText(title, words);
             if (node.device) setAttribute(group, "aria-label", words);
             setAttribute(group, "data-tone", state?.tone ?? null);
-            const strikes = device?.faults?.struck ?? 0;
-            if (struck >= 0 && strikes > struck) struck_at = performance.now();
-            struck = strikes;
-            setAttribute(group, "data-struck", performance.now() - struck_at < kStruck_ms ? "" : null);
+            setAttribute(group, "data-struck", this.hasStruck(node) ? "" : null);
         });
     }
 
@@ -108,7 +116,8 @@ export class Sheet {
     state(node: TreeNode, x: number, y: number): void {
         const text = this.text(x, y, "state-text end", "");
         this.onPaint((live) => {
-            const state = stateOf(live.devices.get(node.device ?? ""));
+            const now = stateOf(live.devices.get(node.device ?? ""));
+            const state: State = this.hasStruck(node) && now.tone === "ok" ? { text: "struck", tone: "bad" } : now;
             setText(text, `${kShapes[state.tone]} ${state.text}`);
             setAttribute(text, "data-tone", state.tone);
         });

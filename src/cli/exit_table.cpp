@@ -68,7 +68,7 @@ constexpr auto kVariables = std::to_array<EnvironmentVariable>({
     {"MIMIC_SPIN_US", kPrograms, "mimic serve, mimic-mediator: as --spin-us (50)"},
     {"MIMIC_TOOLS_DIR", kPrograms, "Folder tools of Mimic's sources, for what is fetched or built"},
     {"MIMIC_TRACE_BUFFER", kPrograms, "mimic serve: as --trace-buffer (1M)"},
-    {"NODE_NAME", kPrograms, "mimic-dra: as --node"},
+    {"NODE_NAME", kPrograms, "mimic-dra: as --node-name"},
     {"NOTIFY_SOCKET", kPrograms, "mimic-mediator: systemd's, which is told when it serves"},
     {"NO_COLOR", kPrograms, "Anything: no colours"},
     {"PATH", kPrograms, "Where programs are looked for"},
@@ -85,7 +85,7 @@ constexpr auto kVariables = std::to_array<EnvironmentVariable>({
     {"MIMIC_BENCH_NODES", kTests, "bench/kubernetes: numbers of nodes"},
     {"MIMIC_BENCH_ROUNDS", kTests, "bench/kubernetes: rounds"},
     {"MIMIC_CLUSTER_PATH", kTests, "tests/cluster: programs in front of those of PATH"},
-    {"MIMIC_SCREENSHOT", kTests, "vm_web: a file for a picture of the page"},
+    {"MIMIC_SCREENSHOT", kTests, "vm_instruments-web_6.1: a file for a picture of the page"},
     {"MIMIC_SYSTEMC_EXAMPLE", kTests, "The example's server, for its test"},
     {"MIMIC_TEST_CACHE", kTests, "0: tests of virtual machines run although nothing has changed"},
 });

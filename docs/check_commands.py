@@ -3,7 +3,8 @@
 """check_commands.py TREE BIN: each command that a page of the tree names is known by the program, with its options.
 
 Looked at is code, in blocks and between backquotes: `mimic COMMAND ... --option`, and the same of the other programs in BIN. What a
-guest or another program gets, behind ` -- `, `|`, `;` or `&&`, is not. Fails, too, if it finds hardly anything.
+guest or another program gets, behind ` -- `, `|`, `;` or `&&`, is not. Fails, too, if it finds hardly anything. A page that says how many
+faults there are (`43 faults by name`) is right about it.
 """
 
 import functools
@@ -17,6 +18,7 @@ PROGRAMS = ("mimic", "mimic-dra", "mimic-mediator", "mimic-mediator-load", "mimi
 START = re.compile(r"(?:^|[|;&(]\s*|\$\()(?:\$ )?(?:(?:sudo|env|time|\w+=\S+)\s+)*(?:[\w.$-]*/)*(%s)(?=\s|$)(.*)" % "|".join(PROGRAMS))
 STOP = re.compile(r"\s--(?=\s).*|\s*(?:[|;#<>]|&&).*")
 SPAN = re.compile(r"`([^`\n]+)`")
+FAULTS = re.compile(r"\b(\d+) faults by name")
 FEWEST = 100  # commands; there are more, and none at all would be found if this file were wrong
 
 
@@ -67,6 +69,12 @@ class Help:
                 set(re.findall(r"(?<![\w-])(--?[A-Za-z][\w-]*) (?:[A-Z]|\{)", options)),
                 set(re.findall(r"^  ([a-z][\w-]*)", below, re.M)))
 
+    @functools.lru_cache(maxsize=None)
+    def faults(self):
+        """How many faults `mimic inject --list` has; `clear` is none."""
+        done = subprocess.run([self.programs / "mimic", "inject", "--list"], stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+        return sum(bool(re.match(r"[a-z][\w-]* ", line)) and not line.startswith("clear ") for line in done.stdout.split("\n"))
+
     def wrong(self, program, words):
         """What is unknown in the words of a command, or None."""
         command, skip = [], False
@@ -102,9 +110,14 @@ def pages(tree):
 def main():
     tree, programs = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
     told = Help(programs)
-    count, errors, absent = 0, [], set()
+    count, numbers, errors, absent = 0, 0, [], set()
     for page in pages(tree):
-        for number, program, words in named(page.read_text()):
+        text = page.read_text()
+        for said in FAULTS.findall(text):
+            numbers += 1
+            if int(said) != told.faults():
+                errors.append(f"{page.relative_to(tree)}: {said} faults by name; mimic inject --list has {told.faults()}")
+        for number, program, words in named(text):
             if not (programs / program).is_file():
                 absent.add(program)
                 continue
@@ -115,8 +128,8 @@ def main():
     print("\n".join(errors))
     for program in sorted(absent):
         print(f"not checked, for it is not built: {program}")
-    print(f"{count} commands, {len(errors)} wrong")
-    return 1 if errors or count < FEWEST else 0
+    print(f"{count} commands and {numbers} numbers of faults, {len(errors)} wrong")
+    return 1 if errors or count < FEWEST or numbers == 0 else 0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ case "$*" in
 --help) printf 'Options:\\n  --context VALUE  x\\n  -V,--version  x\\n\\nSubcommands:\\n  up  x\\n  kernel  x\\n' ;;
 'up --help') printf 'Options:\\n  -h,--help  x\\n  --timeout N  x\\n  --accel {tcg,kvm}  x\\n  --foreground  x\\n' ;;
 'kernel --help') printf 'Options:\\n\\nSubcommands:\\n  down  x\\n' ;;
+'inject --list') printf 'remove  x\\nall-ones  x [delay=0ms]\\nclear  x\\n' ;;
 *) printf 'Options:\\n' ;;
 esac
 """
@@ -40,6 +41,10 @@ class Wrong(unittest.TestCase):
         for words in ("up FILE --timeout 3 --accel=kvm --foreground", "--context up up FILE", "kernel down", "COMMAND --version",
                       "--context X kernel down", "...", "up -hh"):
             self.assertIsNone(self.help.wrong("mimic", words.split()), words)
+
+    def test_faults_are_counted(self):
+        self.assertEqual(self.help.faults(), 2)
+        self.assertEqual(check_commands.FAULTS.findall("yes, 38 faults by name; 3 faults"), ["38"])
 
     def test_bad(self):
         for words, problem in (("upp FILE", "mimic has no command upp"), ("up --timout 3", "mimic up has no option --timout"),

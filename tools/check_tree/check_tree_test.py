@@ -137,6 +137,13 @@ class DocRules(unittest.TestCase):
                 wrong = {page: self.TABLE % name}
                 self.assertEqual(len(found(doc_rules.feature_tests, tree=dict(tree, **wrong))), 1)
 
+    def test_names_of_loops_and_functions(self):
+        text = "function(vm_test scenario kernel)\n  add_test(NAME vm_${scenario}_${kernel} COMMAND x)\nendfunction()\n" \
+               "foreach(name a b)\n  foreach(kernel 6.1 6.12)\n    vm_test(${name} ${kernel} CONFIGURATIONS y)\n" \
+               "  endforeach()\nendforeach()\n" \
+               "vm_test(c 6.1)\nadd_test(NAME plain COMMAND x)\nadd_test(NAME ${unknown}_test COMMAND x)\n"
+        self.assertEqual(doc_rules.registered(text), {"vm_a_6.1", "vm_a_6.12", "vm_b_6.1", "vm_b_6.12", "vm_c_6.1", "plain"})
+
     def test_page_links(self):
         tree = {"docs/a.md": "", "src/x/y.h": ""}
         for good in ("[a](a.md#b)", "[x](../src/x/)", "[x](../src/x/y.h) [](..)", "[w](https://w.example)", "[h](#h)", "`[a](b)`",

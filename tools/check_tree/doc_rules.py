@@ -8,11 +8,37 @@ import re
 import include_rules
 from tree import Breach
 
-REGISTERED = re.compile(r"\b(?:mimic_test|mimic_fuzzer|mimic_vm_test|add_test)\(\s*(?:NAME\s+)?([\w.-]+)")
+REGISTERED = re.compile(r"\b(?:mimic_test|mimic_fuzzer|mimic_vm_test|add_test)\(\s*(?:NAME\s+)?(?!NAME\s)([\w.-]+)")
+LOOP = re.compile(r"\bforeach\(\s*(\w+)\s+([^)]*)\)((?:(?!\bforeach\().)*?)\bendforeach\(\)", re.S)
+FUNCTION = re.compile(r"\bfunction\(\s*(\w+)\s*([^)]*)\)(.*?)\bendfunction\(\)", re.S)
+NAMED_BY = re.compile(r"\b(?:mimic_test\(|add_test\(\s*NAME)\s*([\w.${}-]+)")
 GOOGLE_TEST = re.compile(r"^TEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\)", re.M)
 # `<!-- begin generated: COMMAND -->` ... `<!-- end generated -->`, in any comment style.
 BEGIN = re.compile(r"(?:<!--|/\*|//|#)\s*begin generated\b", re.I)
 END = re.compile(r"(?:<!--|/\*|//|#)\s*end generated\b", re.I)
+
+
+def put_in(text, values):
+    """`text` with `${name}` replaced, for each name and value."""
+    for name, value in values:
+        text = text.replace("${%s}" % name, value)
+    return text
+
+
+def registered(text):
+    """Names of the ctest tests that a file of CMake registers itself, in loops and by functions of its own, too. What needs more of CMake
+    to be known is left out."""
+    while loop := LOOP.search(text):
+        name, values, body = loop.groups()
+        text = text[:loop.start()] + "".join(put_in(body, [(name, value)]) for value in values.split()) + text[loop.end():]
+    names = set()
+    calls = FUNCTION.sub("", text)
+    for function, parameters, body in FUNCTION.findall(text):
+        for arguments in re.findall(r"\b%s\(([^()]*)\)" % function, calls):
+            values = list(zip(parameters.split(), arguments.split()))
+            names.update(put_in(name, values) for name in NAMED_BY.findall(body))
+    names.update(REGISTERED.findall(calls))
+    return {name for name in names if "$" not in name}
 
 
 def test_names(tree):
@@ -20,7 +46,7 @@ def test_names(tree):
     names = set()
     for path in tree.sources():
         if path.endswith(("CMakeLists.txt", ".cmake")):
-            names.update(REGISTERED.findall(tree.text(path)))
+            names.update(registered(tree.text(path)))
         elif path.endswith("_test.cpp"):
             for suite, case in GOOGLE_TEST.findall(tree.text(path)):
                 names.update((suite, "%s.%s" % (suite, case)))

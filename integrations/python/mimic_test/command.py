@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import weakref
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from .errors import MimicError, MimicNotFound
@@ -50,9 +51,24 @@ class Command:
         """Starts it in a session of its own: a ^C at the terminal is for the tests, which then end it. Standard input is a
         pipe; commands with --until-eof end when its other end, which only this process has, is closed or dies."""
         argv: List[str] = [self.program, *arguments]
-        return subprocess.Popen(argv, env=self.environment, stdin=subprocess.PIPE, start_new_session=True, bufsize=0,
-                                stdout=pipes.get("stdout", subprocess.DEVNULL),
-                                stderr=pipes.get("stderr", subprocess.DEVNULL))
+        process = subprocess.Popen(argv, env=self.environment, stdin=subprocess.PIPE, start_new_session=True, bufsize=0,
+                                   stdout=pipes.get("stdout", subprocess.DEVNULL),
+                                   stderr=pipes.get("stderr", subprocess.DEVNULL))
+        _started.add(process)
+        return process
+
+
+_started: "weakref.WeakSet[subprocess.Popen[bytes]]" = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """In a child that was forked: else its copy of a pipe would keep machines up after its parent has died."""
+    for process in list(_started):
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def end(process: "subprocess.Popen[bytes]", signal_number: int = signal.SIGINT, timeout: float = 120.0) -> int:

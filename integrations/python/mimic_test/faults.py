@@ -9,6 +9,9 @@ from .api import ControlApi, machine_path
 from .errors import ApiError, MimicError
 from .waiting import DEFAULT_TIMEOUT, wait_for
 
+# These strike a moment after the answer to their injection: their process is to give that answer first.
+_OF_HOSTS = ("host-crash", "host-hang")
+
 
 class Fault:
     """A fault that was injected. In a `with` block it ends with the block:
@@ -29,10 +32,23 @@ class Fault:
         self.name = str(made["fault"])
 
     def _look(self) -> Dict[str, Any]:
-        for fault in self._api.json("GET", self._path)["faults"]:
+        try:
+            faults = self._api.json("GET", self._path)["faults"]
+        except ApiError as error:
+            if not self._says_that_it_struck(error):
+                raise
+            self._last = dict(self._last, state="done" if self.name == "host-crash" else "active", strikes=1)
+            return self._last
+        for fault in faults:
             if fault["id"] == self.id:
                 self._last = fault
         return self._last  # the last few that ended are listed; of an older one, what was known of it
+
+    def _says_that_it_struck(self, error: ApiError) -> bool:
+        # Who was to answer is dead, or hangs, as was asked for.
+        if self.name == "host-crash":
+            return _host_is_gone(error)
+        return self.name == "host-hang" and error.code == "unreachable" and not _host_is_gone(error)
 
     @property
     def state(self) -> str:
@@ -55,8 +71,13 @@ class Fault:
 
     def clear(self) -> None:
         """Ends it, as the end of a `with` block does. One that has ended by itself is no error."""
-        if self.id >= 0:
+        if self.id < 0:
+            return
+        try:
             self._api.request("DELETE", self._path, query=[("id", str(self.id))])
+        except ApiError as error:
+            if not self._says_that_it_struck(error):
+                raise
 
     def __enter__(self) -> "Fault":
         return self
@@ -67,8 +88,8 @@ class Fault:
             self.clear()
             self._look()
         except ApiError:
-            # A device that is gone (host-crash, remove) has no faults; and the block's own error says more.
-            if kind is None and self.name not in ("host-crash", "host-hang"):
+            # The process may be on its way out; and the block's own error says more.
+            if kind is None and self.name not in _OF_HOSTS:
                 raise
 
     def __repr__(self) -> str:
@@ -99,4 +120,13 @@ def inject(api: ControlApi, machine: str, device: str, fault: str, options: Mapp
     made: List[Dict[str, Any]] = list(answer["faults"])
     if not made:
         raise MimicError(f"{device}: the answer to {fault} has no fault")
-    return Fault(api, machine, device, max(made, key=lambda one: int(one["id"])))
+    injected = Fault(api, machine, device, max(made, key=lambda one: int(one["id"])))
+    if fault in _OF_HOSTS and at is None and after is None:
+        # A `with` block that ends sooner would take it back.
+        injected.wait_struck()
+    return injected
+
+
+def _host_is_gone(error: ApiError) -> bool:
+    # Its socket is there until the supervisor has seen its end; then no process knows the device.
+    return error.code in ("host_ended", "unknown_device") or (error.code == "unreachable" and "nobody listens" in error.message)

@@ -38,6 +38,8 @@ class Lab:
         self._ups: List[_Up] = []
         self._api: Optional[ControlApi] = None
         self._faulty: Dict[str, Set[str]] = {}
+        self._attached: List[str] = []
+        self._handles: "weakref.WeakValueDictionary[str, Machine]" = weakref.WeakValueDictionary()
         program = find_mimic(program)
         if own:
             self._folder, self._owner = _make_folder()
@@ -45,7 +47,9 @@ class Lab:
             environment["XDG_STATE_HOME"] = state_dir or os.path.join(self._folder, "state")
         self.command = Command(program, environment)
         # Not atexit alone: a Lab that nobody refers to any more ends at once.
-        self._finalizer = weakref.finalize(self, _close, self._ups, self._folder, self._owner)
+        self._maker = os.getpid()
+        _labs.add(self)
+        self._finalizer = weakref.finalize(self, _close, self._maker, self._ups, self._folder, self._owner)
 
     @property
     def run_dir(self) -> Optional[str]:
@@ -54,7 +58,9 @@ class Lab:
 
     @property
     def api(self) -> ControlApi:
-        """The control API of all machines here; `mimic api` is started when it is first needed."""
+        """The control API of all machines here; `mimic api` is started when it is first needed. Raises MimicError after close()."""
+        if not self._finalizer.alive:
+            raise MimicError("this Lab is closed: its machines have ended")
         if self._api is None or not self._api.alive:
             self._api = ControlApi(self.command)
         return self._api
@@ -64,7 +70,8 @@ class Lab:
         """Boots the machines of a topology file (or only `machine`), and returns them by name once all are up.
 
         set: what ${KEY} is in the file. arguments: more for `mimic up`, such as ["--kernel", "6.12"]. timeout: seconds in which a
-        guest must have booted. Raises BootError with what `mimic up` said, the console's last lines among it.
+        guest must have booted. Raises BootError with what `mimic up` said, the console's last lines among it. A name runs once in
+        a Lab: down() ends the first machine, or another Lab has the second.
         """
         words = ["up", os.fspath(file), "--foreground", "--until-eof", "--timeout", str(max(1, round(timeout)))]
         for key, value in (set or {}).items():
@@ -82,7 +89,19 @@ class Lab:
             started.end()
             raise
         started.names = names
-        return {name: Machine(self, name) for name in names}
+        return {name: self._handle(name) for name in names}
+
+    @property
+    def machines(self) -> List[Machine]:
+        """All that up() has booted and down() has not ended, and those of attach()."""
+        return [self._handle(name) for name in [*(name for one in self._ups for name in one.names), *self._attached]]
+
+    def _handle(self, name: str) -> Machine:
+        # Weak, for a machine holds its Lab, which would never be let go of.
+        machine = self._handles.get(name)
+        if machine is None:
+            machine = self._handles[name] = Machine(self, name)
+        return machine
 
     def down(self, machine: Machine) -> None:
         """Ends a machine, and those that were booted with it."""
@@ -92,8 +111,10 @@ class Lab:
 
     def attach(self, name: str) -> Machine:
         """A machine that somebody else has booted, and will end. Raises MachineEnded if it does not run."""
-        machine = Machine(self, name)
+        machine = self._handle(name)
         machine.check_alive()
+        if name not in self._attached:
+            self._attached.append(name)
         return machine
 
     def note_fault(self, machine: str, device: str) -> None:
@@ -105,7 +126,9 @@ class Lab:
         return sorted(self._faulty.pop(machine, set()))
 
     def close(self) -> None:
-        """Ends all that up() has started. May be called again."""
+        """Ends all that up() has started. May be called again. In a child that was forked it does nothing."""
+        if os.getpid() != self._maker:
+            return
         if self._api is not None:
             self._api.close()
             self._api = None
@@ -116,6 +139,20 @@ class Lab:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+_labs: "weakref.WeakSet[Lab]" = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """In a child that was forked: a lock that it has too would keep the folder of a run that was killed."""
+    for lab in list(_labs):
+        if lab._owner is not None and lab._finalizer.alive:
+            os.close(lab._owner)
+            lab._owner = None
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class _Up:
@@ -162,31 +199,55 @@ def _make_folder() -> "tuple[str, int]":
     """A run folder, and the descriptor of its lock, which says that we live."""
     root = _root()
     _sweep(root)
-    folder = tempfile.mkdtemp(prefix=_PREFIX, dir=root)  # mode 0700, as mimic wants it
-    owner = os.open(os.path.join(folder, "owner"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(owner, fcntl.LOCK_EX)
-    return folder, owner
+    while True:
+        folder = tempfile.mkdtemp(prefix=_PREFIX, dir=root)  # mode 0700, as mimic wants it
+        try:
+            owner = _lock(os.path.join(folder, "owner"))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        if owner is not None:
+            return folder, owner
+
+
+def _lock(path: str) -> Optional[int]:
+    """Makes a file and locks it. None: the sweep of another run, which came between the two, has removed it."""
+    owner = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        if os.path.samestat(os.fstat(owner), os.stat(path)):
+            return owner
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(owner)
+        raise
+    os.close(owner)
+    return None
 
 
 def _sweep(root: str) -> None:
     """Removes folders of runs that were killed, once their machines are gone."""
     for folder in glob.glob(os.path.join(glob.escape(root), _PREFIX + "*")):
         try:
-            if os.stat(folder).st_uid != os.getuid() or glob.glob(os.path.join(glob.escape(folder), "mimic", "*", "")):
+            if os.stat(folder).st_uid != os.getuid():
                 continue
             owner = os.open(os.path.join(folder, "owner"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             continue  # another sweep, or a folder that is being made
         try:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
+            if not glob.glob(os.path.join(glob.escape(folder), "mimic", "*", "")):
+                shutil.rmtree(folder, ignore_errors=True)
         except OSError:
             pass  # its run goes on
         finally:
             os.close(owner)
 
 
-def _close(ups: List[_Up], folder: Optional[str], owner: Optional[int]) -> None:
+def _close(maker: int, ups: List[_Up], folder: Optional[str], owner: Optional[int]) -> None:
+    if os.getpid() != maker:
+        return  # a child that was forked; all of it is its parent's
     while ups:
         ups.pop().end()
     if folder is not None:

@@ -137,7 +137,8 @@ class Machine:
         """Injects a fault (docs/faults.md), to be used in a `with` block, at whose end it is cleared.
 
         at: seconds from now; after: accesses of the device; without either it strikes at once. options: count, delay ("10ms"),
-        vector, severity. Raises ApiError with the reason and the nearest names.
+        vector, severity. Returns of host-crash and host-hang without either once they have struck; others strike before they
+        are answered. Raises ApiError with the reason and the nearest names.
         """
         fault = inject(self.api, self.name, device, name, options, at, after, seed)
         self.lab.note_fault(self.name, device)
@@ -145,8 +146,14 @@ class Machine:
 
     def clear_faults(self, device: Optional[str] = None) -> None:
         """Ends all faults of a device, or of all devices that were given one here."""
+        failed: Optional[ApiError] = None
         for name in [device] if device is not None else self.lab.faulty_devices(self.name):
-            self.api.request("DELETE", self._path("devices", name, "faults"))
+            try:
+                self.api.request("DELETE", self._path("devices", name, "faults"))
+            except ApiError as error:
+                failed = failed or error  # those of the others are to end nevertheless
+        if failed is not None:
+            raise failed
 
     # -- traces
 
@@ -213,8 +220,20 @@ class Machine:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs (also degraded: a device host was crashed by a fault)."""
+        """Whether it runs (also degraded: a device host was crashed by a fault; see whole)."""
         return not self._why_ended()
+
+    @property
+    def whole(self) -> bool:
+        """Whether it runs with all its devices: it is not degraded, and each of its device hosts answers."""
+        try:
+            if self.info()["phase"] != "running":
+                return False
+            # Who looks right after a crash is quicker than the supervisor, which says degraded.
+            answer = self.api.json("GET", self._path("devices"))
+        except ApiError:
+            return False
+        return not answer["unreachable"] and not answer["busy_loops"]
 
     def check_alive(self) -> None:
         """Raises MachineEnded, with the reason, if it does not run."""

@@ -17,7 +17,8 @@ Settings of the marker, or for all tests of the ini file (pytest.ini, pyproject.
                            --mimic PATH       the `mimic` to use (MIMIC, or the one in PATH)
                            --mimic-attach M   a machine that runs already, in place of booting: a loop of seconds
 
-Tests with the same settings share a machine for the length of the scope; faults that a test leaves behind are cleared.
+Tests with the same settings share a machine for the length of the scope, those with others have another beside it; faults that a
+test leaves behind are cleared.
 """
 
 from __future__ import annotations
@@ -77,44 +78,61 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 class Pool:
-    """The machines of a pytest run."""
+    """The machines of a pytest run. Each wish has a Lab of its own, so that the same file may run twice, with other settings."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._lab: Optional[Lab] = None
-        self._up: Dict[Wish, Dict[str, Machine]] = {}
+        self._up: Dict[Wish, Tuple[Lab, Dict[str, Machine]]] = {}
 
-    def lab(self, state_dir: Optional[pathlib.Path] = None) -> Lab:
-        """The lab, made when it is first needed. state_dir: where pytest keeps the files of its last runs."""
+    def lab(self, state_dir: Callable[[], pathlib.Path]) -> Lab:
+        """That of mimic_lab and --mimic-attach, made when it is first needed. state_dir: makes a folder for logs."""
         if self._lab is None:
-            attach = self._config.getoption("mimic_attach")
-            program = self._config.getoption("mimic_program")
-            self._lab = Lab(program, str(state_dir) if state_dir is not None else None, own=not attach)
+            self._lab = self._make(state_dir)
         return self._lab
 
-    def attached(self) -> Optional[Machine]:
+    def _make(self, state_dir: Callable[[], pathlib.Path]) -> Lab:
+        attach = self._config.getoption("mimic_attach")
+        return Lab(self._config.getoption("mimic_program"), None if attach else str(state_dir()), own=not attach)
+
+    def attached(self, state_dir: Callable[[], pathlib.Path]) -> Optional[Machine]:
         """The machine of --mimic-attach."""
         name = self._config.getoption("mimic_attach")
-        return self.lab().attach(name) if name else None
+        return self.lab(state_dir).attach(name) if name else None
 
-    def get(self, wish: Wish) -> Tuple[Dict[str, Machine], bool]:
-        """Its machines, and whether they were booted for that. One that has died is booted anew."""
-        machines = self._up.get(wish)
-        if machines is not None and all(machine.alive for machine in machines.values()):
-            return machines, False
+    def get(self, wish: Wish, state_dir: Callable[[], pathlib.Path]) -> Tuple[Dict[str, Machine], bool]:
+        """Its machines, and whether they were booted for that. One that has died, or lost a device, is booted anew."""
+        if wish in self._up:
+            machines = self._up[wish][1]
+            if all(machine.whole for machine in machines.values()):
+                return machines, False
         self.drop(wish)
-        machines = self.lab().up(wish.file, set=dict(wish.set), machine=wish.machine, arguments=wish.args, timeout=wish.timeout)
-        self._up[wish] = machines
+        lab = self._make(state_dir)
+        try:
+            machines = lab.up(wish.file, set=dict(wish.set), machine=wish.machine, arguments=wish.args, timeout=wish.timeout)
+        except BaseException:
+            lab.close()
+            raise
+        self._up[wish] = lab, machines
         return machines, True
 
     def drop(self, wish: Wish) -> None:
         """Ends its machines."""
-        for machine in self._up.pop(wish, {}).values():
-            self.lab().down(machine)
+        if wish in self._up:
+            self._up.pop(wish)[0].close()
+
+    def own_machines(self) -> List[Machine]:
+        """Those that fixtures of the user have booted by mimic_lab."""
+        return self._lab.machines if self._lab is not None else []
+
+    def machines(self) -> List[Machine]:
+        """All that run."""
+        return [*self.own_machines(), *(machine for _, machines in self._up.values() for machine in machines.values())]
 
     def close(self) -> None:
         """Ends all."""
-        self._up.clear()
+        for wish in list(self._up):
+            self.drop(wish)
         if self._lab is not None:
             self._lab.close()
             self._lab = None
@@ -182,35 +200,46 @@ def _node_of(node: Any, scope: str) -> Any:
 def mimic_lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """The Lab of this run, for fixtures of your own: `mimic_lab.up("lab.yaml", set={"gpus": 8})` boots a machine that lives until the
     run ends, or until its down(). Its logs stay where pytest keeps temporary folders."""
-    return request.config.stash[_pool_key].lab(tmp_path_factory.mktemp("mimic-state", numbered=True))
+    return request.config.stash[_pool_key].lab(_state_dir(tmp_path_factory))
+
+
+def _state_dir(factory: pytest.TempPathFactory) -> Callable[[], pathlib.Path]:
+    return lambda: factory.mktemp("mimic-state", numbered=True)
 
 
 @pytest.fixture
-def mimic_machines(request: pytest.FixtureRequest, mimic_lab: Lab) -> Iterator[Dict[str, Machine]]:
+def mimic_machines(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dict[str, Machine]:
     """All machines of the test's topology file, by name; booted if no test before had the same wish."""
     pool = request.config.stash[_pool_key]
-    machine = pool.attached()
+    state_dir = _state_dir(tmp_path_factory)
+    machine = pool.attached(state_dir)
     if machine is not None:
         machines = {machine.name: machine}
     else:
         wish, scope = wish_of(request)
-        machines, booted = pool.get(wish)
+        machines, booted = pool.get(wish, state_dir)
         if booted and scope != "session":
             _node_of(request.node, scope).addfinalizer(lambda: pool.drop(wish))
-    for machine in machines.values():
-        machine.last_recording = None  # that of another test
     request.node.stash[_machines_key] = list(machines.values())
-    yield machines
-    for machine in machines.values():
-        _clear(machine)
+    return machines
 
 
-def _clear(machine: Machine) -> None:
-    try:
-        machine.clear_faults()
-    except MimicError:
-        # The device is gone, or the machine: the next test boots another, and the report of this one is made.
-        pass
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, None]:
+    for machine in item.config.stash[_pool_key].machines():
+        machine.last_recording = None  # that of another test
+    yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, None]:
+    yield
+    for machine in item.config.stash[_pool_key].machines():
+        try:
+            machine.clear_faults()
+        except MimicError:
+            # The device is gone, or the machine: the next test boots another, and the report of this one is made.
+            pass
 
 
 @pytest.fixture
@@ -222,16 +251,23 @@ def mimic_machine(request: pytest.FixtureRequest, mimic_machines: Dict[str, Mach
     return next(iter(mimic_machines.values()))
 
 
-def pytest_report_header(config: pytest.Config) -> str:
+def _uses_mimic(item: pytest.Item) -> bool:
+    return bool({"mimic_lab", "mimic_machines"} & set(getattr(item, "fixturenames", ())))
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: List[pytest.Item]) -> List[str]:
+    # Not in the header: that is printed in every run of an environment that has the plugin, also where no test uses it.
+    if not any(_uses_mimic(item) for item in items):
+        return []
     from .command import Command, find_mimic
     try:
         program = find_mimic(config.getoption("mimic_program"))
         said = Command(program, os.environ).ask("--version").strip()
     except MimicNotFound as error:
-        return f"mimic: {error}"
-    except MimicError as error:
-        return f"mimic: {program}: {error}"
-    return f"mimic: {program}, {said}"
+        return [f"mimic: {error}"]
+    except (MimicError, OSError) as error:
+        return [f"mimic: {program}: {error}"]
+    return [f"mimic: {program}, {said}"]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -240,19 +276,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     report = outcome.get_result()
     if not report.failed:
         return
-    for machine in item.stash.get(_machines_key, []):
+    machines = item.stash.get(_machines_key, [])
+    if "mimic_lab" in getattr(item, "fixturenames", ()):
+        machines = [*machines, *(one for one in item.config.stash[_pool_key].own_machines() if one not in machines)]
+    for machine in machines:
         for title, text in _evidence(machine):
             report.sections.append((f"mimic {machine.name}: {title}", text))
 
 
 def _evidence(machine: Machine) -> Iterator[Tuple[str, str]]:
-    """What was going on. Never fails: the test has, already."""
+    """What was going on. Never fails, not by an answer that is not what was expected either: the test has, already."""
     looks: List[Tuple[str, Callable[[], str]]] = [("console", machine.console), ("trace", machine.trace_text),
                                                   ("recorded", lambda: _recorded(machine)), ("faults", lambda: _faults(machine))]
     for title, look in looks:
         try:
             text = look()
-        except (MimicError, OSError) as error:
+        except Exception as error:
             text = f"(not to be had: {error})"
         if text:
             yield title, text

@@ -10,9 +10,11 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
+collect_ignore = ["guest"]  # a run of its own, vm_python_package
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(SOURCE / "integrations/python"))
 
@@ -96,9 +98,8 @@ class Served:
         self.lock.close()
 
 
-@pytest.fixture(scope="session")
-def served(tmp_path_factory):
-    import tempfile
+@contextlib.contextmanager
+def serving():
     # Not below pytest's own folder: its path is long, and names of sockets are short.
     with tempfile.TemporaryDirectory(prefix="mpy-") as folder:
         machine = Served(folder)
@@ -106,8 +107,8 @@ def served(tmp_path_factory):
         machine.close()
 
 
-@pytest.fixture(scope="session")
-def box(served):
+@contextlib.contextmanager
+def attached(served):
     """The machine, as a Lab sees it that somebody else has booted."""
     before = {key: os.environ.get(key) for key in served.environment}
     os.environ.update(served.environment)
@@ -118,6 +119,25 @@ def box(served):
             os.environ.pop(key) if value is None else os.environ.update({key: value})
     with lab:
         yield lab.attach("box")
+
+
+@pytest.fixture(scope="session")
+def served():
+    with serving() as machine:
+        yield machine
+
+
+@pytest.fixture(scope="session")
+def box(served):
+    with attached(served) as machine:
+        yield machine
+
+
+@pytest.fixture
+def doomed():
+    """A machine of which a test may kill what it likes."""
+    with serving() as machine, attached(machine) as box:
+        yield box
 
 
 def fake_program(path, script):

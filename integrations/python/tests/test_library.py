@@ -7,7 +7,9 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import types
 
 import pytest
 
@@ -116,6 +118,30 @@ class TestFaults:
         assert error.value.status == 409
         with pytest.raises(ValueError, match="not for both"):
             box.fault("gpu1", "all-ones", at=1.0, after=1)
+
+
+    def test_of_the_process_that_serves_it(self, doomed):
+        """They strike a moment after the answer to their injection; a block ends them later, whatever it does."""
+        assert doomed.whole
+        with doomed.fault("gpu1", "host-hang", delay="6000ms") as fault:
+            assert fault.strikes == 1
+        assert fault.state in ("active", "done")
+        with doomed.fault("gpu1", "host-crash", at=600.0) as fault:
+            assert fault.strikes == 0
+        assert doomed.whole and fault.state == "cleared"
+        with doomed.fault("gpu1", "host-crash") as fault:
+            pass
+        assert (fault.state, fault.strikes) == ("done", 1)
+        fault.clear()
+        assert doomed.alive and not doomed.whole
+        assert doomed.devices() == {}
+
+    def test_one_that_cannot_be_cleared_leaves_no_other(self, box):
+        box.fault("gpu1", "all-ones")
+        box.lab.note_fault("box", "gone")
+        with pytest.raises(ApiError, match="gone"):
+            box.clear_faults()
+        assert box.device("gpu1")["faults"]["active"] == 0
 
 
 class TestTraces:
@@ -271,6 +297,83 @@ class TestUp:
         wait_for(lambda: not processes_of(folder) and not glob.glob(folder + "/mimic/*/"), what="all of it ends")
         Lab().close()  # sweeps
         assert not os.path.exists(folder)
+
+
+    def test_a_child_that_was_forked_ends_nothing(self, fake, images, monkeypatch, tmp_path):
+        """Neither when it ends as any program does, nor by close(); and it does not keep machines up after its parent."""
+        (tmp_path / "box.yaml").write_text(TOPOLOGY)
+        monkeypatch.setenv("MIMIC_QEMU", fake_qemu(fake, f"touch {tmp_path}/booting; exec sleep 600"))
+        script = """
+import os, sys, threading, time, mimic_test
+lab = mimic_test.Lab()
+print(lab.run_dir, flush=True)
+threading.Thread(target=lambda: lab.up(sys.argv[1], arguments=["--accel", "tcg"]), daemon=True).start()
+mimic_test.wait_for(lambda: os.path.exists(sys.argv[2]))
+lasts = os.fork()
+if lasts == 0:
+    os.close(1)
+    time.sleep(600)
+    os._exit(0)
+print(lasts, flush=True)
+if os.fork() == 0:
+    lab.close()
+    sys.exit(0)
+status = os.wait()[1]
+print(status, lab.api.alive, os.path.isdir(lab.run_dir), [found["name"] for found in lab.api.machines()], flush=True)
+time.sleep(600)
+"""
+        run = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "box.yaml"), str(tmp_path / "booting")],
+                               stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(SOURCE / "integrations/python")})
+        folder, lasts = run.stdout.readline().strip(), int(run.stdout.readline())
+        try:
+            assert run.stdout.readline().strip() == "0 True True ['box']"
+            assert processes_of(folder)
+            run.send_signal(signal.SIGKILL)
+            run.communicate()
+            wait_for(lambda: processes_of(folder) == [] and not glob.glob(folder + "/mimic/*/"), what="all of it ends, though a child lives")
+            Lab().close()  # sweeps
+            assert not os.path.exists(folder)
+        finally:
+            run.kill()
+            os.kill(lasts, signal.SIGKILL)
+
+    def test_a_lab_that_is_closed_says_so(self):
+        lab = Lab()
+        lab.close()
+        with pytest.raises(MimicError, match="closed"):
+            _ = lab.api
+        lab.close()
+
+    def test_folders_that_are_made_side_by_side(self):
+        """Nobody's sweep takes one away between its making and its lock."""
+        with tempfile.TemporaryDirectory(prefix="mpy-") as root:
+            script = ("import os\nfrom mimic_test import lab\nfor _ in range(150):\n    folder, owner = lab._make_folder()\n"
+                      "    assert os.path.exists(folder + '/owner'), 'lost'\n    os.close(owner)\n")
+            runs = [subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True,
+                                     env={**os.environ, "PYTHONPATH": str(SOURCE / "integrations/python"), "XDG_RUNTIME_DIR": root})
+                    for _ in range(8)]
+            assert [run.communicate()[1] for run in runs] == [""] * len(runs)
+
+    def test_a_sweep_that_comes_between(self, monkeypatch):
+        """As above, made to happen: another process has the file locked when it is ours to be locked, and removes it."""
+        with tempfile.TemporaryDirectory(prefix="mpy-") as root:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", root)
+            swept, flock = [], mimic_test.lab.fcntl.flock
+
+            def late(descriptor, how):
+                if not swept:
+                    swept.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+                    mimic_test.lab._sweep(root)
+                    assert not os.path.exists(swept[0])
+                return flock(descriptor, how)
+            monkeypatch.setattr(mimic_test.lab, "fcntl", types.SimpleNamespace(
+                flock=late, LOCK_EX=mimic_test.lab.fcntl.LOCK_EX, LOCK_NB=mimic_test.lab.fcntl.LOCK_NB))
+            folder, owner = mimic_test.lab._make_folder()
+            assert os.path.samestat(os.fstat(owner), os.stat(folder + "/owner")) and os.path.dirname(swept[0]) != folder
+            mimic_test.lab._sweep(root)
+            assert os.path.exists(folder)
+            os.close(owner)
 
 
 def processes_of(folder):

@@ -102,7 +102,8 @@ type background struct {
 	process *exec.Cmd
 	input   io.WriteCloser
 	stdout  *os.File
-	stderr  *os.File // a file without a name: a pipe that nobody reads would hold it up
+	stderr  *os.File // a file without a name: a pipe that nobody reads would hold it up; nil after end
+	last    string   // what it said there, after end
 	ended   chan struct{}
 }
 
@@ -131,7 +132,7 @@ func (c *command) start(arguments ...string) (*background, error) {
 		stderr.Close()
 		return nil, fmt.Errorf("mimictest: %w", err)
 	}
-	started := &background{process, input, ours, stderr, make(chan struct{})}
+	started := &background{process: process, input: input, stdout: ours, stderr: stderr, ended: make(chan struct{})}
 	go func() {
 		process.Wait()
 		close(started.ended)
@@ -162,6 +163,9 @@ func (b *background) firstWords(timeout time.Duration) (string, error) {
 
 // words is what it has said on standard error.
 func (b *background) words() string {
+	if b.stderr == nil {
+		return b.last
+	}
 	size, err := b.stderr.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err.Error()
@@ -171,7 +175,7 @@ func (b *background) words() string {
 	return text(data[:count])
 }
 
-// end ends it as ^C does, kills it if that takes minutes, and returns its status.
+// end ends it as ^C does, kills it if that takes minutes, and returns its status. It may be called again.
 func (b *background) end() int {
 	b.input.Close()
 	b.process.Process.Signal(os.Interrupt)
@@ -182,5 +186,10 @@ func (b *background) end() int {
 		<-b.ended
 	}
 	b.stdout.Close()
+	if b.stderr != nil {
+		b.last = b.words()
+		b.stderr.Close()
+		b.stderr = nil
+	}
 	return status(b.process.ProcessState)
 }

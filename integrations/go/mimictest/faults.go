@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,8 @@ func (o FaultOptions) body(name string) map[string]any {
 	return body
 }
 
-// Inject lets something go wrong with a device, until Fault.Clear or the end of the test. At most one FaultOptions.
+// Inject lets something go wrong with a device, until Fault.Clear or the end of the test. At most one FaultOptions. It returns of
+// host-crash and host-hang that wait for nothing once they have struck; others strike before they are answered.
 func (m *Machine) Inject(device, name string, options ...FaultOptions) *Fault {
 	m.t.Helper()
 	fault, err := m.inject(device, name, options...)
@@ -77,6 +79,10 @@ func (m *Machine) Inject(device, name string, options ...FaultOptions) *Fault {
 		// A device that is gone by now (host-crash, remove) has no faults.
 		_ = fault.clear()
 	})
+	if (name == "host-crash" || name == "host-hang") && (len(options) == 0 || options[0].At == 0 && options[0].After == 0) {
+		// They strike a moment after the answer: their process is to give that first. Clear would take them back.
+		fault.WaitStruck(1)
+	}
 	return fault
 }
 
@@ -118,7 +124,10 @@ func (f *Fault) look() error {
 		return err
 	}
 	var answer faultListJSON
-	if err := control.get(f.path, nil, &answer); err != nil {
+	if err := control.get(f.path, nil, &answer); f.struckBy(err) {
+		f.last.Strikes, f.last.State = 1, map[string]string{"host-crash": "done", "host-hang": "active"}[f.last.Fault]
+		return nil
+	} else if err != nil {
 		return err
 	}
 	for _, one := range answer.Faults {
@@ -129,6 +138,18 @@ func (f *Fault) look() error {
 	return nil
 }
 
+// struckBy says whether an error shows that a fault of a device's process struck: who was to answer is dead, or hangs, as was asked for.
+func (f *Fault) struckBy(err error) bool {
+	refused, ok := err.(*APIError)
+	if !ok {
+		return false
+	}
+	// Its socket is there until the supervisor has seen its end; then no process knows the device.
+	gone := refused.Code == "host_ended" || refused.Code == "unknown_device" ||
+		refused.Code == "unreachable" && strings.Contains(refused.Message, "nobody listens")
+	return f.last.Fault == "host-crash" && gone || f.last.Fault == "host-hang" && refused.Code == "unreachable" && !gone
+}
+
 func (f *Fault) clear() error {
 	if f.last.ID < 0 {
 		return nil
@@ -136,6 +157,9 @@ func (f *Fault) clear() error {
 	control, err := f.machine.lab.api()
 	if err == nil {
 		_, err = control.request("DELETE", f.path, url.Values{"id": {strconv.Itoa(f.last.ID)}}, nil)
+	}
+	if f.struckBy(err) {
+		return nil
 	}
 	return err
 }

@@ -3,6 +3,7 @@
 package mimictest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -30,9 +31,11 @@ type Lab struct {
 	command command
 	folder  string
 	owner   *os.File
-	ups     []*background
 	control *api
-	close   sync.Once
+
+	mutex  sync.Mutex             // of what follows
+	ups    map[string]*background // by the machine's name; nil after Close
+	closes sync.Once
 }
 
 // NewLab makes one. Its owner calls Close; if the process dies before, the machines end nevertheless.
@@ -46,7 +49,7 @@ func NewLab() (*Lab, error) {
 		return nil, fmt.Errorf("mimictest: %w", err)
 	}
 	environment := append(os.Environ(), "XDG_RUNTIME_DIR="+folder, "XDG_STATE_HOME="+filepath.Join(folder, "state"))
-	return &Lab{command: command{program, environment}, folder: folder, owner: owner}, nil
+	return &Lab{command: command{program, environment}, folder: folder, owner: owner, ups: map[string]*background{}}, nil
 }
 
 // RunDir is XDG_RUNTIME_DIR for `mimic ps`, `exec` and `logs` by hand while tests run.
@@ -54,8 +57,12 @@ func (l *Lab) RunDir() string { return l.folder }
 
 // Close ends all machines. It may be called again.
 func (l *Lab) Close() {
-	l.close.Do(func() {
-		for _, up := range l.ups {
+	l.closes.Do(func() {
+		l.mutex.Lock()
+		ups := l.ups
+		l.ups = nil
+		l.mutex.Unlock()
+		for _, up := range ups {
 			up.end()
 		}
 		if l.control != nil {
@@ -66,13 +73,63 @@ func (l *Lab) Close() {
 	})
 }
 
+// Down ends a machine that Up has booted. Its name may then be booted again.
+func (l *Lab) Down(machine *Machine) {
+	l.mutex.Lock()
+	up := l.ups[machine.name]
+	delete(l.ups, machine.name)
+	l.mutex.Unlock()
+	if up != nil {
+		up.end()
+	}
+}
+
+// note keeps what is to be ended; false after Close.
+func (l *Lab) note(name string, up *background) bool {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.ups != nil {
+		l.ups[name] = up
+	}
+	return l.ups != nil
+}
+
+// explain says more of why `mimic up` failed.
+func (l *Lab) explain(err error) error {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	for name := range l.ups {
+		if strings.Contains(err.Error(), "machine "+name+" is already running") {
+			return fmt.Errorf("mimictest: this Lab runs a machine %s: end it by Lab.Down, or boot the other in a Lab of its own, as "+
+				"mimictest.Up does: %w", name, err)
+		}
+	}
+	return err
+}
+
+// api is that of all machines here; one that has died is started anew.
 func (l *Lab) api() (*api, error) {
+	l.mutex.Lock()
+	closed := l.ups == nil
+	l.mutex.Unlock()
+	if closed {
+		return nil, errors.New("mimictest: this Lab is closed: its machines have ended")
+	}
 	if l.control != nil {
-		return l.control, nil
+		select {
+		case <-l.control.serves.ended:
+			l.control.serves.end()
+			l.control = nil
+		default:
+			return l.control, nil
+		}
 	}
 	control, err := startAPI(&l.command)
+	if err != nil {
+		return nil, err
+	}
 	l.control = control
-	return control, err
+	return control, nil
 }
 
 type machineInfo struct {
@@ -90,7 +147,7 @@ func (l *Lab) machines() ([]machineInfo, error) {
 }
 
 // Up boots the machine of a file, and returns it once it is up. The error has what `mimic up` said, the console's last lines among it.
-// For use in a test, bind it: With.
+// A name runs once in a Lab: Down ends the first machine, or another Lab has the second. For use in a test, bind it: With.
 func (l *Lab) Up(file string, options Options) (*Machine, error) {
 	limit := options.Timeout
 	if limit == 0 {
@@ -118,7 +175,7 @@ func (l *Lab) Up(file string, options Options) (*Machine, error) {
 	// The limit is for a guest; downloads and the host's pauses come on top.
 	if _, err = up.firstWords(3*limit + 10*time.Minute); err != nil {
 		up.end()
-		return nil, err
+		return nil, l.explain(err)
 	}
 	after, err := l.machines()
 	var names []string
@@ -130,11 +187,13 @@ func (l *Lab) Up(file string, options Options) (*Machine, error) {
 	if err == nil && len(names) != 1 {
 		err = fmt.Errorf("mimictest: %s has machines %s: say which (Options.Machine)", file, strings.Join(names, ", "))
 	}
+	if err == nil && !l.note(names[0], up) {
+		err = errors.New("mimictest: this Lab was closed meanwhile")
+	}
 	if err != nil {
 		up.end()
 		return nil, err
 	}
-	l.ups = append(l.ups, up)
 	return &Machine{lab: l, name: names[0]}, nil
 }
 
@@ -170,15 +229,44 @@ func sortedKeys(pairs map[string]string) []string {
 func makeFolder() (string, *os.File, error) {
 	root := folderRoot()
 	sweep(root)
-	folder, err := os.MkdirTemp(root, folderPrefix)
+	for {
+		folder, err := os.MkdirTemp(root, folderPrefix)
+		if err != nil {
+			return "", nil, err
+		}
+		owner, err := lockFile(filepath.Join(folder, "owner"))
+		if owner != nil {
+			return folder, owner, nil
+		}
+		os.RemoveAll(folder)
+		if err != nil {
+			return "", nil, err
+		}
+	}
+}
+
+// flock waits. A test puts a sweep before it.
+var flock = func(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_EX) }
+
+// lockFile makes a file and locks it. Neither file nor error: the sweep of another run, which came between the two, has removed it.
+func lockFile(path string) (*os.File, error) {
+	owner, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	owner, err := os.OpenFile(filepath.Join(folder, "owner"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err == nil {
-		err = syscall.Flock(int(owner.Fd()), syscall.LOCK_EX)
+	if err = flock(owner); err == nil {
+		var ours, there os.FileInfo
+		if ours, err = owner.Stat(); err == nil {
+			if there, err = os.Stat(path); err == nil && os.SameFile(ours, there) {
+				return owner, nil
+			}
+			if os.IsNotExist(err) {
+				err = nil
+			}
+		}
 	}
-	return folder, owner, err
+	owner.Close()
+	return nil, err
 }
 
 // folderRoot is short: names of sockets have 107 bytes, and $TMPDIR of a build may be too long for them.
@@ -196,16 +284,15 @@ func folderRoot() string {
 func sweep(root string) {
 	folders, _ := filepath.Glob(filepath.Join(root, folderPrefix+"*"))
 	for _, folder := range folders {
-		running, _ := filepath.Glob(filepath.Join(folder, "mimic", "*", ""))
-		if len(runFolders(running)) != 0 {
-			continue
-		}
 		owner, err := os.OpenFile(filepath.Join(folder, "owner"), os.O_RDWR|syscall.O_NOFOLLOW, 0)
 		if err != nil {
 			continue // another sweep, a folder that is being made, or somebody else's
 		}
 		if syscall.Flock(int(owner.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			os.RemoveAll(folder)
+			running, _ := filepath.Glob(filepath.Join(folder, "mimic", "*", ""))
+			if len(runFolders(running)) == 0 {
+				os.RemoveAll(folder)
+			}
 		}
 		owner.Close()
 	}

@@ -232,6 +232,30 @@ func (m *Machine) tail(lines int, words ...string) string {
 	return strings.Join(all, "\n")
 }
 
+// Whole is whether the machine runs with all its devices: no process that serves them has died (host-crash) or hangs.
+func (m *Machine) Whole() bool {
+	m.t.Helper()
+	machines, err := m.lab.machines()
+	m.must(err)
+	running := false
+	for _, machine := range machines {
+		running = running || machine.Name == m.name && machine.Phase == "running"
+	}
+	if !running {
+		return false
+	}
+	path, err := machinePath(m.name, "devices")
+	m.must(err)
+	control, err := m.lab.api()
+	m.must(err)
+	// Who looks right after a crash is quicker than the supervisor, which says degraded.
+	var answer struct {
+		Unreachable []string
+		BusyLoops   int `json:"busy_loops"`
+	}
+	return control.get(path, nil, &answer) == nil && len(answer.Unreachable) == 0 && answer.BusyLoops == 0
+}
+
 // alive says why the machine does not run.
 func (m *Machine) alive() error {
 	machines, err := m.lab.machines()

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -82,6 +84,9 @@ func TestOnDevicesWithoutAGuest(t *testing.T) {
 		recording := machine.Record("gpu1")
 		box.writeCommand(t, "gpu1", "0600")
 		events := recording.Stop()
+		if recording.Lost() != 0 {
+			t.Errorf("%d events lost", recording.Lost())
+		}
 		writes := events.OfKind("config-write", "COMMAND")
 		if len(writes) != 1 || writes[0].Value != 6 || writes[0].Device != "gpu1" || !strings.Contains(string(writes[0].Raw), "MEMORY") {
 			t.Errorf("%+v", events)
@@ -131,6 +136,152 @@ func TestExec(t *testing.T) {
 	ends(t, fake(t, "[ $1 != exec ] || exec sleep 60"), "did not end in time", func(m *Machine) { m.ExecInput(nil, 200*time.Millisecond, "sleep") })
 }
 
+// A machine of its own, since nothing is left of it.
+func TestFaultsOfTheProcessThatServes(t *testing.T) {
+	box := serve(t)
+	machine := (&Machine{lab: box.lab, name: "box"}).With(t)
+	if !machine.Whole() {
+		t.Error("it is not whole from the beginning")
+	}
+	judge(t, box.lab, func(m *Machine) {
+		hang := m.Inject("gpu1", "host-hang", FaultOptions{Delay: 6 * time.Second})
+		if hang.Strikes() != 1 {
+			t.Error("the hang is still to come")
+		}
+	})
+	judge(t, box.lab, func(m *Machine) {
+		if later := m.Inject("gpu1", "host-crash", FaultOptions{At: time.Hour}); later.Strikes() != 0 {
+			t.Error("it did not wait")
+		}
+	})
+	if !machine.Whole() {
+		t.Error("a crash that was taken back struck")
+	}
+	result := judge(t, box.lab, func(m *Machine) {
+		crash := m.Inject("gpu1", "host-crash") // and the test's end clears it at once
+		if crash.State() != "done" || crash.Strikes() != 1 {
+			t.Errorf("%s, %d strikes", crash.State(), crash.Strikes())
+		}
+		crash.Clear()
+	})
+	if machine.Whole() || result.fatal != "" {
+		t.Errorf("the process is there after its crash; the test ended with %q", result.fatal)
+	}
+}
+
+func TestTheAPIIsStartedAgain(t *testing.T) {
+	lab, err := NewLab()
+	must(t, err)
+	defer lab.Close()
+	control, err := lab.api()
+	must(t, err)
+	must(t, control.serves.process.Process.Kill())
+	<-control.serves.ended
+	if machines, err := lab.machines(); err != nil || len(machines) != 0 {
+		t.Error(machines, err)
+	}
+	if control.serves.stderr != nil {
+		t.Error("the log of the old one is still open")
+	}
+	lab.Close()
+	if _, err := lab.machines(); err == nil || !strings.Contains(err.Error(), "closed") {
+		t.Error(err)
+	}
+}
+
+// The words of `mimic up` are the real one's; a guest would take its time.
+func TestANameRunsOnceInALab(t *testing.T) {
+	real, err := Find()
+	must(t, err)
+	lab := fake(t, `[ $1 = up ] || exec "`+real+`" "$@"
+[ ! -e "$XDG_RUNTIME_DIR/up" ] || { echo "mimic: machine box is already running. Stop it with: mimic down box" >&2; exit 1; }
+touch "$XDG_RUNTIME_DIR/up"; mkdir -m 700 -p "$XDG_RUNTIME_DIR/mimic/box"; exec 9>"$XDG_RUNTIME_DIR/mimic/box/lock"; flock -x 9
+trap 'rm -r "$XDG_RUNTIME_DIR/mimic/box" "$XDG_RUNTIME_DIR/up"; exit 0' INT
+echo up; cat >/dev/null; rm -r "$XDG_RUNTIME_DIR/mimic/box" "$XDG_RUNTIME_DIR/up"`)
+	first, err := lab.Up("box.yaml", Options{})
+	must(t, err)
+	_, err = lab.Up("box.yaml", Options{Set: map[string]string{"gpus": "2"}})
+	if err == nil || !strings.Contains(err.Error(), "this Lab runs a machine box: end it by Lab.Down") ||
+		!strings.Contains(err.Error(), "is already running") {
+		t.Error(err)
+	}
+	lab.Down(first)
+	if _, err = lab.Up("box.yaml", Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Nobody's sweep takes a folder away between its making and its lock. Locks are of open files: goroutines do for processes.
+func TestFoldersThatAreMadeSideBySide(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", shortFolder(t))
+	var all sync.WaitGroup
+	for worker := 0; worker < 8; worker++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for i := 0; i < 150; i++ {
+				folder, owner, err := makeFolder()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := os.Stat(filepath.Join(folder, "owner")); err != nil {
+					t.Error(err)
+				}
+				owner.Close()
+			}
+		}()
+	}
+	all.Wait()
+}
+
+// As above, made to happen.
+func TestASweepThatComesBetween(t *testing.T) {
+	root := shortFolder(t)
+	t.Setenv("XDG_RUNTIME_DIR", root)
+	lock := flock
+	defer func() { flock = lock }()
+	swept := ""
+	flock = func(file *os.File) error {
+		if swept == "" {
+			swept = file.Name()
+			sweep(root)
+		}
+		return lock(file)
+	}
+	folder, owner, err := makeFolder()
+	must(t, err)
+	defer owner.Close()
+	sweep(root)
+	if _, err := os.Stat(filepath.Join(folder, "owner")); err != nil || filepath.Dir(swept) == folder {
+		t.Errorf("%s was swept, %s was made: %v", swept, folder, err)
+	}
+	flock = func(*os.File) error { return syscall.ENOLCK }
+	if folder, owner, err := makeFolder(); !errors.Is(err, syscall.ENOLCK) || owner != nil {
+		t.Error(folder, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(root, "*")); len(left) != 1 {
+		t.Errorf("a folder that cannot be locked is left: %v", left)
+	}
+}
+
+// shortFolder is one that folderRoot takes.
+func shortFolder(t *testing.T) string {
+	folder, err := os.MkdirTemp("/tmp", "mgo-")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	return folder
+}
+
+func TestReadTraceSaysWhatIsLost(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lost.jsonl")
+	must(t, os.WriteFile(path, []byte("{\"mimic_trace\":1}\n{\"t\":1,\"kind\":\"msix\"}\n{\"end\":true,\"lost\":3}\n"), 0o600))
+	events, lost, err := ReadTrace(path)
+	if err != nil || lost != 3 || len(events) != 1 {
+		t.Error(events, lost, err)
+	}
+}
+
 func TestReadTraceRefuses(t *testing.T) {
 	for content, why := range map[string]string{
 		"": "cut off", "{}\n": "line 1", "{\"mimic_trace\":1}\n": "cut off", "{\"mimic_trace\":1}\n[1]\n": "line 2",
@@ -138,7 +289,7 @@ func TestReadTraceRefuses(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "wrong.jsonl")
 		must(t, os.WriteFile(path, []byte(content), 0o600))
-		if _, err := ReadTrace(path); err == nil || !strings.Contains(err.Error(), why) {
+		if _, _, err := ReadTrace(path); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%q: %v", content, err)
 		}
 	}

@@ -84,6 +84,7 @@ type Recording struct {
 	process *background
 	// Path is the file of the recording. It goes with the test: copy it to keep it.
 	Path string
+	lost int
 }
 
 // Record begins a recording of these devices (all), with all bytes of DMA, as a replay needs them. Stop ends it.
@@ -93,7 +94,7 @@ func (m *Machine) Record(devices ...string) *Recording {
 	words := append(append([]string{"trace", m.name}, devices...), "--follow", "--data", "65536", "-o", path)
 	process, err := m.lab.command.start(words...)
 	m.must(err)
-	recording := &Recording{m, process, path}
+	recording := &Recording{machine: m, process: process, Path: path}
 	m.t.Cleanup(func() {
 		if recording.process != nil {
 			recording.process.end()
@@ -113,7 +114,7 @@ func (m *Machine) Record(devices ...string) *Recording {
 	return recording
 }
 
-// Stop ends the recording and returns its events.
+// Stop ends the recording and returns its events. That there is no event of some kind is certain only if Lost is 0.
 func (r *Recording) Stop() Events {
 	r.machine.t.Helper()
 	if r.process != nil {
@@ -123,11 +124,14 @@ func (r *Recording) Stop() Events {
 			r.machine.t.Fatalf("`mimic trace %s` ended with %d: %s", r.machine.name, status, process.words())
 		}
 	}
-	events, err := ReadTrace(r.Path)
+	events, lost, err := ReadTrace(r.Path)
 	r.machine.must(err)
-	r.machine.recorded = events
+	r.machine.recorded, r.lost = events, lost
 	return events
 }
+
+// Lost is how many events were overwritten before they were read. After Stop.
+func (r *Recording) Lost() int { return r.lost }
 
 // Replay plays it to new models of the devices, without the guest, and returns what `mimic replay` says; the test ends at the first
 // difference. After Stop.
@@ -142,39 +146,40 @@ func (r *Recording) Replay() string {
 	return said
 }
 
-// ReadTrace reads a file of `mimic trace -o FILE.jsonl`. A file that was cut off is an error.
-func ReadTrace(path string) (Events, error) {
+// ReadTrace reads a file of `mimic trace -o FILE.jsonl`: its events, and how many were overwritten before they were read. A file that
+// was cut off is an error.
+func ReadTrace(path string) (events Events, lost int, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer file.Close()
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 4<<20) // an event has up to 64 KiB of DMA, in two letters a byte
-	var events Events
 	for number := 1; lines.Scan(); number++ {
 		var mark struct {
 			Trace *int `json:"mimic_trace"`
 			End   bool
+			Lost  int
 		}
 		line := append([]byte(nil), lines.Bytes()...)
 		if json.Unmarshal(line, &mark) != nil || (number == 1) != (mark.Trace != nil) {
-			return nil, fmt.Errorf("%s: line %d: no trace of mimic's (mimic trace MACHINE -o FILE.jsonl)", path, number)
+			return nil, 0, fmt.Errorf("%s: line %d: no trace of mimic's (mimic trace MACHINE -o FILE.jsonl)", path, number)
 		}
 		if mark.End {
-			return events, nil
+			return events, mark.Lost, nil
 		}
 		if number == 1 {
 			continue
 		}
 		event := Event{Raw: line}
 		if err := json.Unmarshal(line, &event); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", path, number, err)
+			return nil, 0, fmt.Errorf("%s: line %d: %w", path, number, err)
 		}
 		events = append(events, event)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, 0, fmt.Errorf("%s: %w", path, err)
 	}
-	return nil, fmt.Errorf("%s: the last line is missing: the file was cut off", path)
+	return nil, 0, fmt.Errorf("%s: the last line is missing: the file was cut off", path)
 }

@@ -331,7 +331,8 @@ time.sleep(600)
             assert processes_of(folder)
             run.send_signal(signal.SIGKILL)
             run.communicate()
-            wait_for(lambda: processes_of(folder) == [] and not glob.glob(folder + "/mimic/*/"), what="all of it ends, though a child lives")
+            wait_for(lambda: processes_of(folder) == [] and not glob.glob(folder + "/mimic/*/"),
+                     what="all of it ends, though a child lives")
             Lab().close()  # sweeps
             assert not os.path.exists(folder)
         finally:

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/command_report.h"
 #include "base/private_files.h"
 #include "device_host/device_factory.h"
 #include "device_host/fabric_factory.h"
@@ -81,7 +82,8 @@ int write_out(const std::string& path, const std::string& text) {
     if (path.empty() || path == "-") {
         const bool ok = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
                         std::fflush(stdout) == 0;
-        return ok ? 0 : complain(Error::from_errno(errno, "standard output"));
+        if (!ok) report_lost_output();
+        return ok ? 0 : 1;
     }
     const auto written = write_file_atomically(path, text);
     return written ? 0 : complain(written.error());

@@ -35,6 +35,40 @@ const CLI::Option* option_of(const CLI::App& app, const std::string& word) {
     return app.get_option_no_throw(word.substr(0, word.find('=')));
 }
 
+/// What a word in front of "--" is to `app`.
+struct OptionWord {
+    bool is_option = false;  // it begins as one
+    bool is_known = false;
+    bool takes_next = false;  // the next word is its value
+};
+
+bool takes_value(const CLI::Option& option) {
+    return option.get_type_size() != 0 && option.get_expected_min() > 0;
+}
+
+OptionWord read_option(const CLI::App& app, const std::string& word) {
+    if (word.size() < 2 || word[0] != '-' || word == "--") return {};
+    if (const CLI::Option* const option = option_of(app, word))
+        return {true, true, takes_value(*option) && word.find('=') == std::string::npos};
+    if (word[1] == '-') return {true, false, false};
+    for (size_t at = 1; at < word.size(); ++at) {  // "-it", "-eNAME=VALUE"
+        const CLI::Option* const option = option_of(app, std::string("-") + word[at]);
+        if (option == nullptr) return {true, false, false};
+        if (takes_value(*option)) return {true, true, at + 1 == word.size()};
+    }
+    return {true, true, false};
+}
+
+/// The first word of a command line, up to "--", that is no option of `app` but looks like one.
+std::string unknown_option(const CLI::App& app, const std::vector<std::string>& words) {
+    for (size_t at = 0; at < words.size() && words[at] != "--"; ++at) {
+        const OptionWord option = read_option(app, words[at]);
+        if (option.is_option && !option.is_known) return words[at];
+        if (option.takes_next) ++at;
+    }
+    return "";
+}
+
 std::vector<std::string> option_names(const CLI::App& app) {
     std::vector<std::string> names;
     for (const CLI::Option* option : app.get_options()) {
@@ -52,6 +86,12 @@ std::vector<std::string> option_names(const CLI::App& app) {
 std::string nearest_of(const std::string& word, const std::vector<std::string>& names) {
     const auto near = nearest_names(word, names, 1);
     return near.empty() ? "" : fmt::format("; did you mean {}?", near.front());
+}
+
+std::string no_such_option(const CLI::App& app, const std::string& name, const std::string& word) {
+    const std::string option = word.substr(0, std::min(word.find('='), kShownWord));
+    return fmt::format("{} has no option {}{}", name, option,
+                       nearest_of(option, option_names(app)));
 }
 
 // The command that was parsed as far as it goes, and what it is called.
@@ -125,9 +165,7 @@ std::optional<int> check_words(const CLI::App& app, const std::vector<std::strin
         if (commands_of(*at).empty()) return std::nullopt;  // the rest is the parser's
         if (word.starts_with('-')) {
             if (option_of(*at, word) != nullptr) return std::nullopt;
-            complain(fmt::format("{} has no option {}{}", name, word.substr(0, kShownWord),
-                                 nearest_of(word.substr(0, kShownWord), option_names(*at))),
-                     name);
+            complain(no_such_option(*at, name, word), name);
             return 2;
         }
         path.push_back(word);
@@ -148,15 +186,9 @@ std::vector<size_t> positional_words(const CLI::App& command,
                                      const std::vector<std::string>& words) {
     std::vector<size_t> places;
     for (size_t at = 1; at < words.size() && words[at] != "--"; ++at) {
-        if (words[at].size() < 2 || !words[at].starts_with('-')) {
-            places.push_back(at);
-            continue;
-        }
-        const CLI::Option* const option = option_of(command, words[at]);
-        const bool takes_next = option != nullptr && option->get_type_size() != 0 &&
-                                option->get_expected_min() > 0 &&
-                                words[at].find('=') == std::string::npos;
-        if (takes_next) ++at;
+        const OptionWord option = read_option(command, words[at]);
+        if (!option.is_option) places.push_back(at);
+        if (option.takes_next) ++at;
     }
     return places;
 }
@@ -167,7 +199,14 @@ std::vector<std::string> guard_guest_command(const CLI::App& app, std::vector<st
     if (exec == nullptr) return words;
     const auto places = positional_words(*exec, words);
     if (places.empty()) return words;
-    const size_t command = places.front() + 1;  // behind NODE
+    // Behind NODE, and behind options of ours: no command of a guest begins with '-'.
+    size_t command = places.front() + 1;
+    for (; command < words.size(); ++command) {
+        const OptionWord option = read_option(*exec, words[command]);
+        if (!option.is_option) break;
+        if (!option.is_known) return words;  // the parser says so
+        if (option.takes_next) ++command;
+    }
     if (command < words.size() && words[command] != "--")
         words.insert(words.begin() + static_cast<std::ptrdiff_t>(command), "--");
     return words;
@@ -186,17 +225,30 @@ std::string unshielded(std::string word) {
     return word;
 }
 
-void print_parse_error(const CLI::App& app, const CLI::ParseError& error) {
+void print_parse_error(const CLI::App& app, const CLI::ParseError& error,
+                       const std::vector<std::string>& words) {
     std::string name;
     const CLI::App* const command = parsed_command(app, name);
-    if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr)
-        return complain(fmt::format("{}: {}", name, error.what()), name);
+    const bool has_extras = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    // What follows an option that is none is out of place, or fills the place of what is missing.
+    if (has_extras || dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)
+        if (const std::string word = unknown_option(*command, words); !word.empty())
+            return complain(no_such_option(*command, name, word), name);
+    if (!has_extras) return complain(fmt::format("{}: {}", name, error.what()), name);
     const auto extras = app.remaining(true);
     const std::string word = extras.empty() ? "" : extras.front().substr(0, kShownWord);
-    complain(word.starts_with('-') ? fmt::format("{} has no option {}{}", name, word,
-                                                 nearest_of(word, option_names(*command)))
-                                   : fmt::format("{}: \"{}\" is one word too many", name, word),
-             name);
+    complain(fmt::format("{}: \"{}\" is one word too many", name, word), name);
+}
+
+int usage_status(const std::vector<std::string>& words) {
+    return !words.empty() && (words[0] == "exec" || words[0] == "run") ? 125 : 2;
+}
+
+int lost_output_status(const std::vector<std::string>& words) {
+    const std::string first = words.empty() ? "" : words[0];
+    if (first == "exec" || first == "run") return 125;
+    const bool verifies = first == "kernel" && words.size() > 1 && words[1] == "verify";
+    return verifies || first == "verify" || first == "replay" ? 2 : 1;
 }
 
 }  // namespace mimic::cli

@@ -32,7 +32,7 @@ const CLI::App* find_command(const CLI::App& app, const std::vector<std::string>
 std::optional<int> check_words(const CLI::App& app, const std::vector<std::string>& words);
 
 /// Puts "--" before the command of `exec NODE COMMAND...`, so that its options are not taken for
-/// ours.
+/// ours. Options of ours behind NODE stay ours.
 std::vector<std::string> guard_guest_command(const CLI::App& app, std::vector<std::string> words);
 
 /// `words` with those of a guest's command or a debugger's (behind "--" of exec, run, gdb) so that
@@ -46,8 +46,17 @@ std::string unshielded(std::string word);
 std::vector<size_t> positional_words(const CLI::App& command,
                                      const std::vector<std::string>& words);
 
-/// Prints an error of the parser, with the nearest option where one is unknown, and where to read
-/// on.
-void print_parse_error(const CLI::App& app, const CLI::ParseError& error);
+/// Prints an error of the parser about `words`, with the nearest option where one is unknown, and
+/// where to read on.
+void print_parse_error(const CLI::App& app, const CLI::ParseError& error,
+                       const std::vector<std::string>& words);
+
+/// How the command that `words` begin with ends where they are wrong: 2, or 125 where 2 may be what
+/// a command in a guest ended with (as env, timeout and docker have it).
+int usage_status(const std::vector<std::string>& words);
+
+/// How it ends where all went well, but what it printed was lost: as for what else is wrong, apart
+/// from differences that were found.
+int lost_output_status(const std::vector<std::string>& words);
 
 }  // namespace mimic::cli

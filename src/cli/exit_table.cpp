@@ -17,7 +17,7 @@ constexpr auto kStatuses = std::to_array<ExitStatus>({
     {"doctor", "1", "Something is missing"},
     {"down", "1",
      "A name that no machine ever had (not with --ignore-missing), or one does not end"},
-    {"exec", "125", "Mimic itself failed: no such machine, no guest agent"},
+    {"exec", "125", "Mimic itself failed: wrong usage, no such machine, no guest agent"},
     {"exec", "126", "The guest may not run the command"},
     {"exec", "127", "The guest has no such command"},
     {"exec", "128 + n", "Signal n ended the command in the guest"},
@@ -32,7 +32,7 @@ constexpr auto kStatuses = std::to_array<ExitStatus>({
     {"replay", "2", "The trace cannot be replayed, or not to its end"},
     {"rm", "1", "A machine that runs, or one that never ended (not with --ignore-missing)"},
     {"run", "124", "The command took longer than --limit, as timeout(1) has it"},
-    {"run", "125", "Mimic itself failed: the file, the boot, the guest agent"},
+    {"run", "125", "Mimic itself failed: wrong usage, the file, the boot, the guest agent"},
     {"run", "126, 127", "The guest may not run the command, or has none such, as with exec"},
     {"run", "128 + n", "Signal n ended the command, or mimic run"},
     {"run", "any other", "That of the command in the guest"},
@@ -90,6 +90,31 @@ constexpr auto kVariables = std::to_array<EnvironmentVariable>({
     {"MIMIC_TEST_CACHE", kTests, "0: tests of virtual machines run although nothing has changed"},
 });
 
+// What a command in a guest ends with, a command that runs it ends with.
+constexpr std::string_view kAnyOther = "any other";
+
+bool ends_as_guest(std::string_view command) {
+    return std::any_of(kStatuses.begin(), kStatuses.end(), [&](const ExitStatus& row) {
+        return row.command == command && row.status == kAnyOther;
+    });
+}
+
+/// Whether a row of all commands holds for those that end as a command in a guest does.
+bool holds_for_guests(const ExitStatus& row) {
+    return row.status != "1" && row.status != "2";
+}
+
+/// Whose row it is, for a table.
+std::string commands_of(const ExitStatus& row) {
+    if (!row.command.empty()) return fmt::format("`{}`", row.command);
+    if (holds_for_guests(row)) return "all";
+    std::string but;
+    for (const ExitStatus& each : kStatuses)
+        if (each.status == kAnyOther)
+            but += fmt::format("{}`{}`", but.empty() ? "" : ", ", each.command);
+    return "all but " + but;
+}
+
 std::string table_cell(std::string_view text) {
     std::string out;
     for (const char c : text) out += c == '|' ? "\\|" : std::string(1, c);
@@ -109,6 +134,8 @@ std::vector<ExitStatus> exit_statuses_of(std::string_view command) {
         for (const ExitStatus& row : kStatuses) {
             const auto said = [&](const ExitStatus& one) { return one.status == row.status; };
             const auto end = rows.begin() + static_cast<std::ptrdiff_t>(own);
+            if (of.empty() && !command.empty() && ends_as_guest(command) && !holds_for_guests(row))
+                continue;
             if (row.command == of && std::none_of(rows.begin(), end, said)) rows.push_back(row);
         }
         if (command.empty()) break;
@@ -140,9 +167,8 @@ std::string exit_codes_page() {
         "## Exit statuses of `mimic`\n\n"
         "| command | status | meaning |\n|---|---|---|\n";
     for (const ExitStatus& row : kStatuses)
-        text += fmt::format("| {} | {} | {} |\n",
-                            row.command.empty() ? "all" : fmt::format("`{}`", row.command),
-                            row.status, table_cell(row.meaning));
+        text += fmt::format("| {} | {} | {} |\n", commands_of(row), row.status,
+                            table_cell(row.meaning));
     text += "\n## Environment variables\n";
     const auto section = [&text](EnvironmentReader reader, std::string_view title) {
         text += fmt::format("\n### {}\n\n| variable | meaning (without it) |\n|---|---|\n", title);

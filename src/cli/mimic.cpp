@@ -20,14 +20,12 @@
 
 namespace {
 
-constexpr int kUsage = 2;
-
-int run(int argc, char** argv) {
+// `words` are those that the user gave, without those in front that say which cluster is meant.
+int run(std::vector<std::string>& words) {
     CLI::App app("Machines with accelerators that are not there.", "mimic");
     app.formatter(std::make_shared<mimic::cli::HelpFormatter>());
     mimic::cli::Action action;
     mimic::cli::add_commands(app, action);
-    std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
     if (!words.empty()) {
         const std::vector<std::string> rest(words.begin() + 1, words.end());
         if (words[0] == mimic::cli::kCompleteCommand)
@@ -46,8 +44,8 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         // --help and --version are "errors" with status 0.
         if (error.get_exit_code() == 0) return app.exit(error);
-        mimic::cli::print_parse_error(app, error);
-        return mimic::cli::end_command(app, words, kUsage);
+        mimic::cli::print_parse_error(app, error, words);
+        return mimic::cli::end_command(app, words, mimic::cli::usage_status(words));
     }
     return mimic::cli::end_command(app, words, remote ? remote(app, words) : action());
 }
@@ -64,7 +62,10 @@ void open_standard_streams() {
 int main(int argc, char** argv) {
     open_standard_streams();
     try {
-        return run(argc, argv);
+        std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+        const int status = run(words);
+        if (mimic::flush_output() || status != 0) return status;
+        return mimic::cli::lost_output_status(words);
     } catch (const std::exception& error) {
         // We throw nothing; this is a library's, such as out of memory.
         mimic::report_error(error.what());

@@ -48,7 +48,8 @@ int new_error(const Error& error) {
 int print_new(const std::string& text) {
     const bool ok = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
                     std::fflush(stdout) == 0;
-    return ok ? 0 : new_error(Error::from_errno(errno, "standard output"));
+    if (!ok) report_lost_output();
+    return ok ? 0 : 1;
 }
 
 int list_shapes(bool as_json) {

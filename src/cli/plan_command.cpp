@@ -94,7 +94,8 @@ int print_plan(const PlanArguments& arguments, const std::string& text) {
             return print_document(text.substr(0, text.find_last_not_of('\n') + 1)) ? 0 : 1;
         const bool ok = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
                         std::fflush(stdout) == 0;
-        return ok ? 0 : plan_error(Error::from_errno(errno, "standard output"));
+        if (!ok) report_lost_output();
+        return ok ? 0 : 1;
     }
     const auto written = write_file_atomically(arguments.out, text);
     return written ? 0 : plan_error(written.error());

@@ -123,6 +123,16 @@ class Tables(unittest.TestCase):
         for row, (test, words) in IN_GUESTS.items():
             self.assertIn(words, (SOURCE / test).read_text(), row)
 
+    def test_wrong_usage_is_no_status_of_a_command_in_a_guest(self):
+        for words in (("run",), ("run", SINGLE, "--nope", "--", "true"), ("exec",), ("exec", "nobody")):
+            self.assertEqual(self.mimic(*words).returncode, 125, words)
+        done = self.mimic("__reference", "man", self.folder.name)
+        self.assertEqual(done.returncode, 0, done)
+        for page, has in (("mimic-run", False), ("mimic-exec", False), ("mimic-ps", True)):
+            text = (self.at / f"{page}.1").read_text()
+            self.assertEqual(".B 2\nWrong usage" in text, has, page)
+            self.assertIn(".B 128 + n", text)
+
     def test_help_has_them(self):
         for row in self.tables["exit_statuses"]:
             done = self.mimic(*row["command"].split(), "--help")

@@ -43,6 +43,43 @@ has err 'See: mimic plan --help'
 run 2 "$mimic" ps more
 has err '"more" is one word too many'
 
+run 2 "$mimic" up x.yaml --timout=3
+has err 'mimic up has no option --timout; did you mean --timeout?'
+for words in 'lab.yaml --limt 3 -- true' 'lab.yaml --limt=3 -- true --more' '--limt 3 lab.yaml -- true' 'lab.yaml --limt 3'; do
+    # shellcheck disable=SC2086 # Words.
+    run 125 "$mimic" run $words
+    has err 'mimic run has no option --limt; did you mean --limit?'
+done
+
+begin 'wrong usage of what ends as a command in a guest does is no status that the command may have'
+run 125 "$mimic" run
+has err 'See: mimic run --help'
+run 125 "$mimic" run lab.yaml --timeout x -- true
+run 125 "$mimic" exec nobody --nope -- sh
+has err 'mimic exec has no option --nope'
+
+begin 'output that cannot be written is no success'
+mkdir -p "$XDG_STATE_HOME/mimic/full"
+echo 'a line' >"$XDG_STATE_HOME/mimic/full/console.log"
+full() {
+    local got=0
+    "$mimic" "$@" >/dev/full 2>"$SANDBOX/err" </dev/null || got=$?
+    [ "$got" -eq 1 ] || bad "exit status $got of \"$*\" with a full disk"
+    [ "$(grep -c 'standard output' "$SANDBOX/err")" -eq 1 ] || bad "\"$*\" does not say once what is wrong"
+}
+fresh out
+for words in ps 'ps --all' 'ps --all --names' 'ps --json' doctor 'doctor --json' 'inject --list' -V --help help 'logs full' \
+    'logs full --json' 'new --list' "plan $examples/single.yaml" "plan $examples/single.yaml --json" reference '__reference markdown' \
+    '__complete --'; do
+    # shellcheck disable=SC2086 # Words.
+    full $words
+done
+# Whoever reads has read enough.
+# shellcheck disable=SC2016 # for the inner shell
+run 0 bash -c 'trap "" PIPE; set -o pipefail; { sleep 0.2; "$1" inject --list; } | exec true' sh "$mimic"
+lacks err 'standard output'
+run 0 "$mimic" rm full
+
 begin 'version and help'
 run 0 "$mimic" -V
 has out 'mimic '
@@ -72,7 +109,15 @@ has err 'machine nobody does not run'
 run 125 "$mimic" exec nobody -- ls --help
 has err 'machine nobody does not run'
 run 0 "$mimic" exec --help
-run 2 "$mimic" exec nobody
+run 125 "$mimic" exec nobody
+# Options of ours behind the machine are ours: a guest has no command "-it".
+for words in '-it -- sh' '-it sh -c true' '-e A=b -- env' '-eA=b -- env' '-w /tmp -- ls -l' '--env=A=b -- env' '-ie A=b env -i'; do
+    # shellcheck disable=SC2086 # Words.
+    run 125 "$mimic" exec nobody $words
+    has err 'machine nobody does not run'
+done
+run 125 "$mimic" exec nobody -e A -- env
+has err 'expected NAME=VALUE'
 
 begin 'down'
 run 1 "$mimic" down nope

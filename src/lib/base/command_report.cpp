@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/command_report.h"
 
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdio>
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -18,6 +23,7 @@ struct CommandReport {
     std::mutex mutex;
     std::vector<std::string> errors;
     bool has_document = false;
+    bool has_lost_output = false;  // and said so
 };
 
 CommandReport& the_report() {
@@ -29,6 +35,12 @@ void keep(std::string_view text) {
     CommandReport& report = the_report();
     const std::lock_guard lock(report.mutex);
     if (report.errors.size() < kMaxReported) report.errors.emplace_back(text);
+}
+
+// Whoever ignores SIGPIPE may have met EPIPE long ago.
+bool reader_has_gone() {
+    pollfd out{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
+    return ::poll(&out, 1, 0) > 0 && (out.revents & POLLERR) != 0;
 }
 
 }  // namespace
@@ -56,8 +68,30 @@ bool print_document(std::string_view document) {
                              document.size() &&
                          (document.ends_with('\n') || std::fputc('\n', stdout) != EOF) &&
                          std::fflush(stdout) == 0;
-    if (!printed) report_error("standard output cannot be written");
+    if (!printed) report_lost_output();
     return printed;
+}
+
+void report_lost_output() {
+    {
+        CommandReport& report = the_report();
+        const std::lock_guard lock(report.mutex);
+        if (std::exchange(report.has_lost_output, true)) return;
+    }
+    report_error("standard output cannot be written");
+}
+
+bool flush_output() {
+    {
+        CommandReport& report = the_report();
+        const std::lock_guard lock(report.mutex);
+        if (report.has_lost_output) return false;
+    }
+    const bool flushed = std::fflush(stdout) == 0;
+    if (flushed && std::ferror(stdout) == 0) return true;
+    if ((!flushed && errno == EPIPE) || reader_has_gone()) return true;
+    report_lost_output();
+    return false;
 }
 
 std::vector<std::string> reported_errors() {
@@ -77,6 +111,7 @@ void reset_command_report() {
     const std::lock_guard lock(report.mutex);
     report.errors.clear();
     report.has_document = false;
+    report.has_lost_output = false;
 }
 
 }  // namespace mimic

@@ -22,6 +22,14 @@ void report_text(std::string_view report);
 /// written, which was reported then.
 bool print_document(std::string_view document);
 
+/// Reports, once, that standard output cannot be written.
+void report_lost_output();
+
+/// Writes what is still buffered for standard output. False if that could not be written, or
+/// anything printed before, also where report_lost_output() was the last to hear of it; it is
+/// reported then. A pipe whose reader has gone is no error: `mimic ps | head -n 1`.
+bool flush_output();
+
 /// What was reported so far, in order; at most the first 100.
 std::vector<std::string> reported_errors();
 

@@ -41,5 +41,16 @@ TEST_F(CommandReportTest, KnowsWhetherADocumentWasPrinted) {
     EXPECT_TRUE(reported_errors().empty());
 }
 
+TEST_F(CommandReportTest, SaysOnceThatOutputIsLost) {
+    testing::internal::CaptureStderr();
+    EXPECT_TRUE(flush_output());
+    report_lost_output();
+    report_lost_output();
+    EXPECT_FALSE(flush_output());
+    EXPECT_EQ(testing::internal::GetCapturedStderr(),
+              "mimic: error: standard output cannot be written\n");
+    EXPECT_EQ(reported_errors().size(), 1u);
+}
+
 }  // namespace
 }  // namespace mimic

@@ -181,7 +181,8 @@ int run_kernel_plan(const KernelOptions& options) {
     if (!script) return say_failure(script.error());
     const bool ok = std::fwrite(script->data(), 1, script->size(), stdout) == script->size() &&
                     std::fflush(stdout) == 0;
-    return ok ? 0 : say_failure(Error::from_errno(errno, "standard output"));
+    if (!ok) report_lost_output();
+    return ok ? 0 : 1;
 }
 
 int run_kernel_script(const KernelOptions& options, const std::string& action) {

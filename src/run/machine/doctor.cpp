@@ -199,7 +199,7 @@ const char* word(Health health) {
     return "";
 }
 
-void print_json(const std::vector<Finding>& findings, bool missing) {
+bool print_json(const std::vector<Finding>& findings, bool missing) {
     auto list = nlohmann::ordered_json::array();
     for (const auto& finding : findings)
         list.push_back({{"subject", finding.subject},
@@ -210,7 +210,7 @@ void print_json(const std::vector<Finding>& findings, bool missing) {
                                              {"version", 1},
                                              {"result", missing ? "missing" : "ok"},
                                              {"findings", std::move(list)}};
-    print_document(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return print_document(document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace
@@ -238,8 +238,7 @@ int run_doctor(bool json) {
     bool missing = false;
     for (const auto& finding : findings) missing |= finding.health == Health::kMissing;
     if (json) {
-        print_json(findings, missing);
-        return missing ? 1 : 0;
+        return print_json(findings, missing) && !missing ? 0 : 1;
     }
     std::vector<std::vector<std::string>> rows;
     for (const auto& finding : findings) {

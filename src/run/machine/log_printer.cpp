@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/command_report.h"
 #include "base/unique_fd.h"
 
 namespace mimic::machine {
@@ -59,7 +60,10 @@ bool LogPrinter::put(std::string_view text) {
     while (!text.empty()) {
         const ssize_t written = ::write(options_.out, text.data(), text.size());
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) return false;
+        if (written < 0) {
+            if (errno != EPIPE && options_.out == STDOUT_FILENO) report_lost_output();
+            return false;
+        }
         text.remove_prefix(static_cast<size_t>(written));
     }
     return true;

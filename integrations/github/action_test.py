@@ -46,25 +46,53 @@ class Runner:
         self.cache = os.environ.get("MIMIC_CACHE") or os.path.join(
             os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ["HOME"], ".cache"), "mimic")
         self.said, self.summary, self.outputs = "", "", {}
+        self.repository, self.failed, self.caches = "owner/mimic", False, False
 
     def evaluate(self, text, inputs):
         """Text with the expressions that action.yml uses."""
         def value(match):
             kind, _, name = match.group(1).partition(".")
             if kind == "inputs":
-                return inputs[name]
+                return inputs[name] if name in inputs else ACTION["inputs"][name]["default"]
             if kind == "steps":
                 step, name = name.split(".outputs.")
                 return self.outputs.get(step, {}).get(name, "")
-            return {"action_repository": "owner/mimic", "token": "secret"}[name]
+            return {"action_repository": self.repository, "token": "secret"}[name]
         return re.sub(r"\$\{\{ ([\w.-]+) \}\}", value, str(text))
 
     def holds(self, condition, inputs):
-        """Whether an `if:` is true."""
-        if condition is None:
-            return True
-        name = re.fullmatch(r"([\w.-]+) != ''", condition).group(1)
-        return self.evaluate("${{ %s }}" % name, inputs) != ""
+        """Whether an `if:` is true; without always() none is behind a step that failed."""
+        parts = condition.split(" && ") if condition is not None else []
+        if "always()" in parts:
+            parts.remove("always()")
+        elif self.failed:
+            return False
+
+        def value(term):
+            return "" if term == "''" else self.evaluate("${{ %s }}" % term, inputs)
+        return all(value(left) != value(right) for left, right in (re.fullmatch(r"([\w.-]+) != ([\w.-]+|'')", part).groups()
+                                                                   for part in parts))
+
+    def cache_action(self, step, inputs):
+        """What actions/cache/restore and save do, as their pages say; kept caches are folders below the runner's."""
+        given = {name: self.evaluate(value, inputs) for name, value in step["with"].items()}
+        kept = sorted((self.folder / "kept").glob("*/"), key=lambda folder: folder.stat().st_mtime_ns, reverse=True)
+        for text in given.values():
+            assert text and "," not in text, given
+        if step["uses"] == "actions/cache/restore@v4":
+            found = [folder for folder in kept if folder.name == given["key"]]
+            for prefix in (given["key"], *given.get("restore-keys", "").split()):
+                found += [folder for folder in kept if folder.name.startswith(prefix)]
+            if found:
+                shutil.copytree(found[0], given["path"], dirs_exist_ok=True)
+            self.outputs[step["id"]] = {"cache-matched-key": found[0].name if found else "", "cache-primary-key": given["key"]}
+        elif step["uses"] == "actions/cache/save@v4":
+            target = self.folder / "kept" / given["key"]
+            assert not target.exists(), "a key is kept once"
+            shutil.copytree(given["path"], target)
+            os.utime(target)
+        else:
+            raise AssertionError(step["uses"])
 
     def step(self, step, inputs):
         """Runs a step; its exit status."""
@@ -89,17 +117,22 @@ class Runner:
         return done.returncode
 
     def action(self, **given):
-        """Runs the action; the exit status of the first step that fails. Steps of other actions are left out."""
+        """Runs the action; the exit status of the first step that fails. Steps of other actions are left out, but for `caches`."""
+        self.failed, first = False, 0
         unknown = {name.replace("_", "-") for name in given} - set(ACTION["inputs"])
         assert not unknown, unknown
         inputs = {name: given.get(name.replace("-", "_"), entry["default"]) for name, entry in ACTION["inputs"].items()}
         for step in ACTION["runs"]["steps"]:
-            if "uses" in step or not self.holds(step.get("if"), inputs):
+            if not self.holds(step.get("if"), inputs):
+                continue
+            if "uses" in step:
+                if self.caches:
+                    self.cache_action(step, inputs)
                 continue
             status = self.step(step, inputs)
-            if status:
-                return status
-        return 0
+            if status and not self.failed:
+                self.failed, first = True, status
+        return first
 
     def output(self, name):
         return self.evaluate(ACTION["outputs"][name]["value"], {})
@@ -143,15 +176,18 @@ class Metadata(unittest.TestCase):
         for step in ACTION["runs"]["steps"]:
             self.assertNotIn("${{", step.get("run", ""))
             if "uses" in step:
-                self.assertRegex(step["uses"], r"^actions/[\w-]+@v\d+$")
+                self.assertRegex(step["uses"], r"^actions/[\w/-]+@v\d+$")
 
     def test_what_expressions_name_is_there(self):
         text = (HERE / "action.yml").read_text()
         written = {step["id"]: (HERE / step["run"].split("/")[1].strip('"')).read_text()
-                   for step in ACTION["runs"]["steps"] if "id" in step}
+                   for step in ACTION["runs"]["steps"] if "id" in step and "run" in step}
         for name in re.findall(r"inputs\.([\w-]+)", text):
             self.assertIn(name, ACTION["inputs"])
         for step, name in re.findall(r"steps\.([\w-]+)\.outputs\.([\w-]+)", text):
+            if step == "cache":
+                self.assertIn(name, ("cache-hit", "cache-primary-key", "cache-matched-key"))  # of actions/cache/restore
+                continue
             self.assertIn("'" + name + "=", written[step], f"{step} does not write {name}")
 
     def test_pages_use_it_as_it_is(self):
@@ -192,7 +228,7 @@ class Install(Case):
         self.assertEqual(0, runner.step(step, inputs), runner.said)
         self.assertRegex(runner.output("version"), r"^mimic \d")
         self.assertEqual(runner.cache, runner.outputs["install"]["cache"])
-        self.assertRegex(runner.outputs["install"]["cache-key"], r"^mimic-mimic-[\w.-]+-6\.12-x86_64$")
+        self.assertRegex(runner.outputs["install"]["cache-key"], r"^mimic-mimic-[\w.-]+-6\.12-[\w.-]+-x86_64-$")
         self.assertTrue(runner.path.startswith(str(runner.folder / "temp/mimic-action/tarball/bin:")))
 
     def test_of_a_release(self):
@@ -243,6 +279,7 @@ class Install(Case):
                  ({"package": "a.deb", "release": "v1"}, {}, "give one of them"),
                  ({"package": "a-oci.tar"}, {"docker": "exit 1\n"}, "cannot load"),
                  ({"release": "v1"}, {"gh": "exit 1\n"}, "mimic-1-oci.tar of owner/mimic's release 'v1' cannot be downloaded"),
+                 ({"release": "v1", "repository": ""}, {}, "a release of which repository? The action is used by a path (uses: ./...)"),
                  ({"release": "v1", "kind": "snap"}, {}, "'snap' is none of image, tarball, deb"),
                  ({"package": "broken.tar.xz"}, {}, "mimic does not run here"))
         for inputs, programs, why in cases:
@@ -253,8 +290,116 @@ class Install(Case):
                 tarball(runner.workspace / "broken.tar.xz", "/none")
                 with tarfile.open(runner.workspace / "empty.tar.xz", "w:xz") as archive:
                     archive.add(runner.workspace / "other.yaml", "mimic-0/README")
+                runner.repository = inputs.get("repository", runner.repository)
+                inputs = {name: value for name, value in inputs.items() if name != "repository"}
                 self.assertNotEqual(0, runner.action(**inputs), runner.said)
                 self.assertRegex(runner.said, r"(?m)^::error title=Mimic::.*" + re.escape(why))
+
+
+# A mimic that fetches: a file `what` says which parts there are, of which version. `mimic plan` is the real one.
+FETCHES = r"""
+case $1 in
+    --version) echo "mimic 1" ;;
+    plan) exec "%s" "$@" ;;
+    doctor)
+        [ "${2:-}" = --install ] || exit 0
+        shift 2
+        mkdir -p "$MIMIC_CACHE/store"
+        for name in qemu "$@"; do
+            [ "$name" != --kernel ] || continue
+            [ ! -e "$MIMIC_CACHE/store/$name" ] || continue
+            version=$(sed -n "s/^$name=//p" "$RUNNER_TEMP/../what")
+            [ -n "$version" ] || { echo "no $name to be had" >&2; exit 1; }
+            echo "fetched $name $version"
+            mkdir "$MIMIC_CACHE/store/$name"
+            echo "$name=$version" >"$MIMIC_CACHE/store/$name/packages"
+            touch "$MIMIC_CACHE/store/$name/.complete"
+        done ;;
+    run) exit "$(cat "$RUNNER_TEMP/../status")" ;;
+esac
+""" % MIMIC
+
+
+class Cache(Case):
+    def caching(self, week="2026-W48"):
+        runner = self.runner(mimic=FETCHES, date=f'case "$*" in *%V) echo {week} ;; *) exec /bin/date "$@" ;; esac\n')
+        runner.caches, runner.cache = True, str(runner.folder / "cache")
+        self.says(runner, 0)
+        return runner
+
+    def says(self, runner, status, **what):
+        """What can be fetched, and how the command will end. The machine is a new one: its cache is empty."""
+        shutil.rmtree(runner.cache, ignore_errors=True)
+        (runner.folder / "status").write_text(str(status))
+        what = what or {"qemu": "11", "6.1": "6.1.176", "6.12": "6.12.95", "newest": "7.2", "6.12-riscv64": "6.12.117"}
+        (runner.folder / "what").write_text("".join(f"{name}={version}\n" for name, version in what.items()))
+        runner.said = ""
+
+    def kept(self, runner):
+        return sorted(folder.name for folder in (runner.folder / "kept").glob("*/"))
+
+    def test_it_is_kept_though_the_command_fails(self):
+        runner = self.caching()
+        self.says(runner, 3)
+        self.assertEqual(3, runner.action(file="box.yaml"), runner.said)
+        (kept,) = self.kept(runner)
+        self.assertRegex(kept, r"^mimic-mimic-1-6\.1-[\w.-]+-x86_64-[0-9a-f]{16}$")
+        self.says(runner, 0)
+        self.assertEqual(0, runner.action(file="box.yaml"), runner.said)
+        self.assertNotIn("fetched", runner.said)
+        self.assertEqual([kept], self.kept(runner))
+
+    def test_what_was_fetched_before_a_failure_is_kept(self):
+        runner = self.caching()
+        self.says(runner, 0, qemu="11")
+        self.assertEqual(1, runner.action(file="box.yaml"), runner.said)
+        self.assertEqual(1, len(self.kept(runner)))
+        self.says(runner, 0)
+        self.assertEqual(0, runner.action(file="box.yaml"), runner.said)
+        self.assertNotIn("fetched qemu", runner.said)
+        self.assertIn("fetched 6.1 6.1.176", runner.said)
+        self.assertEqual(2, len(self.kept(runner)))
+        self.says(runner, 0)
+        self.assertEqual(0, runner.action(file="box.yaml"), runner.said)
+        self.assertNotIn("fetched", runner.said)  # the newer of the two
+        self.assertEqual(2, len(self.kept(runner)))
+
+    def test_nothing_is_kept_of_nothing(self):
+        runner = self.caching()
+        self.says(runner, 0, none="0")
+        self.assertEqual(1, runner.action(file="box.yaml"), runner.said)
+        self.assertEqual([], self.kept(runner))
+
+    def test_the_kernels_are_those_of_the_file(self):
+        two = ("version: 1\nmachines:\n  - {name: a, kernel: '${kernel:-6.12}', devices: [{name: g, model: mock-accel}]}\n"
+               "  - {name: b, arch: riscv64, devices: [{name: g, model: mock-accel, class: 0x120000}]}\n")
+        cases = (({}, "6.12 6.12-riscv64"), ({"machine": "a"}, "6.12"), ({"machine": "b"}, "6.12-riscv64"),
+                 ({"set": "kernel=6.1"}, "6.1 6.12-riscv64"), ({"set": "kernel=./bzImage", "machine": "a"}, "6.1"),
+                 ({"kernel": "6.1"}, "6.1 6.12-riscv64"), ({"kernel": "newest", "machine": "a"}, "newest"),
+                 ({"file": ""}, "6.1"), ({"file": "none.yaml", "kernel": "6.12"}, "6.12"))
+        for inputs, kernels in cases:
+            with self.subTest(inputs):
+                runner = self.caching()
+                (runner.workspace / "two.yaml").write_text(two)
+                self.assertEqual(0, runner.action(**{"file": "two.yaml", **inputs}), runner.said)
+                self.assertEqual(kernels, runner.outputs["install"]["kernels"])
+                for kernel in kernels.split():
+                    self.assertIn(f"fetched {kernel} ", runner.said)
+                self.assertIn(f"-{kernels.replace(' ', '+')}-", self.kept(runner)[0])
+
+    def test_newest_is_fetched_anew_each_week(self):
+        runner = self.caching()
+        self.assertEqual(0, runner.action(kernel="newest"), runner.said)
+        self.assertRegex(self.kept(runner)[0], r"-newest-.*-x86_64-2026-W48-[0-9a-f]{16}$")
+        self.says(runner, 0)
+        self.assertEqual(0, runner.action(kernel="newest"), runner.said)
+        self.assertNotIn("fetched", runner.said)
+        stand_in = runner.folder / "stand-ins/date"
+        stand_in.write_text(stand_in.read_text().replace("W48", "W49"))
+        self.says(runner, 0, qemu="11", newest="7.3")
+        self.assertEqual(0, runner.action(kernel="newest"), runner.said)
+        self.assertIn("fetched newest 7.3", runner.said)
+        self.assertEqual(2, len(self.kept(runner)))
 
 
 class Run(Case):
@@ -276,7 +421,7 @@ class Run(Case):
     def test_what_guests_boot_cannot_be_fetched(self):
         runner = self.runner(mimic='[ "$1" = --version ] || { echo "no network" >&2; exit 1; }\n')
         self.assertEqual(1, runner.action(file="box.yaml"))
-        self.assertIn("::error title=Mimic::mimic doctor --install could not fetch", runner.said)
+        self.assertIn("::error title=Mimic::mimic doctor --install --kernel 6.1 could not fetch", runner.said)
 
     def test_a_file_that_is_wrong(self):
         runner = self.runner()
@@ -309,6 +454,6 @@ class Guest(Case):
 
 
 if __name__ == "__main__":
-    names = [Guest] if "--guest" in sys.argv else [Metadata, Install, Run]
+    names = [Guest] if "--guest" in sys.argv else [Metadata, Install, Cache, Run]
     suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromTestCase(name) for name in names)
     sys.exit(not unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful())

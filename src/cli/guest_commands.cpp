@@ -40,6 +40,9 @@ Result<machine::CopyPlace> parse_place(const std::string& text) {
     // "./a:b" and "/x:y" are files here.
     if (colon == std::string::npos || text.find('/') < colon) return machine::CopyPlace{"", text};
     MIMIC_ASSIGN_OR_RETURN(auto dir, machine::running_machine_dir(text.substr(0, colon)));
+    if (colon + 1 == text.size())
+        return fail(std::errc::invalid_argument, "{} needs a path in the guest, such as {}/tmp/",
+                    text, text);
     return machine::CopyPlace{std::move(dir), text.substr(colon + 1)};
 }
 

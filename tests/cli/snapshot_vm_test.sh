@@ -60,6 +60,18 @@ has err "is no snapshot"
 run 1 "$mimic" restore "$SANDBOX/s"
 has err "already running"
 
+begin "a snapshot that is killed, and the next one"
+# The guest has let its devices go by then, and is stopped.
+"$mimic" snapshot snap "$SANDBOX/killed" >"$SANDBOX/said" 2>&1 &
+pid=$!
+eventually test -e "$SANDBOX/killed.part/guest.mem"
+kill -KILL "$pid"
+wait "$pid"
+run 0 "$mimic" snapshot snap "$SANDBOX/killed"
+verified
+with_vfs
+rm -rf "$SANDBOX/killed" "$SANDBOX/killed.part"
+
 begin "a disk that is full: nothing is left of it, and the machine goes on"
 if mkdir "$SANDBOX/full" && mount -t tmpfs -o size=8M tmpfs "$SANDBOX/full" 2>/dev/null; then
     run 1 "$mimic" snapshot snap "$SANDBOX/full/s"

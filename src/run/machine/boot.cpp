@@ -185,6 +185,14 @@ void Boot::release() {
     supervisor_.release();
 }
 
+Status Boot::look_for_end(Duration wait) {
+    for (const TimePoint end = SteadyClock().now() + wait; SteadyClock().now() < end;) {
+        MIMIC_TRY(check_control());
+        sleep_unless_interrupted(kGlance);
+    }
+    return {};
+}
+
 void Boot::begin_stop(std::string_view why) {
     if (!control_) return;
     // Not heard by a supervisor that has ended, which knows a reason of its own.
@@ -268,6 +276,13 @@ Status Boot::wait_until_ready(TimePoint deadline) {
 }
 
 Error Boot::not_booted() const {
+    if (!incoming_.empty())
+        return Error(
+            std::errc::timed_out,
+            fmt::format("the restored guest does not answer within {:g} s: the machine is "
+                        "slow (--timeout SECONDS), or {} was damaged; mimic snapshot takes "
+                        "a new one",
+                        std::chrono::duration<double>(timeout_).count(), incoming_));
     return Error(
         std::errc::timed_out,
         fmt::format("the guest did not finish booting in {:g} s; it is at: {}{} (more time: "

@@ -84,6 +84,10 @@ public:
     /// Waits until the machine ends or a signal comes; the former is an error.
     Status wait_for_end();
 
+    /// The error of a machine that ends within `wait`, with the last lines of the log that tell
+    /// why; success if it goes on.
+    Status look_for_end(Duration wait);
+
     /// Tells the supervisor to stop the machine, without waiting; the destructor waits. `why` is
     /// what `mimic ps --all` says of it, at most kMaxEndReason bytes. Nothing happens after
     /// release().

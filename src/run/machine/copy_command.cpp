@@ -48,7 +48,7 @@ Result<HostFile> open_on_host(const std::string& path) {
         if (!file.fd) return fail_errno("standard input");
         return file;
     }
-    file.fd.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    file.fd.reset(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));  // a FIFO waits
     struct stat st {};
     if (!file.fd || ::fstat(file.fd.get(), &st) != 0) return fail_errno("{}", path);
     if (S_ISDIR(st.st_mode))

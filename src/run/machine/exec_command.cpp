@@ -13,10 +13,12 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "base/private_files.h"
 #include "base/terminal_text.h"
 #include "guest_agent/guest_input.h"
+#include "machine/down.h"
 #include "machine/guest_commands.h"
 #include "streams/guest_command.h"
 #include "streams/raw_terminal.h"
@@ -32,7 +34,8 @@ using namespace std::chrono_literals;
 constexpr auto kConnect = 60s;
 constexpr auto kStreamPatience = 20s;
 constexpr auto kAnyTime = std::chrono::hours(24 * 365);
-constexpr int kMostSignals = 3;  // the last one is for us
+constexpr auto kEndIsTold = 10s;  // a supervisor ends QEMU and notes why
+constexpr int kMostSignals = 3;   // the last one is for us
 constexpr int kBrokenPipe = 128 + SIGPIPE;
 
 void exec_complain(std::string_view message) {
@@ -42,7 +45,9 @@ void exec_complain(std::string_view message) {
 
 bool takes_input(const ExecOptions& options) {
     if (options.input == Input::kNone) return false;
-    return options.input == Input::kAlways || options.terminal || ::isatty(STDIN_FILENO) != 1;
+    if (options.input == Input::kAlways) return true;
+    // A terminal takes what is typed: an end of file is no key.
+    return options.terminal == (::isatty(STDIN_FILENO) == 1);
 }
 
 /// Blocks the signals that are for the command, and reads them.
@@ -115,6 +120,17 @@ Result<int> exec_by_streams(const std::string& run_dir, const ExecOptions& optio
     return StreamExec(options).run(run_dir);
 }
 
+/// Why the machine of `run_dir` ended, if it does so within a moment; empty: it runs.
+std::string why_gone(const std::string& run_dir) {
+    const std::string name = run_dir.substr(run_dir.rfind('/') + 1);
+    for (const TimePoint end = SteadyClock().now() + kEndIsTold; SteadyClock().now() < end;) {
+        const auto running = running_machine_dir(name);
+        if (!running) return fmt::format("{} (mimic logs {})", running.error().message(), name);
+        std::this_thread::sleep_for(100ms);
+    }
+    return {};
+}
+
 Result<guest_agent::GuestAgent::ExecResult> ask_agent(const std::string& run_dir,
                                                       const ExecOptions& options) {
     MIMIC_ASSIGN_OR_RETURN(const auto agent, connect_to_agent(run_dir));
@@ -133,6 +149,7 @@ Result<int> exec_by_agent(const std::string& run_dir, const ExecOptions& options
 }
 
 Result<int> exec(const std::string& run_dir, const ExecOptions& options) {
+    MIMIC_TRY(check_terminal(options));
     auto by_streams = exec_by_streams(run_dir, options);
     if (by_streams) return by_streams;
     const auto code = by_streams.error().code();
@@ -168,6 +185,13 @@ Status write_patiently(int fd, std::string_view data, const std::function<Status
         if (count < 0) return fail_errno("write");
         data.remove_prefix(static_cast<size_t>(count));
     }
+    return {};
+}
+
+Status check_terminal(const ExecOptions& options) {
+    if (options.terminal && options.input == Input::kAlways && ::isatty(STDIN_FILENO) != 1)
+        return fail(std::errc::invalid_argument,
+                    "standard input is no terminal, which -i with -t wants; leave out -t");
     return {};
 }
 
@@ -235,7 +259,10 @@ Result<std::unique_ptr<guest_agent::GuestAgent>> connect_to_agent(const std::str
 int run_exec(const std::string& run_dir, const ExecOptions& options) {
     const Result<int> status = exec(run_dir, options);
     if (status) return *status;
-    exec_complain(status.error().message());
+    const std::string end = status.error().code() == std::errc::connection_aborted
+                                ? why_gone(run_dir)
+                                : std::string();
+    exec_complain(end.empty() ? status.error().message() : end);
     return exec_failure(status.error());
 }
 

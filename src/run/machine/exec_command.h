@@ -52,6 +52,9 @@ streams::CommandSpec command_spec(const ExecOptions& options);
 /// RawTerminal::enter().
 Result<std::unique_ptr<streams::RawTerminal>> raw_terminal(const ExecOptions& options);
 
+/// Refuses to type (-it) what does not come from a terminal: invalid_argument.
+Status check_terminal(const ExecOptions& options);
+
 /// The size of our terminal; zero: there is none.
 stream_window window_of_terminal();
 

@@ -14,12 +14,38 @@ using namespace std::chrono_literals;
 constexpr auto kScript = 300s;
 constexpr size_t kMostSaid = 500;  // of what a guest's script prints, in a message
 
-// $list: addresses. VFs come after their PF there and go before it, so it is walked backwards. The
-// notes are in the guest, whose memory is what is saved. A folder that somebody works in cannot be
-// unmounted, and QEMU saves no guest that has one of 9p mounted.
-constexpr std::string_view kTakeOut = R"(
+// $list: addresses. The notes are in the guest, whose memory is what is saved; who wrote them need
+// not be believed: they only steer this guest. Each part is tried, whatever comes of another, and
+// the notes stay until all of them are done.
+constexpr std::string_view kFunctions = R"(
 notes=/run/mimic-snapshot
-rm -rf "$notes"
+put_back() {
+    failed=0 missing=
+    echo 1 >/sys/bus/pci/rescan
+    for address in $list; do
+        [ -e "/sys/bus/pci/devices/$address" ] || missing="$missing $address"
+    done
+    if [ -e "$notes/vfs" ]; then
+        while read -r count file; do
+            read -r now <"$file" && [ "$now" = "$count" ] || echo "$count" >"$file" || failed=1
+        done <"$notes/vfs"
+    fi
+    if [ -e "$notes/mounts" ]; then
+        while read -r source folder type options; do
+            while read -r _ there _; do [ "$there" != "$folder" ] || continue 2; done </proc/mounts
+            mount -t "$type" -o "$options" "$source" "$folder" || failed=1
+        done <"$notes/mounts"
+    fi
+    [ -z "$missing" ] || { echo "${missing# }" >&2; return 19; }
+    [ "$failed" = 0 ] && rm -rf "$notes"
+}
+)";
+
+// VFs come after their PF in the list and go before it, so it is walked backwards. A folder that
+// somebody works in cannot be unmounted, and QEMU saves no guest that has one of 9p mounted. Notes
+// that are there are those of a snapshot that was killed.
+constexpr std::string_view kTakeOut = R"(
+[ ! -d "$notes" ] || put_back || exit 1
 mkdir -p "$notes" || exit 1
 while read -r source folder type options _; do
     case $type in 9p | virtiofs) ;; *) continue ;; esac
@@ -42,38 +68,23 @@ for address in $list; do
 done
 )";
 
-// Who wrote the notes need not be believed: they only steer this guest.
-constexpr std::string_view kPutBack = R"(
-notes=/run/mimic-snapshot
-echo 1 >/sys/bus/pci/rescan
-for address in $list; do
-    [ -e "/sys/bus/pci/devices/$address" ] || { echo "$address" >&2; exit 19; }
-done
-if [ -e "$notes/vfs" ]; then
-    while read -r count file; do echo "$count" >"$file" || exit 1; done <"$notes/vfs"
-fi
-if [ -e "$notes/mounts" ]; then
-    while read -r source folder type options; do
-        mount -t "$type" -o "$options" "$source" "$folder" || exit 1
-    done <"$notes/mounts"
-fi
-rm -rf "$notes"
-)";
+constexpr std::string_view kPutBack = "put_back\n";
 
 Status run_script(guest_agent::GuestAgent& agent, std::string_view what, std::errc special,
                   int special_status, const std::string& text) {
     MIMIC_ASSIGN_OR_RETURN(const auto done, agent.exec({"/bin/sh", "-s"}, text, kScript));
     if (done.exit_status == 0 && done.signal == 0) return {};
     const bool is_special = done.signal == 0 && done.exit_status == special_status;
-    return fail(is_special ? special : std::errc::io_error, "{}: {}", what,
-                terminal_lines(done.err.substr(0, kMostSaid)));
+    std::string said = done.err.substr(0, kMostSaid);
+    while (said.ends_with('\n')) said.pop_back();
+    return fail(is_special ? special : std::errc::io_error, "{}: {}", what, terminal_lines(said));
 }
 
 std::string with_list(const topology::Machine& machine, std::string_view script) {
     std::string list;
     for (const std::string& address : served_addresses(machine))
         list += (list.empty() ? "" : " ") + address;
-    return "list='" + list + "'" + std::string(script);
+    return "list='" + list + "'" + std::string(kFunctions) + std::string(script);
 }
 
 }  // namespace

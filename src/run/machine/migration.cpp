@@ -64,6 +64,18 @@ Status wait_until_done(QmpClient& monitor, TimePoint deadline) {
     }
 }
 
+/// However it ends: only then does QEMU let the guest go on.
+void wait_until_over(QmpClient& monitor) {
+    const TimePoint ends = SteadyClock().now() + kAnswer;
+    while (SteadyClock().now() < ends) {
+        const auto status = migration_status(monitor);
+        if (!status || status->word.empty() || status->word == "completed" ||
+            status->word == "failed" || status->word == "cancelled")
+            return;
+        std::this_thread::sleep_for(kLook);  // ^C has been heard already
+    }
+}
+
 Status write_guest(QmpClient& monitor, const std::string& path, TimePoint deadline) {
     MIMIC_TRY(set_mapped_ram(monitor, true));
     const auto begun = monitor.execute("migrate", channels(path), kAnswer);
@@ -72,14 +84,7 @@ Status write_guest(QmpClient& monitor, const std::string& path, TimePoint deadli
     if (done || done.error().code() == std::errc::io_error) return done;
     // A guest cannot go on while it is written, and a cancel only asks for its end.
     [[maybe_unused]] const auto cancelled = monitor.execute("migrate_cancel", kAnswer);
-    const TimePoint ends = SteadyClock().now() + kAnswer;
-    while (SteadyClock().now() < ends) {
-        const auto status = migration_status(monitor);
-        if (!status || status->word == "completed" || status->word == "failed" ||
-            status->word == "cancelled")
-            break;
-        std::this_thread::sleep_for(kLook);  // ^C has been heard already
-    }
+    wait_until_over(monitor);
     return done;
 }
 
@@ -103,6 +108,17 @@ Status save_guest(const std::string& qmp_socket, const std::string& path, Durati
     if (going || written) return written ? going : written;
     return fail(std::errc::state_not_recoverable, "{}; and the guest does not go on: {}",
                 written.error().message(), going.error().message());
+}
+
+Status let_guest_run(const std::string& qmp_socket) {
+    MIMIC_ASSIGN_OR_RETURN(const auto monitor, QmpClient::connect(qmp_socket, kAnswer));
+    MIMIC_ASSIGN_OR_RETURN(const auto text, monitor->execute("query-status", kAnswer));
+    const Json json = Json::parse(text, nullptr, false);
+    if (!json.is_object() || json.value("running", Json(true)) == Json(true)) return {};
+    if (json.value("status", Json()) == "debug")
+        return fail(std::errc::device_or_resource_busy, "a debugger holds the guest");
+    wait_until_over(*monitor);
+    return resume(*monitor);
 }
 
 Status load_guest(const std::string& qmp_socket, const std::string& path, Duration timeout) {

@@ -22,6 +22,10 @@ namespace mimic::machine {
 /// timed_out; interrupted; those of QmpClient.
 Status save_guest(const std::string& qmp_socket, const std::string& path, Duration timeout);
 
+/// Lets a guest go on that a save_guest() has left stopped which was killed. Errors:
+/// device_or_resource_busy while a debugger holds it; those of QmpClient.
+Status let_guest_run(const std::string& qmp_socket);
+
 /// Loads what save_guest() wrote into a QEMU of the same arguments that was started with "-incoming
 /// defer", and lets the guest run. Same errors; state_not_recoverable if QEMU ends, which it does
 /// for a file that it cannot load.

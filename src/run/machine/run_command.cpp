@@ -48,12 +48,11 @@ double seconds_since(TimePoint start) {
     return std::chrono::duration<double>(SteadyClock().now() - start).count();
 }
 
-Result<std::string> choose_machine(const std::map<std::string, std::string>& run_dirs,
-                                   const std::string& wish) {
-    if (wish.empty() && run_dirs.size() == 1) return run_dirs.begin()->first;
-    if (run_dirs.contains(wish)) return wish;
+Result<std::string> choose_machine(const topology::Model& model, const std::string& wish) {
+    if (wish.empty() && model.machines.size() == 1) return model.machines.front().name;
+    if (model.find_machine(wish) != nullptr) return wish;
     std::string names;
-    for (const auto& [name, dir] : run_dirs) names += (names.empty() ? "" : ", ") + name;
+    for (const auto& machine : model.machines) names += (names.empty() ? "" : ", ") + machine.name;
     return fail(
         std::errc::invalid_argument, "{} --in with one of {}",
         wish.empty() ? "the file has several machines: say" : wish + " is none of them:", names);
@@ -169,7 +168,6 @@ Status verify_all(const RunOptions& options, const std::map<std::string, std::st
 /// Runs the command; its own failure is no error here.
 Status run_inside(const RunOptions& options, const std::map<std::string, std::string>& run_dirs,
                   Run& run) {
-    MIMIC_ASSIGN_OR_RETURN(run.machine, choose_machine(run_dirs, options.in));
     if (options.verify) MIMIC_TRY(verify_all(options, run_dirs));
     const TimePoint start = SteadyClock().now();
     auto result = run_by_any(options, run_dirs.at(run.machine));
@@ -210,7 +208,13 @@ std::string record_of(const RunOptions& options, const Run& run) {
 int run_run(const RunOptions& options) {
     Run run;
     const TimePoint start = SteadyClock().now();
-    const Status done = up_while(options.up, [&](const auto& run_dirs) -> Status {
+    UpOptions up = options.up;
+    up.check = [&](const topology::Model& model) -> Status {
+        MIMIC_TRY(check_terminal(options.exec));
+        MIMIC_ASSIGN_OR_RETURN(run.machine, choose_machine(model, options.in));
+        return {};
+    };
+    const Status done = up_while(up, [&](const auto& run_dirs) -> Status {
         run.boot_seconds = seconds_since(start);
         return run_inside(options, run_dirs, run);
     });

@@ -17,6 +17,7 @@
 #include "machine/down.h"
 #include "machine/guest_slots.h"
 #include "machine/launch_plan.h"
+#include "machine/machine_state.h"
 #include "machine/migration.h"
 #include "machine/qmp.h"
 #include "machine/snapshot_folder.h"
@@ -108,6 +109,8 @@ Status save(const std::string& run_dir, const topology::Machine& machine, const 
                                GuestAgent::connect(run_dir + "/qga.sock", kAgentReady));
         return work(*agent, machine);
     };
+    // One that was killed may have left it stopped.
+    MIMIC_TRY(let_guest_run(run_dir + "/qmp.sock"));
     Status saved = with_agent(take_devices_out);
     if (saved) saved = save_guest(run_dir + "/qmp.sock", path, timeout);
     Status back = with_agent(put_devices_back);
@@ -140,6 +143,12 @@ Result<Taken> take(const SnapshotOptions& options) {
         return fail(std::errc::invalid_argument, "{}/topology.yaml has no machine {}", run_dir,
                     options.machine);
     MIMIC_TRY(check_machine(plan, *machine));
+    MIMIC_ASSIGN_OR_RETURN(const MachineState state, read_machine_state(run_dir));
+    if (state.phase == "degraded")
+        return fail(std::errc::no_such_device,
+                    "machine {} runs without some of its devices, whose process was killed: bring "
+                    "it down, and up again",
+                    options.machine);
     MIMIC_ASSIGN_OR_RETURN(NewFolder folder, NewFolder::make(options));
     Taken taken;
     taken.manifest.choices = plan.choices;

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/private_files.h"
+#include "base/terminal_text.h"
 #include "device_host/device_host.h"
 #include "machine/ended.h"
 #include "machine/launch_plan.h"
@@ -43,6 +44,7 @@ constexpr auto kQemuQuit = 5s;  // QEMU frees the guest's memory
 constexpr auto kTermGrace = 2s;
 constexpr int kReadyFd = 3;  // in a device host
 constexpr size_t kReasonLines = 12;
+constexpr size_t kPanicLines = 60;  // with its registers and calls
 constexpr int kOrphanTries = 5000;  // a millisecond each; arbitrary
 
 // Ends grandchildren that outlived their parents; this process is their subreaper. A kernel without
@@ -64,7 +66,27 @@ struct End {
     bool asked = false;  // by a person: not an error
     std::string reason;
     std::string log;  // its last lines explain the reason; empty: none does
+    size_t lines = kReasonLines;
 };
+
+/// By the last words of its kernel (kernel/panic.c, kernel/reboot.c), which a guest may also print
+/// as it likes: they are for people.
+End why_guest_ended(const std::string& console) {
+    constexpr std::string_view kPanic = "Kernel panic - not syncing: ";
+    const auto lines = last_lines(console, 200);
+    for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+        if (const size_t at = line->find(kPanic); at != std::string::npos)
+            return {
+                false,
+                "the guest's kernel panicked: " + terminal_text(line->substr(at + kPanic.size())),
+                console, kPanicLines};
+        if (line->find("reboot: Power down") != std::string::npos)
+            return {false, "the guest powered off", console};
+        if (line->find("reboot: Restarting system") != std::string::npos)
+            return {false, "the guest rebooted", console};
+    }
+    return {false, "the guest powered off or rebooted (QEMU ended with exit status 0)", console};
+}
 
 struct Child {
     std::string what;
@@ -256,8 +278,7 @@ std::optional<End> Supervisor::ended_child() {
         const auto state = child.process.poll();
         if (!state || died_by_fault(child, pid, *state)) continue;
         if (&child == &children_.back() && child.what == "QEMU" && state->ok())
-            return End{false, "the guest powered off or rebooted (QEMU ended with exit status 0)",
-                       plan_.state_dir + "/console.log"};
+            return why_guest_ended(plan_.state_dir + "/console.log");
         return End{false, child.what + " " + state->str(), child.log};
     }
     return std::nullopt;
@@ -357,8 +378,7 @@ int Supervisor::finish(const End& end) {
     plan_.state.phase = "stopping";
     // For ps only; on a full disk the machine is stopped all the same.
     [[maybe_unused]] const Status noted = note_state(end.reason);
-    const auto log = end.log.empty() ? std::vector<std::string>{}
-                                     : last_lines(end.log, kReasonLines);
+    const auto log = end.log.empty() ? std::vector<std::string>{} : last_lines(end.log, end.lines);
     stop_all(end);
 
     if (!plan_.state_dir.empty()) {

@@ -30,6 +30,7 @@ using Json = nlohmann::ordered_json;
 using topology::Accel;
 
 // What QEMU needs besides the guest's memory: its code, TCG's translation buffer and page tables.
+constexpr auto kEndOfMachine = std::chrono::seconds(10);  // a supervisor ends QEMU and notes why
 constexpr uint64_t kQemuOverhead = 256ull << 20;
 
 uint64_t available_memory() {
@@ -76,6 +77,16 @@ public:
     Status boot_all();
     void mark_running();
     Status stay();
+    /// `error` of the work with a machine, with why that has ended, if it has.
+    Error explained(Error error) {
+        if (error.code() != std::errc::connection_aborted) return error;
+        for (auto& outcome : outcomes_)
+            if (const Status end = outcome.boot->look_for_end(kEndOfMachine); !end)
+                return Error(error.code(),
+                             fmt::format("machine {} ended: {}", outcome.boot->machine().name,
+                                         end.error().message()));
+        return error;
+    }
     /// What `mimic ps --all` says of the machines that are taken down.
     void end_because(std::string why) { why_it_ends_ = std::move(why); }
     void report(std::FILE* out) const;
@@ -380,6 +391,7 @@ Status up_from(const UpOptions& options, UpSource source, const WhileUp& work) {
             else if (!up.report_json())
                 return fail(std::errc::io_error, "standard output cannot be written");
             done = work ? work(up.run_dirs()) : up.stay();
+            if (!done) done = tl::unexpected(up.explained(std::move(done).error()));
         }
         if (interrupted() == 0) {
             const std::string why = done ? "what it was booted for has ended"
@@ -425,6 +437,11 @@ Status up_while(const UpOptions& options, const WhileUp& work) {
         report_text(source.error().message());
         return tl::unexpected(std::move(source).error());
     }
+    if (options.check)
+        if (Status checked = options.check(source->model); !checked) {
+            report_error(checked.error().message());
+            return checked;
+        }
     return up_from(options, std::move(*source), work);
 }
 

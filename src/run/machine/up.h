@@ -48,6 +48,8 @@ struct UpOptions {
     std::vector<std::string> guest_modules{};  // as of guest_image::build_guest_image()
     /// Changes what a machine boots with, before anything of it starts.
     std::function<Status(const topology::Machine&, BootOptions&)> adjust{};
+    /// Refuses the machines that are to boot, before anything else is done for them.
+    std::function<Status(const topology::Model&)> check{};
 };
 
 /// Boots the machines and returns the exit status: 0 all are up, 1 failure (nothing is left

@@ -86,6 +86,8 @@ Error refusal_error(const Frame& frame) {
             return Error(std::errc::resource_unavailable_try_again, text);
         case STREAM_LOST:
             return Error(std::errc::connection_reset, "the guest's streams are lost: " + text);
+        case STREAM_ENDS:
+            return Error(std::errc::connection_aborted, text);
         default:
             return Error(std::errc::protocol_error, text);
     }
@@ -178,7 +180,7 @@ Status GuestCommand::receive() {
         stream_.in().drop(frame_size(frame));
     }
     if (!end_ && got == Stream::Got::kEnd)
-        return fail(std::errc::connection_reset, "the machine ended, or its supervisor did");
+        return fail(std::errc::connection_aborted, "the machine ended, or its supervisor did");
     return {};
 }
 

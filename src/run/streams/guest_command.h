@@ -52,16 +52,16 @@ public:
     /// guest to answer. Errors: not_supported (the machine has no stream port, or nothing answers
     /// there); no_such_file_or_directory, permission_denied, executable_format_error and others of
     /// execve(2) in the guest; invalid_argument for a folder that cannot be entered;
-    /// argument_list_too_long; resource_unavailable_try_again; connection_reset; host_unreachable
+    /// argument_list_too_long; resource_unavailable_try_again; those of step(); host_unreachable
     /// (the guest's program does not say within `answer` that it runs); interrupted.
     static Result<std::unique_ptr<GuestCommand>> start(const std::string& path, CommandSpec spec,
                                                        Duration patience,
                                                        Duration answer = kStartAnswer);
 
     /// Carries its streams, until it ends, `wake_fd` is readable (-1: none) or `wait` is over.
-    /// Returns how it ended, or nothing. Errors: connection_reset (the machine ended, the guest
-    /// lost its streams; the message says which), protocol_error, those of reading the input and of
-    /// `output`.
+    /// Returns how it ended, or nothing. Errors: connection_aborted (the machine ended),
+    /// connection_reset (the guest's program lost its streams), protocol_error, those of reading
+    /// the input and of `output`.
     Result<std::optional<CommandEnd>> step(Duration wait, int wake_fd = -1);
 
     /// A signal for the command's process group, by Linux' number.

@@ -31,7 +31,7 @@ stat -L -c %f "$1" && exec cat "$1")";
 
 Status check_end(const CommandEnd& end, const std::string& said) {
     if (end.shell_status() == 0) return {};
-    std::string text = terminal_text(said, kMostSaid);
+    std::string text = shown(said);
     if (text.empty()) text = fmt::format("its shell ended with status {}", end.shell_status());
     return fail(std::errc::io_error, "in the guest: {}", text);
 }

@@ -282,7 +282,7 @@ Result<unsigned> joined(Result<unsigned> ours, Result<CommandEnd> end, const std
     if (end->shell_status() != 0)
         return fail(std::errc::io_error, "in the guest: {}",
                     said.empty() ? fmt::format("tar ended with status {}", end->shell_status())
-                                 : terminal_text(said));
+                                 : shown(said));
     return ours;
 }
 

@@ -65,7 +65,7 @@ void RelayLoop::port_gone() {
     port_events_ = 0;
     port_.close();
     state_ = State::kAbsent;
-    end_all(STREAM_LOST, "the machine ends");
+    end_all(STREAM_ENDS, "the machine ends");
     connect_later();
 }
 

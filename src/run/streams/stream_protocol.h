@@ -70,7 +70,8 @@ enum stream_refusal {
     STREAM_NOT_READY = 1, /* no program in the guest has answered yet */
     STREAM_TOO_MANY = 2,  /* STREAM_MAX_CHANNELS commands run */
     STREAM_LOST = 3,      /* the guest's program began anew, or broke the rules */
-    STREAM_INVALID = 4    /* the command broke the rules */
+    STREAM_INVALID = 4,   /* the command broke the rules */
+    STREAM_ENDS = 5       /* the machine ends */
 };
 
 struct stream_sync {

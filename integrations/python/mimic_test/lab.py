@@ -84,12 +84,20 @@ class Lab:
         try:
             started.wait_until_up(timeout)
             names = [found["name"] for found in self.api.machines() if found["name"] not in before]
-        except BaseException:
+        except BaseException as error:
             self._ups.remove(started)
             started.end()
+            if isinstance(error, BootError):
+                raise self._explained(error) from None
             raise
         started.names = names
         return {name: self._handle(name) for name in names}
+
+    def _explained(self, error: BootError) -> BootError:
+        for name in (name for one in self._ups for name in one.names):
+            if f"machine {name} is already running" in str(error):
+                return BootError(f"this Lab runs a machine {name}: end it by down(), or boot the other in a Lab of its own: {error}")
+        return error
 
     @property
     def machines(self) -> List[Machine]:

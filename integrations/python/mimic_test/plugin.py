@@ -237,7 +237,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, Any, None]:
     for machine in item.config.stash[_pool_key].machines():
         try:
             machine.clear_faults()
-        except MimicError:
+        except (MimicError, OSError):
             # The device is gone, or the machine: the next test boots another, and the report of this one is made.
             pass
 

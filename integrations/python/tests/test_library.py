@@ -339,6 +339,23 @@ time.sleep(600)
             run.kill()
             os.kill(lasts, signal.SIGKILL)
 
+    def test_a_name_runs_once_in_a_lab(self, fake):
+        """A script stands in for the guest: the machine is a folder with a lock, as a supervisor has it."""
+        program = fake(f"""[ $1 = up ] || exec '{find_mimic()}' "$@"
+box="$XDG_RUNTIME_DIR/mimic/box"
+[ ! -e "$box" ] || {{ echo "mimic: machine box is already running. Stop it with: mimic down box" >&2; exit 1; }}
+mkdir -m 700 -p "$box"; exec 9>"$box/lock"; flock -x 9
+trap 'rm -r "$box"; exit 0' INT
+echo up; cat >/dev/null; rm -r "$box"
+""", "mimic")
+        with Lab(program) as lab:
+            first = lab.up("box.yaml")["box"]
+            with pytest.raises(BootError, match=r"this Lab runs a machine box: end it by down\(\), .* is already running"):
+                lab.up("box.yaml", set={"gpus": 2})
+            assert lab.machines == [first]
+            lab.down(first)
+            assert lab.up("box.yaml").keys() == {"box"}
+
     def test_a_lab_that_is_closed_says_so(self):
         lab = Lab()
         lab.close()

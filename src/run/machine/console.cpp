@@ -4,50 +4,32 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdio>
+#include <memory>
 
 #include "base/interrupt.h"
 #include "base/unix_socket.h"
 #include "machine/down.h"
+#include "machine/exec_command.h"
+#include "streams/raw_terminal.h"
 
 namespace mimic::machine {
 namespace {
 
 constexpr char kLeave = 0x1d;  // Ctrl-], as telnet and virsh console have it
 
-/// Raw mode for as long as the object lives.
-class RawTerminal {
-public:
-    RawTerminal() {
-        if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
-        termios raw = before_;
-        ::cfmakeraw(&raw);
-        is_terminal_ = ::tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
-    }
-    ~RawTerminal() {
-        if (is_terminal_) ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
-    }
-    RawTerminal(const RawTerminal&) = delete;
-    RawTerminal& operator=(const RawTerminal&) = delete;
-
-    bool is_terminal() const { return is_terminal_; }
-
-private:
-    termios before_{};
-    bool is_terminal_ = false;
-};
-
+/// False: it could not be written, or ^C came while nobody took it.
 bool write_whole(int fd, std::string_view data) {
-    while (!data.empty()) {
-        const ssize_t count = ::write(fd, data.data(), data.size());
-        if (count < 0 && errno != EINTR) return false;
-        if (count > 0) data.remove_prefix(static_cast<size_t>(count));
-    }
-    return true;
+    return write_patiently(fd, data,
+                           []() -> Status {
+                               if (interrupted() != 0)
+                                   return fail(std::errc::interrupted, "interrupted");
+                               return {};
+                           })
+        .has_value();
 }
 
 /// What ended the session.
@@ -104,8 +86,10 @@ int run_console(const std::string& name) {
     ::signal(SIGPIPE, SIG_IGN);
     Ended ended = Ended::kLeft;
     {
-        const RawTerminal terminal;
-        if (terminal.is_terminal())
+        std::unique_ptr<streams::RawTerminal> raw;
+        if (::isatty(STDIN_FILENO) == 1)
+            if (auto entered = streams::RawTerminal::enter(STDIN_FILENO)) raw = std::move(*entered);
+        if (raw)
             std::fputs(fmt::format("Connected to {}. Leave with Ctrl-].\r\n", name).c_str(),
                        stderr);
         ended = relay(socket->get());

@@ -71,6 +71,7 @@ void RelayClient::take() {
         if (taken == Taken::kMore) return;
         if (taken == Taken::kBroken || !take_one(frame))
             return refuse(STREAM_INVALID, "no frame of this protocol, or at the wrong time");
+        if (!stream_) return;  // refused meanwhile: nothing is left of it
         stream_.in().drop(frame_size(frame));
     }
 }

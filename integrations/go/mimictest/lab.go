@@ -284,6 +284,11 @@ func folderRoot() string {
 func sweep(root string) {
 	folders, _ := filepath.Glob(filepath.Join(root, folderPrefix+"*"))
 	for _, folder := range folders {
+		// /tmp is everybody's: what lies there under our name may be another's, or lead elsewhere.
+		found, err := os.Lstat(folder)
+		if err != nil || !found.IsDir() || found.Sys().(*syscall.Stat_t).Uid != uint32(os.Getuid()) {
+			continue
+		}
 		owner, err := os.OpenFile(filepath.Join(folder, "owner"), os.O_RDWR|syscall.O_NOFOLLOW, 0)
 		if err != nil {
 			continue // another sweep, a folder that is being made, or somebody else's

@@ -143,17 +143,21 @@ func TestFaultsOfTheProcessThatServes(t *testing.T) {
 	if !machine.Whole() {
 		t.Error("it is not whole from the beginning")
 	}
-	judge(t, box.lab, func(m *Machine) {
+	hung := judge(t, box.lab, func(m *Machine) {
 		hang := m.Inject("gpu1", "host-hang", FaultOptions{Delay: 6 * time.Second})
 		if hang.Strikes() != 1 {
 			t.Error("the hang is still to come")
 		}
 	})
-	judge(t, box.lab, func(m *Machine) {
+	machine.WaitFor("the hang ends", machine.Whole)
+	waited := judge(t, box.lab, func(m *Machine) {
 		if later := m.Inject("gpu1", "host-crash", FaultOptions{At: time.Hour}); later.Strikes() != 0 {
 			t.Error("it did not wait")
 		}
 	})
+	if hung.fatal != "" || waited.fatal != "" {
+		t.Error(hung.fatal, waited.fatal)
+	}
 	if !machine.Whole() {
 		t.Error("a crash that was taken back struck")
 	}
@@ -235,7 +239,26 @@ func TestFoldersThatAreMadeSideBySide(t *testing.T) {
 	all.Wait()
 }
 
-// As above, made to happen.
+func TestASweepLeavesWhatIsNotOurs(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"target", "mimic-test-ours", "mimic-test-others"} {
+		must(t, os.Mkdir(filepath.Join(root, name), 0o700))
+		must(t, os.WriteFile(filepath.Join(root, name, "owner"), nil, 0o600))
+	}
+	must(t, os.Symlink("target", filepath.Join(root, "mimic-test-link")))
+	isRoot := os.Getuid() == 0 // who else may give a folder away?
+	if isRoot {
+		must(t, os.Chown(filepath.Join(root, "mimic-test-others"), 65534, 65534))
+	}
+	sweep(root)
+	for name, stays := range map[string]bool{"target/owner": true, "mimic-test-link": true, "mimic-test-ours": false, "mimic-test-others": isRoot} {
+		if _, err := os.Lstat(filepath.Join(root, name)); (err == nil) != stays {
+			t.Errorf("%s: it is to stay: %v, and %v", name, stays, err)
+		}
+	}
+}
+
+// As TestFoldersThatAreMadeSideBySide, made to happen.
 func TestASweepThatComesBetween(t *testing.T) {
 	root := shortFolder(t)
 	t.Setenv("XDG_RUNTIME_DIR", root)

@@ -8,6 +8,7 @@ import glob
 import os
 import select
 import shutil
+import stat
 import subprocess
 import tempfile
 import time
@@ -238,7 +239,9 @@ def _sweep(root: str) -> None:
     """Removes folders of runs that were killed, once their machines are gone."""
     for folder in glob.glob(os.path.join(glob.escape(root), _PREFIX + "*")):
         try:
-            if os.stat(folder).st_uid != os.getuid():
+            # /tmp is everybody's: what lies there under our name may be another's, or lead elsewhere.
+            found = os.lstat(folder)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
                 continue
             owner = os.open(os.path.join(folder, "owner"), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:

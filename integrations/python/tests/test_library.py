@@ -126,6 +126,7 @@ class TestFaults:
         with doomed.fault("gpu1", "host-hang", delay="6000ms") as fault:
             assert fault.strikes == 1
         assert fault.state in ("active", "done")
+        doomed.wait_for(lambda: doomed.whole, what="the hang ends")
         with doomed.fault("gpu1", "host-crash", at=600.0) as fault:
             assert fault.strikes == 0
         assert doomed.whole and fault.state == "cleared"
@@ -372,6 +373,20 @@ echo up; cat >/dev/null; rm -r "$box"
                                      env={**os.environ, "PYTHONPATH": str(SOURCE / "integrations/python"), "XDG_RUNTIME_DIR": root})
                     for _ in range(8)]
             assert [run.communicate()[1] for run in runs] == [""] * len(runs)
+
+    def test_a_sweep_leaves_what_is_not_ours(self, tmp_path):
+        target = tmp_path / "target"
+        folders = [target, *(tmp_path / f"mimic-test-{name}" for name in ("ours", "others"))]
+        for folder in folders:
+            folder.mkdir()
+            (folder / "owner").touch()
+        (tmp_path / "mimic-test-link").symlink_to(target)
+        if os.getuid() == 0:  # who else may give a folder away?
+            os.chown(tmp_path / "mimic-test-others", 65534, 65534)
+        mimic_test.lab._sweep(str(tmp_path))
+        assert (target / "owner").exists() and (tmp_path / "mimic-test-link").exists()
+        assert not (tmp_path / "mimic-test-ours").exists()
+        assert (tmp_path / "mimic-test-others").exists() == (os.getuid() == 0)
 
     def test_a_sweep_that_comes_between(self, monkeypatch):
         """As above, made to happen: another process has the file locked when it is ours to be locked, and removes it."""

@@ -85,7 +85,7 @@ int write_out(const std::string& path, const std::string& text) {
         if (!ok) report_lost_output();
         return ok ? 0 : 1;
     }
-    const auto written = write_file_atomically(path, text);
+    const auto written = write_public_file(path, text);
     return written ? 0 : complain(written.error());
 }
 

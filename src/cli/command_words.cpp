@@ -83,15 +83,10 @@ std::vector<std::string> option_names(const CLI::App& app) {
     return names;
 }
 
-std::string nearest_of(const std::string& word, const std::vector<std::string>& names) {
-    const auto near = nearest_names(word, names, 1);
-    return near.empty() ? "" : fmt::format("; did you mean {}?", near.front());
-}
-
 std::string no_such_option(const CLI::App& app, const std::string& name, const std::string& word) {
     const std::string option = word.substr(0, std::min(word.find('='), kShownWord));
     return fmt::format("{} has no option {}{}", name, option,
-                       nearest_of(option, option_names(app)));
+                       nearest_hint(option, option_names(app)));
 }
 
 // The command that was parsed as far as it goes, and what it is called.
@@ -148,7 +143,7 @@ const CLI::App* find_command(const CLI::App& app, const std::vector<std::string>
             problem = names.empty() ? fmt::format("{}has no commands of its own, such as \"{}\"",
                                                   name.empty() ? "mimic " : name, shown)
                                     : fmt::format("no command \"{}{}\"{}", name, shown,
-                                                  nearest_of(shown, names));
+                                                  nearest_hint(shown, names));
             return nullptr;
         }
         at = next;

@@ -259,7 +259,8 @@ void add_value(Answer& answer, const CLI::Option& option, const std::string& bef
     const bool is_number = type.starts_with("UINT") || type.starts_with("INT") ||
                            type.starts_with("FLOAT");
     // Most that is neither a number nor one of a few words is a file's name.
-    if (choices.empty() && !is_number) answer.order(":file");
+    const bool is_path_too = type.ends_with("}|PATH");
+    if (is_path_too || (choices.empty() && !is_number)) answer.order(":file");
 }
 
 bool takes_value(const CLI::Option& option) {
@@ -298,7 +299,8 @@ Line take_apart(const CLI::App& app, Words words) {
     for (; at < words.size(); ++at) {
         const CLI::Option* const option = option_named(*line.command, words[at]);
         if (option != nullptr && takes_value(*option)) {
-            ++at;  // mimic --context NAME ps
+            if (at + 1 == words.size()) break;  // its value is what is written
+            ++at;                               // mimic --context NAME ps
             continue;
         }
         const CLI::App* next = nullptr;
@@ -340,7 +342,8 @@ std::vector<std::string> complete(const CLI::App& app, std::vector<std::string> 
     if (!line.given.empty()) {
         const CLI::Option* const last = option_named(command, line.given.back());
         if (last != nullptr && takes_value(*last)) {
-            add_value(answer, *last, "");
+            // Of mimic itself they are names in a cluster, which is not asked here; and a program.
+            if (&command != &app || last->check_name("--kubectl")) add_value(answer, *last, "");
             return answer.take();
         }
     }

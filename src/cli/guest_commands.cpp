@@ -105,8 +105,7 @@ int verify(const VerifyArguments& arguments) {
             print_document(error_document("verify", one, {report.error}, name));
     }
     if (arguments.junit.empty()) return status;
-    const Status written = write_file_atomically(arguments.junit,
-                                                 verify::junit_xml(reports, started));
+    const Status written = write_public_file(arguments.junit, verify::junit_xml(reports, started));
     return written ? status : complain(written.error(), 2);
 }
 

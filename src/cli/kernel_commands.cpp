@@ -129,8 +129,8 @@ void add_kernel(CLI::App& app, Action& action) {
 
 }  // namespace
 
-void add_vfs_option(CLI::App& command, std::string& text) {
-    command
+CLI::Option* add_vfs_option(CLI::App& command, std::string& text) {
+    return command
         .add_option("--numvfs", text, "Virtual functions to enable of each device: N or all (0)")
         ->check(a_count());
 }

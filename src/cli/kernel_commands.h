@@ -12,7 +12,7 @@ namespace mimic::cli {
 void add_kernel_commands(CLI::App& app, Action& action);
 
 /// Adds --numvfs, N or "all"; and what that text means.
-void add_vfs_option(CLI::App& command, std::string& text);
+CLI::Option* add_vfs_option(CLI::App& command, std::string& text);
 unsigned parse_vfs(const std::string& text);
 
 }  // namespace mimic::cli

@@ -21,6 +21,7 @@
 #include "base/unique_fd.h"
 #include "starter/questions.h"
 #include "starter/starter.h"
+#include "yaml/scalars.h"
 
 namespace mimic::cli {
 namespace {
@@ -94,16 +95,8 @@ Result<Answers> gather_answers(NewArguments& arguments) {
     return answers;
 }
 
-/// With the umask's mode, as an editor makes files: publish_file()'s are private.
 Status write_new(const std::string& path, const std::string& text, bool force) {
-    if (force) {
-        const mode_t mask = ::umask(0);
-        ::umask(mask);
-        return publish_file(path, [&](int fd) -> Status {
-            if (::fchmod(fd, 0666 & ~mask) != 0) return fail_errno("{}", path);
-            return write_all(fd, text);
-        });
-    }
+    if (force) return write_public_file(path, text);
     const UniqueFd fd(
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
     if (!fd && errno == EEXIST)
@@ -188,14 +181,16 @@ void add_sizes(CLI::App& command, NewArguments& arguments) {
     add_number(command, arguments, "--vfs", &Answers::vfs, 0, 64, "VFs of each device");
     add_number(command, arguments, "--cpus", &Answers::cpus, 1, topology::kMaxCpus,
                "CPUs of a machine, all nodes together");
-    command
-        .add_option_function<uint64_t>(
-            "--memory",
-            [&arguments](uint64_t bytes) {
-                arguments.changes.emplace_back([bytes](Answers& a) { a.memory = bytes; });
-            },
-            "Memory of a machine, all nodes together, such as 4G")
-        ->transform(CLI::AsSizeValue(false));
+    command.add_option_function<std::string>(
+        "--memory",
+        [&arguments](const std::string& word) {
+            const auto bytes = yaml::parse_size(word);
+            if (!bytes)
+                throw CLI::ValidationError(
+                    "--memory", fmt::format("\"{}\": expected a size, such as 512M or 4G", word));
+            arguments.changes.emplace_back([bytes = *bytes](Answers& a) { a.memory = bytes; });
+        },
+        "Memory of a machine, all nodes together, such as 4G");
 }
 
 void add_words(CLI::App& command, NewArguments& arguments) {

@@ -97,7 +97,7 @@ int print_plan(const PlanArguments& arguments, const std::string& text) {
         if (!ok) report_lost_output();
         return ok ? 0 : 1;
     }
-    const auto written = write_file_atomically(arguments.out, text);
+    const auto written = write_public_file(arguments.out, text);
     return written ? 0 : plan_error(written.error());
 }
 
@@ -168,13 +168,29 @@ int run_prepare(const PlanArguments& arguments) {
     return text ? print_plan(arguments, *text) : plan_error(text.error());
 }
 
+/// Whether -o names a folder: one that is there, or is to be made, as "out/", or as a plain "out"
+/// where one file cannot hold all.
+bool is_to_folder(const PlanArguments& arguments, const topology::Model& model) {
+    const bool is_libvirt = arguments.format == "libvirt";
+    if (!arguments.is_to_file() || (!is_libvirt && arguments.format != "qemu")) return false;
+    std::error_code error;
+    const std::filesystem::path out(arguments.out);
+    if (arguments.out.ends_with('/') || std::filesystem::is_directory(out, error)) return true;
+    return is_libvirt && model.machines.size() > 1 && !out.has_extension();
+}
+
 /// A file a machine, into the folder that -o names.
 int print_each(const PlanArguments& arguments, const topology::Model& model) {
+    std::error_code error;
+    std::filesystem::create_directories(arguments.out, error);
+    if (error)
+        return plan_error(Error(std::errc::io_error, fmt::format("cannot make the folder {}: {}",
+                                                                 arguments.out, error.message())));
     for (const topology::Machine& machine : model.machines) {
         topology::Model one = model;
         PlanArguments own = arguments;
-        own.out = fmt::format("{}/{}.{}", arguments.out, machine.name,
-                              arguments.format == "libvirt" ? "xml" : "sh");
+        own.out = std::filesystem::path(arguments.out) /
+                  fmt::format("{}.{}", machine.name, arguments.format == "libvirt" ? "xml" : "sh");
         if (const auto kept = topology::keep_machine(one, machine.name); !kept)
             return plan_error(kept.error());
         const auto text = plan_text(own, one);
@@ -196,10 +212,7 @@ int run_plan(const PlanArguments& arguments) {
         if (const auto kept = topology::keep_machine(*model, arguments.machine); !kept)
             return plan_error(kept.error());
     }
-    std::error_code error;
-    if (arguments.is_to_file() && (arguments.format == "libvirt" || arguments.format == "qemu") &&
-        std::filesystem::is_directory(arguments.out, error))
-        return print_each(arguments, *model);
+    if (is_to_folder(arguments, *model)) return print_each(arguments, *model);
     const auto text = plan_text(arguments, *model);
     return text ? print_plan(arguments, *text) : plan_error(text.error());
 }
@@ -221,16 +234,20 @@ void add_plan_command(CLI::App& app, Action& action) {
     plan->add_flag("--json", arguments->json,
                    "The same as --format tree; with --prepare: say what was made as JSON")
         ->excludes(format);
-    add_vfs_option(*plan, arguments->vfs);
+    auto* vfs = add_vfs_option(*plan, arguments->vfs);
     plan->add_option("-o,--output", arguments->out,
-                     "File in place of standard output; for qemu and libvirt also a folder, which "
+                     "File in place of standard output; for qemu and libvirt also FOLDER/, which "
                      "gets a file a machine");
     plan->add_option("--prepare", arguments->prepare,
                      "Make all that libvirt or QEMU alone needs to start the machines, each in a "
                      "folder below this one");
     plan->add_flag("--allow-shares", arguments->allow_shares,
                    "With --prepare: share folders outside of the file's own that the file names");
-    plan->callback([arguments, format, &action] {
+    plan->callback([arguments, format, vfs, &action] {
+        if (vfs->count() != 0 && arguments->format != kSlices)
+            throw CLI::ValidationError("--numvfs",
+                                       "it is for --format slices; other formats have "
+                                       "all functions of the file");
         arguments->parameters = read_set_option(arguments->set);
         arguments->has_format = format->count() != 0;
         if (arguments->json && arguments->prepare.empty()) arguments->format = "tree";

@@ -218,7 +218,7 @@ int write_man_pages(const CLI::App& app, const std::string& folder) {
     for (const auto& command : all_commands(app)) {
         const std::string file = fmt::format("{}/{}.{}", folder, page_name(command.name),
                                              section_of(command.name));
-        if (const auto written = write_file_atomically(file, man_page(command)); !written) {
+        if (const auto written = write_public_file(file, man_page(command)); !written) {
             fmt::print(stderr, "mimic: error: {}\n", written.error().message());
             return 1;
         }

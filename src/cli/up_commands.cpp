@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <memory>
 
@@ -52,7 +53,7 @@ CLI::Validator kernel_name() {
                              "'/' in it (./bzImage)",
                              name);
         },
-        "RELEASE|PATH");
+        "{6.1,6.12,newest}|PATH");
 }
 
 // Folders of the host for the guest.
@@ -73,6 +74,37 @@ void add_host_options(CLI::App& command, machine::UpOptions& options) {
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     command.add_flag("--allow-shares", options.allow_shares,
                      "Share folders outside of the file's own that the file names; it is your own");
+}
+
+// How far boots are; of up, run and restore.
+void add_progress_options(CLI::App& command, machine::UpOptions& options) {
+    command
+        .add_option_function<std::string>(
+            "--progress",
+            [&options](const std::string& word) { options.progress = kProgress.at(word); },
+            "How far boots are, on standard error: a line that is written again on a terminal, "
+            "else lines (auto), plain lines, json events, or none")
+        ->check(CLI::IsMember({"auto", "plain", "json", "none"}));
+    command.add_flag_callback(
+        "-q,--quiet", [&options] { options.progress = machine::ProgressKind::kNone; },
+        "As --progress none");
+}
+
+// What comes of a start; of up and restore.
+void add_start_options(CLI::App& command, UpArguments& arguments) {
+    auto& options = arguments.run.up;
+    auto* foreground = command.add_flag("--foreground", options.foreground,
+                                        "Stay until ^C, then take all down");
+    command.add_flag("--logs", options.logs, "With --foreground: print what the guests print")
+        ->needs(foreground);
+    command
+        .add_flag("--until-eof", options.until_eof,
+                  "With --foreground: end with standard input, too; for programs that start it")
+        ->needs(foreground);
+    command.add_flag("--json", options.json, "Say which machines are up as JSON");
+    command.add_flag("--gdb{yes}", arguments.gdb,
+                     "A debugger may attach (mimic gdb); --gdb=wait: the guest begins when it "
+                     "says so");
 }
 
 // What up and run have in common.
@@ -106,16 +138,7 @@ CLI::Option* add_boot_options(CLI::App& command, UpArguments& arguments) {
         ->allow_extra_args(false)  // or the parser takes the "--" behind it for the list's end
 
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    command
-        .add_option_function<std::string>(
-            "--progress",
-            [&options](const std::string& word) { options.progress = kProgress.at(word); },
-            "How far boots are, on standard error: a line that is written again on a terminal, "
-            "else lines (auto), plain lines, json events, or none")
-        ->check(CLI::IsMember({"auto", "plain", "json", "none"}));
-    command.add_flag_callback(
-        "-q,--quiet", [&options] { options.progress = machine::ProgressKind::kNone; },
-        "As --progress none");
+    add_progress_options(command, options);
     command.add_flag("--allow-commands", options.allow_commands,
                      "Start the servers that the file names by 'command:'; it is your own");
     return number;
@@ -161,21 +184,9 @@ void add_gdb(CLI::App& app, Action& action) {
 
 void add_up(CLI::App& app, Action& action) {
     auto arguments = std::make_shared<UpArguments>();
-    auto& options = arguments->run.up;
     auto* command = app.add_subcommand("up", "Boot the machines of a file with their devices");
     auto* number = add_boot_options(*command, *arguments);
-    auto* foreground = command->add_flag("--foreground", options.foreground,
-                                         "Stay until ^C, then take all down");
-    command->add_flag("--logs", options.logs, "With --foreground: print what the guests print")
-        ->needs(foreground);
-    command
-        ->add_flag("--until-eof", options.until_eof,
-                   "With --foreground: end with standard input, too; for programs that start it")
-        ->needs(foreground);
-    command->add_flag("--json", options.json, "Say which machines are up as JSON");
-    command->add_flag("--gdb{yes}", arguments->gdb,
-                      "A debugger may attach (mimic gdb); --gdb=wait: the guest begins when it "
-                      "says so");
+    add_start_options(*command, *arguments);
     command->callback([arguments, number, &action] {
         read_boot_options(*arguments, number->count() != 0);
         if (arguments->run.up.until_eof && arguments->run.up.file == "-")
@@ -199,8 +210,8 @@ void add_run(CLI::App& app, Action& action) {
     command->add_option("--record", run.record,
                         "Write what came of it as JSON to a file; -: print it as a line, in place "
                         "of the command's output");
-    command->add_flag_callback(
-        "--json", [&run] { run.record = "-"; }, "As --record -");
+    command->add_flag("--json", run.json,
+                      "Print it as --record - does; --record FILE is written, too");
     auto* verify = command->add_flag("--verify", run.verify,
                                      "First compare the guests with the file; CMD does not run "
                                      "where one differs (status 125)");
@@ -235,31 +246,48 @@ void add_snapshot(CLI::App& app, Action& action) {
     });
 }
 
+int restore(const machine::UpOptions& options) {
+    std::error_code error;
+    if (std::filesystem::is_directory(options.file, error)) return machine::run_up(options);
+    report_error(
+        fmt::format("{} is no folder of a snapshot{}; one is made by: mimic snapshot NAME "
+                    "DIR",
+                    options.file, error ? ": " + error.message() : ""));
+    return 1;
+}
+
 void add_restore(CLI::App& app, Action& action) {
-    auto options = std::make_shared<machine::UpOptions>();
-    auto timeout = std::make_shared<unsigned>(300);
+    auto arguments = std::make_shared<UpArguments>();
+    auto* options = &arguments->run.up;
     auto* command = app.add_subcommand(
         "restore",
         "Start a machine from its snapshot, as up DIR does; run DIR -- CMD, for one "
         "command");
-    command->add_option("DIR", options->file, "Folder that mimic snapshot made")
-        ->required()
-        ->check(CLI::ExistingDirectory);
-    command->add_option("--timeout", *timeout, "Seconds that it may take (300)")
+    command->add_option("DIR", options->file, "Folder that mimic snapshot made")->required();
+    command->add_option("--timeout", arguments->timeout, "Seconds that it may take (300)")
         ->check(CLI::Range(1u, 86400u));
     command->add_flag("--allow-commands", options->allow_commands,
                       "Start the servers that its file names by 'command:', and QEMU with the "
                       "arguments that it had; it is your own");
     command->add_flag("--allow-shares", options->allow_shares,
                       "Share the folders of the host that it had; it is your own");
-    command->add_flag("--foreground", options->foreground, "Stay until ^C, then take it down");
-    command->callback([options, timeout, &action] {
-        options->timeout = std::chrono::seconds(*timeout);
-        action = [options] { return machine::run_up(*options); };
+    add_progress_options(*command, *options);
+    add_start_options(*command, *arguments);
+    command->callback([arguments, &action] {
+        read_boot_options(*arguments, false);
+        read_gdb(*arguments);
+        action = [arguments] { return restore(arguments->run.up); };
     });
 }
 
 int prepare(const std::vector<std::string>& kernels, const std::string& folder) {
+    // Of the umask's mode: what is below is for all who start guests here.
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) {
+        report_error(fmt::format("cannot make {}: {}", folder, error.message()));
+        return 1;
+    }
     guest_image::StderrProgress progress;
     for (const std::string& series : kernels) {
         const bool foreign = series == kForeignKernel;
@@ -282,9 +310,10 @@ void add_prepare(CLI::App& app, Action& action) {
     auto kernels = std::make_shared<std::vector<std::string>>(std::vector<std::string>{"6.1"});
     auto* command = app.add_subcommand(
         "prepare", "Make what guests boot, for a place without a network: MIMIC_GUEST_IMAGES=DIR");
-    command->add_option("DIR", *folder, "Folder for vmlinux-RELEASE and initrd-RELEASE")
-        ->required()
-        ->check(CLI::ExistingDirectory);
+    command
+        ->add_option("DIR", *folder,
+                     "Folder for vmlinux-RELEASE and initrd-RELEASE, made if it is not there")
+        ->required();
     add_prepared_kernels(*command, *kernels, "Kernel release; may be repeated (6.1)");
     command->callback([folder, kernels, &action] {
         action = [folder, kernels] { return prepare(*kernels, *folder); };

@@ -97,7 +97,7 @@ def finding(cluster):
     done = cluster.run(two, "--context", "ctx", "up", "f")
     check("what is not for pods", done.returncode == 2 and "there is no up" in done.stderr, done)
     done = cluster.run(two, "--context", "ctx", "exec")
-    check("a command line is judged before anybody is asked", done.returncode == 2 and not cluster.calls(), done)
+    check("a command line is judged before anybody is asked", done.returncode == 125 and not cluster.calls(), done)
     done = cluster.run([(["get", "pods"], {"status": 1, "err": "no\x1b[31m such context\n"})], "--context", "ctx", "ps")
     check("kubectl's own error", done.returncode == 1 and "no such context" in done.stderr and "\x1b" not in done.stderr, done)
     done = cluster.run([PODS, *two], "--context", "ctx", "--kubectl", "/nowhere/kubectl", "ps")

@@ -126,6 +126,11 @@ class Commands(unittest.TestCase):
         self.document(1, "mimic-error", "up", SINGLE, "--json", "--accel", "tcg", MIMIC_QEMU="/nowhere/qemu")
         record = self.document(125, "mimic-run", "run", SINGLE, "--json", "--accel", "tcg", "--", "true", MIMIC_QEMU="/nowhere/qemu")
         self.assertIn("/nowhere/qemu", record["problem"])
+        file = pathlib.Path(self.folder.name, "record.json")
+        both = self.document(125, "mimic-run", "run", SINGLE, "--json", "--record", file, "--accel", "tcg", "--", "true",
+                             MIMIC_QEMU="/nowhere/qemu")
+        self.assertEqual(json.loads(file.read_text()), both)
+        self.document(125, "mimic-error", "run", SINGLE, "--json", "--nope", "--", "true")
 
     def test_new_and_snapshot(self):
         self.assertIn("dual-numa", [shape["name"] for shape in self.document(0, "mimic-shapes", "new", "--list", "--json")["shapes"]])
@@ -134,6 +139,11 @@ class Commands(unittest.TestCase):
         self.assertEqual((told["file"], len(told["machines"])), (str(file), 1))
         self.document(1, "mimic-error", "new", "--shape", "dual-numa", file, "--json")  # it is there already
         self.document(1, "mimic-error", "plan", pathlib.Path(self.folder.name, "none.yaml"), "--json")
+
+    def test_plan(self):
+        for file in ("single", "dual-numa", "two-node-cluster"):
+            told = self.document(0, "mimic-tree", "plan", SOURCE / f"examples/{file}.yaml", "--json")
+            self.assertTrue(told["machines"][0]["devices"])
 
     def test_faults_replay_doctor(self):
         faults = self.document(0, "mimic-faults", "inject", "--list", "--json")["faults"]

@@ -22,8 +22,8 @@ nothing_left() {
 }
 
 begin "words that are wrong"
-run 2 "$mimic" run "$SANDBOX/m.yaml"
-run 2 "$mimic" run "$SANDBOX/m.yaml" --set gpus -- true
+run 125 "$mimic" run "$SANDBOX/m.yaml"
+run 125 "$mimic" run "$SANDBOX/m.yaml" --set gpus -- true
 run 2 "$mimic" up "$SANDBOX/m.yaml" --set "gpus={x}"
 run 2 "$mimic" up "$SANDBOX/m.yaml" --logs
 has err "--foreground"
@@ -121,9 +121,10 @@ grep -q '"status":143' "$SANDBOX/record" || bad "no record of it"
 grep -q "mimic: ready" "$SANDBOX/logs" || bad "--logs does not print the console"
 nothing_left
 
-begin "run: a command that takes too long"
-run 124 "$mimic" run "$SANDBOX/m.yaml" --limit 1 --record - -- sleep 1000
+begin "run: a command that takes too long, with both records"
+run 124 "$mimic" run "$SANDBOX/m.yaml" --limit 1 --json --record "$SANDBOX/both.json" -- sleep 1000
 has out '"status":124'
+cmp -s "$SANDBOX/out" "$SANDBOX/both.json" || bad "--json and --record FILE are not the same record"
 has out 'did not end within 1 s'
 nothing_left
 

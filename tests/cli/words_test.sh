@@ -158,10 +158,58 @@ head -n 3 "$SRC/tests/replay/driver_session.jsonl" | head -c -20 >"$SANDBOX/half
 run 2 "$mimic" replay "$SANDBOX/half.jsonl"
 has err 'the file was cut off'
 
+begin 'names that are far are not suggested'
+run 2 "$mimic" nope
+lacks err 'did you mean'
+run 1 "$mimic" plan "$examples/two-node-cluster.yaml" --machine nope
+lacks err 'did you mean'
+has err 'node1, node2'
+
+begin 'a machine that ended says why, to each command'
+echo 'stopped on request' >"$XDG_STATE_HOME/mimic/gone/exit-reason"
+for words in 'regs gone gpu0' 'inject gone gpu0 all-ones' 'top gone --once'; do
+    # shellcheck disable=SC2086 # Words.
+    run 1 "$mimic" $words
+    has err 'machine gone does not run; it ended: stopped on request'
+done
+
+begin 'folders and files of words'
+run 1 "$mimic" restore "$SANDBOX/none"
+has err 'none is no folder of a snapshot'
+run 1 "$mimic" restore "$SANDBOX/none" --json -q --foreground --logs
+document mimic-error
+run 2 "$mimic" plan "$examples/single.yaml" --numvfs 9
+has err '--format slices'
+run 0 "$mimic" plan "$examples/single.yaml" --format slices --numvfs 0
+run 1 "$mimic" gdb nobody --symbols /etc/passwd
+has err '--symbols /etc/passwd: expected an ELF file'
+run 1 "$mimic" gdb nobody --symbols "$SANDBOX"
+has err 'expected an ELF file'
+run 1 "$mimic" gdb nobody --symbols "$mimic"
+has err 'machine nobody'
+
+begin 'completion'
+run 0 "$mimic" __complete up --kernel 6
+has out '6.12'
+has out ':file'
+run 0 "$mimic" __complete --context ''
+lacks out verify
+lacks out ':file'
+run 0 "$mimic" __complete --context some p
+has out 'ps'
+
 begin 'plans of several machines'
 cluster=$examples/two-node-cluster.yaml
 run 1 "$mimic" plan "$cluster" --format libvirt
-has err 'one domain: --machine node1'
+has err 'one domain: --machine node1, or -o FOLDER/'
+run 1 "$mimic" plan "$cluster" --format libvirt -o "$SANDBOX/all.xml"
+for folder in xml/deep/ plain; do
+    # shellcheck disable=SC2016 # for the inner shell
+    run 0 bash -c 'umask 022; "$@"' sh "$mimic" plan "$cluster" --format libvirt -o "$SANDBOX/$folder"
+    [ "$(stat -c %a "$SANDBOX/$folder/node2.xml")" = 644 ] || bad 'no document of node2, or only for its owner'
+done
+run 0 "$mimic" plan "$cluster" --format qemu -o "$SANDBOX/scripts/"
+[ -s "$SANDBOX/scripts/node1.sh" ] || bad 'no script of node1'
 run 0 "$mimic" plan "$cluster" --format libvirt --machine node2
 has out '<name>node2</name>'
 lacks out '<domains>'

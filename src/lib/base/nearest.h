@@ -10,8 +10,9 @@
 
 namespace mimic {
 
-/// How many characters must be added, taken away or replaced to make `b` of `a`. Thread-safe. Takes
-/// time in proportion to the product of the lengths.
+/// How many characters must be added, taken away, replaced or exchanged with their neighbour to
+/// make `b` of `a` (optimal string alignment). Thread-safe. Takes time in proportion to the product
+/// of the lengths.
 size_t edit_distance(std::string_view a, std::string_view b);
 
 /// Those of `candidates` that are near enough to `name` to be what was meant, nearest first, at
@@ -20,6 +21,9 @@ size_t edit_distance(std::string_view a, std::string_view b);
 std::vector<std::string> nearest_names(std::string_view name,
                                        const std::vector<std::string>& candidates,
                                        size_t limit = 3);
+
+/// "; did you mean X?" with the nearest candidate, else nothing: where all are named already.
+std::string nearest_hint(std::string_view name, const std::vector<std::string>& candidates);
 
 /// "; did you mean X?" with the nearest candidate, else "; there are A, B", else nothing.
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);

@@ -18,14 +18,17 @@ namespace {
 constexpr size_t kMaxSmallFile = 16u << 20;
 constexpr size_t kTailBytes = 64u << 10;  // enough for any number of lines that a person reads
 
+constexpr mode_t kPrivate = 0600;
+constexpr mode_t kPublic = 0666;  // less the umask
+
 // As publish_file(), with errors that do not name the file.
-Status publish(const std::string& path, const std::function<Status(int fd)>& fill) {
+Status publish(const std::string& path, mode_t mode, const std::function<Status(int fd)>& fill) {
     const std::filesystem::path target(path);
     const std::string temporary = target.parent_path() /
                                   fmt::format("{}{:08x}-{}", kTemporaryPrefix,
                                               std::random_device()(), target.filename().string());
     // O_EXCL: in a folder that others can write to, a file that is there already is theirs.
-    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     if (!fd) return fail_errno("no new file beside it");
     Status done = fill(fd.get());
     // Some file systems tell only now that the disk is full.
@@ -83,13 +86,28 @@ Status write_all(int fd, std::string_view data) {
 }
 
 Status publish_file(const std::string& path, const std::function<Status(int fd)>& fill) {
-    Status done = publish(path, fill);
+    Status done = publish(path, kPrivate, fill);
     if (!done) return tl::unexpected(std::move(done).error().with_context(path));
     return {};
 }
 
 Status write_file_atomically(const std::string& path, std::string_view text) {
-    Status done = publish(path, [text](int fd) { return write_all(fd, text); });
+    Status done = publish(path, kPrivate, [text](int fd) { return write_all(fd, text); });
+    if (!done) return tl::unexpected(std::move(done).error().with_context("cannot write " + path));
+    return {};
+}
+
+Status write_public_file(const std::string& path, std::string_view text) {
+    struct stat info {};
+    const auto write = [&]() -> Status {
+        if (::stat(path.c_str(), &info) != 0 || S_ISREG(info.st_mode))
+            return publish(path, kPublic, [text](int fd) { return write_all(fd, text); });
+        // Root could replace /dev/null.
+        const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC));
+        if (!fd) return fail_errno("open");
+        return write_all(fd.get(), text);
+    };
+    Status done = write();
     if (!done) return tl::unexpected(std::move(done).error().with_context("cannot write " + path));
     return {};
 }

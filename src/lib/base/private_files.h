@@ -37,6 +37,11 @@ Status publish_file(const std::string& path, const std::function<Status(int fd)>
 /// publish_file() of a text. Errors say "cannot write" and name the file.
 Status write_file_atomically(const std::string& path, std::string_view text);
 
+/// write_file_atomically() of what a user asked for by name, such as a report: with the umask's
+/// mode, as an editor makes files. What is there and is no file, such as /dev/stdout or a pipe, is
+/// written to and stays. Errors as above.
+Status write_public_file(const std::string& path, std::string_view text);
+
 /// Content of a small file. Errors: those of open(2) and read(2); file_too_large above 16 MiB.
 Result<std::string> read_small_file(const std::string& path);
 

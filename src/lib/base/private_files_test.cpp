@@ -67,6 +67,34 @@ TEST_F(PrivateFilesTest, WritingReplacesWholeAndLeavesNothingElse) {
     EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);
 }
 
+// What others are to read: a CI server takes reports as another user.
+TEST_F(PrivateFilesTest, PublicFilesHaveTheModeOfTheUmask) {
+    const std::string path = folder_ + "/report.xml";
+    const mode_t before = ::umask(022);
+    const Status written = write_public_file(path, "<x/>");
+    ::umask(027);
+    const Status again = write_public_file(path + "2", "<y/>");
+    ::umask(before);
+    ASSERT_TRUE(written && again);
+    struct stat info {};
+    ASSERT_EQ(::stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0644u);
+    ASSERT_EQ(::stat((path + "2").c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0640u);
+    EXPECT_EQ(content(path), "<x/>");
+    EXPECT_FALSE(write_public_file(folder_ + "/none/file", "x"));
+}
+
+TEST_F(PrivateFilesTest, PublicFilesReplaceNoDevice) {
+    EXPECT_TRUE(write_public_file("/dev/null", "x"));
+    fs::create_symlink("/dev/null", folder_ + "/link");
+    EXPECT_TRUE(write_public_file(folder_ + "/link", "x"));
+    EXPECT_TRUE(fs::is_symlink(folder_ + "/link"));
+    const auto refused = write_public_file(folder_, "x");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().message().find("cannot write " + folder_), 0u);
+}
+
 TEST_F(PrivateFilesTest, OwnerOfAFolderIsChecked) {
     EXPECT_TRUE(check_owner(folder_, "do"));
     EXPECT_TRUE(check_owner("/", "do"));

@@ -53,9 +53,11 @@ Result<std::string> render(const topology::Model& model, Format format, const st
     if (format == Format::kTable) return plan_table(model);
     const bool several = model.machines.size() > 1;
     if (several && format == Format::kLibvirt) {
-        return fail(std::errc::invalid_argument,
-                    "{} has {} machines and a document of libvirt's is one domain: --machine {}",
-                    model.file_name, model.machines.size(), model.machines.front().name);
+        return fail(
+            std::errc::invalid_argument,
+            "{} has {} machines and a document of libvirt's is one domain: --machine {}, or "
+            "-o FOLDER/ for a file of each",
+            model.file_name, model.machines.size(), model.machines.front().name);
     }
     std::string out;
     for (const topology::Machine& machine : model.machines) {

@@ -60,7 +60,7 @@ Status ask_shape(const Conversation& with, Answers& answers) {
     return ask_until(with, "Shape", names.front(), [&](const std::string& word) {
         const Shape* const shape = find_shape(word);
         if (shape == nullptr) {
-            return fmt::format("expected one of {}{}", shape_names(), did_you_mean(word, names));
+            return fmt::format("expected one of {}{}", shape_names(), nearest_hint(word, names));
         }
         answers = shape->answers;
         return std::string();

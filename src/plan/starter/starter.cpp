@@ -21,7 +21,9 @@ constexpr uint64_t kLeastNodeMemory = 64 * kMiB;  // docs/topology.md, NUMA node
 constexpr uint64_t kUsualNodeMemory = 256 * kMiB;
 
 constexpr std::string_view kHead =
-    "# Machines with accelerators that are not there. All keys: docs/topology.md\n"
+    "# Machines with accelerators that are not there. All keys: docs/topology.md of Mimic "
+    "(installed:\n"
+    "# below share/doc/mimic)\n"
     "#\n"
     "#   mimic plan FILE     what its guests will show\n"
     "#   mimic up FILE       boot it; then: mimic verify, mimic exec MACHINE -- lspci\n"
@@ -65,7 +67,7 @@ Result<const model::DeviceModel*> choose_model(const Answers& answers, model::Mo
         names.emplace_back(facts.name);
     }
     return fail(std::errc::invalid_argument, "--model {}: expected one of {}{}", answers.model,
-                fmt::join(names, ", "), did_you_mean(answers.model, names));
+                fmt::join(names, ", "), nearest_hint(answers.model, names));
 }
 
 bool has_native_vfs(const Answers& answers, const model::DeviceModel& model) {

@@ -78,7 +78,7 @@ Status inject(const InjectOptions& options) {
     // What the API says of the request does not name the device.
     if (error.code() == std::errc::invalid_argument)
         return fail(error.code(), "{}: {}", options.device, error.message());
-    return tl::unexpected(error);
+    return tl::unexpected(client.with_devices(options.machine, options.device, error));
 }
 
 std::string options_of(const pci::FaultName& entry) {

@@ -292,7 +292,7 @@ int run_regs(const RegsOptions& options) {
     if (!target) return complain(target.error());
     if (options.watch) catch_interrupts();
     const auto json = client->get(*target);
-    if (!json) return complain(json.error());
+    if (!json) return complain(client->with_devices(options.machine, options.device, json.error()));
     return options.watch ? watch(options, *client, *target, *json) : print_once(options, *json);
 }
 

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/api_client.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <vector>
 
 #include "base/nearest.h"
 #include "service/client.h"
+#include "service/peer_json.h"
 
 namespace mimic::gateway {
 namespace {
@@ -36,6 +41,8 @@ std::optional<std::string> percent_decode(std::string_view text) {
     }
     return decoded;
 }
+
+constexpr size_t kMostNamed = 64;  // arbitrary: more is no help in a message
 
 std::errc meaning(int status) {
     if (status == 404) return std::errc::no_such_file_or_directory;
@@ -112,6 +119,24 @@ Result<std::string> ApiClient::device_path(std::string_view machine, std::string
         return fail(std::errc::no_such_file_or_directory, "machine {} has no device \"{}\"",
                     machine, device);
     return path + "/devices/" + service::percent_encode(device);
+}
+
+Error ApiClient::with_devices(const std::string& machine, const std::string& device,
+                              Error error) const {
+    const auto path = machine_path(machine);
+    if (!path || error.code() != std::errc::no_such_file_or_directory) return error;
+    const auto answer = get(*path + "/devices");
+    if (!answer) return error;  // it is the machine that is not there
+    const auto* const devices = service::find_member(*answer, "devices");
+    std::vector<std::string> names;
+    if (devices != nullptr && devices->is_array())
+        for (const Json& one : *devices) names.push_back(service::string_member(one, "name"));
+    const bool is_near = !nearest_names(device, names, 1).empty();
+    if (names.empty() || is_near || names.size() > kMostNamed) return error;
+    std::sort(names.begin(), names.end());
+    return Error(error.code(),
+                 fmt::format("{}; there {} {}", error.message(), names.size() == 1 ? "is" : "are",
+                             fmt::join(names, ", ")));
 }
 
 Result<service::HttpRequest> parse_target(const std::string& method, std::string_view target) {

@@ -42,6 +42,10 @@ public:
     /// for what cannot be a device's name.
     static Result<std::string> device_path(std::string_view machine, std::string_view device);
 
+    /// `error` of a request about `device`, with the names of the machine's devices where there is
+    /// none of that name and none is near.
+    Error with_devices(const std::string& machine, const std::string& device, Error error) const;
+
 private:
     explicit ApiClient(std::unique_ptr<Gateway> gateway) : gateway_(std::move(gateway)) {}
     Result<std::string> request(const std::string& method, const std::string& target,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/gateway.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +9,7 @@
 #include "control/openapi.h"
 #include "control/routes.h"
 #include "gateway/gateway_routes.h"
+#include "machine/ended.h"
 #include "machine/machine_api.h"
 #include "service/client.h"
 #include "service/peer_json.h"
@@ -100,14 +102,24 @@ service::ApiResult<FoundMachine> Gateway::find(const std::string& name) const {
                             std::filesystem::exists(supervisor, error) ? supervisor : ""};
     }
     const std::string bounded = name.substr(0, kMaxName);
+    const auto unknown = [](std::string why, std::vector<std::string> nearest) {
+        return tl::unexpected<ApiError>(
+            ApiError{404, "unknown_machine", std::move(why), std::move(nearest)});
+    };
+    if (!machine::is_machine_name(name))
+        return unknown(fmt::format("\"{}\" is no machine name", bounded), {});
+    const auto known = root_.names();
+    if (std::find(known.begin(), known.end(), name) != known.end())
+        return unknown(fmt::format("machine {0} does not run: its supervisor was killed; clean up "
+                                   "with: mimic down {0}",
+                                   name),
+                       {});
+    if (const std::string reason = machine::end_of(name); !reason.empty())
+        return unknown(fmt::format("machine {} does not run; it ended: {}", name, reason), {});
     std::vector<std::string> running;
-    for (const auto& other : root_.names())
+    for (const auto& other : known)
         if (root_.is_alive(other)) running.push_back(other);
-    return tl::unexpected<ApiError>(
-        ApiError{404, "unknown_machine",
-                 machine::is_machine_name(name) ? fmt::format("machine {} does not run", name)
-                                                : fmt::format("\"{}\" is no machine name", bounded),
-                 nearest_names(bounded, running)});
+    return unknown(fmt::format("machine {} does not run", name), nearest_names(bounded, running));
 }
 
 // A host that is alive and busy needs long for the texts of a page of events: that is work, whereas

@@ -221,7 +221,7 @@ int run_kernel_verify(const KernelOptions& options) {
                                          : kernel_verdict_table(verdict);
     if (!print_document(out)) return 2;
     if (!options.junit.empty()) {
-        const Status written = write_file_atomically(
+        const Status written = write_public_file(
             options.junit,
             verify::junit_xml({{.name = planned->plan.machine->name, .verdict = verdict.verdict}},
                               started));

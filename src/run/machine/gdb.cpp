@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/gdb.h"
 
+#include <elf.h>
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,6 +13,7 @@
 
 #include "base/command_report.h"
 #include "base/terminal_text.h"
+#include "base/unique_fd.h"
 #include "devices/all_models.h"
 #include "machine/down.h"
 #include "machine/machine_state.h"
@@ -53,6 +57,21 @@ std::string missing_symbols(const Debuggee& machine) {
         "them in linux-image-RELEASE-dbg (RELEASE: mimic exec NODE -- uname -r; about 1 GB "
         "installed), or name a vmlinux: --symbols FILE",
         machine.kernel);
+}
+
+/// gdb says of a file that is none only that its format is not recognized, among other lines.
+Status check_symbols(const std::string& path) {
+    if (path.empty()) return {};
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+    if (!fd) return fail_errno("--symbols {}", path);
+    std::array<char, SELFMAG> magic{};
+    const bool is_elf = ::read(fd.get(), magic.data(), magic.size()) == SELFMAG &&
+                        std::string_view(magic.data(), magic.size()) == ELFMAG;
+    if (is_elf) return {};
+    return fail(std::errc::invalid_argument,
+                "--symbols {}: expected an ELF file, the kernel's vmlinux with debug symbols (not "
+                "bzImage)",
+                path);
 }
 
 /// What gdb does first. A path in quotes: gdb splits words.
@@ -103,7 +122,9 @@ std::string find_symbols(const std::string& kernel, const std::string& debian_ar
 }
 
 int run_gdb(const std::string& name, const GdbOptions& options) {
-    const auto machine = find_debuggee(name);
+    const Status symbols = check_symbols(options.symbols);
+    const auto machine = symbols ? find_debuggee(name)
+                                 : Result<Debuggee>(tl::unexpected(symbols.error()));
     if (!machine) {
         report_error(machine.error().message());
         return 1;

@@ -71,6 +71,18 @@ nlohmann::ordered_json buses_in(const std::string& status) {
     return buses;
 }
 
+/// What the script said without its own name, and without "error: ", which report_error() has.
+std::string without_names(const std::string& said) {
+    std::string out;
+    std::istringstream lines(said);
+    for (std::string line; std::getline(lines, line);) {
+        for (const std::string_view name : {"mimic kernel: ", "error: "})
+            if (line.starts_with(name)) line.erase(0, name.size());
+        out += (out.empty() ? "" : "\n") + line;
+    }
+    return out;
+}
+
 }  // namespace
 
 int run_script_for_json(const ScriptRun& run, const std::string& action) {
@@ -81,7 +93,7 @@ int run_script_for_json(const ScriptRun& run, const std::string& action) {
         end = run_script(run, "status");
         if (end) end->err = said;
     } else if (end && action != "status") {
-        report_text(end->err.empty() ? "the script failed" : end->err);
+        report_error(end->err.empty() ? "the script failed" : without_names(end->err));
         return status;
     }
     if (!end) {

@@ -96,7 +96,7 @@ Result<GuestAgent::ExecResult> run_by_streams(const RunOptions& options,
     streams::CommandSpec spec = command_spec(options.exec);
     spec.output = [&](int stream, std::string_view data) -> Status {
         keep(stream == 2 ? result.err : result.out, data);
-        if (options.record == "-") return {};
+        if (options.prints_record()) return {};
         return write_patiently(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data, [&] {
             return check_time(options.exec.argv[0], start, options.timeout);
         });
@@ -124,7 +124,7 @@ Result<GuestAgent::ExecResult> run_by_agent(const RunOptions& options, const std
                            GuestAgent::connect(run_dir + "/qga.sock", kAgentAnswers));
     MIMIC_ASSIGN_OR_RETURN(auto result,
                            exec_until(*agent, agent_argv(options.exec), options.timeout));
-    if (options.record == "-") return result;
+    if (options.prints_record()) return result;
     MIMIC_TRY(write_all(STDOUT_FILENO, result.out));
     MIMIC_TRY(write_all(STDERR_FILENO, result.err));
     return result;
@@ -160,7 +160,7 @@ Status verify_all(const RunOptions& options, const std::map<std::string, std::st
                                    : report.error);
     }
     if (!options.junit.empty())
-        MIMIC_TRY(write_file_atomically(options.junit, verify::junit_xml(reports, started)));
+        MIMIC_TRY(write_public_file(options.junit, verify::junit_xml(reports, started)));
     if (problem.empty()) return {};
     return fail(std::errc::io_error, "verify: {}; the command was not run", problem);
 }
@@ -220,16 +220,16 @@ int run_run(const RunOptions& options) {
     });
     if (interrupted() != 0) run.status = 128 + interrupted();
     if (!done) run.problem = terminal_lines(done.error().message());
-    if (options.record.empty()) return run.status;
+    if (options.record.empty() && !options.json) return run.status;
     const std::string record = record_of(options, run);
-    bool told = false;
-    if (options.record == "-") {
-        told = print_document(record);
-    } else if (const Status written = write_file_atomically(options.record, record); written) {
-        told = true;
-    } else {
-        report_error(written.error().message());
+    bool told = true;
+    if (!options.record.empty() && options.record != "-") {
+        if (const Status written = write_public_file(options.record, record); !written) {
+            report_error(written.error().message());
+            told = false;
+        }
     }
+    if (options.prints_record()) told &= print_document(record);
     if (told) return run.status;
     return run.status != 0 ? run.status : kExecFailed;
 }

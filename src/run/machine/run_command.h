@@ -17,8 +17,11 @@ struct RunOptions {
     Duration timeout{};   // of the command; zero: none
     bool verify = false;  // all machines before; the command is not run if one differs
     std::string junit{};  // file for a report of that; empty: none
-    std::string record;   // file that gets a JSON text of what came of it; "-": a line on standard
-                          // output, in place of what the command printed; empty: none
+    std::string record;  // file that gets a JSON text of what came of it; "-": as `json`; empty: no
+    bool json = false;   // the same text as a line on standard output, in place of what the
+                         // command printed
+
+    bool prints_record() const { return json || record == "-"; }
 };
 
 /// Most of a command's output that a record holds of each stream, in bytes: programs that gather

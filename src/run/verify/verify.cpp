@@ -167,6 +167,11 @@ FunctionVerdict check_function(const PlannedDevice& planned, const FunctionSpec&
     verdict.visible = !function.is_vf() || planned.has_native_vfs() ||
                       *function.vf_index < enabled_vfs(probe, planned.class_name);
     check_pci(planned, function, probe, check, driverless);
+    // What the guest has, as in the other columns; a native VF has its PF's.
+    const auto record = probe.pci.find(verdict.bdf);
+    if (record != probe.pci.end() && !(planned.has_native_vfs() && function.is_vf()))
+        if (std::string link = link_shown(record->second); !link.empty())
+            verdict.link = std::move(link);
     check_sriov(planned, function, probe, check);
     check_registers(planned, function, probe, check);
     if (driverless) verdict.visible = false;

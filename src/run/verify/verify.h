@@ -33,7 +33,7 @@ struct FunctionVerdict {
     bool present = true;         // it should be on the bus
     bool in_empty_slot = false;  // not present, because its hot-plug slot is empty
     std::string numa_node;
-    std::string link;  // "16 GT/s x16"
+    std::string link;  // the guest's where it is known, else the plan's: "16 GT/s x16"
     size_t checks = 0;
     std::vector<Difference> differences;
 };

@@ -187,6 +187,15 @@ void check_link(const topology::Link& link, LinkState state, const std::string& 
     }
 }
 
+std::string link_shown(const ProbeRecord& record) {
+    const std::string* const speed = record.find("current_link_speed");
+    const std::string* const width = record.find("current_link_width");
+    if (speed == nullptr || width == nullptr) return {};
+    const std::string number = speed_number(*speed);
+    const bool is_number = !number.empty() && number.front() >= '0' && number.front() <= '9';
+    return fmt::format("{}{} x{}", number, is_number ? " GT/s" : "", *width);
+}
+
 void Checker::equal(const std::string& what, const std::string& expected, const std::string& got) {
     if (expected == got) {
         ++checks_;

@@ -67,6 +67,10 @@ enum class LinkState : uint8_t { kTrained, kDown };
 void check_link(const topology::Link& link, LinkState state, const std::string& layer,
                 const ProbeRecord& record, Checker& check);
 
+/// "16 GT/s x16": the link that a record of the PCI core's has now, in the plan's words; "Unknown
+/// x63" of a device that answers all ones. Empty if it says none. Pure.
+std::string link_shown(const ProbeRecord& record);
+
 /// Ids, class, NUMA node and what is above, as a record of the PCI core's shows them.
 void check_identity(const PlannedDevice& planned, const topology::FunctionSpec& function,
                     const ProbeRecord& record, Checker& check);

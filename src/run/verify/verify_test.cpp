@@ -104,6 +104,19 @@ TEST_P(VerifyMismatch, IsFoundAndNamed) {
 constexpr const char* kPf = "@pci 0000:11:00.0";
 constexpr const char* kPfRegs = "@regs 0000:11:00.0";
 
+// The column is what the guest has: a row that differs does not show the plan's.
+TEST(VerifyTable, ShowsTheLinkOfTheGuest) {
+    const auto same = verdict_of(recorded());
+    ASSERT_TRUE(same) << same.error().message();
+    EXPECT_THAT(verdict_table(*same), HasSubstr("16 GT/s x16"));
+    std::string report = changed(recorded(), kPf, "current_link_width=16", "current_link_width=63");
+    report = changed(report, kPf, "current_link_speed=16.0 GT/s PCIe",
+                     "current_link_speed=Unknown");
+    const auto verdict = verdict_of(report);
+    ASSERT_TRUE(verdict) << verdict.error().message();
+    EXPECT_THAT(verdict_table(*verdict), HasSubstr("Unknown x63"));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Pci, VerifyMismatch,
     testing::Values(

@@ -142,6 +142,19 @@ install(CODE "
     endif()
   endforeach()
 " COMPONENT data)
+# One of a program without commands: its --help as it is, which groff prints unchanged where no line begins with . or '.
+if(TARGET mock-accel-server)
+  install(CODE "
+    if(EXISTS \"$<TARGET_FILE:mock-accel-server>\")
+      execute_process(COMMAND \"$<TARGET_FILE:mock-accel-server>\" --help OUTPUT_VARIABLE help COMMAND_ERROR_IS_FATAL ANY)
+      string(REPLACE \"-\" \"\\\\-\" help \"\${help}\")
+      file(WRITE \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man8/mock-accel-server.8\"
+        \".TH MOCK\\\\-ACCEL\\\\-SERVER 8 \\\"\\\" \\\"mimic ${PROJECT_VERSION}\\\"\\n\"
+        \".SH NAME\\nmock\\\\-accel\\\\-server \\\\- serve one mock accelerator on a vfio\\\\-user socket\\n\"
+        \".SH DESCRIPTION\\n.nf\\n\${help}.fi\\n.SH SEE ALSO\\n.BR mimic\\\\-serve (1)\\n\")
+    endif()
+  " COMPONENT data)
+endif()
 set(completions ${PROJECT_SOURCE_DIR}/integrations/completions)
 install(FILES ${completions}/mimic.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME mimic COMPONENT data)
 install(FILES ${completions}/_mimic DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions COMPONENT data)

@@ -31,7 +31,7 @@ def has_folder_and_environment(vm, machine):
                   "sh", "-c", 'pwd; echo "$A|$B|"; exit 3')
     equal("folder, environment, status", ("/lib/mimic\nx y||\n", 3), (done.out, done.status))
     equal("a folder that is not there", 125, vm.run("exec", "-w", "/none", machine, "--", "true").status)
-    equal("what is no NAME=VALUE", 2, vm.run("exec", "-e", "A", machine, "--", "true").status)
+    equal("what is no NAME=VALUE", 125, vm.run("exec", "-e", "A", machine, "--", "true").status)
     equal("a command in brackets", 1, vm.exec(machine, "sh", "-c", "[ -e /none ]").status)
     equal("input", "abc\n", vm.run("exec", "-i", machine, "--", "cat", stdin="abc\n").out)
     equal("no input", "", vm.run("exec", "-n", machine, "--", "cat", stdin="abc\n").out)

@@ -149,6 +149,7 @@ def what_is_refused(vm, work):
             (base.replace("./work]", "./other]"), 5, "was built for Linux 5"),
             (base.replace("./work]", "./extra]"), 5, "neither modules.dep nor a .ko file"),
             (base.replace("./more.cpio.gz", "./text"), 6, "neither a cpio archive"),
+            (base.replace("./hook.sh", "/etc/hostname"), 6, "--allow-shares"),
             (base.replace("host: work", "host: none"), 8, "expected a folder to share"),
             (base.replace("host: work", "host: .."), 8, "--allow-shares"),
             (base.replace("host: work", "host: /proc"), 8, "what the host's kernel shows of itself"),

@@ -58,7 +58,6 @@ static void tell_opened(struct streamd *all, uint32_t id, uint32_t error,
 	port_send(&all->port, id, STREAM_OPENED, 0, &opened, sizeof(opened));
 }
 
-/* Nobody waits for it any more. */
 /* Its group, which it has from its first steps on, or the process alone. */
 static void signal_command(const struct channel *channel, int number)
 {
@@ -66,6 +65,7 @@ static void signal_command(const struct channel *channel, int number)
 		kill(channel->pid, number);
 }
 
+/* Nobody waits for it any more. */
 static void close_channel(struct channel *channel)
 {
 	if (channel->closing)

@@ -138,6 +138,11 @@ run 0 "$mimic" ps --all
 has out "the guest's kernel panicked: sysrq triggered crash"
 nothing_left
 
+begin "run: a guest that is powered off"
+run 125 "$mimic" run "$SANDBOX/m.yaml" -- poweroff -f
+has err "machine m ended: the guest powered off"
+nothing_left
+
 begin "run: verified before, and a command that is not there"
 run 127 "$mimic" run "$SANDBOX/m.yaml" --json --verify --junit "$SANDBOX/report.xml" -- /no/such/program
 document mimic-run

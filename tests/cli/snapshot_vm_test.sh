@@ -42,6 +42,21 @@ in_guest 'for pf in /sys/class/mock-accel/*/sriov_numvfs; do
 with_vfs
 in_guest 'echo kept >/tmp/kept; sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >/tmp/pid'
 
+begin "folders of others beside it stay"
+mkdir -m 700 "$SANDBOX/s.part" "$SANDBOX/s.old"
+touch "$SANDBOX/s.part/mine" "$SANDBOX/s.old/mine"
+run 1 "$mimic" snapshot snap "$SANDBOX/s"
+has err "$SANDBOX/s.part/mine is no part of a snapshot"
+[ -e "$SANDBOX/s.part/mine" ] || bad "a folder of somebody's was removed"
+rm -r "$SANDBOX/s.part"
+mkdir "$SANDBOX/page"
+echo '{"name": "a page of the web"}' >"$SANDBOX/page/manifest.json"
+run 1 "$mimic" snapshot snap "$SANDBOX/page" --force
+has err "is no snapshot"
+[ -e "$SANDBOX/page/manifest.json" ] || bad "a folder of somebody's was removed"
+run 1 "$mimic" snapshot snap "$SANDBOX/.."
+has err "names no folder that can be made"
+
 begin "snapshot"
 run 0 "$mimic" snapshot snap "$SANDBOX/s" --json
 python3 - "$SANDBOX/out" <<'TEXT' || bad "the JSON"
@@ -101,7 +116,7 @@ in_guest 'mock-accel-ctl info /dev/mock-accel0'
 begin "a snapshot of a restored machine"
 # As a shell completes it.
 run 0 "$mimic" snapshot snap "$SANDBOX/s/" --force
-absent "$SANDBOX/s.old"
+[ -e "$SANDBOX/s.old/mine" ] || bad "a folder of somebody's was removed"
 absent "$SANDBOX/s.part"
 run 0 "$mimic" down snap
 
@@ -164,4 +179,6 @@ run 1 "$mimic" snapshot lock "$SANDBOX/l"
 has err "lock-step"
 absent "$SANDBOX/l"
 absent "$SANDBOX/l.part"
-run 0 "$mimic" down lock
+begin "a command by the agent, in a guest whose kernel panics"
+run 125 "$mimic" exec lock -- sh -c 'echo c >/proc/sysrq-trigger; sleep 1000'
+has err "it ended: the guest's kernel panicked: sysrq triggered crash (mimic logs lock)"

@@ -8,6 +8,8 @@
 
 #include <cstring>
 
+#include "guest_image/kernel_files.h"
+
 namespace mimic::guest_image {
 namespace {
 
@@ -80,6 +82,23 @@ void expect_refused(const std::string& file, Arch arch, const std::string& why) 
     const auto facts = inspect_kernel(file, arch);
     ASSERT_FALSE(facts) << why;
     EXPECT_THAT(std::string(facts.error().message()), HasSubstr(why));
+}
+
+// Each of 65,535 would be searched to the end of the file.
+TEST(KernelImage, NotesThatCoverTheFileAreLookedAtOnce) {
+    std::string file = elf(EM_X86_64, false);
+    Elf64_Ehdr header{};
+    std::memcpy(&header, file.data(), sizeof header);
+    header.e_phnum = 0xffff;
+    header.e_phoff = file.size();
+    put(file, 0, header);
+    Elf64_Phdr note{};
+    note.p_type = PT_NOTE;
+    note.p_filesz = 64u << 20;
+    for (unsigned i = 0; i < header.e_phnum; ++i)
+        file.append(reinterpret_cast<const char*>(&note), sizeof note);
+    file.resize(64u << 20);
+    EXPECT_FALSE(has_pvh_entry(file));
 }
 
 TEST(KernelImage, TellsReleaseAndKind) {

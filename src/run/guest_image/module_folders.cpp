@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxModule = 256u << 20;  // arbitrary; with debug information some have 60 MB
-constexpr size_t kMaxLoaded = 1024;        // arbitrary; Debian's longest chain has 20
+constexpr size_t kMaxLoaded = 1024;        // arbitrary; one of Debian's 6.12 needs 30
 constexpr size_t kMaxIndex = 64u << 20;    // arbitrary; Debian's modules.dep has 700 kB
 
 std::vector<std::string> words_of(std::string_view text, char separator) {

@@ -150,6 +150,57 @@ TEST_F(ModuleFoldersTest, ATreeOfModulesInstallIsFoundBelow) {
     EXPECT_THAT(names(*order), ElementsAre("c.ko", "b.ko", "a.ko"));
 }
 
+// In quadratic time it would take hours.
+TEST_F(ModuleFoldersTest, ALineOfManyNeedsIsReadAtOnce) {
+    const std::string tree = "lib/modules/6.9.0/";
+    std::string line = "kernel/a.ko:";
+    for (unsigned i = 0; i < 400'000; ++i) line += fmt::format(" kernel/m{}.ko", i);
+    write(tree + "modules.dep", line + "\n");
+    write(tree + "kernel/a.ko", module_bytes("6.9.0", ""));
+    ASSERT_TRUE(folders_.add(folder_.string(), "./tree"));
+    const auto order = folders_.order({"a"});
+    ASSERT_FALSE(order);
+    EXPECT_THAT(std::string(order.error().message()), HasSubstr("needs the module m399999"));
+}
+
+TEST_F(ModuleFoldersTest, AChainWithoutEndIsRefused) {
+    const std::string tree = "lib/modules/6.9.0/";
+    std::string index;
+    for (unsigned i = 0; i < 1100; ++i) {
+        index += fmt::format("kernel/m{}.ko: kernel/m{}.ko\n", i, i + 1);
+        write(fmt::format("{}kernel/m{}.ko", tree, i), module_bytes("6.9.0", ""));
+    }
+    write(tree + "modules.dep", index);
+    ASSERT_TRUE(folders_.add(folder_.string(), "./tree"));
+    const auto order = folders_.order({"m0"});
+    ASSERT_FALSE(order);
+    EXPECT_THAT(std::string(order.error().message()), HasSubstr("needs more than 1024 modules"));
+    EXPECT_TRUE(folders_.order({"m1090"}).error().message().find("m1100") != std::string::npos);
+}
+
+// Each name of a section would be looked for to the end of 16 MiB.
+TEST(ModuleFile, NamesWithoutEndAreNoneOfOurs) {
+    constexpr size_t kNames = 16u << 20;
+    Elf64_Ehdr header{};
+    std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+    header.e_ident[EI_CLASS] = ELFCLASS64;
+    header.e_type = ET_REL;
+    header.e_machine = EM_X86_64;
+    header.e_shnum = 0xffff;
+    header.e_shoff = sizeof header + kNames;
+    Elf64_Shdr section{};
+    section.sh_type = SHT_STRTAB;
+    section.sh_offset = sizeof header;
+    section.sh_size = kNames;
+    std::string file(reinterpret_cast<const char*>(&header), sizeof header);
+    file.append(kNames, 'x');
+    for (unsigned i = 0; i < header.e_shnum; ++i)
+        file.append(reinterpret_cast<const char*>(&section), sizeof section);
+    const auto facts = read_module_facts(file, Arch::kX86_64);
+    ASSERT_FALSE(facts);
+    EXPECT_THAT(std::string(facts.error().message()), HasSubstr("no kernel module"));
+}
+
 TEST(ModuleFile, EveryPrefixIsAnswered) {
     const std::string file = module_bytes("6.9.0", "a,b-c,");
     const auto facts = read_module_facts(file, Arch::kX86_64);

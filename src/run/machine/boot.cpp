@@ -91,8 +91,7 @@ Status Boot::fill_folder(const BootOptions& options) {
     if (writable && ::geteuid() == 0)
         notes_.emplace_back(
             "QEMU runs as root: what the guest makes in a shared folder may be a set-user-ID "
-            "program "
-            "of root's or a device node of this host (docs/own-kernel.md)");
+            "program of root's or a device node of this host (docs/own-kernel.md)");
     qga_socket_ = planner.context().qga_socket;
     console_log_ = planner.context().console_log;
     incoming_ = options.incoming;

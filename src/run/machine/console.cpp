@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/command_report.h"
 #include "base/interrupt.h"
 #include "base/unix_socket.h"
 #include "machine/down.h"
@@ -87,8 +88,14 @@ int run_console(const std::string& name) {
     Ended ended = Ended::kLeft;
     {
         std::unique_ptr<streams::RawTerminal> raw;
-        if (::isatty(STDIN_FILENO) == 1)
-            if (auto entered = streams::RawTerminal::enter(STDIN_FILENO)) raw = std::move(*entered);
+        if (::isatty(STDIN_FILENO) == 1) {
+            auto entered = streams::RawTerminal::enter(STDIN_FILENO);
+            if (!entered) {
+                report_error(entered.error().message());
+                return 1;
+            }
+            raw = std::move(*entered);
+        }
         if (raw)
             std::fputs(fmt::format("Connected to {}. Leave with Ctrl-].\r\n", name).c_str(),
                        stderr);

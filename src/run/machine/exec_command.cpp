@@ -141,7 +141,9 @@ Result<guest_agent::GuestAgent::ExecResult> ask_agent(const std::string& run_dir
 }
 
 Result<int> exec_by_agent(const std::string& run_dir, const ExecOptions& options) {
-    MIMIC_ASSIGN_OR_RETURN(const auto result, ask_agent(run_dir, options));
+    const auto asked = ask_agent(run_dir, options);
+    if (!asked) return tl::unexpected(agent_error(asked.error()));
+    const auto& result = *asked;
     MIMIC_TRY(write_all(STDOUT_FILENO, result.out));
     MIMIC_TRY(write_all(STDERR_FILENO, result.err));
     if (result.truncated) exec_complain("the guest agent cut the output after 16 MiB");
@@ -220,6 +222,11 @@ Result<std::unique_ptr<streams::RawTerminal>> raw_terminal(const ExecOptions& op
     if (!options.terminal || !takes_input(options) || ::isatty(STDIN_FILENO) != 1)
         return std::unique_ptr<streams::RawTerminal>();
     return streams::RawTerminal::enter(STDIN_FILENO);
+}
+
+Error agent_error(Error error) {
+    if (error.code() != std::errc::connection_reset) return error;
+    return Error(std::errc::connection_aborted, error.message());
 }
 
 int exec_failure(const Error& error) {

@@ -69,6 +69,10 @@ Duration stream_patience(const std::string& run_dir);
 /// The command of `options` for an agent, which knows neither folder nor environment.
 std::vector<std::string> agent_argv(const ExecOptions& options);
 
+/// `error` of a guest's agent; connection_aborted, as of a stream port, if the machine ended:
+/// nobody else closes an agent's socket.
+Error agent_error(Error error);
+
 /// The exit status of `mimic exec` for a command that did not run.
 int exec_failure(const Error& error);
 

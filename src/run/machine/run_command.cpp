@@ -122,11 +122,11 @@ Result<GuestAgent::ExecResult> run_by_streams(const RunOptions& options,
 Result<GuestAgent::ExecResult> run_by_agent(const RunOptions& options, const std::string& run_dir) {
     MIMIC_ASSIGN_OR_RETURN(const auto agent,
                            GuestAgent::connect(run_dir + "/qga.sock", kAgentAnswers));
-    MIMIC_ASSIGN_OR_RETURN(auto result,
-                           exec_until(*agent, agent_argv(options.exec), options.timeout));
+    auto result = exec_until(*agent, agent_argv(options.exec), options.timeout);
+    if (!result) return tl::unexpected(agent_error(std::move(result).error()));
     if (options.prints_record()) return result;
-    MIMIC_TRY(write_all(STDOUT_FILENO, result.out));
-    MIMIC_TRY(write_all(STDERR_FILENO, result.err));
+    MIMIC_TRY(write_all(STDOUT_FILENO, result->out));
+    MIMIC_TRY(write_all(STDERR_FILENO, result->err));
     return result;
 }
 

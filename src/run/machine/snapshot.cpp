@@ -2,6 +2,7 @@
 #include "machine/snapshot.h"
 #include "devices/all_models.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,50 +45,85 @@ struct Taken {
 class NewFolder {
 public:
     static Result<NewFolder> make(const SnapshotOptions& options) {
-        // The name alone: "lab.snap/" has another folder's beside it, and not within.
-        std::string target = std::filesystem::path(options.folder).lexically_normal().string();
-        while (target.size() > 1 && target.ends_with('/')) target.pop_back();
-        if (target.ends_with("..") || target == "." || target == "/")
+        // "lab.snap/" has its new folder beside it, too, and not within.
+        std::string target = options.folder;
+        while (target.ends_with('/')) target.pop_back();
+        const std::string name = std::filesystem::path(target).filename().string();
+        if (name.empty() || name == "." || name == "..")
             return fail(std::errc::invalid_argument, "{} names no folder that can be made",
                         options.folder);
         struct stat there {};
-        if (::lstat(target.c_str(), &there) == 0) {
-            const bool is_old = ::access(snapshot_manifest_path(target).c_str(), F_OK) == 0;
+        const bool replaces = ::lstat(target.c_str(), &there) == 0;
+        if (replaces) {
+            const bool is_old = is_snapshot(target);
             if (!options.force || !is_old)
                 return fail(std::errc::file_exists, "{} exists{}", target,
                             is_old ? "; replace it with --force" : " and is no snapshot");
         }
-        NewFolder folder(std::move(target));
-        if (::mkdir(folder.path().c_str(), 0700) != 0 && errno != EEXIST)
-            return fail_errno("{}", folder.path());
-        MIMIC_TRY(make_private_dir(folder.path()));
-        return folder;
+        MIMIC_TRY(make_part(target + kPart));
+        return NewFolder(std::move(target), replaces);
     }
     ~NewFolder() {
         if (!target_.empty()) [[maybe_unused]]
             const Status removed = remove_tree(path());
     }
-    NewFolder(NewFolder&& other) noexcept : target_(std::exchange(other.target_, "")) {}
+    NewFolder(NewFolder&& other) noexcept
+        : target_(std::exchange(other.target_, "")), replaces_(other.replaces_) {}
     NewFolder(const NewFolder&) = delete;
     NewFolder& operator=(const NewFolder&) = delete;
     NewFolder& operator=(NewFolder&&) = delete;
 
-    std::string path() const { return target_ + ".part"; }
+    std::string path() const { return target_ + kPart; }
 
-    /// At each moment there is a whole snapshot at the target, or beside it as NAME.old.
+    /// At each moment there is a whole snapshot at the target: the new one takes the old one's
+    /// place, which the destructor then removes.
     Status finish() {
-        const std::string old = target_ + ".old";
-        MIMIC_TRY(remove_tree(old));
-        if (::rename(target_.c_str(), old.c_str()) != 0 && errno != ENOENT)
-            return fail_errno("{}", target_);
+        if (replaces_ &&
+            ::renameat2(AT_FDCWD, path().c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) == 0)
+            return {};
+        if (replaces_) MIMIC_TRY(remove_tree(target_));  // a file system that cannot do that
         if (::rename(path().c_str(), target_.c_str()) != 0) return fail_errno("{}", target_);
         target_.clear();
-        return remove_tree(old);
+        return {};
     }
 
 private:
-    explicit NewFolder(std::string target) : target_(std::move(target)) {}
+    static constexpr const char* kPart = ".part";
+
+    /// Makes the folder, or takes the one that a killed snapshot has left. Nothing that is not
+    /// Mimic's is in it, for it may be removed.
+    static Status make_part(const std::string& path) {
+        if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("{}", path);
+        MIMIC_TRY(make_private_dir(path));
+        std::error_code error;
+        for (std::filesystem::directory_iterator at(path, error), end; !error && at != end;
+             at.increment(error)) {
+            const std::string file = at->path().string();
+            if (file != snapshot_manifest_path(path) && file != snapshot_topology_path(path) &&
+                file != snapshot_guest_path(path) &&
+                !at->path().filename().string().starts_with(kTemporaryPrefix))
+                return fail(std::errc::file_exists,
+                            "{} is no part of a snapshot, and {} is where the new one is made; "
+                            "move it away",
+                            file, path);
+        }
+        if (error) return tl::unexpected(Error::from_errno(error.value(), "read " + path));
+        return {};
+    }
+
+    /// Other programs have a manifest.json, too.
+    static bool is_snapshot(const std::string& folder) {
+        const auto text = read_small_file(snapshot_manifest_path(folder));
+        if (!text) return false;
+        const auto manifest = parse_snapshot_manifest(*text);
+        return manifest || manifest.error().code() == std::errc::not_supported;
+    }
+
+    NewFolder(std::string target, bool replaces)
+        : target_(std::move(target)), replaces_(replaces) {}
+
     std::string target_;
+    bool replaces_;  // an old snapshot
 };
 
 Status check_machine(const LaunchPlan& plan, const topology::Machine& machine) {

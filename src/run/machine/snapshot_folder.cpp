@@ -14,7 +14,21 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "mimic-snapshot";
 constexpr unsigned kFormatVersion = 1;
+constexpr const char* kOwn = "copy the snapshot to a folder of your own (cp -r)";
 constexpr const char* kMend = "take a new one: mimic up FILE, then mimic snapshot NAME DIR";
+
+/// Nobody else may have put anything in it.
+Status check_folder(const std::string& folder) {
+    MIMIC_TRY(check_owner(folder, kOwn));
+    struct stat there {};
+    if (::stat(folder.c_str(), &there) != 0) return fail_errno("{}", folder);
+    if ((there.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return fail(std::errc::permission_denied,
+                    "others may replace what is in {} (mode {:o}); chmod go-w {}, if it is as you "
+                    "left it",
+                    folder, there.st_mode & 07777, folder);
+    return {};
+}
 
 }  // namespace
 
@@ -84,25 +98,6 @@ bool is_snapshot_folder(const std::string& path) {
     struct stat there {};
     return ::stat(path.c_str(), &there) == 0 && S_ISDIR(there.st_mode);
 }
-
-namespace {
-
-constexpr const char* kOwn = "copy the snapshot to a folder of your own (cp -r)";
-
-/// Nobody else may have put anything in it.
-Status check_folder(const std::string& folder) {
-    MIMIC_TRY(check_owner(folder, kOwn));
-    struct stat there {};
-    if (::stat(folder.c_str(), &there) != 0) return fail_errno("{}", folder);
-    if ((there.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return fail(std::errc::permission_denied,
-                    "others may replace what is in {} (mode {:o}); chmod go-w {}, if it is as you "
-                    "left it",
-                    folder, there.st_mode & 07777, folder);
-    return {};
-}
-
-}  // namespace
 
 Result<SnapshotManifest> read_snapshot(const std::string& folder) {
     const std::string path = snapshot_manifest_path(folder);

@@ -3,14 +3,13 @@
 // them end together and nothing is left. It talks with the `mimic up` that started it over a socket
 // pair:
 //
-//   supervisor -> up   {"event":"started"}                                     QEMU runs; the guest
-//   may boot
-//                      {"event":"ended","reason":"...","log":["...", ...]}     everything is gone
-//   up -> supervisor   release\n                                              the machine is up, go
-//   on alone
-//                      running\n                                              it is up, and stays
-//                      up's stop WHY                                               end of file
-//                      follows
+//   supervisor -> up
+//     {"event":"started"}                                  QEMU runs; the guest may boot
+//     {"event":"ended","reason":"...","log":["...", ...]}  everything is gone
+//   up -> supervisor
+//     release\n                                            the machine is up, go on alone
+//     running\n                                            it is up, and stays up's
+//     stop WHY                                             end of file follows
 //
 // End of file before `release` means that `up` ended, however it did: the machine goes too. SIGTERM
 // stops the machine.

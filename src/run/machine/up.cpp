@@ -29,8 +29,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 using topology::Accel;
 
-// What QEMU needs besides the guest's memory: its code, TCG's translation buffer and page tables.
 constexpr auto kEndOfMachine = std::chrono::seconds(10);  // a supervisor ends QEMU and notes why
+// What QEMU needs besides the guest's memory: its code, TCG's translation buffer and page tables.
 constexpr uint64_t kQemuOverhead = 256ull << 20;
 
 uint64_t available_memory() {

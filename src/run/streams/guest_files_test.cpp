@@ -220,5 +220,24 @@ TEST_F(Files, AHeaderWithoutEndEndsTheCopy) {
     EXPECT_THAT(got.error().message(), HasSubstr("has a header of more than 8 MiB"));
 }
 
+// libarchive keeps the name of each folder to the end, also of one that comes again and again.
+TEST_F(Files, FoldersWithoutEndEndTheCopy) {
+    std::string name = ".";
+    while (name.size() < 3900) name += "/" + std::string(200, 'd');
+    const std::string archive = guest_.folder + "/archive";
+    // GNU's tar puts a long name into an entry in front (tar(5), type L).
+    const size_t blocks = (name.size() + 512) / 512;
+    std::string entry = ustar_header("././@LongLink", 'L', name.size() + 1) + name;
+    entry.resize(512 + blocks * 512);
+    entry += ustar_header("folder", '5', 0);
+    std::string many;
+    for (unsigned i = 0; i < 256; ++i) many += entry;
+    write(archive, many);
+    lie(archive, "while cat " + archive + "; do :; done");
+    const auto got = get_tree(guest(), there_, here_ + "/copy");
+    ASSERT_FALSE(got);
+    EXPECT_THAT(got.error().message(), HasSubstr("too many folders"));
+}
+
 }  // namespace
 }  // namespace mimic::streams

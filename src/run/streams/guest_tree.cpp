@@ -164,7 +164,7 @@ struct Source {
         }
         if (source.in_header) source.header_bytes += static_cast<uint64_t>(count);
         if (source.header_bytes > kMaxHeader) {
-            // libarchive's printf knows neither %llu nor %zu.
+            // libarchive's own printf prints %llu as it is.
             archive_set_error(archive, EINVAL, "an entry has a header of more than %d MiB",
                               static_cast<int>(kMaxHeader >> 20));
             return ARCHIVE_FATAL;

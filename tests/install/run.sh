@@ -90,14 +90,18 @@ done
 
 echo "--- the virtio device: find_package(mimic)"
 "$scratch/cmake/virtio-$name" --version
-"$scratch/cmake/virtio-$name" "$scratch/adder/virtio" >"$scratch/adder/out" 2>&1 &
+# A file of its own: "Serving on" of a server before would let the signal come before the exec, and bash's child then runs this
+# script's EXIT trap.
+served=$scratch/adder/virtio.out
+: >"$served"
+"$scratch/cmake/virtio-$name" "$scratch/adder/virtio" >"$served" 2>&1 &
 virtio_server=$!
-until grep -q '^Serving on' "$scratch/adder/out"; do
-    kill -0 $virtio_server 2>/dev/null || { cat "$scratch/adder/out"; fail "virtio-$name does not serve"; }
+until grep -q '^Serving on' "$served"; do
+    kill -0 $virtio_server 2>/dev/null || { cat "$served"; fail "virtio-$name does not serve"; }
     sleep 0.1
 done
 kill $virtio_server
-wait $virtio_server || { cat "$scratch/adder/out"; fail "virtio-$name ended with an error"; }
+wait $virtio_server || { cat "$served"; fail "virtio-$name ended with an error"; }
 
 # The test of the device, with the installed slot, memory and time.
 if pkg-config --exists gtest_main; then

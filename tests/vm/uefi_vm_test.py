@@ -37,6 +37,24 @@ def make_files(mimic, folder):
     check(made.returncode == 0, "the image was not made")
 
 
+def without_an_agent(vm, folder):
+    """What nobody answers in, as in an image without qemu-guest-agent and sshd: the file's machine, what is missing, the mend."""
+    done = vm.run("up", "--timeout", "5", str(folder / "uefi.yaml"))
+    check(done.status == 1, f"mimic up: {done}")
+    for text in ("machine uefi: the guest did not finish booting in 5 s", "neither qemu-guest-agent nor sshd answers",
+                 "more time: --timeout SECONDS"):
+        check(text in done.err, f"mimic up does not say {text!r}: {done}")
+
+
+def loses_its_agent(vm):
+    """Nor is its agent there later: the command says what it needs, and what is left to look at."""
+    vm.exec("uefi", "sh", "-c", 'mv "$(command -v qemu-ga)" /root && killall qemu-ga')  # init cannot start it again
+    done = vm.run("verify", "uefi")
+    check(done.status == 2, f"mimic verify: {done}")
+    for text in ("is qemu-guest-agent in the image, is cloud-init done?", "mimic logs uefi", "use ssh with the key "):
+        check(text in done.err, f"mimic verify does not say {text!r}: {done}")
+
+
 def boots(vm, folder):
     up = vm.run("up", "--timeout", "500", str(folder / "uefi.yaml"), timeout=560)
     check(up.status == 0, f"mimic up: {up}")
@@ -47,6 +65,7 @@ def boots(vm, folder):
     # Its variables go with the machine. Nothing answers the power button, and nobody is to wait for that.
     variables = pathlib.Path(vm.environment["XDG_STATE_HOME"]) / "mimic/uefi/uefi-variables.fd"
     check(variables.exists(), f"no {variables}")
+    loses_its_agent(vm)
     vm.exec("uefi", "poweroff", "-f")
     vm.run("down", "uefi")
     check(not variables.exists(), f"{variables} was left")
@@ -65,6 +84,7 @@ def main():
     try:
         with tempfile.TemporaryDirectory(prefix="muefi-") as folder:
             make_files(vm.mimic, pathlib.Path(folder))
+            without_an_agent(vm, pathlib.Path(folder))
             boots(vm, pathlib.Path(folder))
             failed = False
     except (Failure, subprocess.SubprocessError) as error:

@@ -38,6 +38,8 @@ public:
     /// How to reach it, with a token.
     std::shared_ptr<ClientConfig> config() const;
 
+    /// Runs on the threads of connections, which end only with the FakeApi, and so may be asked
+    /// after the client that they serve has gone: what it refers to lives longer than the FakeApi.
     void set_hook(Hook hook);
     void set_change(Change change);
 

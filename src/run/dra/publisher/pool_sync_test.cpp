@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "kube/answer.h"
 #include "kube/testing/fake_api.h"
 
@@ -46,6 +48,9 @@ protected:
         return names;
     }
 
+    // For a hook; before api_, whose threads it serves.
+    std::atomic<int> calls_{0};
+    std::atomic<int> status_{422};
     FakeApi api_;
     kube::Client client_;
     PoolSync sync_;
@@ -184,10 +189,8 @@ TEST_F(PoolSyncTest, GoesOnAfterARefusalAndStopsWhenTheServerIsBusy) {
     for (int i = 0; i < 300; ++i) many.push_back(fmt::format("d{}", i));
     ASSERT_TRUE(sync_.want(small_pool(many)));
     relist();
-    int calls = 0;
-    int status = 422;
-    api_.set_hook([&](const PeerRequest&) -> std::optional<FakeApi::Refusal> {
-        if (calls++ == 1) return FakeApi::Refusal{status};
+    api_.set_hook([this](const PeerRequest&) -> std::optional<FakeApi::Refusal> {
+        if (calls_++ == 1) return FakeApi::Refusal{status_};
         return std::nullopt;
     });
     auto step = sync_.step(client_);
@@ -201,11 +204,11 @@ TEST_F(PoolSyncTest, GoesOnAfterARefusalAndStopsWhenTheServerIsBusy) {
     many[0] = many[150] = "x";
     many[150] = "y";
     ASSERT_TRUE(sync_.want(small_pool(many)));
-    calls = 0;
-    status = 429;
+    calls_ = 0;
+    status_ = 429;
     step = sync_.step(client_);
     EXPECT_EQ(step.writes, 1u);
-    EXPECT_EQ(calls, 2);
+    EXPECT_EQ(calls_, 2);
     while (!sync_.settled()) ASSERT_GT(sync_.step(client_).writes, 0u);
     EXPECT_EQ(published().size(), 200u);
 }

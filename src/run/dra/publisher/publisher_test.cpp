@@ -79,6 +79,7 @@ protected:
         return static_cast<size_t>(std::count(all.begin(), all.end(), request));
     }
 
+    std::atomic<unsigned> hooked_{0};  // for a hook to count; before api_, whose threads it serves
     FakeApi api_;
 };
 
@@ -147,10 +148,9 @@ TEST_F(PublisherTest, PutsBackWhatOthersChange) {
 }
 
 TEST_F(PublisherTest, ComesThroughEveryRefusalOfEveryCall) {
-    std::atomic<unsigned> calls{0};
-    api_.set_hook([&calls](const PeerRequest& request) -> std::optional<FakeApi::Refusal> {
+    api_.set_hook([this](const PeerRequest& request) -> std::optional<FakeApi::Refusal> {
         static constexpr int kAll[] = {401, 403, 409, 410, 422, 429, 500, 503, 404};
-        const unsigned call = calls++;
+        const unsigned call = hooked_++;
         // Nine of ten are refused, each time for another reason; those that are not move on.
         if (call % 10 == 9 || call > 400) return std::nullopt;
         const int status = kAll[call % 9];
@@ -196,10 +196,9 @@ TEST_F(PublisherTest, ANodeThatIsNotThereIsToldAndWaitedFor) {
 }
 
 TEST_F(PublisherTest, RetryAfterIsWaitedForAndNewWishesDoNotCutItShort) {
-    std::atomic<int> refusals{0};
-    api_.set_hook([&](const PeerRequest& request) -> std::optional<FakeApi::Refusal> {
+    api_.set_hook([this](const PeerRequest& request) -> std::optional<FakeApi::Refusal> {
         if (request.method != "POST") return std::nullopt;
-        ++refusals;
+        ++hooked_;
         return FakeApi::Refusal{429, "Retry-After: 3600\r\n"};
     });
     Publisher publisher(config());
@@ -209,7 +208,7 @@ TEST_F(PublisherTest, RetryAfterIsWaitedForAndNewWishesDoNotCutItShort) {
         publisher.publish(devices_of(i));
         std::this_thread::sleep_for(2ms);
     }
-    EXPECT_EQ(refusals, 1);
+    EXPECT_EQ(hooked_, 1u);
     EXPECT_THAT(publisher.stats().last_error, HasSubstr("429"));
 }
 

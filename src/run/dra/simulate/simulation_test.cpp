@@ -4,10 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "kube/testing/http_peer.h"
 
@@ -32,9 +35,13 @@ slices::Pool two_devices() {
 class FakeServer {
 public:
     /// Asked first; true if it has answered.
-    std::function<bool(const PeerRequest&, PeerReply&)> spoil;
+    using Spoil = std::function<bool(const PeerRequest&, PeerReply&)>;
 
-    FakeServer() : peer_([this](const PeerRequest& ask, PeerReply& reply) { serve(ask, reply); }) {}
+    /// Connections may still ask `spoil` while the server is destroyed: what it refers to is made
+    /// before the server.
+    explicit FakeServer(Spoil spoil = nullptr)
+        : spoil_(std::move(spoil)),
+          peer_([this](const PeerRequest& ask, PeerReply& reply) { serve(ask, reply); }) {}
 
     std::shared_ptr<const kube::ClientConfig> config() const {
         kube::ClientConfig config;
@@ -68,7 +75,7 @@ public:
 
 private:
     void serve(const PeerRequest& ask, PeerReply& reply) {
-        if (spoil && spoil(ask, reply)) return;
+        if (spoil_ && spoil_(ask, reply)) return;
         if (ask.path.starts_with("/api/v1/nodes")) return reply.answer(200, R"({"items":[]})");
         if (ask.path.find("watch=true") != std::string::npos) return watch(reply);
         const std::lock_guard lock(mutex_);
@@ -150,12 +157,13 @@ private:
 
     static constexpr const char* kPath = "/apis/resource.k8s.io/v1/resourceslices";
 
+    const Spoil spoil_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::map<std::string, json> slices_;
     std::vector<std::string> events_;
     uint64_t version_ = 100;
-    HttpPeer peer_;
+    HttpPeer peer_;  // last: its threads end first
 };
 
 std::unique_ptr<Simulation> simulate(const FakeServer& server, size_t nodes,
@@ -266,28 +274,27 @@ TEST(Simulation, GetsThroughBadAnswers) {
              Bad{"no members", 200, "{}", ""},
              Bad{"types", 200, R"({"items":{"a":1},"metadata":[],"spec":3})", ""},
          }) {
-        FakeServer server;
         std::mutex mutex;
         std::map<std::string, int> spoiled;  // by kind of request
-        server.spoil = [&](const PeerRequest& ask, PeerReply& reply) {
+        FakeServer server([&](const PeerRequest& ask, PeerReply& reply) {
             const std::lock_guard lock(mutex);
             if (++spoiled[ask.method + ask.path.substr(0, ask.path.find('?'))] > 2) return false;
             reply.answer(bad.status, bad.body, bad.headers);
             return true;
-        };
+        });
         auto simulation = simulate(server, 4);
         EXPECT_TRUE(simulation->wait_published(kLong)) << bad.name;
         // After an answer that was none the slice may be there, and must not be there twice.
         EXPECT_TRUE(server.wait([](const auto& now) { return now.size() == 4; })) << bad.name;
+        const std::lock_guard lock(mutex);
         EXPECT_GT(spoiled.size(), 2u) << bad.name;
     }
 }
 
 // The server tells of things that are none of ours, or nothing at all.
 TEST(Simulation, IgnoresStrangeEvents) {
-    FakeServer server;
     std::atomic<int> watches = 0;
-    server.spoil = [&watches](const PeerRequest& ask, PeerReply& reply) {
+    FakeServer server([&watches](const PeerRequest& ask, PeerReply& reply) {
         if (ask.path.find("watch=true") == std::string::npos || watches++ > 0) return false;
         std::string events;
         for (const char* object :
@@ -299,7 +306,7 @@ TEST(Simulation, IgnoresStrangeEvents) {
         }
         reply.answer(200, events);
         return true;
-    };
+    });
     auto simulation = simulate(server, 2);
     ASSERT_TRUE(simulation->wait_published(kLong));
     for (int tries = 0; tries < 6000 && watches < 2; ++tries) {
@@ -311,11 +318,10 @@ TEST(Simulation, IgnoresStrangeEvents) {
 }
 
 TEST(Simulation, StopsWhileTheServerIsSilent) {
-    FakeServer server;
-    server.spoil = [](const PeerRequest&, PeerReply& reply) {
+    FakeServer server([](const PeerRequest&, PeerReply& reply) {
         reply.wait_closed();
         return true;
-    };
+    });
     auto simulation = simulate(server, 4);
     EXPECT_FALSE(simulation->wait_published(std::chrono::milliseconds(100)));
     simulation->stop();

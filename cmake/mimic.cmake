@@ -152,7 +152,7 @@ function(mimic_test name)
     set(arg_LABEL unit)
   endif()
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
+    set(arg_TIMEOUT 600)  # for a load of 10 and sanitizers
   endif()
   add_executable(${name} ${arg_SOURCES})
   target_include_directories(${name} PRIVATE ${MIMIC_INCLUDE_ROOTS} ${PROJECT_SOURCE_DIR})

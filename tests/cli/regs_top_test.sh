@@ -91,12 +91,22 @@ for wrong in '--bar 6' '--bar x' '--config --bar 0' '--hex --json' '--watch soon
     [ -s "$SANDBOX/err" ] || bad "no word about $wrong"
 done
 
+# A watcher that has asked the host a few times knows what was before the guest. Our own questions count there, too.
+asked() {
+    curl -sS --unix-socket "$dir/control-0.sock" http://localhost/metrics |
+        sed -n 's/^mimic_control_requests_total{.*code="200".*} //p'
+}
+watches() { # BEFORE: what asked() said before the watcher began
+    polls=$((polls + 1))
+    [ "$(asked)" -ge $(($1 + polls + 6)) ]
+}
+
 begin 'changes, a line each'
 fresh changes changes.err
+polls=0 before=$(asked)
 "$mimic" regs box gpu0 --watch 50ms >"$SANDBOX/changes" 2>"$SANDBOX/changes.err" </dev/null &
 watcher=$!
-eventually test -d "/proc/$watcher/fd"
-sleep 0.5
+eventually watches "$before"
 # A guest that turns on memory space and bus mastering, until its standard input ends.
 mkfifo "$SANDBOX/guest"
 guest() { python3 "$SRC/tests/cli/vfio_client.py" "$dir/$1.sock" 4 0600 <"$SANDBOX/guest" >"$SANDBOX/guest.out" & client=$!; }
@@ -110,9 +120,10 @@ eventually grep -qE ' COMMAND.BUS_MASTER 1 -> 0$' "$SANDBOX/changes"
 kill -INT "$watcher"
 wait "$watcher" || bad 'an interrupt is no success'
 fresh changes
+polls=0 before=$(asked)
 "$mimic" regs box gpu1 --watch 50ms --json >"$SANDBOX/changes" 2>/dev/null </dev/null &
 watcher=$!
-sleep 0.5
+eventually watches "$before"
 guest gpu1
 exec 7>"$SANDBOX/guest"
 eventually grep -q '"change":"COMMAND.BUS_MASTER 0 -> 1"' "$SANDBOX/changes"

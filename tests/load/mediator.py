@@ -74,6 +74,13 @@ class Mediator:
     def vms(self):
         return {one["id"]: one for one in self.ask("GET", "/v1/mediator/vms")["vms"]}
 
+    def answers(self):
+        """Its API does: the name of its socket is there a moment before somebody listens."""
+        try:
+            return bool(self.ask("GET", "/v1/mediator/pools"))
+        except (OSError, http.client.HTTPException):
+            return False
+
     def is_ready(self):
         """Its API answers, and all its backends are there."""
         try:

@@ -3,7 +3,6 @@
 """no_cuda_test.py MEDIATOR LOAD: where there is no CUDA, its backend says so, requests to its pool fail with POOL, and the
 mediator and its other pools work."""
 import ctypes
-import os
 import sys
 import tempfile
 
@@ -40,7 +39,7 @@ def main():
         mediator = Mediator(program, folder, FILE)
         mediator.start()
         try:
-            mediator.wait_until(lambda: os.path.exists(mediator.folder / "run/control.sock"), "its control socket")
+            mediator.wait_until(mediator.answers, "its control socket")
             mediator.wait_until(lambda: pools(mediator)["B"]["backends"][0]["ready"], "the cpu backend")
             mediator.wait_until(lambda: "libcuda" in pools(mediator)["A"]["backends"][0]["what"], "why there is no CUDA")
             backend = pools(mediator)["A"]["backends"][0]

@@ -61,6 +61,8 @@ TEST(Connection, CutAfterEveryByteOfEveryMessageLeavesAServerThatServes) {
         RawClient raw(host.path());
         ASSERT_TRUE(raw.send_bytes(std::span(version_bytes()).first(n)));
     }
+    // Behind the last of them, which may still wait to be accepted when nobody is connected.
+    host.client();
     ASSERT_TRUE(host.wait_idle());
     EXPECT_EQ(open_descriptors(), before);
     auto client = host.client();
@@ -156,11 +158,14 @@ TEST(Connection, PeerWithoutVersionIsDroppedInTime) {
     DeviceHost host(2, 1, {.handshake_timeout = 50ms});
     RawClient silent(host.path(0));
     RawClient slow(host.path(1));
-    ASSERT_TRUE(slow.send_bytes(std::span(version_bytes()).first(10)));
+    slow.send_bytes(std::span(version_bytes()).first(10));  // it may be too late for that already
     EXPECT_TRUE(silent.closed_by_peer());
     EXPECT_TRUE(slow.closed_by_peer());
-    EXPECT_NE(host.client(0)->get(kRegionConfig, 0), UINT32_MAX);
     EXPECT_EQ(host.counters(1).protocol_faults, 1u);
+    std::unique_ptr<Client> client;
+    do client = host.client(0);
+    while (client->server_minor() == 0xffff);
+    EXPECT_NE(client->get(kRegionConfig, 0), UINT32_MAX);
 }
 
 // The start of a message holds the device no longer than it takes honest clients to send the rest,

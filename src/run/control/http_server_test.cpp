@@ -44,8 +44,8 @@ protected:
     std::string socket_path() const { return dir + "/control-0.sock"; }
 
     // Sends `bytes` and returns all that comes back until the server closes or is silent for
-    // `patience`.
-    std::string raw(std::string_view bytes, Duration patience = 500ms) {
+    // `patience`, before its first byte for `first`.
+    std::string raw(std::string_view bytes, Duration patience = 500ms, Duration first = 20s) {
         const auto fd = unix_connect(socket_path());
         if (!fd) return "no connection";
         // The server may close early; that is no failure of the test.
@@ -56,14 +56,15 @@ protected:
             if (count <= 0) break;
             sent += static_cast<size_t>(count);
         }
-        return rest(fd->get(), patience);
+        return rest(fd->get(), patience, first);
     }
-    static std::string rest(int fd, Duration patience) {
+    static std::string rest(int fd, Duration patience, Duration first) {
         std::string all;
         std::array<char, 4096> buffer{};
         for (;;) {
             pollfd readable{.fd = fd, .events = POLLIN, .revents = 0};
-            if (::poll(&readable, 1, static_cast<int>(patience / 1ms)) <= 0) return all;
+            const Duration wait = all.empty() ? first : patience;
+            if (::poll(&readable, 1, static_cast<int>(wait / 1ms)) <= 0) return all;
             const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), 0);
             if (count <= 0) return all;
             all.append(buffer.data(), static_cast<size_t>(count));
@@ -129,7 +130,7 @@ TEST_F(HttpServerTest, BodiesAreBounded) {
     for (int i = 0; i < 20; ++i) chunked += "1000\r\n" + std::string(4096, ' ') + "\r\n";
     EXPECT_THAT(raw(chunked + "0\r\n\r\n"), HasSubstr("413"));
     for (int i = 0; i < 1000; ++i) chunked += "1000\r\n" + std::string(4096, ' ') + "\r\n";
-    raw(chunked);  // the connection ends, whatever is said before
+    raw(chunked, 500ms, 500ms);  // the connection ends, whatever is said before
     expect_alive();
 }
 
@@ -190,7 +191,7 @@ TEST_F(HttpServerTest, HostileBytes) {
           std::string("POST /v1/devices/gpu0/faults HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
                       "chunked\r\n\r\nffffffffffffffffff\r\n"),
           std::string("\x16\x03\x01\x02\x00\x01\x00")}) {
-        const auto answer = raw(bytes, 100ms);
+        const auto answer = raw(bytes, 100ms, 100ms);
         if (!answer.empty()) {
             EXPECT_THAT(answer, StartsWith("HTTP/1."));
         }
@@ -294,7 +295,7 @@ TEST_F(HttpServerTest, EndsWhileClientsAreConnected) {
     ASSERT_TRUE(idle);
     expect_alive();
     server.reset();
-    EXPECT_EQ(rest(idle->get(), 5s), "");
+    EXPECT_EQ(rest(idle->get(), 5s, 5s), "");
 }
 
 }  // namespace

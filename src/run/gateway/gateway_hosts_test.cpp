@@ -23,8 +23,7 @@ protected:
         const std::string kept = before != nullptr ? before : "";
         ::setenv("XDG_RUNTIME_DIR", folder.path.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
         gateway = std::move(
-            Gateway::create({.patience = 500ms, .events = {.rescan = 20ms, .patience = 300ms}})
-                .value());
+            Gateway::create({.patience = 3s, .events = {.rescan = 20ms, .patience = 3s}}).value());
         if (before != nullptr) {
             ::setenv("XDG_RUNTIME_DIR", kept.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
         } else {

@@ -215,10 +215,10 @@ TEST(ExtractElfKernelTest, PayloadThatIsNoElfIsNotSupported) {
 TEST(StderrProgressTest, PrintsOnlyWhatTakesLong) {
     testing::internal::CaptureStderr();
     {
-        StderrProgress progress(std::chrono::milliseconds(50));
+        StderrProgress progress(std::chrono::seconds(1));
         progress.step("short");
         progress.step("long");
-        std::this_thread::sleep_for(std::chrono::milliseconds(300));
+        std::this_thread::sleep_for(std::chrono::seconds(4));
         progress.step("");
     }
     EXPECT_EQ(testing::internal::GetCapturedStderr(), "mimic: long ...\n");

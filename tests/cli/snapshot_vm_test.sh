@@ -113,6 +113,17 @@ now=$(date +%s)
 [ $((now - $(cat "$SANDBOX/out"))) -lt 600 ] || bad "the guest's clock was not set"
 begin "a device works after a restore, in its driver's hands"
 in_guest 'mock-accel-ctl info /dev/mock-accel0'
+begin "a snapshot that cannot be replaced stays"
+if mkdir "$SANDBOX/bound" && mount --bind "$SANDBOX/s" "$SANDBOX/bound" 2>/dev/null; then
+    run 1 "$mimic" snapshot snap "$SANDBOX/bound" --force
+    has err "replace $SANDBOX/bound"
+    umount "$SANDBOX/bound"
+    for name in manifest.json guest.mem; do [ -s "$SANDBOX/s/$name" ] || bad "the old one has no $name"; done
+    absent "$SANDBOX/bound.part"
+else
+    echo "SKIP: no mount here"
+fi
+
 begin "a snapshot of a restored machine"
 # As a shell completes it.
 run 0 "$mimic" snapshot snap "$SANDBOX/s/" --force

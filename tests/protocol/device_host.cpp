@@ -60,6 +60,13 @@ std::unique_ptr<Client> DeviceHost::client(unsigned device, uint16_t minor) {
     return client;
 }
 
+std::unique_ptr<Client> DeviceHost::patient_client(unsigned device) {
+    for (;;) {
+        auto one = client(device);
+        if (one->server_minor() != 0xffff) return one;
+    }
+}
+
 bool DeviceHost::wait_idle(unsigned device) {
     for (int i = 0; i < 20000; ++i) {
         bool connected = true;

@@ -31,6 +31,9 @@ public:
 
     /// A connected, negotiated client with bus mastering, memory space and MSI-X enabled.
     std::unique_ptr<Client> client(unsigned device = 0, uint16_t minor = 0);
+    /// The same, again until it is negotiated: a busy machine may need longer than a short
+    /// handshake_timeout.
+    std::unique_ptr<Client> patient_client(unsigned device = 0);
 
     /// Runs `task` on the loop of a device, for looking at thread-bound state.
     void on_loop(unsigned device, const std::function<void()>& task);

@@ -260,14 +260,18 @@ TEST_F(VhostHostileTest, ASilentPeerAndHalfAMessageDoNotKeepTheDevice) {
     VhostHost strict{{.handshake_timeout = std::chrono::milliseconds(300)}};
     VhostClient silent(strict.path());
     EXPECT_TRUE(silent.ends());
+    // Again, for a busy machine may need longer than that handshake.
+    const auto is_served = [](VhostHost& one) {
+        return VhostClient(one.path()).get(Request::kGetFeatures).has_value();
+    };
+    EXPECT_TRUE(eventually([&] { return is_served(strict); }));
     VhostHost shortly{{.message_timeout = std::chrono::milliseconds(300)}};
     VhostClient half(shortly.path());
     ASSERT_TRUE(half.get(Request::kGetFeatures));
     const std::array<uint8_t, 5> some{1, 0, 0, 0, 1};
     ASSERT_TRUE(half.send_raw(some));
     EXPECT_TRUE(half.ends());
-    ASSERT_TRUE(eventually([&] { return !shortly.connected(); }));
-    EXPECT_TRUE(VhostClient(shortly.path()).get(Request::kGetFeatures)) << "the device is kept";
+    EXPECT_TRUE(eventually([&] { return is_served(shortly); }));
 }
 
 TEST_F(VhostHostileTest, APeerThatReadsNothingIsNotReadFrom) {

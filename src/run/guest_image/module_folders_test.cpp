@@ -19,6 +19,16 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using topology::Arch;
 
+/// Of a relocatable ELF object, without its sections.
+Elf64_Ehdr object_header(uint16_t machine) {
+    Elf64_Ehdr header{};
+    std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+    header.e_ident[EI_CLASS] = ELFCLASS64;
+    header.e_type = ET_REL;
+    header.e_machine = machine;
+    return header;
+}
+
 /// An ELF object with a .modinfo and nothing else.
 std::string module_bytes(std::string_view release, std::string_view depends,
                          uint16_t machine = EM_X86_64) {
@@ -26,11 +36,7 @@ std::string module_bytes(std::string_view release, std::string_view depends,
     const std::string info = fmt::format(
         "license=GPL{0}depends={1}{0}name=x{0}vermagic={2} SMP {0}", '\0', depends, release);
     const std::string names = "\0.modinfo\0.shstrtab\0"s;
-    Elf64_Ehdr header{};
-    std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-    header.e_ident[EI_CLASS] = ELFCLASS64;
-    header.e_type = ET_REL;
-    header.e_machine = machine;
+    Elf64_Ehdr header = object_header(machine);
     header.e_shnum = 3;
     header.e_shstrndx = 2;
     header.e_shoff = sizeof header + info.size() + names.size();
@@ -181,11 +187,7 @@ TEST_F(ModuleFoldersTest, AChainWithoutEndIsRefused) {
 // Each name of a section would be looked for to the end of 16 MiB.
 TEST(ModuleFile, NamesWithoutEndAreNoneOfOurs) {
     constexpr size_t kNames = 16u << 20;
-    Elf64_Ehdr header{};
-    std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-    header.e_ident[EI_CLASS] = ELFCLASS64;
-    header.e_type = ET_REL;
-    header.e_machine = EM_X86_64;
+    Elf64_Ehdr header = object_header(EM_X86_64);
     header.e_shnum = 0xffff;
     header.e_shoff = sizeof header + kNames;
     Elf64_Shdr section{};

@@ -76,12 +76,17 @@ public:
     std::string path() const { return target_ + kPart; }
 
     /// At each moment there is a whole snapshot at the target: the new one takes the old one's
-    /// place, which the destructor then removes.
+    /// place, which the destructor then removes. Not so on a file system that cannot exchange two
+    /// names.
     Status finish() {
-        if (replaces_ &&
-            ::renameat2(AT_FDCWD, path().c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) == 0)
-            return {};
-        if (replaces_) MIMIC_TRY(remove_tree(target_));  // a file system that cannot do that
+        if (replaces_) {
+            if (::renameat2(AT_FDCWD, path().c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) ==
+                0)
+                return {};
+            // Of a mount point, say: what is there stays.
+            if (errno != EINVAL && errno != ENOSYS) return fail_errno("replace {}", target_);
+            MIMIC_TRY(remove_tree(target_));
+        }
         if (::rename(path().c_str(), target_.c_str()) != 0) return fail_errno("{}", target_);
         target_.clear();
         return {};

@@ -15,11 +15,17 @@
 namespace mimic::outputs {
 namespace {
 
-/// That a device may take for an answer; QEMU's own 5 s are little for a simulator on a busy host.
-constexpr unsigned kLockStepPatienceMs = 60'000;
+/// That a device may take for an answer. A busy host stops a process for longer than QEMU's own 5
+/// s, and a simulator may think for longer; QEMU then takes the device for dead, which it stays.
+constexpr unsigned kPatienceMs = 60'000;
 constexpr size_t kMaxSocketPath = 107;  // sun_path is 108 bytes with its NUL
 
 using Args = std::vector<std::string>;
+
+/// Whether the host's load may stop CPUs and devices for long, and nobody calls that an error.
+bool is_emulated(const topology::Machine& machine) {
+    return machine.accel != topology::Accel::kKvm;
+}
 
 /// A value inside "a=b,c=d" syntax, where a comma is doubled.
 std::string escaped(std::string_view value) {
@@ -358,14 +364,16 @@ std::vector<QemuPort> qemu_ports(const topology::Machine& machine) {
                  .bdf = function.bdf,
                  .multifunction = function.bdf.function == 0 && device.functions.size() > 1,
                  .vhost = vhost_of(device, function),
-                 .lock_step = function.lock_step});
+                 .patient = is_emulated(machine)});
         }
         out.push_back(std::move(one));
     }
     for (const topology::FabricSpec& fabric : machine.fabrics) {
-        out.push_back({.port = fabric.port,
-                       .link = {},
-                       .functions = {{.name = fabric.name, .bdf = fabric.bdf}}});
+        out.push_back(
+            {.port = fabric.port,
+             .link = {},
+             .functions = {
+                 {.name = fabric.name, .bdf = fabric.bdf, .patient = is_emulated(machine)}}});
     }
     return out;
 }
@@ -410,7 +418,7 @@ std::string function_device_json(const std::string& port_id, const QemuFunction&
     if (function.multifunction) json["multifunction"] = true;
     if (!function.vhost) {
         json["socket"] = {{"type", "unix"}, {"path", socket_path}};
-        if (function.lock_step) json["x-msg-timeout"] = kLockStepPatienceMs;
+        if (function.patient) json["x-msg-timeout"] = kPatienceMs;
     } else {
         // Feature bits, among them packed and in_order, are the backend's to offer.
         json["chardev"] = "vhost-" + function.name;
@@ -428,6 +436,10 @@ std::string root_port_speed(const topology::Link& link) {
     return speed;
 }
 
+std::string share_tag(size_t index) {
+    return fmt::format("share{}", index);
+}
+
 /// iomem=relaxed: Debian's CONFIG_IO_STRICT_DEVMEM would refuse mmap of resource0 while a driver is
 /// bound, and `mimic verify` reads registers both ways. panic=-1 with -no-reboot: a guest that
 /// panics ends QEMU. quiet: printing the boot's messages through an emulated UART is a tenth of the
@@ -436,16 +448,11 @@ std::string root_port_speed(const topology::Link& link) {
 /// emulated CPU get the most that Linux allows: by default they take a host that is busy for 12 s
 /// for a guest that is stuck. pcie_ports=native: no firmware hands the ports of a fabric to Linux,
 /// which then would leave AER and hot-plug alone.
-std::string share_tag(size_t index) {
-    return fmt::format("share{}", index);
-}
-
 std::string kernel_command_line(const topology::Machine& machine) {
     std::string out = fmt::format(
         "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests {}mimic.hostname={}",
         machine.arch == topology::Arch::kX86_64 ? "no_timer_check " : "", machine.name);
-    if (machine.accel != topology::Accel::kKvm)
-        out += " watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300";
+    if (is_emulated(machine)) out += " watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300";
     if (!machine.fabrics.empty()) out += " pcie_ports=native";
     for (size_t i = 0; i < machine.shares.size(); ++i)
         out += fmt::format(" mimic.share={}:{}:{}", share_tag(i),

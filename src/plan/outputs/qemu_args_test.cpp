@@ -177,18 +177,22 @@ TEST(QemuArgs, LockStepCountsInstructions) {
     EXPECT_THAT(values(*args, "-device"), testing::Not(Contains(HasSubstr("org.mimic.streams"))));
 }
 
-TEST(QemuArgs, AGuestInLockStepHasPatienceWithItsDevices) {
+TEST(QemuArgs, AGuestWithEmulatedCpusHasPatienceWithItsDevices) {
     const std::string start = "version: 1\nmachine: {name: m, cpus: 1, ";
-    const std::string end = "devices: [{name: gpu0, model: mock-accel}]}";
-    const auto patient = [&](const std::string& keys) {
-        const topology::Model model = parsed(start + keys + end);
+    const auto patient = [&](const std::string& keys, const std::string& attach = "endpoint") {
+        const topology::Model model = parsed(
+            start + keys + "devices: [{name: gpu0, model: mock-accel, attach: " + attach + "}]}");
         const auto args = qemu_args(model.machines[0], default_context(model.machines[0], "/r"));
         EXPECT_TRUE(args);
         const auto devices = values(*args, "-device");
         return devices.back().find("\"x-msg-timeout\":60000") != std::string::npos;
     };
+    EXPECT_TRUE(patient(""));
+    EXPECT_TRUE(patient("accel: tcg, "));
     EXPECT_TRUE(patient("time: lock-step, "));
-    EXPECT_FALSE(patient(""));
+    EXPECT_TRUE(patient("", "fabric"));
+    EXPECT_FALSE(patient("accel: kvm, "));
+    EXPECT_FALSE(patient("accel: kvm, ", "fabric"));
 }
 
 TEST(QemuArgs, IdsAreUniqueAndBusesExistBeforeUse) {

@@ -56,8 +56,8 @@ struct HostQuestion {
 class Gateway {
 public:
     struct Options {
-        /// More than the deadline of a device host for its loops.
-        Duration patience = std::chrono::seconds(4);
+        /// More than the deadline of a device host for its loops, and than a busy host stops one.
+        Duration patience = std::chrono::seconds(10);
         GatewayEvents::Options events{};
         /// Where a pci.ids may lie; the first that can be read counts.
         std::vector<std::string> pci_ids = default_pci_ids_files();

@@ -35,7 +35,7 @@ constexpr auto kLastWords = 5s;     // of a QEMU that could not load a snapshot
 constexpr auto kResumed = 60s;      // a busy host may stop an emulated guest for 20 s
 constexpr size_t kConsoleLines = 30;
 constexpr size_t kConsoleLine = 1000;  // characters of a line that is looked at for a stage
-constexpr auto kTeardown = 60s;        // longer than all the grace periods of a supervisor
+constexpr auto kTeardown = 90s;        // longer than all the grace periods of a supervisor
 
 std::string indented(const std::vector<std::string>& lines) {
     std::string text;

@@ -25,7 +25,7 @@ using namespace std::chrono_literals;
 using Json = nlohmann::ordered_json;
 
 // A guest with a disk may take 30 s to shut down; QEMU and device hosts add their grace periods.
-constexpr auto kStopTimeout = 45s;
+constexpr auto kStopTimeout = 90s;
 constexpr auto kKillTimeout = 5s;
 
 bool wait_until_gone(const RunRoot& root, const std::string& name, Duration timeout) {

@@ -39,8 +39,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr auto kDeviceHostStart = 60s;  // 1,000 devices take less than 2 s; a loaded machine more
 constexpr auto kGuestShutdown = 30s;    // a cloud image stops its services
-constexpr auto kMonitorAnswer = 2s;
-constexpr auto kQemuQuit = 5s;  // QEMU frees the guest's memory
+constexpr auto kMonitorAnswer = 10s;    // a busy host may stop QEMU for a while
+constexpr auto kQemuQuit = 5s;          // QEMU frees the guest's memory
 constexpr auto kTermGrace = 2s;
 constexpr int kReadyFd = 3;  // in a device host
 constexpr size_t kReasonLines = 12;

@@ -83,7 +83,9 @@ class ControlPlane:
                    "--listen-client-urls=http://127.0.0.1:%d" % etcd, "--advertise-client-urls=http://127.0.0.1:%d" % etcd,
                    "--listen-peer-urls=http://127.0.0.1:%d" % peer,
                    "--initial-advertise-peer-urls=http://127.0.0.1:%d" % peer,
-                   "--initial-cluster=default=http://127.0.0.1:%d" % peer, "--log-level=warn")
+                   "--initial-cluster=default=http://127.0.0.1:%d" % peer, "--log-level=warn",
+                   # Writes fail after 5 s and twice this: a busy machine stops etcd for longer than the default's 7 s.
+                   "--election-timeout=4000")
         self.spawn("apiserver", self.kube, "kube-apiserver", "--etcd-servers=http://127.0.0.1:%d" % etcd,
                    "--service-cluster-ip-range=10.96.0.0/24", "--service-account-issuer=https://kubernetes.default.svc",
                    "--service-account-key-file=%s" % key, "--service-account-signing-key-file=%s" % key,
@@ -105,6 +107,16 @@ class ControlPlane:
                        "--node-monitor-grace-period=24h",
                        "--root-ca-file=%s" % (certs / "apiserver.crt"), "--kube-api-qps=1000", "--kube-api-burst=1000",
                        *common)
+            self.wait_until(self.controllers_work, "the controllers work", 120)
+
+    def controllers_work(self):
+        """Their first work is done. A controller manager ends if the API server is silent for 10 s at its start."""
+        code = self.children["kcm"].poll()
+        if code is not None:
+            raise ChildProcessError("kcm ended with %s:\n%s" % (code, self.log("kcm")))
+        with contextlib.suppress(OSError, ApiFailure):
+            return self.request("GET", "/api/v1/namespaces/default/serviceaccounts/default")
+        return None
 
     def spawn(self, name, *command, stdout=None):
         """A child whose log is NAME.log. It dies with us."""

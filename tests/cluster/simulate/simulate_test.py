@@ -198,11 +198,11 @@ class SimulateTest(unittest.TestCase):
         self.wait_unschedulable("part")
         self.remove("whole")
         self.wait_running("part")
-        self.pod("whole", [request("cards", SPLIT, 2)], node)
-        self.wait_unschedulable("whole")
+        self.pod("again", [request("cards", SPLIT, 2)], node)
+        self.wait_unschedulable("again")
         self.remove("part")
-        self.wait_running("whole")
-        self.remove("whole")
+        self.wait_running("again")
+        self.remove("again")
 
     def meddle(self, rng):
         """What nobody should do to slices that are not theirs."""

@@ -31,6 +31,10 @@ IMAGE = "mimic.local/mimic-dra:0.1.0"
 DRIVER = "mock-accel.example.com"
 # Of a machine with a load of 20. Nothing is asserted about times.
 PATIENCE = 420
+# What a client of Kubernetes says when nothing was done: a server stood still (client-go waits 10 s for a TLS handshake).
+UNREACHED = ("TLS handshake timeout", "connection refused", "connection reset by peer", "i/o timeout", "error dialing backend",
+             "etcdserver: request timed out")
+NO_CONDITIONS = {"status": {"conditions": []}}
 
 
 def run(command, **options):
@@ -89,7 +93,11 @@ class Cluster(Topology):
             print("---", *words, done.stdout[-6000:], done.stderr[-1000:], sep="\n", flush=True)
 
     def kubectl(self, *words, checked=True, timeout=120):
-        done = run([*self.kubectl_words, "--kubeconfig", self.kubeconfig, *words], timeout=timeout)
+        for _ in range(30):
+            done = run([*self.kubectl_words, "--kubeconfig", self.kubeconfig, *words], timeout=timeout)
+            if not checked or done.returncode == 0 or not any(text in done.stderr for text in UNREACHED):
+                break
+            time.sleep(1)
         check(not checked or done.returncode == 0, f"kubectl {words}: {done.stdout}\n{done.stderr}")
         return done
 
@@ -117,6 +125,10 @@ class Cluster(Topology):
                 nodes.setdefault(spec["nodeName"], {}).update({device["name"]: device for device in spec.get("devices", [])})
         return nodes
 
+    def device(self, node, name):
+        """What a slice says of a device, once it is there."""
+        return self.wait_until(f"device {name} of {node}", lambda: self.slices().get(node, {}).get(name))
+
     def taints(self, node, device):
         return [taint["key"] for taint in self.slices().get(node, {}).get(device, {}).get("taints", [])]
 
@@ -134,13 +146,15 @@ class Cluster(Topology):
         """(node, device) of all that the pod's claims hold."""
         found = []
         for status in pod["status"]["resourceClaimStatuses"]:
-            claim = self.get("resourceclaim", status["resourceClaimName"])
+            claim = self.wait_until("the claim", lambda name=status["resourceClaimName"]: self.get("resourceclaim", name))
             found += [(one["pool"], one["device"]) for one in claim["status"]["allocation"]["devices"]["results"]]
         return found
 
     def gone(self, pod):
-        self.wait_until(f"pod {pod} is gone", lambda: self.kubectl(
-            "get", "pod", pod, "--ignore-not-found", "-o", "name", checked=False).stdout == "" and self.get("nodes"))
+        def is_gone():
+            done = self.kubectl("get", "pod", pod, "--ignore-not-found", "-o", "name", checked=False)
+            return done.returncode == 0 and done.stdout == ""
+        self.wait_until(f"pod {pod} is gone", is_gone)
 
     def remove(self, pod):
         self.kubectl("delete", "pod", pod, "--ignore-not-found", "--wait=false")
@@ -173,14 +187,21 @@ def function_of(device):
 
 def fault_evicts(cluster, pod, node, device):
     """A device that reads as ones is tainted and its pod evicted; when the fault ends, so does the taint."""
-    function = function_of(cluster.slices()[node][device])
+    function = function_of(cluster.device(node, device))
     cluster.inject(node, function, "all-ones")
     cluster.wait_until("the taint", lambda: f"{DRIVER}/unreachable" in cluster.taints(node, device))
     cluster.gone(pod)
     # Nothing of the pod is left in the guest: what it had is free.
-    cluster.wait_until("the claim is gone", lambda: cluster.get("resourceclaims", "-n", "default")["items"] == [])
+    cluster.wait_until("the claim is gone", lambda: (cluster.get("resourceclaims", "-n", "default") or {}).get("items") == [])
     cluster.inject(node, function, "clear")
     cluster.wait_until("the taint's end", lambda: cluster.taints(node, device) == [])
+
+
+def runs(pid):
+    try:
+        return "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def control_plane_is_killed(cluster):
@@ -191,9 +212,7 @@ def control_plane_is_killed(cluster):
                        cluster.get("nodes"))
     now = cluster.control_plane()
     os.kill(now["supervisor"], signal.SIGKILL)
-    cluster.wait_until("the end of the control plane", lambda: not any(
-        os.path.exists(f"/proc/{pid}") and "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
-        for pid in now.values()))
+    cluster.wait_until("the end of the control plane", lambda: not any(runs(pid) for pid in now.values()))
 
 
 def one(mimic, image):
@@ -228,7 +247,7 @@ def own_kubernetes(folder):
 
 def same(cluster, pod, attribute):
     """Values of an attribute of the pod's devices, which are two."""
-    devices = [cluster.slices()[node][name] for node, name in cluster.devices_of(pod)]
+    devices = [cluster.device(node, name) for node, name in cluster.devices_of(pod)]
     equal("devices", 2, len(devices))
     return {json.dumps(device["attributes"][attribute]) for device in devices}
 
@@ -259,7 +278,7 @@ def two(mimic, image):
                                 "mimic/node2/state.json").read_text())
             os.kill(state["qemu"]["pid"], signal.SIGKILL)
             cluster.wait_until("node2 is not ready", lambda: [
-                condition["status"] for condition in cluster.get("node", "node2")["status"]["conditions"]
+                condition["status"] for condition in (cluster.get("node", "node2") or NO_CONDITIONS)["status"]["conditions"]
                 if condition["type"] == "Ready"] == ["Unknown"])
             equal("machines", ["node1"], cluster.run("ps", "--names").out.split())
 
@@ -270,7 +289,7 @@ def fabric(mimic, image):
         def enabled():
             return int(cluster.shell(node, "cat /sys/class/mock-accel/mock0/device/sriov_numvfs").strip())
 
-        cluster.deploy_driver([node], 1 + vfs, ["--vfs=on-demand", "--aer-hold=5"])
+        cluster.deploy_driver([node], 1 + vfs, ["--vfs=on-demand", "--aer-hold=60"])
         equal("VFs before a claim", 0, enabled())
         cluster.apply(EXAMPLES / "sriov-vf.yaml")
         pod = cluster.running("sriov-vf")

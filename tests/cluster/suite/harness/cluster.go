@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,9 @@ func StartAPI(ctx context.Context) (*Cluster, error) {
 	// Nothing of a test has to survive a loss of power.
 	c.Etcd, err = NewComponent("etcd", "etcd", "--data-dir", path("etcd"), "--unsafe-no-fsync",
 		"--listen-client-urls", "http://127.0.0.1:2379", "--advertise-client-urls", "http://127.0.0.1:2379",
-		"--listen-peer-urls", "http://127.0.0.1:2380", "--log-level", "warn")
+		"--listen-peer-urls", "http://127.0.0.1:2380", "--log-level", "warn",
+		// Writes fail after 5 s and twice this: a busy machine stops etcd for longer than the default's 7 s.
+		"--election-timeout", "4000")
 	if err != nil {
 		return nil, err
 	}
@@ -134,11 +137,10 @@ func (c *Cluster) connect(ctx context.Context) error {
 	}
 	c.Config = &rest.Config{Host: "https://" + Address + ":443", BearerToken: "admin-token", QPS: -1,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: path("certs/apiserver.crt")}}
-	client, err := kubernetes.NewForConfig(c.Config)
-	if err != nil {
+	// The file is there before it is written.
+	if err := Wait(ctx, time.Minute, func() (err error) { c.Client, err = kubernetes.NewForConfig(c.Config); return err }); err != nil {
 		return err
 	}
-	c.Client = client
 	return c.WaitAPI(ctx)
 }
 
@@ -178,14 +180,39 @@ func (c *Cluster) StartControllers(ctx context.Context) (err error) {
 	return c.Controllers.Start()
 }
 
-// Kubectl runs kubectl as an administrator and returns what it printed.
+// WaitControllers waits for the first work of the controller manager. It ends if the API server is silent for 10 s at its start
+// (controllermanager.go, WaitForAPIServer); then it is started again.
+func (c *Cluster) WaitControllers(ctx context.Context) error {
+	return Wait(ctx, 2*time.Minute, func() error {
+		if !c.Controllers.Running() {
+			if err := c.Controllers.Start(); err != nil {
+				return Stop(err)
+			}
+		}
+		_, err := c.Client.CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{})
+		return err
+	})
+}
+
+// What kubectl says when nothing was done: a server stood still (client-go waits 10 s for a TLS handshake) or is not there yet,
+// or a namespace is so new that it has no service account.
+var unreached = []string{"TLS handshake timeout", "connection refused", "connection reset by peer", "i/o timeout",
+	"error dialing backend", "etcdserver: request timed out", "error looking up service account"}
+
+// Kubectl runs kubectl as an administrator and returns what it printed. It asks again, for half a minute, while it reaches nobody.
 func (c *Cluster) Kubectl(ctx context.Context, arguments ...string) (string, error) {
-	command := exec.CommandContext(ctx, filepath.Join(c.programs, "kubectl"), append([]string{"--kubeconfig", c.Kubeconfig}, arguments...)...)
-	output, err := command.CombinedOutput()
-	if err != nil {
-		return string(output), fmt.Errorf("kubectl %s: %w: %s", strings.Join(arguments, " "), err, output)
+	for try := 0; ; try++ {
+		command := exec.CommandContext(ctx, filepath.Join(c.programs, "kubectl"), append([]string{"--kubeconfig", c.Kubeconfig}, arguments...)...)
+		output, err := command.CombinedOutput()
+		if err == nil {
+			return string(output), nil
+		}
+		again := slices.ContainsFunc(unreached, func(text string) bool { return strings.Contains(string(output), text) })
+		if !again || try == 30 {
+			return string(output), fmt.Errorf("kubectl %s: %w: %s", strings.Join(arguments, " "), err, output)
+		}
+		time.Sleep(time.Second)
 	}
-	return string(output), nil
 }
 
 // NodeReady returns nil if the node is Ready.

@@ -85,8 +85,13 @@ func empty(t *testing.T, namespace string) {
 	// The test's own context has ended by now.
 	ctx := context.Background()
 	pods, claims := Cluster.Client.CoreV1().Pods(namespace), Cluster.Client.ResourceV1().ResourceClaims(namespace)
-	_ = pods.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
 	err := harness.Wait(ctx, Limit, func() error {
+		return pods.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{})
+	})
+	if err != nil {
+		t.Errorf("cleaning up: %v", err)
+	}
+	err = harness.Wait(ctx, Limit, func() error {
 		list, err := pods.List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
@@ -101,9 +102,15 @@ func GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
 func Running(t *testing.T, namespace, name string) *corev1.Pod {
 	t.Helper()
 	var pod *corev1.Pod
+	poked := time.Now()
 	Eventually(t, "pod "+name+" runs", func() (err error) {
 		if pod, err = GetPod(t.Context(), namespace, name); err != nil {
 			return err
+		}
+		// A kubelet that failed to prepare a claim, as of a driver that it does not know yet, looks again after 60 to 90 s only.
+		if pod.Spec.NodeName != "" && pod.Status.Phase == corev1.PodPending && time.Since(poked) > 10*time.Second {
+			poked = time.Now()
+			Poke(t, namespace, name)
 		}
 		if err := Is("phase of pod "+name, pod.Status.Phase, corev1.PodRunning); err != nil {
 			return fmt.Errorf("%w; %s", err, strings.Join(Events(t.Context(), namespace, name), "; "))

@@ -38,6 +38,9 @@ func start(ctx context.Context) (*harness.Cluster, error) {
 	if err := cluster.StartNode(ctx, images...); err != nil {
 		return nil, err
 	}
+	if err := cluster.WaitControllers(ctx); err != nil {
+		return nil, err
+	}
 	if err := kit.Deploy(ctx, cluster); err != nil {
 		return nil, err
 	}

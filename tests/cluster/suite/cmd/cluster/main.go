@@ -68,7 +68,10 @@ func start(ctx context.Context, level string, images []string) (*harness.Cluster
 	if err != nil || level == "api" {
 		return cluster, err
 	}
-	if err := cluster.StartControllers(ctx); err != nil || level == "controllers" {
+	if err := cluster.StartControllers(ctx); err != nil {
+		return cluster, err
+	}
+	if err := cluster.WaitControllers(ctx); err != nil || level == "controllers" {
 		return cluster, err
 	}
 	for _, name := range []string{"pause.tar", "busybox.tar"} {

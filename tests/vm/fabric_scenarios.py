@@ -70,7 +70,7 @@ def numvfs_has_rules(vm, machine, bdf):
     folder = f"{PCI}/{bdf}"
     fails(vm, machine, f"echo 32 >{folder}/sriov_numvfs", "resource busy")
     fails(vm, machine, f"echo 65 >{folder}/sriov_numvfs", "out of range")
-    vm.shell(machine, "mock-accel-ctl hold /dev/mock-accel0_vf5 60 >/tmp/hold 2>&1 </dev/null & "
+    vm.shell(machine, "mock-accel-ctl hold /dev/mock-accel0_vf5 600 >/tmp/hold 2>&1 </dev/null & "
                       "until grep -q holding /tmp/hold; do usleep 10000; done")
     fails(vm, machine, f"echo 0 >{folder}/sriov_numvfs", "resource busy")
     fails(vm, machine, f"echo 0 >{CLASS}/mock0/sriov_numvfs", "resource busy")
@@ -164,7 +164,7 @@ def hotplug(vm):
     vm.verify(machine)
     bench_verifies(vm, machine, "mock1")
     # A file that is open while its device is pulled out.
-    vm.shell(machine, "mock-accel-ctl poll /dev/mock-accel0 60000 >/tmp/poll 2>&1 </dev/null & "
+    vm.shell(machine, "mock-accel-ctl poll /dev/mock-accel0 600000 >/tmp/poll 2>&1 </dev/null & "
                       "until grep -q polling /tmp/poll; do usleep 10000; done")
     vm.inject(machine, "gpu0", "remove")
     vm.wait_for(machine, f"! [ -e {CLASS}/mock0 ]")

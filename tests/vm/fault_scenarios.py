@@ -141,9 +141,9 @@ def interrupts(vm):
     done = wait_status(vm, 1500)
     check(done.status == 1, f"a lost interrupt was noticed: {done}")
     equal("status once the interrupt comes again", 0, wait_status(vm, 120_000).status)
-    vm.inject(MACHINE, "gpu0", "irq-late", "vector=0", "delay=3s")
+    vm.inject(MACHINE, "gpu0", "irq-late", "vector=0", "delay=10s")
     check(wait_status(vm, 300).status == 1, "a late interrupt came at once")
-    vm.shell(MACHINE, f"sleep 4; mock-accel-ctl info /dev/mock-accel0 >/dev/null")
+    vm.shell(MACHINE, "sleep 11; mock-accel-ctl info /dev/mock-accel0 >/dev/null")
     equal("after a late interrupt", 0, wait_status(vm, 120_000).status)
     # The kernel does not count interrupts of functions behind a VMD, only those of the VMD.
     count = f"grep vmd /proc/interrupts | awk '{{ for (i = 2; i <= NF && $i ~ /^[0-9]+$/; i++) n += $i }} END {{ print n + 0 }}'"

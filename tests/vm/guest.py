@@ -197,12 +197,12 @@ class Topology:
         return self.api(machine, f"/v1/devices/{device}")["counters"]
 
     def wait_for(self, machine, condition):
-        """Waits, in the guest and for at most a minute, until a shell condition holds."""
+        """Waits, in the guest and for at most some minutes, until a shell condition holds."""
         self.shell(machine, f"""
             tries=0
             until {condition}; do
                 tries=$((tries + 1))
-                [ $tries -lt 600 ] || {{ echo never: {shlex.quote(condition)} >&2; dmesg | tail -20 >&2; exit 1; }}
+                [ $tries -lt 1800 ] || {{ echo never: {shlex.quote(condition)} >&2; dmesg | tail -20 >&2; exit 1; }}
                 usleep 100000
             done
         """)
@@ -214,7 +214,7 @@ class Topology:
         self.sleeps += 1
         self.shell(machine, f"""
             echo 1 >/sys/module/suspend/parameters/pm_test_delay
-            {{ sleep 1; echo devices >/sys/power/pm_test; echo freeze >/sys/power/state; s=$?; echo none >/sys/power/pm_test;
+            {{ sleep 5; echo devices >/sys/power/pm_test; echo freeze >/sys/power/state; s=$?; echo none >/sys/power/pm_test;
               until echo "<1>awake {self.sleeps}: $s" >/dev/kmsg; do usleep 100000; done; }} >/dev/null 2>&1 </dev/null &
         """)
         awake = re.compile(rf"awake {self.sleeps}: (\d+)\r?\n")

@@ -133,8 +133,7 @@ def page_copes(page, address):
             seen.update(page.js(LABELS))
     equal("functions that were in no row", set(), set(VF_NAMES + PF_NAMES) - seen)
     with timed("jump by typing a name"):
-        page.key(*"gpu2-vf63")
-        page.wait(f"{row('gpu2-vf63')}?.hasAttribute('data-active')", "the row of that name")
+        page.type_ahead("gpu2-vf63", "document.querySelector('#tree [data-active] .label')?.textContent")
     # One second of polls, as the page says it: what a poll and its painting cost.
     cost = page.js("""new Promise((done) => {
         const costs = [];

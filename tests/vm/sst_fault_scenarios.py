@@ -115,7 +115,7 @@ def guest_sleeps(vm):
 
 def host_dies(vm):
     """The device host is killed: the guest lives on, and each request ends by its timeout at the latest."""
-    begin(vm, 5000)
+    begin(vm, SHORT_MS)
     vm.inject(MACHINE, "sst1", "host-crash")
     ends(vm, "host killed", "Connection timed out")
     equal("failed requests of the neighbour", 0, asks(vm, "sst0", 50))

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from fabric_scenarios import CLASS, PCI, bench_verifies
-from guest import check, equal
+from guest import Failure, check, equal
 
 MACHINE = "faults"
 GPU = "10000:01:00.0"
@@ -126,11 +126,11 @@ def makes_a_test(vm):
 def dump_number(vm, number):
     """The file of gpu0's dump of that number, once it is whole."""
     path = pathlib.Path(vm.environment["XDG_STATE_HOME"]) / "mimic" / MACHINE / f"trace-gpu0-{number}.jsonl"
-    for _ in range(100):
+    for _ in range(1200):
         if path.exists() and '{"end":true' in path.read_text()[-100:]:
             return path
         time.sleep(0.1)
-    raise AssertionError(f"no dump {path.name} in {list(path.parent.iterdir())}")
+    raise Failure(f"no dump {path.name} in {list(path.parent.iterdir())}")
 
 
 def fault_leaves_a_dump(vm):

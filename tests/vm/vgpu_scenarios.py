@@ -69,7 +69,7 @@ pools:
 vms:
   - {id: 1, priority: high, weight: 60}
   - {id: 2, priority: medium, weight: 30}
-  - {id: 3, priority: low, weight: 10, limits: {job_timeout: 1s}}
+  - {id: 3, priority: low, weight: 10, limits: {job_timeout: 5s}}
   - {id: 4}
 others: {}
 """

@@ -198,7 +198,7 @@ def sriov(vm):
     vm.shell(machine, "(mock-accel-ctl hold /dev/mock-accel0_vf0 600 >/tmp/hold 2>&1 & echo $! >/tmp/holder)"
                       "; until grep -q holding /tmp/hold; do usleep 10000; done")
     refused(0, "busy")
-    vm.shell(machine, "kill $(cat /tmp/holder); while [ -e /proc/$(cat /tmp/holder)/exe ]; do usleep 10000; done")
+    vm.shell(machine, "kill $(cat /tmp/holder); while kill -0 $(cat /tmp/holder) 2>/dev/null; do usleep 10000; done")
     check(set_numvfs(0).status == 0, "disabling after the close failed")
     vm.verify(machine)
     vm.check_dmesg(machine)

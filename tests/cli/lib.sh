@@ -57,7 +57,7 @@ absent() { [ ! -e "$1" ] || bad "$1 exists"; }
 # eventually COMMAND...: waits until it succeeds. The bound is for hangs only; nothing here is timed.
 eventually() {
     local i
-    for ((i = 0; i < 1200; i++)); do
+    for ((i = 0; i < 6000; i++)); do
         if "$@" >/dev/null 2>&1; then return 0; fi
         sleep 0.05
     done

@@ -74,10 +74,11 @@ def watch(mediator, seconds):
     """Largest memory in KiB of each process, in the first part behind the warm-up and in the last part."""
     begin = time.monotonic()
     early, late = {}, {}
-    while (passed := time.monotonic() - begin) < seconds:
+    # Each part has a look, however long this process stood still.
+    while (passed := time.monotonic() - begin) < seconds or not late:
         if mediator.process.poll() is not None:
             raise AssertionError(f"the mediator ended with {mediator.process.returncode}: {mediator.log()}")
-        part = early if 0.2 * seconds <= passed < 0.6 * seconds else late if passed >= 0.6 * seconds else None
+        part = None if passed < 0.2 * seconds else early if passed < 0.6 * seconds or not early else late
         if part is not None:
             for pid in [mediator.process.pid, *(one["pid"] for one in mediator.backends())]:
                 part[pid] = max(part.get(pid, 0), rss_kib(pid))

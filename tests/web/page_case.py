@@ -74,6 +74,7 @@ class PageCase(unittest.TestCase):
         self.browser.open("about:blank")
         self.browser.open(self.api.url)
         self.browser.wait(f"{ROWS}.length > 5", "the tree has rows")
+        self.browser.wait("document.querySelector('#connection').textContent === 'live'", "events come")
 
     def choose(self, name, tab="overview"):
         self.browser.wait(f"{row(name)} !== null", f"{name} is in sight")

@@ -122,14 +122,15 @@ class TestFaults:
 
     def test_of_the_process_that_serves_it(self, doomed):
         """They strike a moment after the answer to their injection; a block ends them later, whatever it does."""
-        assert doomed.whole
+        doomed.wait_for(lambda: doomed.whole, what="all answer")
         with doomed.fault("gpu1", "host-hang", delay="6000ms") as fault:
             assert fault.strikes == 1
         assert fault.state in ("active", "done")
         doomed.wait_for(lambda: doomed.whole, what="the hang ends")
         with doomed.fault("gpu1", "host-crash", at=600.0) as fault:
             assert fault.strikes == 0
-        assert doomed.whole and fault.state == "cleared"
+        doomed.wait_for(lambda: doomed.whole, what="all answer")
+        assert fault.state == "cleared"
         with doomed.fault("gpu1", "host-crash") as fault:
             pass
         assert (fault.state, fault.strikes) == ("done", 1)

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
+#include <vector>
 
 #include "dra/simulate/work_queue.h"
 
@@ -132,6 +134,25 @@ TEST(WorkQueue, HoldsEverybodyBack) {
     EXPECT_EQ(queue.take(), 0u);
     EXPECT_GE(WorkQueue::Clock::now(), until);
     queue.done(0);
+}
+
+TEST(WorkQueue, SomeWaitForTheSameDelayedItem) {
+    constexpr int kTimes = 20;
+    WorkQueue queue(1);
+    std::vector<std::thread> workers;
+    std::atomic<int> taken = 0;
+    for (int i = 0; i < 4; ++i) {
+        workers.emplace_back([&] {
+            while (const auto item = queue.take()) {
+                queue.done(*item);
+                if (++taken == kTimes) return queue.close();
+                queue.add(*item, milliseconds(5));
+            }
+        });
+    }
+    queue.add(0, milliseconds(5));
+    for (std::thread& worker : workers) worker.join();
+    EXPECT_EQ(taken, kTimes);
 }
 
 TEST(WorkQueue, EndsThoseWhoWait) {

@@ -54,8 +54,10 @@ std::optional<size_t> WorkQueue::take() {
     while (!closed_) {
         const auto now = Clock::now();
         move_due(now);
+        // wait_until() looks at the time once more when it is over: at ours, for others move on.
         if (now < hold_) {
-            changed_.wait_until(lock, hold_);
+            const auto until = hold_;
+            changed_.wait_until(lock, until);
         } else if (!ready_.empty()) {
             const size_t item = ready_.front();
             ready_.pop_front();
@@ -63,7 +65,8 @@ std::optional<size_t> WorkQueue::take() {
             items_[item].working = true;
             return item;
         } else if (!delayed_.empty()) {
-            changed_.wait_until(lock, delayed_.begin()->first);
+            const auto until = delayed_.begin()->first;
+            changed_.wait_until(lock, until);
         } else {
             changed_.wait(lock);
         }

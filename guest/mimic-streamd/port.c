@@ -92,6 +92,7 @@ void port_send(struct port *port, uint32_t channel, uint8_t type,
 static bool is_hello(const struct stream_header *header, const uint8_t *payload)
 {
 	return header->type == STREAM_HELLO && header->channel == 0 &&
+	       header->stream == 0 && header->zero == 0 &&
 	       header->length == sizeof(struct stream_sync) &&
 	       header->sequence == 0 &&
 	       memcmp(payload, STREAM_MAGIC,

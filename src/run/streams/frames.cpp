@@ -41,7 +41,8 @@ size_t frame_size(const Frame& frame) {
 
 bool is_sync(const Frame& frame) {
     const auto sync = frame.as<stream_sync>();
-    return frame.header.channel == 0 && frame.header.sequence == 0 && sync && has_magic(*sync);
+    return frame.header.channel == 0 && frame.header.stream == 0 && frame.header.zero == 0 &&
+           frame.header.sequence == 0 && sync && has_magic(*sync);
 }
 
 std::optional<Sync> hunt(ByteQueue& in) {

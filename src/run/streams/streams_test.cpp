@@ -286,6 +286,23 @@ void old_relay(int port) {
     ASSERT_TRUE(write_all(port, {reinterpret_cast<const char*>(bytes.data()), bytes.size() - 100}));
 }
 
+// What looks like the frame that is hunted for, but is one of a stream, is none.
+TEST(Streams, AGreetingIsOfNoStream) {
+    stream_sync sync{};
+    std::memcpy(sync.magic, STREAM_MAGIC, sizeof sync.magic);
+    stream_header of_stream = header_of(0, STREAM_WELCOME, 0);
+    of_stream.stream = 2;
+    stream_header reserved = header_of(0, STREAM_WELCOME, 0);
+    reserved.zero = 1;
+    ByteQueue said;
+    append_frame(said, of_stream, bytes_of(sync));
+    append_frame(said, reserved, bytes_of(sync));
+    EXPECT_FALSE(hunt(said));
+    append_frame(said, header_of(0, STREAM_WELCOME, 0), bytes_of(sync));
+    EXPECT_TRUE(hunt(said));
+    EXPECT_EQ(said.size(), 0u);
+}
+
 // A guest that goes on where a snapshot was taken: its program is in the middle of its life, with a
 // command, and waits for the rest of a frame; the relay is new.
 TEST(Streams, ANewRelayBeginsAnewWithAProgramThatLives) {

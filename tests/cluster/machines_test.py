@@ -13,11 +13,10 @@ import time
 import urllib.error
 import urllib.request
 
+from reach import patiently
+
 MIMIC, CHART = sys.argv[1:3]
 TIMEOUT = 240  # for a condition; nothing is timed
-# What a client of Kubernetes says when nothing was done: a server stood still (client-go waits 10 s for a TLS handshake).
-UNREACHED = ("TLS handshake timeout", "connection refused", "connection reset by peer", "i/o timeout", "error dialing backend",
-             "etcdserver: request timed out")
 TOPOLOGY = """version: 1
 machine:
   name: m${pod:-0}
@@ -51,22 +50,12 @@ def run(*command, **options):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT, **options)
 
 
-def patient(*command, **options):
-    """As run(), again while it reaches nobody."""
-    for _ in range(30):
-        done = run(*command, **options)
-        if done.returncode == 0 or not any(text in done.stderr for text in UNREACHED):
-            break
-        time.sleep(1)
-    return done
-
-
 def mimic(*words, **options):
-    return patient(MIMIC, "--context", "x", *words, **options)
+    return patiently(lambda: run(MIMIC, "--context", "x", *words, **options))
 
 
 def kubectl(*words):
-    return patient("kubectl", *words)
+    return patiently(lambda: run("kubectl", *words))
 
 
 def until(what, condition):

@@ -194,7 +194,7 @@ def all_ones(vm):
 
 def host(vm):
     """A device host that hangs for a while is only slow; one that dies takes its devices along, and Linux sees that."""
-    vm.inject(MACHINE, "gpu0", "host-hang", "delay=2s")
+    vm.inject(MACHINE, "gpu0", "host-hang", "delay=7s")  # more than QEMU's own 5 s
     time.sleep(0.2)
     vm.shell(MACHINE, f"cat {CLASS}/mock0/status")
     bench_verifies(vm, MACHINE, "mock0")

@@ -15,15 +15,15 @@
 namespace mimic::outputs {
 namespace {
 
-/// That a device may take for an answer. A busy host stops a process for longer than QEMU's own 5
-/// s, and a simulator may think for longer; QEMU then takes the device for dead, which it stays.
+/// That a device may take for an answer. QEMU's own 5 s are less than a busy host may stop a
+/// process, or a simulator think; a device that is late is dead from then on.
 constexpr unsigned kPatienceMs = 60'000;
 constexpr size_t kMaxSocketPath = 107;  // sun_path is 108 bytes with its NUL
 
 using Args = std::vector<std::string>;
 
-/// Whether the host's load may stop CPUs and devices for long, and nobody calls that an error.
-bool is_emulated(const topology::Machine& machine) {
+/// A busy host may stop emulated CPUs, and their devices, for long.
+bool may_be_emulated(const topology::Machine& machine) {
     return machine.accel != topology::Accel::kKvm;
 }
 
@@ -364,7 +364,7 @@ std::vector<QemuPort> qemu_ports(const topology::Machine& machine) {
                  .bdf = function.bdf,
                  .multifunction = function.bdf.function == 0 && device.functions.size() > 1,
                  .vhost = vhost_of(device, function),
-                 .patient = is_emulated(machine)});
+                 .patient = may_be_emulated(machine)});
         }
         out.push_back(std::move(one));
     }
@@ -373,7 +373,7 @@ std::vector<QemuPort> qemu_ports(const topology::Machine& machine) {
             {.port = fabric.port,
              .link = {},
              .functions = {
-                 {.name = fabric.name, .bdf = fabric.bdf, .patient = is_emulated(machine)}}});
+                 {.name = fabric.name, .bdf = fabric.bdf, .patient = may_be_emulated(machine)}}});
     }
     return out;
 }
@@ -452,7 +452,7 @@ std::string kernel_command_line(const topology::Machine& machine) {
     std::string out = fmt::format(
         "console=ttyS0 panic=-1 iomem=relaxed quiet cryptomgr.notests {}mimic.hostname={}",
         machine.arch == topology::Arch::kX86_64 ? "no_timer_check " : "", machine.name);
-    if (is_emulated(machine)) out += " watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300";
+    if (may_be_emulated(machine)) out += " watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=300";
     if (!machine.fabrics.empty()) out += " pcie_ports=native";
     for (size_t i = 0; i < machine.shares.size(); ++i)
         out += fmt::format(" mimic.share={}:{}:{}", share_tag(i),

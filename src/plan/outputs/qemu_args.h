@@ -44,7 +44,7 @@ struct QemuFunction {
     topology::Bdf bdf;
     bool multifunction = false;  // function 0 of several
     std::optional<QemuVhost> vhost{};
-    bool patient = false;  // QEMU waits a minute for an answer, not its 5 s: CPUs are emulated
+    bool patient = false;  // QEMU waits a minute for an answer, not its 5 s: no `accel: kvm`
 };
 
 /// A root port of QEMU's and what is plugged into it.

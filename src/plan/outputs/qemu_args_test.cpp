@@ -177,9 +177,9 @@ TEST(QemuArgs, LockStepCountsInstructions) {
     EXPECT_THAT(values(*args, "-device"), testing::Not(Contains(HasSubstr("org.mimic.streams"))));
 }
 
-TEST(QemuArgs, AGuestWithEmulatedCpusHasPatienceWithItsDevices) {
+TEST(QemuArgs, PatienceWithDevicesUnlessTheCpusAreKvms) {
     const std::string start = "version: 1\nmachine: {name: m, cpus: 1, ";
-    const auto patient = [&](const std::string& keys, const std::string& attach = "endpoint") {
+    const auto patient = [&](const std::string& keys, const std::string& attach = "root-port") {
         const topology::Model model = parsed(
             start + keys + "devices: [{name: gpu0, model: mock-accel, attach: " + attach + "}]}");
         const auto args = qemu_args(model.machines[0], default_context(model.machines[0], "/r"));

@@ -43,7 +43,7 @@ struct stream_header {
 };
 
 enum stream_type {
-    /* The port itself: channel 0, sequence 0, struct stream_sync. */
+    /* The port itself: channel 0, stream 0, sequence 0, struct stream_sync. */
     STREAM_HELLO = 1,   /* to the guest: begin anew */
     STREAM_WELCOME = 2, /* from the guest: begun, with the id of HELLO */
     STREAM_RESTART = 3, /* from the guest: say HELLO */

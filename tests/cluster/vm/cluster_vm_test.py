@@ -20,7 +20,8 @@ import tempfile
 import time
 
 TREE = pathlib.Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(TREE / "tests/vm"))
+sys.path[:0] = [str(TREE / "tests/vm"), str(TREE / "tests/cluster")]
+from reach import patiently  # noqa: E402  pylint: disable=wrong-import-position
 from guest import Failure, Topology, check, equal  # noqa: E402  pylint: disable=wrong-import-position
 
 SKIP = 77
@@ -31,9 +32,6 @@ IMAGE = "mimic.local/mimic-dra:0.1.0"
 DRIVER = "mock-accel.example.com"
 # Of a machine with a load of 20. Nothing is asserted about times.
 PATIENCE = 420
-# What a client of Kubernetes says when nothing was done: a server stood still (client-go waits 10 s for a TLS handshake).
-UNREACHED = ("TLS handshake timeout", "connection refused", "connection reset by peer", "i/o timeout", "error dialing backend",
-             "etcdserver: request timed out")
 NO_CONDITIONS = {"status": {"conditions": []}}
 
 
@@ -93,11 +91,9 @@ class Cluster(Topology):
             print("---", *words, done.stdout[-6000:], done.stderr[-1000:], sep="\n", flush=True)
 
     def kubectl(self, *words, checked=True, timeout=120):
-        for _ in range(30):
-            done = run([*self.kubectl_words, "--kubeconfig", self.kubeconfig, *words], timeout=timeout)
-            if not checked or done.returncode == 0 or not any(text in done.stderr for text in UNREACHED):
-                break
-            time.sleep(1)
+        def ask():
+            return run([*self.kubectl_words, "--kubeconfig", self.kubeconfig, *words], timeout=timeout)
+        done = patiently(ask) if checked else ask()
         check(not checked or done.returncode == 0, f"kubectl {words}: {done.stdout}\n{done.stderr}")
         return done
 

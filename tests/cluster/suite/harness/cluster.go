@@ -131,13 +131,9 @@ func StartAPI(ctx context.Context) (*Cluster, error) {
 }
 
 func (c *Cluster) connect(ctx context.Context) error {
-	// The API server makes its certificate at its first start.
-	if err := Wait(ctx, time.Minute, func() error { _, err := os.Stat(path("certs/apiserver.crt")); return err }); err != nil {
-		return err
-	}
 	c.Config = &rest.Config{Host: "https://" + Address + ":443", BearerToken: "admin-token", QPS: -1,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: path("certs/apiserver.crt")}}
-	// The file is there before it is written.
+	// The API server makes its certificate at its first start; the file is there before it is written.
 	if err := Wait(ctx, time.Minute, func() (err error) { c.Client, err = kubernetes.NewForConfig(c.Config); return err }); err != nil {
 		return err
 	}

@@ -110,7 +110,9 @@ func Running(t *testing.T, namespace, name string) *corev1.Pod {
 		// A kubelet that failed to prepare a claim, as of a driver that it does not know yet, looks again after 60 to 90 s only.
 		if pod.Spec.NodeName != "" && pod.Status.Phase == corev1.PodPending && time.Since(poked) > 10*time.Second {
 			poked = time.Now()
-			Poke(t, namespace, name)
+			if err := poke(t.Context(), namespace, name); err != nil {
+				return err
+			}
 		}
 		if err := Is("phase of pod "+name, pod.Status.Phase, corev1.PodRunning); err != nil {
 			return fmt.Errorf("%w; %s", err, strings.Join(Events(t.Context(), namespace, name), "; "))
@@ -207,11 +209,16 @@ func Devices(t *testing.T, namespace, claim string) (devices []string) {
 // Poke makes the kubelet look at a pod at once, in place of some seconds later, after something failed.
 func Poke(t *testing.T, namespace, name string) {
 	t.Helper()
-	_, err := Cluster.Client.CoreV1().Pods(namespace).Patch(t.Context(), name, "application/merge-patch+json",
+	Must(t, poke(t.Context(), namespace, name))
+}
+
+func poke(ctx context.Context, namespace, name string) error {
+	_, err := Cluster.Client.CoreV1().Pods(namespace).Patch(ctx, name, "application/merge-patch+json",
 		fmt.Appendf(nil, `{"metadata":{"annotations":{"poke":%q}}}`, metav1.Now().Format("15:04:05.000000")), metav1.PatchOptions{})
-	if !apierrors.IsNotFound(err) {
-		Must(t, err)
+	if apierrors.IsNotFound(err) {
+		return nil
 	}
+	return err
 }
 
 // Exec runs a command in the pod's container and returns its output.

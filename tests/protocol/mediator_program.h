@@ -116,8 +116,11 @@ public:
 
     bool until(const std::function<bool()>& condition) {
         const TimePoint end = loop_->now() + kPatience;
-        while (!condition() && loop_->now() < end) loop_->run_once(std::chrono::milliseconds(10));
-        return condition();
+        while (!condition()) {
+            if (loop_->now() > end) return false;
+            loop_->run_once(std::chrono::milliseconds(10));
+        }
+        return true;
     }
 
     /// One request, and the response that must come, with status OK.

@@ -113,15 +113,20 @@ protected:
     }
     uint16_t used() { return *const_cast<volatile uint16_t*>(&guest<uint16_t>(kUsed + 2)); }
 
+    /// Asks until it is so, and then not once more: `condition` may do something.
     template <typename Condition>
     static bool eventually(const Condition& condition) {
-        for (int i = 0; i < 60'000 && !condition(); ++i) ::usleep(1000);
-        return condition();
+        for (int i = 0; i < 60'000; ++i) {
+            if (condition()) return true;
+            ::usleep(1000);
+        }
+        return false;
     }
 
     /// A driver of queue 0 at whoever serves the socket now.
     void start() {
         ASSERT_TRUE(eventually([&] {
+            client_.reset();  // first: a second one would be turned away
             client_ = std::make_unique<Client>(path());
             return client_->raw().connected() && client_->negotiate() == 0;
         }));

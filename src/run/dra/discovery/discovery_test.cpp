@@ -37,10 +37,11 @@ protected:
     // Turns the loop until `condition`, for at most a minute.
     bool until(const std::function<bool()>& condition) {
         const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-        while (!condition() && std::chrono::steady_clock::now() < end) {
+        while (!condition()) {
+            if (std::chrono::steady_clock::now() > end) return false;
             loop_->run_once(std::chrono::milliseconds(20));
         }
-        return condition();
+        return true;
     }
 
     // Neither timer helps: only events do.

@@ -74,7 +74,7 @@ struct MailedJob {
     uint32_t priority = 0;
     uint32_t queue_depth = 0;
     uint32_t after = 0;  // not before so many kRelease have been carried out: its VM had the last
-    uint32_t reserved = 0;
+    uint32_t said = 0;   // so many kRelease were said before it, of any VM
 };
 
 struct MailedOutcome {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <limits>
 
 namespace mimic::mediator::backend {
@@ -156,10 +157,16 @@ void JobThread::carry_out(Attachment& attachment, uint32_t sequence, uint64_t ro
         running_ = true;
         deadline_ = begin + Duration(static_cast<int64_t>(std::min(job.timeout_ns, kLongestNs)));
     }
-    const Order order{{job.vm, job.session}, job.request_id,
-                      job.again != 0,        std::min<uint64_t>(job.room, VGPU_MAX_MESSAGE),
-                      job.memory_limit,      job.weight,
-                      job.priority,          job.queue_depth};
+    const auto wait_for_freed = [&] { return wait_for_release(box, job.said, round); };
+    const Order order{{job.vm, job.session},
+                      job.request_id,
+                      job.again != 0,
+                      std::min<uint64_t>(job.room, VGPU_MAX_MESSAGE),
+                      job.memory_limit,
+                      job.weight,
+                      job.priority,
+                      job.queue_depth,
+                      std::cref(wait_for_freed)};  // by reference: nothing to allocate
     const size_t length = std::min<size_t>(job.request_length, VGPU_MAX_MESSAGE);
     vgpu_error error = VGPU_ERROR_CANCELLED;
     response_.clear();

@@ -134,7 +134,10 @@ vgpu_error Operations::carry_out(const Order& order, std::span<const std::byte> 
                                  std::vector<std::byte>& response, const StopSignal& stop) {
     try {
         response.clear();
-        const auto owner = owners_.get(order.owner);
+        auto owner = owners_.get(order.owner);
+        if (!owner && order.wait_for_freed && order.wait_for_freed()) {
+            owner = owners_.get(order.owner);
+        }
         if (!owner) return VGPU_ERROR_MEMORY;
         return carry_out_of(*owner, order, request, response, stop);
     } catch (const std::bad_alloc&) {
@@ -257,7 +260,11 @@ vgpu_error Operations::allocate(Context& context, const Request& request, Respon
     const uint64_t limit = context.order.memory_limit == 0 ? std::numeric_limits<uint64_t>::max()
                                                            : context.order.memory_limit;
     if (!context.owner.vm.memory->take(charged, limit)) return VGPU_ERROR_MEMORY;
-    if (!owners_.account()->take(charged, memory_bytes_)) {
+    // Only who finds none waits for what others have left.
+    const auto& wait_for_freed = context.order.wait_for_freed;
+    if (!owners_.account()->take(charged, memory_bytes_) &&
+        (!wait_for_freed || !wait_for_freed() ||
+         !owners_.account()->take(charged, memory_bytes_))) {
         context.owner.vm.memory->give(charged);
         return VGPU_ERROR_MEMORY;
     }
@@ -266,7 +273,7 @@ vgpu_error Operations::allocate(Context& context, const Request& request, Respon
     if (!memory) return VGPU_ERROR_MEMORY;
     const uint64_t handle = new_handle();
     context.owner.memory.emplace(handle,
-                                 OwnerState::Allocation{std::move(memory), std::move(charge)});
+                                 OwnerState::Allocation{std::move(charge), std::move(memory)});
     context.owner.memory_bytes += charged;
     to.result64(handle);
     return VGPU_OK;

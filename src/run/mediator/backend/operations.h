@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct Order {
     uint32_t weight = 0;
     uint32_t priority = 0;
     uint32_t queue_depth = 0;
+    /// Waits until what had been released before the request came is freed, and can be had. False:
+    /// the request is to end first. Empty: it is freed.
+    std::function<bool()> wait_for_freed;
 };
 
 class ResponseWriter;

@@ -28,6 +28,7 @@ protected:
         order.owner = owner;
         order.room = room;
         order.memory_limit = limit_;
+        order.wait_for_freed = wait_for_freed_;
         std::vector<std::byte> response;
         error_ = operations_.carry_out(order, bytes, response, stop_);
         EXPECT_LE(response.size(), room);
@@ -71,6 +72,7 @@ protected:
     Operations operations_{executor_, kTotal, 42};
     StopSignal stop_;
     uint64_t limit_ = 0;
+    std::function<bool()> wait_for_freed_;
     vgpu_error error_ = VGPU_OK;
 };
 
@@ -251,6 +253,48 @@ TEST_F(OperationsTest, LimitsHoldForAllOwnersOfAVm) {
     }
     EXPECT_EQ(operations_.owners().account()->used(), 0u);
     alloc(kTotal);
+}
+
+TEST_F(OperationsTest, WhoFindsNoMemoryWaitsForWhatIsBeingFreed) {
+    const auto allocates = [this](uint64_t bytes) {
+        return status(request(VGPU_OP_MEM_ALLOC, words({bytes})), {2, 20});
+    };
+    int waits = 0;
+    bool is_freed = false;
+    wait_for_freed_ = [&] {
+        ++waits;
+        return is_freed;
+    };
+    alloc(kTotal - 256);
+    EXPECT_EQ(allocates(256), VGPU_OK);
+    EXPECT_EQ(waits, 0) << "there was enough";
+    EXPECT_EQ(allocates(256), VGPU_ERROR_MEMORY);
+    EXPECT_EQ(waits, 1);
+    is_freed = true;
+    EXPECT_EQ(allocates(256), VGPU_ERROR_MEMORY) << "what was freed is not enough";
+    EXPECT_EQ(waits, 2);
+    limit_ = 256;
+    EXPECT_EQ(allocates(256), VGPU_ERROR_MEMORY);
+    EXPECT_EQ(waits, 2) << "others cannot help with its own limit";
+    limit_ = 0;
+    wait_for_freed_ = [&] {
+        operations_.owners().release({1, 10});
+        return true;
+    };
+    EXPECT_EQ(allocates(kTotal - 256), VGPU_OK);
+}
+
+TEST_F(OperationsTest, AnOwnerTooManyTakesThePlaceOfOneThatLeaves) {
+    for (uint32_t vm = 1; vm <= kMaxOwners; ++vm) {
+        ASSERT_EQ(status(request(VGPU_OP_NOP), {vm, 10}), VGPU_OK);
+    }
+    ask(request(VGPU_OP_NOP), {kMaxOwners + 1, 10});
+    EXPECT_EQ(error_, VGPU_ERROR_MEMORY);
+    wait_for_freed_ = [&] {
+        operations_.owners().release({1, 10});
+        return true;
+    };
+    EXPECT_EQ(status(request(VGPU_OP_NOP), {kMaxOwners + 1, 10}), VGPU_OK);
 }
 
 TEST_F(OperationsTest, NamedKernelsCompute) {

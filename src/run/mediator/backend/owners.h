@@ -122,8 +122,8 @@ private:
 /// Tables are the job thread's; `kept` is thread-safe.
 struct OwnerState {
     struct Allocation {
+        Charge charge;  // first: until the memory is freed
         std::unique_ptr<Memory> memory;
-        Charge charge;
     };
     // Of all owners of a VM.
     struct Accounts {

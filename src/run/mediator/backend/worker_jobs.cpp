@@ -50,6 +50,7 @@ void WorkerProcess::start(const Job& job, Duration timeout, Done done) {
     mailed.priority = job.priority;
     mailed.queue_depth = job.queue_depth;
     mailed.after = release_before(job.owner.vm);
+    mailed.said = releases_;
     job_ = std::move(running);
     Mailbox& box = box_.head();
     box.job = mailed;

@@ -11,6 +11,7 @@
 #include "gateway/gateway_routes.h"
 #include "machine/ended.h"
 #include "machine/machine_api.h"
+#include "mediator/control/run_folder.h"
 #include "service/client.h"
 #include "service/peer_json.h"
 #include "service/process_routes.h"
@@ -60,6 +61,7 @@ HostAnswer read_answer(const std::string& socket, const Result<service::ClientAn
 
 Gateway::Gateway(machine::RunRoot root, Options options)
     : root_(std::move(root)),
+      mediators_(mediator::mediators_path()),
       options_(std::move(options)),
       events_([this] { return event_sources(); }, process_.events, options_.events) {
     service::add_process_routes(router_, control::openapi_document());

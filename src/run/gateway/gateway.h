@@ -75,6 +75,8 @@ public:
     // --- For the groups of routes (gateway_routes.h) -----------------------------------------
 
     const machine::RunRoot& root() const { return root_; }
+    /// Where mediators are found: as root(), that of the environment when this was made.
+    const std::string& mediators() const { return mediators_; }
     Duration patience() const { return options_.patience; }
     const std::vector<std::string>& pci_ids_files() const { return options_.pci_ids; }
     service::ProcessContext& process() { return process_; }
@@ -104,6 +106,7 @@ private:
     Duration patience_for(const std::string& target) const;
 
     const machine::RunRoot root_;
+    const std::string mediators_;
     const Options options_;
     service::ProcessContext process_{""};
     GatewayEvents events_;

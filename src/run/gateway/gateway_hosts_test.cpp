@@ -6,6 +6,7 @@
 #include "gateway/gateway.h"
 #include "gateway/test_hosts.h"
 #include "machine/machine_api.h"
+#include "mediator/control/run_folder.h"
 
 namespace mimic::gateway {
 namespace {
@@ -19,16 +20,9 @@ using testing::Not;
 class GatewayHosts : public testing::Test {
 protected:
     GatewayHosts() {
-        const char* const before = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
-        const std::string kept = before != nullptr ? before : "";
-        ::setenv("XDG_RUNTIME_DIR", folder.path.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+        const RuntimeFolder ours(folder.path);
         gateway = std::move(
             Gateway::create({.patience = 3s, .events = {.rescan = 20ms, .patience = 3s}}).value());
-        if (before != nullptr) {
-            ::setenv("XDG_RUNTIME_DIR", kept.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
-        } else {
-            ::unsetenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
-        }
         box = std::move(gateway->root().claim("box").value());
     }
 
@@ -65,6 +59,22 @@ TEST_F(GatewayHosts, MetricsAreMerged) {
         ASSERT_NE(first, std::string::npos) << type;
         EXPECT_EQ(text.find(type, first + 1), std::string::npos) << type;
     }
+}
+
+// Those of the run root's user session, and not of whoever asks.
+TEST_F(GatewayHosts, MediatorsOfItsOwnRuntimeFolder) {
+    const auto claim = [](const std::string& path) {
+        const RuntimeFolder there(path);
+        return mediator::RunFolder::claim("default", "").value();
+    };
+    const TestFolder other;
+    const RuntimeFolder theirs(other.path);
+    const auto of_others = claim(other.path);  // nobody answers for it
+    EXPECT_THAT(ask("/metrics").body, HasSubstr("mimic_gateway_unreachable_processes 0\n"));
+    EXPECT_EQ(json::parse(ask("/v1/mediators").body)["unreachable"], json::array());
+    const auto ours = claim(folder.path);
+    EXPECT_THAT(ask("/metrics").body, HasSubstr("mimic_gateway_unreachable_processes 1\n"));
+    EXPECT_EQ(json::parse(ask("/v1/mediators").body)["unreachable"], json({"default"}));
 }
 
 // A process that is dead, silent, or talks nonsense takes nothing from the others.

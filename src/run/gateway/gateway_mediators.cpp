@@ -21,9 +21,9 @@ using Json = nlohmann::ordered_json;
 constexpr size_t kLongestName = 128;
 constexpr const char* kBase = "/v1/mediators/{mediator}";
 
-ApiResult<FoundMediator> find(const std::string& name) {
+ApiResult<FoundMediator> find(const Gateway& gateway, const std::string& name) {
     std::vector<std::string> running;
-    for (auto& each : mediator::find_mediators()) {
+    for (auto& each : mediator::find_mediators(gateway.mediators())) {
         if (each.name == name) return std::move(each);
         running.push_back(each.name);
     }
@@ -35,7 +35,7 @@ ApiResult<FoundMediator> find(const std::string& name) {
 
 HttpResponse list(const Gateway& gateway) {
     std::vector<std::string> sockets;
-    const auto found = mediator::find_mediators();
+    const auto found = mediator::find_mediators(gateway.mediators());
     sockets.reserve(found.size());
     for (const auto& each : found) sockets.push_back(each.control_socket);
     Json mediators = Json::array();
@@ -53,7 +53,7 @@ HttpResponse list(const Gateway& gateway) {
 
 HttpResponse forward(const Gateway& gateway, const std::string& name, const std::string& path,
                      const HttpRequest& request) {
-    const auto mediator = find(name);
+    const auto mediator = find(gateway, name);
     if (!mediator) return service::refuse(mediator.error());
     const std::string method = request.method == "HEAD" ? "GET" : request.method;
     const auto answers = gateway.ask({mediator->control_socket}, method, path, request.body);

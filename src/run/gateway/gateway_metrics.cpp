@@ -27,7 +27,7 @@ void add_metric_routes(service::Router& router, Gateway& gateway) {
                 }
             }
             const size_t of_machines = requests.size();
-            for (const auto& mediator : mediator::find_mediators()) {
+            for (const auto& mediator : mediator::find_mediators(gateway.mediators())) {
                 requests.push_back(
                     {mediator.control_socket, "GET", "/metrics", "", gateway.patience()});
                 machines.push_back(mediator.name);

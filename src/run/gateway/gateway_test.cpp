@@ -9,6 +9,7 @@
 
 #include "base/private_files.h"
 #include "control/test_document.h"
+#include "gateway/test_hosts.h"
 
 namespace mimic::gateway {
 namespace {
@@ -20,15 +21,8 @@ class EmptyGateway : public testing::Test {
 protected:
     EmptyGateway() : folder(testing::TempDir() + "mimic-gateway-XXXXXX") {
         EXPECT_NE(::mkdtemp(folder.data()), nullptr);
-        const char* const before = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
-        const std::string kept = before != nullptr ? before : "";
-        ::setenv("XDG_RUNTIME_DIR", folder.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+        const RuntimeFolder ours(folder);
         gateway = std::move(Gateway::create().value());
-        if (before != nullptr) {
-            ::setenv("XDG_RUNTIME_DIR", kept.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
-        } else {
-            ::unsetenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
-        }
     }
     ~EmptyGateway() override { std::filesystem::remove_all(folder); }
 

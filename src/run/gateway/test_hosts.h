@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -37,6 +38,28 @@ public:
     std::string operator/(const std::string& name) const { return path + "/" + name; }
 
     std::string path;
+};
+
+/// XDG_RUNTIME_DIR, while this lives.
+class RuntimeFolder {
+public:
+    explicit RuntimeFolder(const std::string& path) {
+        const char* const before = std::getenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
+        if (before != nullptr) before_ = before;
+        ::setenv("XDG_RUNTIME_DIR", path.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+    }
+    ~RuntimeFolder() {
+        if (before_) {
+            ::setenv("XDG_RUNTIME_DIR", before_->c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+        } else {
+            ::unsetenv("XDG_RUNTIME_DIR");  // NOLINT(concurrency-mt-unsafe)
+        }
+    }
+    RuntimeFolder(const RuntimeFolder&) = delete;
+    RuntimeFolder& operator=(const RuntimeFolder&) = delete;
+
+private:
+    std::optional<std::string> before_;
 };
 
 /// Serves `devices` at `socket` until it ends.

@@ -102,11 +102,10 @@ RunFolder::~RunFolder() {
     if (lock_ && !link_.empty()) ::unlink(link_.c_str());
 }
 
-std::vector<FoundMediator> find_mediators() {
+std::vector<FoundMediator> find_mediators(const std::string& of_all) {
     std::map<std::string, FoundMediator> found;
     std::error_code error;
-    for (fs::directory_iterator at(mediators_path(), error), end; !error && at != end;
-         at.increment(error)) {
+    for (fs::directory_iterator at(of_all, error), end; !error && at != end; at.increment(error)) {
         std::string name = at->path().filename();
         std::string folder = at->path();
         if (name.ends_with(kLinkSuffix)) {

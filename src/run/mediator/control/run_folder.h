@@ -57,7 +57,8 @@ struct FoundMediator {
     std::string control_socket;
 };
 
-/// Mediators of this user that run, by name.
-std::vector<FoundMediator> find_mediators();
+/// Mediators of this user that run, by name; those of another folder of all mediators if one is
+/// named.
+std::vector<FoundMediator> find_mediators(const std::string& folder = mediators_path());
 
 }  // namespace mimic::mediator

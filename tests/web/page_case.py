@@ -43,6 +43,12 @@ LINES = """(node => {
 })"""
 
 
+# What the page shows for some seconds is shown for some hours, and is history at once where the clock goes right again.
+SLOW_CLOCK = ("(real => { const now = real(); performance.now = () => now + (real() - now) / 1000; })"
+              "(performance.now.bind(performance))")
+TRUE_CLOCK = "delete performance.now"
+
+
 def row(name):
     return f"document.getElementById('row-device:{name}')"
 

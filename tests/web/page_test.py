@@ -4,7 +4,7 @@
 import json
 
 from mock_api import MockMachine, MockMediator
-from page_case import ACTIVE, CONTRAST, LABELS, NAMELESS, ROWS, PageCase, main, row
+from page_case import ACTIVE, CONTRAST, LABELS, NAMELESS, ROWS, SLOW_CLOCK, TRUE_CLOCK, PageCase, main, row
 
 
 class PageTest(PageCase):
@@ -183,8 +183,11 @@ class PageTest(PageCase):
         command = "document.querySelector('.register[data-name=command]')"
         self.assertIn("Bus Master Enable", self.browser.js(f"{command}.querySelector('summary').textContent"))
         self.browser.click(".register[data-name=command] summary")
+        self.browser.js(SLOW_CLOCK)
         self.machine.registers["COMMAND"] = 2
         self.browser.wait(f"{command}.classList.contains('changed')", "the change is marked")
+        self.browser.js(TRUE_CLOCK)
+        self.browser.wait(f"!{command}.classList.contains('changed')", "a change is history after a while")
         self.assertEqual("0x2", self.browser.js(f"{command}.querySelector('.value').textContent"))
         self.assertTrue(self.browser.js(f"{command}.open"), "a refresh must not fold what was unfolded")
         self.browser.js("(() => { const e = document.querySelector('#register-filter'); e.value = 'link';"

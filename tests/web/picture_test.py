@@ -4,7 +4,7 @@
 import json
 
 from mock_api import MockMachine
-from page_case import LABELS, ROWS, PageCase, main
+from page_case import LABELS, ROWS, SLOW_CLOCK, TRUE_CLOCK, PageCase, main
 
 PICTURE = "document.querySelector('.machine-picture')"
 TEXT = f"{PICTURE}.textContent"
@@ -65,17 +65,21 @@ class PictureTest(PageCase):
     def test_faults_links_and_slots_appear(self):
         self.picture()
         # What a colour says, a word or a shape says too.
+        self.browser.js(SLOW_CLOCK)
         self.machine.inject("gpu0", {"fault": "all-ones"})
         self.browser.wait(f"{piece('gpu0')}.dataset.tone === 'bad' && /fault/.test({piece('gpu0')}.textContent)", "the fault")
         self.assertIn("faults: 1 active", self.browser.js(f"{piece('gpu0')}.querySelector('title').textContent"))
         self.assertEqual("", self.browser.js(f"{piece('gpu0')}.dataset.struck"))
         self.machine.clear("gpu0")
         self.browser.wait(f"{piece('gpu0')}.dataset.tone === 'ok'", "cleared")
+        self.browser.js(TRUE_CLOCK)
         self.browser.wait(f"{piece('gpu0')}.dataset.struck === undefined", "a strike is history after a while")
+        self.browser.js(SLOW_CLOCK)
         self.machine.devices["gpu0"]["faults"] = {"armed": 0, "active": 0, "struck": 2}
         self.browser.wait(f"{piece('gpu0')}.dataset.struck === '' && /struck/.test({piece('gpu0')}.querySelector('.state-text')"
                           ".textContent)", "a strike of a fault that is over, in a word")
         self.assertIn("a fault struck", self.browser.js(f"{piece('gpu0')}.getAttribute('aria-label')"))
+        self.browser.js(TRUE_CLOCK)
         self.browser.wait(f"/active/.test({piece('gpu0')}.querySelector('.state-text').textContent)", "its state again")
         self.machine.devices["gpu1.port"]["link_up"] = False
         self.machine.devices["gpu1"]["present"] = False
